@@ -1,0 +1,266 @@
+import type { Duplex, Transform } from 'node:stream';
+
+import { type Holdable, Deadline, hold } from './deadline';
+import { type Link, type SharedReader, defectOf, openSocket, secure, whenReady } from './dial';
+import { ConnectionError, invalidOption, toError } from './errors';
+import type { FailureReason } from './events';
+import type { Gate } from './gate';
+import { runHandshake } from './handshake';
+import { type Settings, resolveTarget } from './settings';
+import { type ResolvedTarget, tagOf } from './target';
+
+/** What an attempt hands over to the session. */
+export interface Established {
+  readonly link: Link;
+  readonly reader: SharedReader | undefined;
+  readonly decoder: Transform | undefined;
+}
+
+/** What an attempt came to. */
+export type Outcome =
+  | ({ readonly ok: true } & Established)
+  | { readonly ok: false; readonly reason: FailureReason; readonly error: Error };
+
+/** What an attempt needs to know of its connection. */
+export interface AttemptContext {
+  readonly settings: Settings;
+  readonly gate: Gate;
+  /** Dials of this opening, this one included. */
+  readonly number: number;
+  /** Number the session will have. */
+  readonly generation: number;
+  readonly held: boolean;
+  /** Told the target as soon as it is known. */
+  readonly onTarget: (target: ResolvedTarget) => void;
+  /** Told once, unless the attempt is cancelled first. A link that comes out well is the receiver's from then on. */
+  readonly onOutcome: (outcome: Outcome) => void;
+}
+
+/** One dial, from the target to a link that is ready for use: name resolution, TCP, TLS and handshake under one deadline. */
+export class Attempt implements Holdable {
+  readonly #context: AttemptContext;
+  readonly #controller = new AbortController();
+  /** Never resolves; rejects when the attempt has to stop, whatever it is waiting for. */
+  readonly #stopped: Promise<never>;
+  #stop!: (failure: AttemptFailure) => void;
+  #leaveGate = ignore;
+  #deadline: Deadline | undefined;
+  #link: Link | undefined;
+  #linkError: Error | undefined;
+  #tag: string;
+  #held: boolean;
+  #phase: 'dial' | 'handshake' | 'over' = 'dial';
+
+  constructor(context: AttemptContext) {
+    this.#context = context;
+    this.#held = context.held;
+    this.#tag = context.settings.target === undefined ? 'the target' : tagOf(context.settings.target);
+    this.#stopped = new Promise<never>((_resolve, reject) => {
+      this.#stop = reject;
+    });
+    this.#stopped.catch(() => undefined);
+  }
+
+  /** Dials as soon as the gate lets it, in a microtask of its own: what called this is done by then. */
+  start(): void {
+    this.#leaveGate = this.#context.gate.enter(() => void queueMicrotask(() => void this.#run()));
+  }
+
+  /**
+   * Gives up without an outcome: destroys the link, stops the timer, aborts what the application was asked to do. Does
+   * nothing when the attempt is over.
+   */
+  release(): void {
+    if (this.#phase === 'over') return;
+    this.#finish();
+    this.#link?.destroy();
+    const error = new ConnectionError('ERR_ABORTED', `The attempt to reach ${this.#tag} was given up`, { tag: this.#tag });
+    this.#stop(new AttemptFailure('error', error));
+    this.#controller.abort(error);
+  }
+
+  ref(): void {
+    this.#hold(true);
+  }
+
+  unref(): void {
+    this.#hold(false);
+  }
+
+  #hold(held: boolean): void {
+    this.#held = held;
+    if (this.#deadline !== undefined) hold(held, this.#deadline);
+    if (this.#link !== undefined) hold(held, this.#link);
+  }
+
+  async #run(): Promise<void> {
+    if (this.#isOver()) return;
+    const { settings, onOutcome } = this.#context;
+    if (settings.connectTimeout > 0) {
+      this.#deadline = new Deadline(settings.connectTimeout, this.#held, this.#onTimeout);
+    }
+    try {
+      const target = await this.#resolve();
+      const reader = readerFor(settings, target);
+      const link = await this.#dial(target, reader);
+      const defect = defectOf(link, target);
+      if (defect !== undefined) throw new AttemptFailure(defect.reason, defect.error);
+      await this.#shakeHands(link);
+      const decoder = settings.decoder && checkStream(settings.decoder(), 'what `decoder` returns');
+      // Only now, in the tick in which the receiver takes over, does the link lose the listeners that guard it.
+      this.#finish();
+      onOutcome({ ok: true, link, reader, decoder });
+    } catch (thrown) {
+      if (this.#isOver()) return;
+      const failure = this.#failureOf(thrown);
+      this.#finish();
+      this.#link?.destroy();
+      this.#controller.abort(failure.error);
+      onOutcome({ ok: false, reason: failure.reason, error: failure.error });
+    }
+  }
+
+  async #resolve(): Promise<ResolvedTarget> {
+    const { settings, number, onTarget } = this.#context;
+    const target =
+      settings.nextTarget === undefined
+        ? settings.target
+        : resolveTarget(await this.#unlessStopped(settings.nextTarget(number)), settings.tls);
+    // `as`: options without either do not pass.
+    const resolved = target as ResolvedTarget;
+    this.#tag = tagOf(resolved);
+    onTarget(resolved);
+    return resolved;
+  }
+
+  async #dial(target: ResolvedTarget, reader: SharedReader | undefined): Promise<Link> {
+    const { settings } = this.#context;
+    if (settings.dial === undefined) {
+      return this.#ready(openSocket(target, settings.socket, reader));
+    }
+    const dialled = Promise.resolve(settings.dial(target, this.#controller.signal));
+    // One that comes too late is nobody's.
+    void dialled.then((late) => this.#isOver() && late.on('error', ignore).destroy()).catch(ignore);
+    const stream = checkStream(await this.#unlessStopped(dialled), 'what `dial` returns');
+    const link: Link = await this.#ready(stream);
+    return target.tls === undefined || link.encrypted === true ? link : this.#ready(secure(link, target));
+  }
+
+  /** Watches over `link` from here on, and waits until it is connected and encrypted. */
+  async #ready(link: Link): Promise<Link> {
+    this.#unwatch();
+    this.#link = link;
+    link.on('error', this.#onError).on('close', this.#onClose);
+    // For good: a socket may fail after everyone has left it, and an `error` without a listener ends the process.
+    link.on('error', ignore);
+    if (!this.#held) link.unref?.();
+    if (link.destroyed) this.#onClose();
+    let stopWaiting = ignore;
+    try {
+      await this.#unlessStopped(new Promise<void>((resolve) => (stopWaiting = whenReady(link, resolve))));
+    } finally {
+      stopWaiting();
+    }
+    return link;
+  }
+
+  async #shakeHands(link: Link): Promise<void> {
+    const { settings, generation } = this.#context;
+    const { handshake } = settings;
+    if (handshake === undefined) return;
+    this.#phase = 'handshake';
+    const { signal } = this.#controller;
+    await this.#unlessStopped(runHandshake(link, () => handshake(link, { generation, signal })));
+    this.#phase = 'dial';
+  }
+
+  #unlessStopped<T>(work: T | PromiseLike<T>): Promise<T> {
+    return Promise.race([this.#stopped, work]);
+  }
+
+  readonly #onTimeout = (): void => {
+    const { connectTimeout } = this.#context.settings;
+    // A link that failed and does not close (a custom one may not) has told what is wrong.
+    if (this.#linkError !== undefined) return this.#onClose();
+    const message =
+      this.#phase === 'handshake'
+        ? `The handshake with ${this.#tag} was not done within ${connectTimeout} ms`
+        : `No answer from ${this.#tag} within ${connectTimeout} ms`;
+    const error = new ConnectionError('ERR_CONNECT_TIMEOUT', message, { tag: this.#tag });
+    this.#stop(new AttemptFailure('connect-timeout', error));
+  };
+
+  readonly #onError = (error: Error): void => {
+    this.#linkError ??= toError(error);
+  };
+
+  readonly #onClose = (): void => {
+    if (this.#phase === 'handshake' || this.#linkError === undefined) {
+      const message = `${this.#tag} closed the connection before it was open`;
+      const error = new ConnectionError('ERR_HANDSHAKE_FAILED', message, { cause: this.#linkError, tag: this.#tag });
+      this.#stop(new AttemptFailure(this.#phase === 'handshake' ? 'handshake-failed' : 'peer-end', error));
+    } else {
+      this.#stop(new AttemptFailure('error', this.#linkError));
+    }
+  };
+
+  #failureOf(thrown: unknown): AttemptFailure {
+    if (thrown instanceof AttemptFailure) return thrown;
+    const cause = toError(thrown);
+    if (this.#phase !== 'handshake') return new AttemptFailure('error', cause);
+    const message = `The handshake with ${this.#tag} failed: ${cause.message}`;
+    const error = new ConnectionError('ERR_HANDSHAKE_FAILED', message, { cause, tag: this.#tag });
+    return new AttemptFailure('handshake-failed', error);
+  }
+
+  /** A method, so that the compiler does not remember the answer across an await. */
+  #isOver(): boolean {
+    return this.#phase === 'over';
+  }
+
+  #finish(): void {
+    this.#phase = 'over';
+    this.#deadline?.clear();
+    this.#unwatch();
+    this.#leaveGate();
+  }
+
+  #unwatch(): void {
+    this.#link?.off('error', this.#onError).off('close', this.#onClose);
+  }
+}
+
+/** What stops an attempt. */
+class AttemptFailure {
+  readonly reason: FailureReason;
+  readonly error: Error;
+
+  constructor(reason: FailureReason, error: Error) {
+    this.reason = reason;
+    this.error = error;
+  }
+}
+
+/** Past the streams' machinery only where nothing needs a stream. */
+function readerFor(settings: Settings, target: ResolvedTarget): SharedReader | undefined {
+  const plain =
+    settings.reuseReadBuffer &&
+    settings.dial === undefined &&
+    settings.handshake === undefined &&
+    settings.decoder === undefined &&
+    target.tls === undefined;
+  return plain ? { deliver: undefined, paused: false } : undefined;
+}
+
+function checkStream<T extends Duplex>(value: T, name: string): T {
+  // By its members: a stream of another realm, or of a package of its own, is as good as Node's.
+  const stream = value as Partial<T> | null | undefined;
+  if (typeof stream?.on === 'function' && typeof stream.write === 'function' && typeof stream.destroy === 'function') {
+    return value;
+  }
+  throw invalidOption(name, 'a stream', value);
+}
+
+function ignore(): void {
+  // Nothing to do.
+}

@@ -1,0 +1,139 @@
+import { LONGEST_DELAY, checkRecord, delay, func, number, oneOf } from './check';
+import { invalidOption } from './errors';
+
+/** What a {@link Backoff} decides from. */
+export interface BackoffContext {
+  /** Number of the retry that the wait precedes: 1 for the first of an outage. */
+  readonly attempt: number;
+  /** What failed, where there is an error. */
+  readonly error?: Error;
+  /** The wait before this one in the same outage, in milliseconds; absent for the first. */
+  readonly previousDelay?: number;
+  /** Sessions the connection has had; absent or 0 before the first. */
+  readonly generation?: number;
+}
+
+/** How long to wait before a retry, in milliseconds; `undefined` gives up. */
+export type Backoff = (context: BackoffContext) => number | undefined;
+
+/** How a delay is spread, so that clients that failed together do not return together. */
+export type Jitter =
+  /** Anything from 0 to the delay. */
+  | 'full'
+  /** Anything from half the delay to the delay. */
+  | 'equal'
+  /** Anything from `initialDelay` to `multiplier` times the previous wait. */
+  | 'decorrelated'
+  /** The delay as it is. */
+  | 'none';
+
+/** Options of {@link exponentialBackoff}. */
+export interface ExponentialBackoffOptions {
+  /** Milliseconds before the first retry. Default: 100, or `maxDelay` where that is less. */
+  readonly initialDelay?: number;
+  /** No wait is longer, in milliseconds. Default: 30,000, or `initialDelay` where that is more. */
+  readonly maxDelay?: number;
+  /** Growth from one retry to the next, at least 1. Default: 2; 3 with `'decorrelated'` jitter. */
+  readonly multiplier?: number;
+  /** Default: `'full'`. */
+  readonly jitter?: Jitter;
+  /** Where chance comes from: a number from 0 up to 1. Default: `Math.random`. */
+  readonly random?: () => number;
+}
+
+/** Options of {@link constantBackoff}. */
+export interface ConstantBackoffOptions {
+  /** Default: `'none'`. */
+  readonly jitter?: 'full' | 'equal' | 'none';
+  /** Where chance comes from: a number from 0 up to 1. Default: `Math.random`. */
+  readonly random?: () => number;
+}
+
+/** No wait is shorter, in milliseconds, whatever asked for it: a retry loop never runs hot. */
+export const MIN_DELAY = 10;
+
+/** A whole number of milliseconds that is no less than {@link MIN_DELAY} and that a timer can wait; NaN becomes the least. */
+export function clampDelay(value: number): number {
+  return Math.round(Math.min(Math.max(value, MIN_DELAY) || MIN_DELAY, LONGEST_DELAY));
+}
+
+/**
+ * Delays that grow by a factor up to a cap. Jitter is applied after the cap, so that clients still spread when all of
+ * them have reached it.
+ *
+ * @throws {ConnectionError} `ERR_INVALID_OPTION`
+ */
+export function exponentialBackoff(options: ExponentialBackoffOptions = {}): Backoff {
+  const {
+    maxDelay = Math.max(30_000, options.initialDelay ?? 0),
+    initialDelay = Math.min(100, maxDelay),
+    jitter = 'full',
+    multiplier = jitter === 'decorrelated' ? 3 : 2,
+    random = Math.random,
+  } = checkRecord<ExponentialBackoffOptions>('backoff', options, {
+    initialDelay: delay,
+    maxDelay: delay,
+    multiplier: number(1),
+    jitter: oneOf('full', 'equal', 'decorrelated', 'none'),
+    random: func,
+  });
+  if (initialDelay > maxDelay) {
+    throw invalidOption('option `backoff.initialDelay`', `at most \`maxDelay\` (${maxDelay})`, initialDelay);
+  }
+
+  if (jitter === 'decorrelated') {
+    return ({ previousDelay = 0 }) => {
+      const ceiling = Math.min(maxDelay, Math.max(initialDelay, previousDelay) * multiplier);
+      return clampDelay(between(Math.min(initialDelay, ceiling), ceiling, random()));
+    };
+  }
+  const least = LEAST_SHARE[jitter];
+  return ({ attempt }) => {
+    // The factor overflows to Infinity from attempt 1025 on, and 0 · Infinity would be NaN.
+    const growth = Math.min(multiplier ** (attempt - 1), LONGEST_DELAY);
+    const capped = Math.min(maxDelay, initialDelay * growth);
+    return clampDelay(between(capped * least, capped, random()));
+  };
+}
+
+/**
+ * The same wait every time.
+ *
+ * @param milliseconds - The wait; jitter takes from it, never adds.
+ * @throws {ConnectionError} `ERR_INVALID_OPTION`
+ */
+export function constantBackoff(milliseconds: number, options: ConstantBackoffOptions = {}): Backoff {
+  const wait = delay(milliseconds, 'the delay of `constantBackoff`');
+  const { jitter = 'none', random = Math.random } = checkRecord<ConstantBackoffOptions>('backoff', options, {
+    jitter: oneOf('full', 'equal', 'none'),
+    random: func,
+  });
+  return () => clampDelay(between(wait * LEAST_SHARE[jitter], wait, random()));
+}
+
+/**
+ * The schedule of connman.js, the module this library grew out of: 10 ms doubling to 128 s; after a session 50 ms
+ * doubling to 128 s. It has no jitter, so many clients return in step: for a lone client only.
+ */
+export function connmanBackoff(): Backoff {
+  return ({ attempt, generation = 0 }) =>
+    clampDelay(Math.min(128_000, (generation > 0 ? 50 : 10) * Math.min(2 ** (attempt - 1), LONGEST_DELAY)));
+}
+
+/**
+ * The default, *quick decorrelated*: a first wait of up to 250 ms, so that a blip costs little, then decorrelated
+ * growth from 1 s to 10 s, which keeps a fleet from returning in step.
+ *
+ * @throws {ConnectionError} `ERR_INVALID_OPTION`
+ */
+export function defaultBackoff(options: Pick<ExponentialBackoffOptions, 'random'> = {}): Backoff {
+  const { random = Math.random } = checkRecord<typeof options>('backoff', options, { random: func });
+  const growing = exponentialBackoff({ initialDelay: 1_000, maxDelay: 10_000, jitter: 'decorrelated', random });
+  return (context) => (context.attempt === 1 ? clampDelay(between(0, 250, random())) : growing(context));
+}
+
+const LEAST_SHARE = { full: 0, equal: 0.5, none: 1 } as const;
+
+function between(least: number, most: number, share: number): number {
+  return least + (most - least) * Math.min(Math.max(share, 0) || 0, 1);
+}

@@ -1,0 +1,96 @@
+import { ConnectionError, invalidOption } from './errors';
+
+/** Returns `value` as the option called `name` has it, or throws `ERR_INVALID_OPTION`. */
+export type Check<T = unknown> = (value: unknown, name: string) => T;
+
+/** One check for each option of `Options`: leaving one out does not compile. */
+export type Checks<Options> = { readonly [K in keyof Required<Options>]: Check<Exclude<Options[K], undefined>> };
+
+/** The longest that Node's timers can wait, in milliseconds: what is longer fires at once. */
+export const LONGEST_DELAY: number = 2 ** 31 - 1;
+
+/**
+ * Checks every own property of `value`, and returns those that are set in a frozen object without a prototype. So
+ * later changes to `value` do nothing, nor does anything that was put on `Object.prototype`.
+ *
+ * @param path - Where the record stands, for messages: `''` for the options themselves, or such as `queue`.
+ */
+export function checkRecord<Options extends object>(path: string, value: unknown, checks: Checks<Options>): Options {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw invalidOption(path === '' ? 'the options' : `option \`${path}\``, 'an object', value);
+  }
+  const checked: Record<string, unknown> = {};
+  for (const [key, given] of Object.entries(value)) {
+    const name = path === '' ? key : `${path}.${key}`;
+    if (!Object.hasOwn(checks, key)) {
+      const known = Object.keys(checks).join(', ');
+      throw new ConnectionError('ERR_INVALID_OPTION', `Unknown option \`${name}\`, expected one of: ${known}`);
+    }
+    if (given === undefined) continue;
+    checked[key] = checks[key as keyof Options](given, `option \`${name}\``);
+  }
+  // `as`: each property went through the check of its own name.
+  return frozen(checked) as Options;
+}
+
+/** A frozen object without a prototype: nothing put on `Object.prototype` shows through it. */
+export function frozen<T extends object>(fields: T): Readonly<T> {
+  return Object.freeze(Object.assign(Object.create(null), fields) as T);
+}
+
+/** A finite number from `least` to `most`. */
+export function number(least: number, most: number = Number.MAX_VALUE): Check<number> {
+  return (value, name) => {
+    if (typeof value !== 'number' || !(value >= least && value <= most)) {
+      throw invalidOption(name, `a number ${range(least, most, value)}`, value);
+    }
+    return value;
+  };
+}
+
+/** A whole number from `least` to `most`. */
+export function integer(least: number, most: number = Number.MAX_SAFE_INTEGER): Check<number> {
+  return (value, name) => {
+    if (!Number.isInteger(value) || !((value as number) >= least && (value as number) <= most)) {
+      throw invalidOption(name, `an integer ${range(least, most, value)}`, value);
+    }
+    return value as number;
+  };
+}
+
+/** What `check` accepts, or Infinity for no limit. */
+export function orInfinity(check: Check<number>): Check<number> {
+  return (value, name) => (value === Infinity ? value : check(value, name));
+}
+
+/** A duration in milliseconds that a timer can wait. */
+export const delay: Check<number> = number(0, LONGEST_DELAY);
+
+/** A duration in milliseconds of which 0 would make no sense. */
+export const interval: Check<number> = number(1, LONGEST_DELAY);
+
+export const boolean: Check<boolean> = (value, name) => {
+  if (typeof value !== 'boolean') throw invalidOption(name, 'a boolean', value);
+  return value;
+};
+
+/** A function; what it takes and returns is for the compiler to know. */
+export const func: Check<never> = (value, name) => {
+  if (typeof value !== 'function') throw invalidOption(name, 'a function', value);
+  return value as never;
+};
+
+/** One of the given words. */
+export function oneOf<const Word extends string>(...words: readonly Word[]): Check<Word> {
+  return (value, name) => {
+    const word = words.find((candidate) => candidate === value);
+    if (word === undefined) throw invalidOption(name, words.map((each) => `'${each}'`).join(', '), value);
+    return word;
+  };
+}
+
+/** The range in short where both ends say something, else the end that `value` is beyond. */
+function range(least: number, most: number, value: unknown): string {
+  if (most < LONGEST_DELAY) return `from ${least} to ${most}`;
+  return typeof value === 'number' && value > most ? `≤ ${most}` : `≥ ${least}`;
+}

@@ -1,0 +1,178 @@
+import type { Socket } from 'node:net';
+import { inspect } from 'node:util';
+
+import { Announcer } from './announcer';
+import { Emitter } from './emitter';
+import { ConnectionError, describe } from './errors';
+import type { CloseInfo, ConnectionEvents, OpenInfo, StateName } from './events';
+import { type Gate, openGate } from './gate';
+import { Machine } from './machine';
+import type { ConnectionOptions } from './options';
+import { resolveOptions } from './settings';
+import type { ConnectionStats } from './stats';
+import type { WhenOpenOptions } from './waiters';
+import { type WriteCallback, toBytes } from './writes';
+
+/**
+ * A TCP, TLS or Unix socket connection that comes back. It dials on the microtask after its creation and, when a
+ * session is lost, dials again until it is told to stop.
+ *
+ * @typeParam Message - What the `decoder` puts out, and so what `message` carries.
+ */
+export class ReconnectingConnection<Message = unknown> extends Emitter<ConnectionEvents<Message>> {
+  readonly #machine: Machine;
+
+  /**
+   * @param gate - Who may dial when: a pool bounds its members' dials by it. Default: nobody waits.
+   * @throws {ConnectionError} `ERR_INVALID_OPTION`, for a wrong type or range, an unknown name, a contradiction
+   */
+  constructor(options: ConnectionOptions, gate: Gate = openGate) {
+    super();
+    const settings = resolveOptions(options);
+    // `as`: what a message is, only the caller knows.
+    const announcer = new Announcer(this as unknown as Emitter<ConnectionEvents>);
+    this.#machine = new Machine({ settings, gate, announcer, connection: this });
+    if (settings.autoConnect) {
+      queueMicrotask(() => {
+        if (this.state === 'idle') this.connect();
+      });
+    }
+  }
+
+  /** Where the connection is in its life. */
+  get state(): StateName {
+    return this.#machine.state;
+  }
+
+  /** The target as text: `host:port`, `[v6]:port` or `unix:/path`; `unresolved` until a `target` function has answered. */
+  get tag(): string {
+    return this.#machine.tag;
+  }
+
+  /** Number of the latest session, 0 before the first. */
+  get generation(): number {
+    return this.#machine.generation;
+  }
+
+  /** Bytes written whose fate is open: waiting for a session, or not yet confirmed by this one's socket. */
+  get pendingBytes(): number {
+    return this.#machine.outbox.pendingBytes;
+  }
+
+  /**
+   * The session's own socket, for what this library leaves alone: `getPeerCertificate`, `setTOS`. Reading or writing it
+   * by hand voids the contract. Undefined while there is no session; what `dial` opened, where that is set.
+   */
+  get socket(): Socket | undefined {
+    // `as`: by default it is one, and who sets `dial` knows what it returns.
+    return this.#machine.session?.link as Socket | undefined;
+  }
+
+  /** Counters, queue depth, the last error and the last transitions: a plain object without secrets. */
+  get stats(): ConnectionStats {
+    return this.#machine.stats;
+  }
+
+  /**
+   * Starts from `idle`, or again from `closed` with counters afresh; while closing, as soon as that is done. Does
+   * nothing otherwise.
+   *
+   * @throws {ConnectionError} `ERR_ABORTED` when it is to start again and its `signal` is aborted
+   */
+  connect(): void {
+    this.#machine.connect();
+  }
+
+  /**
+   * Sends, or keeps until there is a session to send on.
+   *
+   * @param chunk - A string is encoded now; bytes must stay as they are until the callback.
+   * @param encoding - Of a string. Default: `'utf8'`.
+   * @param callback - Called once: without an error when the kernel took the chunk, else with the reason why not.
+   * @returns false when the writer should wait for `drain`, or when the write was refused
+   * @throws {ConnectionError} `ERR_INVALID_CHUNK`
+   */
+  write(chunk: string | Uint8Array, encoding?: BufferEncoding, callback?: WriteCallback): boolean;
+  write(chunk: string | Uint8Array, callback?: WriteCallback): boolean;
+  write(chunk: string | Uint8Array, encoding?: BufferEncoding | WriteCallback, callback?: WriteCallback): boolean {
+    if (typeof encoding === 'function') return this.write(chunk, undefined, encoding);
+    if (callback !== undefined && typeof callback !== 'function') {
+      const message = `Expected \`callback\` to be a function, got ${describe(callback)}`;
+      throw new ConnectionError('ERR_INVALID_CHUNK', message);
+    }
+    return this.#machine.outbox.write(toBytes(chunk, encoding), callback);
+  }
+
+  /**
+   * Waits for a session.
+   *
+   * @returns resolves at once while open; rejects with `ERR_CLOSED` or what the lifecycle ended with, with
+   *   `ERR_ABORTED`, or with the last attempt's error after `attempts` of them. The connection itself goes on.
+   * @throws {ConnectionError} `ERR_INVALID_OPTION`
+   */
+  whenOpen(options: WhenOpenOptions = {}): Promise<OpenInfo> {
+    return this.#machine.whenOpen(options);
+  }
+
+  /** Drops the session or cuts the wait short, and dials now. Does nothing while it dials already, or has closed. */
+  reconnect(): void {
+    this.#machine.reconnect();
+  }
+
+  /** Vouches for this session, however short it will be: the backoff starts afresh at its loss. */
+  markHealthy(): void {
+    this.#machine.markHealthy();
+  }
+
+  /** Stops reading, in later sessions too. That the peer has ended the session is not noticed until `resume()`. */
+  pause(): this {
+    this.#machine.pause();
+    return this;
+  }
+
+  /** Reads again. */
+  resume(): this {
+    this.#machine.resume();
+    return this;
+  }
+
+  /** Lets socket and timers keep the process alive, as they do by default. */
+  ref(): this {
+    this.#machine.hold(true);
+    return this;
+  }
+
+  /** Lets the process end although there is a connection. A name look-up under way holds it all the same. */
+  unref(): this {
+    this.#machine.hold(false);
+    return this;
+  }
+
+  /**
+   * Ends the lifecycle in good order: what was written goes out, and what is not done after `closeTimeout` is destroyed.
+   * Legal in every state; calls share one promise.
+   */
+  disconnect(): Promise<CloseInfo> {
+    return this.#machine.disconnect();
+  }
+
+  /** Ends the lifecycle at once. */
+  destroy(): void {
+    this.#machine.destroy();
+  }
+
+  /** `await using`: {@link ReconnectingConnection.disconnect}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.disconnect();
+  }
+
+  /** The connection's {@link ReconnectingConnection.stats}. */
+  toJSON(): ConnectionStats {
+    return this.stats;
+  }
+
+  /** Who it is and how it is; never its options, which hold keys. */
+  [inspect.custom](): string {
+    return `${this.constructor.name} ${inspect({ tag: this.tag, state: this.state, generation: this.generation })}`;
+  }
+}

@@ -1,0 +1,42 @@
+/** Something that can hold the process, or let it go. */
+export interface Holdable {
+  ref(): void;
+  unref(): void;
+}
+
+/** Applies `ref()` or `unref()` of a connection to what it holds. */
+export function hold(held: boolean, resource: Partial<Holdable>): void {
+  if (held) resource.ref?.();
+  else resource.unref?.();
+}
+
+/**
+ * A timer that judges the outside world, and so must not judge it by old news: when it is due, what has already arrived
+ * is read first. (A process that was blocked or stopped finds its timers due before it has read what came meanwhile.)
+ */
+export class Deadline implements Holdable {
+  #timer: NodeJS.Timeout | undefined;
+  #recheck: NodeJS.Immediate | undefined;
+
+  constructor(milliseconds: number, held: boolean, expire: () => void) {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      // Between the timers' phase of the event loop and the immediates' lies the one in which sockets are read.
+      this.#recheck = setImmediate(expire);
+    }, milliseconds);
+    hold(held, this.#timer);
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+    if (this.#recheck !== undefined) clearImmediate(this.#recheck);
+  }
+
+  ref(): void {
+    this.#timer?.ref();
+  }
+
+  unref(): void {
+    this.#timer?.unref();
+  }
+}

@@ -1,0 +1,91 @@
+import { types } from 'node:util';
+
+/** Every code a {@link ConnectionError} can carry. Codes are API: they change only with a major version. */
+export type ErrorCode =
+  | 'ERR_INVALID_OPTION'
+  | 'ERR_INVALID_CHUNK'
+  | 'ERR_QUEUE_FULL'
+  | 'ERR_EXPIRED'
+  | 'ERR_DELIVERY_UNCERTAIN'
+  | 'ERR_CLOSED'
+  | 'ERR_CONNECT_TIMEOUT'
+  | 'ERR_HANDSHAKE_FAILED'
+  | 'ERR_IDLE'
+  | 'ERR_HEARTBEAT'
+  | 'ERR_SELF_CONNECT'
+  | 'ERR_GAVE_UP'
+  | 'ERR_ABORTED'
+  | 'ERR_NO_OPEN_MEMBER'
+  | 'ERR_DUPLICATE_TARGET';
+
+/** What a {@link ConnectionError} knows beyond its code and message. */
+export interface ConnectionErrorDetails {
+  /** What led to this error, untouched. */
+  readonly cause?: unknown;
+  /** The target it concerns, as text. */
+  readonly tag?: string | undefined;
+}
+
+/**
+ * Every error this library makes itself. Node's own errors (`ECONNREFUSED`, certificate errors …) are passed on as
+ * they are, never wrapped, except where a `cause` says so.
+ */
+export class ConnectionError extends Error {
+  /** What went wrong, for code to compare. */
+  readonly code: ErrorCode;
+  /** The target it concerns, such as `127.0.0.1:6379`, where there is one. */
+  readonly tag: string | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ConnectionErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.tag = details.tag;
+  }
+
+  static {
+    // On the prototype, as with the built-in errors, so that it is no own property in logs.
+    Object.defineProperty(this.prototype, 'name', { value: 'ConnectionError', configurable: true, writable: true });
+  }
+}
+
+/** The error for an option that is not what it must be. Objects are named by their kind: never print what they hold. */
+export function invalidOption(name: string, expected: string, value: unknown, cause?: unknown): ConnectionError {
+  return new ConnectionError('ERR_INVALID_OPTION', `Expected ${name} to be ${expected}, got ${describe(value)}`, {
+    cause,
+  });
+}
+
+/** A value and its type for an error message, short and without secrets: `'6379' (string)`, `an array`, `null`. */
+export function describe(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return `${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)} (string)`;
+    case 'object':
+      if (value === null) return 'null';
+      return Array.isArray(value) ? 'an array' : 'an object';
+    case 'function':
+      return 'a function';
+    case 'undefined':
+      return 'undefined';
+    default:
+      return `${String(value)} (${typeof value})`;
+  }
+}
+
+/** Whatever was thrown or rejected with, as an Error with a readable message. */
+export function toError(thrown: unknown): Error {
+  // `isNativeError` also knows the errors of another realm, which a test runner or a `vm` context brings.
+  if (!types.isNativeError(thrown) && !(thrown instanceof Error)) {
+    return new Error(`Thrown: ${describe(thrown)}`, { cause: thrown });
+  }
+  // Node leaves the message of its AggregateError (several addresses, all failed) empty.
+  if (thrown.message === '' && 'errors' in thrown && Array.isArray(thrown.errors)) {
+    thrown.message = thrown.errors.map((error) => toError(error).message).join('; ');
+  }
+  return thrown;
+}
+
+/** The end of a `switch` over a union: the compiler proves that nothing gets here. */
+export function unreachable(value: never): never {
+  throw new TypeError(`Unreachable: ${describe(value)}`);
+}

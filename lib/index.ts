@@ -1,0 +1,48 @@
+export {
+  type Backoff,
+  type BackoffContext,
+  type ConstantBackoffOptions,
+  type ExponentialBackoffOptions,
+  type Jitter,
+  connmanBackoff,
+  constantBackoff,
+  defaultBackoff,
+  exponentialBackoff,
+} from './backoff';
+export { ReconnectingConnection } from './connection';
+export { type ConnectionErrorDetails, type ErrorCode, ConnectionError } from './errors';
+export type {
+  BackoffInfo,
+  CloseInfo,
+  CloseReason,
+  ConnectionEvents,
+  DropInfo,
+  DropReason,
+  FailureReason,
+  FinalReason,
+  GiveUpReason,
+  OpenInfo,
+  Reason,
+  ResetInfo,
+  ResetReason,
+  StateName,
+  WriteCount,
+} from './events';
+export type { Gate } from './gate';
+export type {
+  ConnectionOptions,
+  Failure,
+  HandshakeContext,
+  HeartbeatConnection,
+  HeartbeatOptions,
+  QueueOptions,
+  SocketOptions,
+} from './options';
+export type { WriteTotals } from './outbox';
+export { type PoolEvents, type PoolOptions, type PoolStats, type SelectMember, ConnectionPool } from './pool';
+export { ConnectionRegistry, registry } from './registry';
+export type { SelectorName } from './selection';
+export type { ConnectionStats, ErrorSummary, Transition } from './stats';
+export type { PathTarget, ResolvedTarget, Target, TcpTarget } from './target';
+export type { WhenOpenOptions } from './waiters';
+export type { WriteCallback } from './writes';

@@ -1,0 +1,435 @@
+import type { Announcer } from './announcer';
+import { type Outcome, Attempt } from './attempt';
+import { Deadline, hold } from './deadline';
+import { shielded } from './emitter';
+import { ConnectionError, unreachable } from './errors';
+import type {
+  BackoffInfo,
+  CloseInfo,
+  CloseReason,
+  ConnectionEvents,
+  DropInfo,
+  FailureReason,
+  FinalReason,
+  OpenInfo,
+  ResetInfo,
+  ResetReason,
+} from './events';
+import type { Gate } from './gate';
+import type { HeartbeatConnection } from './options';
+import { type OutboxHost, Outbox } from './outbox';
+import { RetryPolicy } from './retry';
+import { type SessionHost, Session } from './session';
+import type { Settings } from './settings';
+import { type State, holdState, leave, transitions } from './states';
+import { type ConnectionStats, History } from './stats';
+import { tagOf } from './target';
+import { type WhenOpenOptions, Waiters } from './waiters';
+import type { WriteCallback } from './writes';
+
+/** What the machine needs of the connection around it. */
+export interface MachineHost {
+  readonly settings: Settings;
+  readonly gate: Gate;
+  readonly announcer: Announcer<ConnectionEvents>;
+  readonly connection: HeartbeatConnection;
+}
+
+/**
+ * The state machine of a connection. Every change is a transaction: the state with all it holds is set first, and told
+ * of afterwards. Whatever the application's code may have changed meanwhile shows in the identity of the state.
+ */
+export class Machine implements SessionHost, OutboxHost {
+  readonly outbox: Outbox;
+  tag: string;
+  generation = 0;
+
+  readonly #host: MachineHost;
+  readonly #settings: Settings;
+  readonly #announcer: Announcer<ConnectionEvents>;
+  readonly #retry: RetryPolicy;
+  readonly #waiters = new Waiters();
+  readonly #history = new History();
+  #state: State = { name: 'idle' };
+  /** Dials of the opening under way. */
+  #dials = 0;
+  /** When the last session of this lifecycle ended, on the clock of `performance.now()`. */
+  #lostAt: number | undefined;
+  #paused = false;
+  #held = true;
+  #ending: Ending | undefined;
+
+  constructor(host: MachineHost) {
+    const { settings, announcer } = host;
+    this.#host = host;
+    this.#settings = settings;
+    this.#announcer = announcer;
+    this.#retry = new RetryPolicy(settings);
+    this.outbox = new Outbox(settings.queue, this);
+    this.tag = settings.target === undefined ? 'unresolved' : tagOf(settings.target);
+    if (settings.signal?.aborted === true) queueMicrotask(this.#onAbort);
+    else settings.signal?.addEventListener('abort', this.#onAbort);
+  }
+
+  get state(): State['name'] {
+    return this.#state.name;
+  }
+
+  get session(): Session | undefined {
+    return 'work' in this.#state && this.#state.work instanceof Session ? this.#state.work : undefined;
+  }
+
+  get stats(): ConnectionStats {
+    const { dials, failures, resets, bytesReceived, transitions: latest, lastError } = this.#history;
+    const { session } = this;
+    return {
+      state: this.state,
+      tag: this.tag,
+      generation: this.generation,
+      dials,
+      failures,
+      resets,
+      ...(session && { uptime: session.uptime }),
+      bytesReceived: bytesReceived + (session?.received ?? 0),
+      writes: this.outbox.totals,
+      ...(lastError && { lastError }),
+      transitions: [...latest],
+    };
+  }
+
+  // What the application asks for.
+
+  connect(): void {
+    const state = this.#state;
+    if (state.name === 'closing') state.restart = true;
+    if (state.name !== 'idle' && state.name !== 'closed') return;
+    if (state.name === 'closed') this.#reopen();
+    this.#announcer.transact(() => {
+      this.#retry.reset();
+      this.#retry.begin(performance.now());
+      this.#dial();
+    });
+  }
+
+  reconnect(): void {
+    const state = this.#state;
+    if (state.name === 'idle') this.connect();
+    if (state.name === 'backoff') this.#announcer.transact(() => this.#dial());
+    if (state.name === 'open') {
+      this.#announcer.transact(() => {
+        this.#judge(state.work);
+        const tellReset = this.#endSession(state.work, 'forced', undefined, true);
+        this.#dial();
+        tellReset();
+      });
+    }
+  }
+
+  markHealthy(): void {
+    if (this.#state.name === 'open') this.#state.work.healthy = true;
+  }
+
+  disconnect(): Promise<CloseInfo> {
+    const { promise } = (this.#ending ??= newEnding(this.#state));
+    this.#announcer.transact(() => {
+      const state = this.#state;
+      switch (state.name) {
+        case 'idle':
+        case 'backoff':
+          return this.#finish('disconnected');
+        case 'connecting':
+          return this.outbox.hasWaiting ? this.#close(state.work) : this.#finish('disconnected');
+        case 'open':
+          // A socket that is gone already has nothing to wind up.
+          if (state.work.link.destroyed) return this.#finish('disconnected');
+          this.#close(state.work);
+          return state.work.end();
+        case 'closing':
+          state.restart = false;
+          return;
+        case 'closed':
+          return;
+        default:
+          unreachable(state);
+      }
+    });
+    return promise;
+  }
+
+  destroy(reason: 'destroyed' | 'aborted' = 'destroyed', error?: Error): void {
+    const state = this.#state;
+    if (state.name === 'closed') return;
+    if (state.name === 'closing') state.restart = false;
+    this.#announcer.transact(() => this.#finish(reason, error));
+  }
+
+  whenOpen(options: WhenOpenOptions): Promise<OpenInfo> {
+    const opened = this.#waiters.add(options, this.tag);
+    const state = this.#state;
+    if (state.name === 'open' && state.work.info !== undefined) this.#waiters.resolve(state.work.info);
+    if (state.name === 'closed') this.#waiters.reject(this.#closedError(state.info.error));
+    if (state.name === 'closing' && !state.restart) this.#waiters.reject(this.#closedError());
+    return opened;
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.session?.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.session?.resume();
+  }
+
+  hold(held: boolean): void {
+    this.#held = held;
+    holdState(this.#state, held);
+  }
+
+  // What an attempt reports.
+
+  #onOutcome(outcome: Outcome): void {
+    this.#announcer.transact(() => {
+      if (outcome.ok) {
+        this.#open(new Session(outcome, this.generation + 1, this.#settings, this, this.#held));
+        return;
+      }
+      this.#history.failures += 1;
+      this.#waiters.countFailure(outcome.error);
+      this.#fail(outcome.reason, outcome.error);
+    });
+  }
+
+  // What a session reports.
+
+  onChunk(chunk: Buffer): void {
+    this.#announcer.announce('data', chunk);
+  }
+
+  onMessage(message: unknown): void {
+    this.#announcer.announce('message', message);
+  }
+
+  onDrain(): void {
+    this.outbox.onDrain();
+  }
+
+  ping(): void {
+    this.#settings.heartbeat?.ping(this.#host.connection);
+  }
+
+  onLost(reason: FailureReason, error: Error | undefined): void {
+    this.#announcer.transact(() => {
+      if (this.#state.name === 'open') this.#judge(this.#state.work);
+      this.#fail(reason, error);
+    });
+  }
+
+  // What the outbox reports.
+
+  settle(callback: WriteCallback, error?: Error): void {
+    this.#announcer.afterwards(() => shielded(() => callback(error)));
+  }
+
+  onDrop(info: DropInfo): void {
+    // A refusal after the end has its `false`, and nothing follows `close`.
+    if (info.reason === 'refused' && this.#state.name === 'closed') return;
+    this.#announcer.announce('drop', info);
+  }
+
+  onRoom(): void {
+    this.#announcer.announce('drain');
+  }
+
+  // The transitions. Each runs within a transaction.
+
+  #enter(next: State): void {
+    const previous = this.#state;
+    const legal: readonly string[] = transitions[previous.name];
+    if (!legal.includes(next.name)) throw new TypeError(`No way from ${previous.name} to ${next.name}`);
+    this.#state = next;
+    leave(previous, next);
+    this.#history.addTransition(previous.name, next.name);
+    this.#announcer.announce('state', next.name, previous.name);
+  }
+
+  #dial(): void {
+    this.#dials += 1;
+    this.#history.dials += 1;
+    const work = new Attempt({
+      settings: this.#settings,
+      gate: this.#host.gate,
+      number: this.#dials,
+      generation: this.generation + 1,
+      held: this.#held,
+      onTarget: (target) => {
+        this.tag = tagOf(target);
+      },
+      onOutcome: (outcome) => this.#onOutcome(outcome),
+    });
+    this.#enter({ name: 'connecting', work });
+    work.start();
+  }
+
+  #open(session: Session): void {
+    const info: OpenInfo = {
+      generation: session.generation,
+      reopened: this.#lostAt !== undefined,
+      attempts: this.#dials,
+      downtime: this.#lostAt === undefined ? 0 : performance.now() - this.#lostAt,
+      ...addressesOf(session),
+    };
+    this.generation = session.generation;
+    this.#dials = 0;
+    this.outbox.attach(session.link);
+    if (this.#state.name === 'closing') this.#state.work = session;
+    else this.#enter({ name: 'open', work: session });
+
+    const isCurrent = () => this.session === session;
+    this.#announcer.afterwards(() => {
+      if (isCurrent()) session.info = info;
+    });
+    this.#announcer.announceIf(isCurrent, 'open', info);
+    this.#announcer.afterwards(() => {
+      if (isCurrent()) this.#greeted(session, info);
+    });
+  }
+
+  /** The `open` listeners have said their hello: now the queue may go out, and bytes may come in. */
+  #greeted(session: Session, info: OpenInfo): void {
+    if (this.#state.name === 'closing') {
+      this.outbox.seal();
+      session.end();
+    } else {
+      this.#waiters.resolve(info);
+      this.outbox.flush();
+    }
+    session.read(this.#paused);
+  }
+
+  /** A session that lived long enough, or is vouched for, ends the outage that came before it. */
+  #judge(session: Session): void {
+    if (session.healthy || this.#retry.isHealthy(session.uptime)) this.#retry.reset();
+  }
+
+  /** An attempt or a session has failed: waits for another, or gives up. */
+  #fail(reason: FailureReason, error: Error | undefined): void {
+    const { session } = this;
+    const before = this.#state;
+    if (error !== undefined) this.#history.addError(error);
+    if (before.name === 'closing') return this.#finish('disconnected', undefined, error);
+
+    const failure = { reason, ...(error && { error }) };
+    const verdict = this.#retry.next(failure, this.generation, this.tag, performance.now());
+    // The application's own `shouldRetry` or `backoff` may have ended it all.
+    if (this.#state !== before) return;
+    if (!verdict.retry) return this.#finish(verdict.reason, verdict.error, error, reason);
+
+    const { attempt, delay, fault } = verdict;
+    const info: BackoffInfo = { attempt, delay, retryAt: Date.now() + delay, ...failure, ...(fault && { fault }) };
+    const tellReset = session && this.#endSession(session, reason, error, true);
+    const timer = setTimeout(() => this.#announcer.transact(() => this.#dial()), delay);
+    hold(this.#held, timer);
+    const state: State = { name: 'backoff', timer };
+    this.#enter(state);
+    tellReset?.();
+    this.#announcer.announceIf(() => this.#state === state, 'backoff', info);
+  }
+
+  /** Counts what the session leaves behind. Returns a function that tells of it. */
+  #endSession(session: Session, reason: ResetReason, error: Error | undefined, willRetry: boolean): () => void {
+    const { uncertain, settle } = this.outbox.detach(error);
+    this.#history.resets += 1;
+    this.#history.bytesReceived += session.received;
+    this.#lostAt = performance.now();
+    const { generation, uptime } = session;
+    const info: ResetInfo = { generation, reason, ...(error && { error }), uptime, willRetry, uncertain };
+    return () => {
+      this.#announcer.announceIf(() => session.info !== undefined, 'reset', info);
+      settle();
+    };
+  }
+
+  /** Goes on with `work` for as long as `closeTimeout` allows, and takes no more writes. */
+  #close(work: Attempt | Session): void {
+    const deadline = new Deadline(this.#settings.closeTimeout, this.#held, () => {
+      this.#announcer.transact(() => this.#finish('disconnected'));
+    });
+    this.#enter({ name: 'closing', work, deadline, restart: false });
+    this.outbox.seal();
+    this.#waiters.reject(this.#closedError());
+  }
+
+  /** The end of the lifecycle, from any state. */
+  #finish(reason: CloseReason, error?: Error, lastError?: Error, lastReason?: FailureReason): void {
+    const state = this.#state;
+    const { session } = this;
+    const closedError = this.#closedError(error);
+    const info: CloseInfo = { reason, ...(error && { error }) };
+    const resetReason = lastReason ?? (isFinal(reason) ? reason : 'error');
+    const tellReset = session && this.#endSession(session, resetReason, lastError, false);
+    const tellDropped = this.outbox.drop(reason, closedError);
+    this.#settings.signal?.removeEventListener('abort', this.#onAbort);
+    this.#enter({ name: 'closed', info });
+    tellReset?.();
+    tellDropped();
+    this.#announcer.announce('close', info);
+    this.#announcer.afterwards(() => {
+      this.#ending?.resolve(info);
+      if (state.name === 'closing' && state.restart) this.connect();
+      else this.#waiters.reject(closedError);
+    });
+  }
+
+  #reopen(): void {
+    const { signal } = this.#settings;
+    if (signal?.aborted === true) {
+      const message = `The signal of the connection to ${this.tag} is aborted: it cannot start again`;
+      throw new ConnectionError('ERR_ABORTED', message, { cause: signal.reason, tag: this.tag });
+    }
+    signal?.addEventListener('abort', this.#onAbort);
+    this.outbox.reopen();
+    this.#dials = 0;
+    this.#lostAt = undefined;
+    this.#ending = undefined;
+  }
+
+  readonly #onAbort = (): void => {
+    const { signal } = this.#settings;
+    const message = `The connection to ${this.tag} was aborted by its signal`;
+    this.destroy('aborted', new ConnectionError('ERR_ABORTED', message, { cause: signal?.reason, tag: this.tag }));
+  };
+
+  #closedError(cause?: Error): ConnectionError {
+    if (cause instanceof ConnectionError) return cause;
+    return new ConnectionError('ERR_CLOSED', `The connection to ${this.tag} is closed`, { cause, tag: this.tag });
+  }
+}
+
+/** The promise that calls of `disconnect()` share. */
+interface Ending {
+  readonly promise: Promise<CloseInfo>;
+  readonly resolve: (info: CloseInfo) => void;
+}
+
+function newEnding(state: State): Ending {
+  let resolve!: Ending['resolve'];
+  const promise = new Promise<CloseInfo>((settle) => (resolve = settle));
+  if (state.name === 'closed') resolve(state.info);
+  return { promise, resolve };
+}
+
+function isFinal(reason: CloseReason): reason is FinalReason {
+  return reason === 'disconnected' || reason === 'destroyed' || reason === 'aborted';
+}
+
+function addressesOf({ link }: Session): Partial<OpenInfo> {
+  const { localAddress, localPort, remoteAddress, remotePort } = link;
+  return {
+    ...(localAddress !== undefined && { localAddress }),
+    ...(localPort !== undefined && { localPort }),
+    ...(remoteAddress !== undefined && { remoteAddress }),
+    ...(remotePort !== undefined && { remotePort }),
+  };
+}

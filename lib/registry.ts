@@ -1,0 +1,79 @@
+import { ReconnectingConnection } from './connection';
+import { ConnectionError, invalidOption } from './errors';
+import type { ConnectionOptions } from './options';
+import { ConnectionPool, type PoolOptions } from './pool';
+import { resolveOptions } from './settings';
+import { tagOf } from './target';
+
+/** Connections and pools that can be looked up: single connections by their tag, pools by their name. */
+export class ConnectionRegistry {
+  readonly #connections = new Set<ReconnectingConnection>();
+  readonly #pools = new Map<string, ConnectionPool>();
+
+  /**
+   * Makes a connection that can be looked up until it closes; if it is started again, it is there again.
+   *
+   * @throws {ConnectionError} `ERR_DUPLICATE_TARGET` while a live connection holds the tag; `ERR_INVALID_OPTION`
+   */
+  connect<Message = unknown>(options: ConnectionOptions): ReconnectingConnection<Message> {
+    const { target } = resolveOptions(options);
+    const tag = target && tagOf(target);
+    if (tag !== undefined && this.getConnection(tag) !== undefined) {
+      throw new ConnectionError('ERR_DUPLICATE_TARGET', `There is a connection to ${tag} already`, { tag });
+    }
+    const connection = new ReconnectingConnection<Message>(options);
+    // `as`: what its messages are, the one who looks it up says again.
+    const member = connection as unknown as ReconnectingConnection;
+    this.#connections.add(member);
+    connection.on('state', (next, previous) => {
+      if (next === 'closed') this.#connections.delete(member);
+      if (previous === 'closed') this.#connections.add(member);
+    });
+    return connection;
+  }
+
+  /** The live connection to a port, by default of `'127.0.0.1'`, or with a tag. */
+  getConnection<Message = unknown>(port: number, host?: string): ReconnectingConnection<Message> | undefined;
+  getConnection<Message = unknown>(tag: string): ReconnectingConnection<Message> | undefined;
+  getConnection(portOrTag: number | string, host?: string): ReconnectingConnection | undefined {
+    const tag = typeof portOrTag === 'string' ? portOrTag : tagOf({ port: portOrTag, ...(host !== undefined && { host }) });
+    for (const connection of this.#connections) {
+      // One that closed within an event that is still being delivered has not left yet.
+      if (connection.tag === tag && connection.state !== 'closed') return connection;
+    }
+    return undefined;
+  }
+
+  /**
+   * Makes an empty pool that can be looked up.
+   *
+   * @throws {ConnectionError} `ERR_DUPLICATE_TARGET` when the name is taken; `ERR_INVALID_OPTION`
+   */
+  createPool<Message = unknown>(name: string, options: PoolOptions<Message> = {}): ConnectionPool<Message> {
+    if (typeof name !== 'string' || name === '') throw invalidOption('the name of a pool', 'a string', name);
+    if (this.#pools.has(name)) {
+      throw new ConnectionError('ERR_DUPLICATE_TARGET', `There is a pool called ${JSON.stringify(name)} already`);
+    }
+    const pool = new ConnectionPool<Message>(options);
+    // `as`: see `connect`.
+    this.#pools.set(name, pool as unknown as ConnectionPool);
+    return pool;
+  }
+
+  /** The pool with this name. */
+  getPool<Message = unknown>(name: string): ConnectionPool<Message> | undefined {
+    // `as`: see `connect`.
+    return this.#pools.get(name) as ConnectionPool<Message> | undefined;
+  }
+
+  /** Disconnects everything: the connections, and the members of the pools. The pools stay, empty. */
+  async disconnectAll(): Promise<void> {
+    await Promise.all([
+      ...[...this.#connections].map((connection) => connection.disconnect()),
+      ...[...this.#pools.values()].map((pool) => pool.disconnect()),
+    ]);
+  }
+}
+
+/** A registry that is ready for use: one a process, in whichever module format it is loaded. */
+export const registry: ConnectionRegistry = new ConnectionRegistry();

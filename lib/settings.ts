@@ -1,0 +1,207 @@
+import { isIP, isIPv6 } from 'node:net';
+import type { ConnectionOptions as TlsOptions } from 'node:tls';
+
+import { type Backoff, defaultBackoff, exponentialBackoff } from './backoff';
+import {
+  type Check,
+  type Checks,
+  LONGEST_DELAY,
+  boolean,
+  checkRecord,
+  delay,
+  frozen,
+  func,
+  integer,
+  interval,
+  number,
+  orInfinity,
+} from './check';
+import { invalidOption } from './errors';
+import type { ConnectionOptions, HeartbeatOptions, QueueOptions, SocketOptions } from './options';
+import { type ResolvedTarget, type Target, DEFAULT_HOST } from './target';
+import { checkTls } from './tls-options';
+
+/** Options with every default filled in. Frozen, and without a prototype. */
+export interface Settings extends Omit<Required<ConnectionOptions>, OptionalSettings | 'port' | 'host' | 'path'> {
+  /** The static target; absent where only `nextTarget` knows. */
+  readonly target: ResolvedTarget | undefined;
+  /** The `target` option. */
+  readonly nextTarget: ConnectionOptions['target'];
+  readonly tls: TlsOptions | undefined;
+  readonly backoff: Backoff;
+  readonly dial: ConnectionOptions['dial'];
+  readonly handshake: ConnectionOptions['handshake'];
+  readonly decoder: ConnectionOptions['decoder'];
+  readonly heartbeat: Required<HeartbeatOptions> | undefined;
+  readonly queue: Required<QueueOptions>;
+  readonly signal: AbortSignal | undefined;
+}
+
+type OptionalSettings = 'target' | 'tls' | 'backoff' | 'dial' | 'handshake' | 'decoder' | 'heartbeat' | 'queue' | 'signal';
+
+/**
+ * Checks options one by one, and not yet whether they are complete.
+ *
+ * @throws {ConnectionError} `ERR_INVALID_OPTION`
+ */
+export function checkOptions(options: ConnectionOptions): ConnectionOptions {
+  return checkRecord('', options, checks);
+}
+
+/**
+ * Checks options and fills in the defaults.
+ *
+ * @throws {ConnectionError} `ERR_INVALID_OPTION`, naming the option, what was expected and what came
+ */
+export function resolveOptions(options: ConnectionOptions): Settings {
+  const { target: nextTarget, port, host, path, tls: tlsOption, heartbeat, ...given } = checkOptions(options);
+  const tls = checkedTls(tlsOption);
+  return frozen<Settings>({
+    minUptime: 5_000,
+    maxRetries: Infinity,
+    maxElapsed: Infinity,
+    shouldRetry: () => true,
+    connectTimeout: 10_000,
+    idleTimeout: 0,
+    closeTimeout: 2_000,
+    autoConnect: true,
+    reuseReadBuffer: false,
+    dial: undefined,
+    handshake: undefined,
+    decoder: undefined,
+    signal: undefined,
+    ...given,
+    target: staticTarget({ port, host, path }, tls, nextTarget !== undefined),
+    nextTarget,
+    tls,
+    socket: frozen({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000, ...given.socket }),
+    // `as`: the check of `backoff` has made a function of options.
+    backoff: (given.backoff as Backoff | undefined) ?? defaultBackoff(),
+    heartbeat: heartbeat && frozen({ timeout: heartbeat.interval, ...heartbeat }),
+    queue: frozen({ maxBytes: 1_048_576, maxAge: Infinity, ...given.queue }),
+  });
+}
+
+/**
+ * Checks what a `target` function returned.
+ *
+ * @param tls - The connection's own `tls`, for a target that does not say.
+ * @throws {ConnectionError} `ERR_INVALID_OPTION`
+ */
+export function resolveTarget(target: Target, tls: TlsOptions | undefined): ResolvedTarget {
+  const { tls: own, ...place } = checkRecord<TargetFields>('target', target, {
+    port: checks.port,
+    host: checks.host,
+    path: checks.path,
+    tls: checks.tls,
+  });
+  const resolved = staticTarget(place, own === undefined ? tls : checkedTls(own), false);
+  if (resolved === undefined) throw invalidOption('the target', 'one with `port` or `path`', target);
+  return resolved;
+}
+
+/** A target as it comes, before it is known whether port and path contradict each other. */
+type TargetFields = Pick<ConnectionOptions, 'port' | 'host' | 'path' | 'tls'>;
+
+function checkedTls(tls: ConnectionOptions['tls']): TlsOptions | undefined {
+  // `as`: `checkTls` leaves options, or false.
+  return tls === false ? undefined : (tls as TlsOptions | undefined);
+}
+
+function staticTarget(
+  { port, host, path }: { [K in 'port' | 'host' | 'path']?: TargetFields[K] | undefined },
+  tls: TlsOptions | undefined,
+  optional: boolean,
+): ResolvedTarget | undefined {
+  if (path !== undefined) {
+    if (port !== undefined) throw invalidOption('option `port`', 'absent where `path` is set', port);
+    if (host !== undefined) throw invalidOption('option `host`', 'absent where `path` is set', host);
+    return frozen<ResolvedTarget>({ path, ...(tls && { tls }) });
+  }
+  if (port !== undefined) return frozen<ResolvedTarget>({ host: host ?? DEFAULT_HOST, port, ...(tls && { tls }) });
+  if (optional) return undefined;
+  throw invalidOption('option `port`', 'an integer from 1 to 65535', port);
+}
+
+const checkHost: Check<string> = (value, name) => {
+  // A NUL would cut the name short: "127.0.0.1\0.example" dials 127.0.0.1, whatever an allow-list made of it.
+  if (typeof value !== 'string' || !/^[^\s\0/[\]]+$/.test(value) || (value.includes(':') && !isIPv6(value))) {
+    throw invalidOption(name, 'a host name or an address without port, brackets or spaces', value);
+  }
+  return value;
+};
+
+/** Bytes that the kernel has room for in a socket's path; libuv would silently cut a longer one. */
+const PATH_BYTES = { linux: 107, win32: 256 } as Readonly<Record<string, number>>;
+
+const checkPath: Check<string> = (value, name) => {
+  const most = PATH_BYTES[process.platform] ?? 103;
+  if (typeof value !== 'string' || value === '' || value.includes('\0') || Buffer.byteLength(value) > most) {
+    throw invalidOption(name, `a path of 1 to ${most} bytes without NUL`, value);
+  }
+  return value;
+};
+
+const checkAddress: Check<string> = (value, name) => {
+  if (typeof value !== 'string' || isIP(value) === 0) throw invalidOption(name, 'an IP address', value);
+  return value;
+};
+
+const checkFamily: Check<4 | 6 | 0> = (value, name) => {
+  if (value !== 4 && value !== 6 && value !== 0) throw invalidOption(name, '4, 6, or 0 for both', value);
+  return value;
+};
+
+export const checkSignal: Check<AbortSignal> = (value, name) => {
+  // By its members, for a signal of another realm is as good as one of ours.
+  const signal = value as Partial<AbortSignal> | null;
+  if (typeof signal?.aborted !== 'boolean' || typeof signal.addEventListener !== 'function') {
+    throw invalidOption(name, 'an AbortSignal', value);
+  }
+  return value as AbortSignal;
+};
+
+const checks: Checks<ConnectionOptions> = {
+  port: integer(1, 65_535),
+  host: checkHost,
+  path: checkPath,
+  tls: checkTls,
+  target: func,
+  socket: (value) =>
+    checkRecord<SocketOptions>('socket', value, {
+      noDelay: boolean,
+      keepAlive: boolean,
+      // The kernel counts in whole seconds, at most 32,767 of them (TCP_KEEPIDLE); Node rounds down, and 0 means 2 hours.
+      keepAliveInitialDelay: (delay, name) => Math.ceil(number(1_000, 32_767_000)(delay, name) / 1_000) * 1_000,
+      allowHalfOpen: boolean,
+      localAddress: checkAddress,
+      localPort: integer(1, 65_535),
+      family: checkFamily,
+      hints: integer(0),
+      lookup: func,
+      autoSelectFamily: boolean,
+      autoSelectFamilyAttemptTimeout: integer(10, LONGEST_DELAY),
+    }),
+  dial: func,
+  backoff: (value) => (typeof value === 'function' ? func(value, '') : exponentialBackoff(value as object)),
+  minUptime: delay,
+  maxRetries: orInfinity(integer(0)),
+  maxElapsed: orInfinity(number(0)),
+  shouldRetry: func,
+  connectTimeout: delay,
+  handshake: func,
+  decoder: func,
+  idleTimeout: delay,
+  heartbeat: (value) => {
+    const heartbeat = checkRecord<HeartbeatOptions>('heartbeat', value, { interval, timeout: interval, ping: func });
+    interval(heartbeat.interval, 'option `heartbeat.interval`');
+    func(heartbeat.ping, 'option `heartbeat.ping`');
+    return heartbeat;
+  },
+  queue: (value) =>
+    checkRecord<QueueOptions>('queue', value, { maxBytes: orInfinity(integer(0)), maxAge: orInfinity(delay) }),
+  closeTimeout: delay,
+  signal: checkSignal,
+  autoConnect: boolean,
+  reuseReadBuffer: boolean,
+};

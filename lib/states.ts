@@ -1,0 +1,83 @@
+import type { Attempt } from './attempt';
+import { type Deadline, hold } from './deadline';
+import { unreachable } from './errors';
+import type { CloseInfo, StateName } from './events';
+import type { Session } from './session';
+
+/**
+ * The machine. Ends are reached by `disconnect()`, `destroy()` and an aborted `signal` from every state, and by giving
+ * up from those in which something can fail.
+ *
+ * ```text
+ *   idle       ──► connecting   connect(), by itself unless `autoConnect` is false
+ *   idle       ──► closed       ended before it began
+ *   connecting ──► open         the socket is connected, encrypted, and has shaken hands
+ *   connecting ──► backoff      the attempt failed, and is to be retried
+ *   connecting ──► closing      disconnect() with writes queued: the dial may still finish
+ *   connecting ──► closed       ended, or given up
+ *   open       ──► backoff      the session was lost, and is to be retried
+ *   open       ──► connecting   reconnect()
+ *   open       ──► closing      disconnect(): what was written goes out first
+ *   open       ──► closed       ended at once, or lost and given up
+ *   backoff    ──► connecting   the wait is over, or reconnect()
+ *   backoff    ──► closed       ended
+ *   closing    ──► closed       the socket has closed, or `closeTimeout` has passed
+ *   closed     ──► connecting   connect(): a new lifecycle
+ * ```
+ */
+export const transitions = {
+  idle: ['connecting', 'closed'],
+  connecting: ['open', 'backoff', 'closing', 'closed'],
+  open: ['backoff', 'connecting', 'closing', 'closed'],
+  backoff: ['connecting', 'closed'],
+  closing: ['closed'],
+  closed: ['connecting'],
+} as const satisfies Record<StateName, readonly StateName[]>;
+
+/** A state and all that it holds: no timer and no socket of a connection is anywhere else. */
+export type State =
+  | { readonly name: 'idle' }
+  | { readonly name: 'connecting'; readonly work: Attempt }
+  | { readonly name: 'open'; readonly work: Session }
+  | { readonly name: 'backoff'; readonly timer: NodeJS.Timeout }
+  | Closing
+  | { readonly name: 'closed'; readonly info: CloseInfo };
+
+/** A session that winds up, or a dial that may still finish so that queued writes go out. */
+export interface Closing {
+  readonly name: 'closing';
+  /** A dial that finishes becomes a session in place. */
+  work: Attempt | Session;
+  readonly deadline: Deadline;
+  /** Whether `connect()` was called meanwhile. */
+  restart: boolean;
+}
+
+/** Releases what `state` holds, except the work that `next` goes on with. */
+export function leave(state: State, next: State): void {
+  switch (state.name) {
+    case 'connecting':
+    case 'open':
+      if (!('work' in next) || next.work !== state.work) state.work.release();
+      return;
+    case 'closing':
+      state.deadline.clear();
+      state.work.release();
+      return;
+    case 'backoff':
+      clearTimeout(state.timer);
+      return;
+    case 'idle':
+    case 'closed':
+      return;
+    default:
+      unreachable(state);
+  }
+}
+
+/** Lets what `state` holds keep the process alive, or not. */
+export function holdState(state: State, held: boolean): void {
+  if ('work' in state) hold(held, state.work);
+  if ('timer' in state) hold(held, state.timer);
+  if ('deadline' in state) hold(held, state.deadline);
+}

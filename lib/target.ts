@@ -1,0 +1,38 @@
+import { isIPv6 } from 'node:net';
+import type { ConnectionOptions as TlsOptions } from 'node:tls';
+
+/** Where to connect over TCP. */
+export interface TcpTarget {
+  /** An integer from 1 to 65535. */
+  readonly port: number;
+  /** A name or an address, an IPv6 one without brackets. Default: `'127.0.0.1'`. */
+  readonly host?: string;
+  /** TLS over it: `true`, or options of `tls.connect`. Default: what the connection's `tls` says. */
+  readonly tls?: boolean | TlsOptions;
+}
+
+/** Where to connect on this machine. */
+export interface PathTarget {
+  /** A Unix socket or a Windows named pipe. */
+  readonly path: string;
+  /** TLS over it: `true`, or options of `tls.connect`. Default: what the connection's `tls` says. */
+  readonly tls?: boolean | TlsOptions;
+}
+
+/** Where to connect. */
+export type Target = TcpTarget | PathTarget;
+
+/** A checked target with nothing left open: what `dial` is handed. Frozen. */
+export type ResolvedTarget =
+  | { readonly host: string; readonly port: number; readonly tls?: TlsOptions }
+  | { readonly path: string; readonly tls?: TlsOptions };
+
+/** The host that is meant where none is named. */
+export const DEFAULT_HOST = '127.0.0.1';
+
+/** A target as text: `host:port`, `[v6]:port` or `unix:/path`. */
+export function tagOf(target: Target): string {
+  if ('path' in target) return `unix:${target.path}`;
+  const host = target.host ?? DEFAULT_HOST;
+  return isIPv6(host) ? `[${host}]:${target.port}` : `${host}:${target.port}`;
+}
