@@ -18,8 +18,7 @@ export interface Established {
 
 /** What an attempt came to. */
 export type Outcome =
-  | ({ readonly ok: true } & Established)
-  | { readonly ok: false; readonly reason: FailureReason; readonly error: Error };
+  ({ readonly ok: true } & Established) | { readonly ok: false; readonly reason: FailureReason; readonly error: Error };
 
 /** What an attempt needs to know of its connection. */
 export interface AttemptContext {
@@ -63,7 +62,9 @@ export class Attempt implements Holdable {
 
   /** Dials as soon as the gate lets it, in a microtask of its own: what called this is done by then. */
   start(): void {
-    this.#leaveGate = this.#context.gate.enter(() => void queueMicrotask(() => void this.#run()));
+    this.#leaveGate = this.#context.gate.enter(() => {
+      queueMicrotask(() => void this.#run());
+    });
   }
 
   /**
@@ -74,7 +75,9 @@ export class Attempt implements Holdable {
     if (this.#phase === 'over') return;
     this.#finish();
     this.#link?.destroy();
-    const error = new ConnectionError('ERR_ABORTED', `The attempt to reach ${this.#tag} was given up`, { tag: this.#tag });
+    const error = new ConnectionError('ERR_ABORTED', `The attempt to reach ${this.#tag} was given up`, {
+      tag: this.#tag,
+    });
     this.#stop(new AttemptFailure('error', error));
     this.#controller.abort(error);
   }
@@ -104,7 +107,10 @@ export class Attempt implements Holdable {
       const reader = readerFor(settings, target);
       const link = await this.#dial(target, reader);
       const defect = defectOf(link, target);
-      if (defect !== undefined) throw new AttemptFailure(defect.reason, defect.error);
+      if (defect !== undefined) {
+        this.#stop(new AttemptFailure(defect.reason, defect.error));
+        await this.#stopped;
+      }
       await this.#shakeHands(link);
       const decoder = settings.decoder && checkStream(settings.decoder(), 'what `decoder` returns');
       // Only now, in the tick in which the receiver takes over, does the link lose the listeners that guard it.
@@ -126,8 +132,8 @@ export class Attempt implements Holdable {
       settings.nextTarget === undefined
         ? settings.target
         : resolveTarget(await this.#unlessStopped(settings.nextTarget(number)), settings.tls);
-    // `as`: options without either do not pass.
-    const resolved = target as ResolvedTarget;
+    // Options without either do not pass.
+    const resolved = target!;
     this.#tag = tagOf(resolved);
     onTarget(resolved);
     return resolved;

@@ -61,7 +61,7 @@ export function clampDelay(value: number): number {
  * Delays that grow by a factor up to a cap. Jitter is applied after the cap, so that clients still spread when all of
  * them have reached it.
  *
- * @throws {ConnectionError} `ERR_INVALID_OPTION`
+ * @throws ConnectionError `ERR_INVALID_OPTION`
  */
 export function exponentialBackoff(options: ExponentialBackoffOptions = {}): Backoff {
   const {
@@ -100,7 +100,7 @@ export function exponentialBackoff(options: ExponentialBackoffOptions = {}): Bac
  * The same wait every time.
  *
  * @param milliseconds - The wait; jitter takes from it, never adds.
- * @throws {ConnectionError} `ERR_INVALID_OPTION`
+ * @throws ConnectionError `ERR_INVALID_OPTION`
  */
 export function constantBackoff(milliseconds: number, options: ConstantBackoffOptions = {}): Backoff {
   const wait = delay(milliseconds, 'the delay of `constantBackoff`');
@@ -124,7 +124,7 @@ export function connmanBackoff(): Backoff {
  * The default, *quick decorrelated*: a first wait of up to 250 ms, so that a blip costs little, then decorrelated
  * growth from 1 s to 10 s, which keeps a fleet from returning in step.
  *
- * @throws {ConnectionError} `ERR_INVALID_OPTION`
+ * @throws ConnectionError `ERR_INVALID_OPTION`
  */
 export function defaultBackoff(options: Pick<ExponentialBackoffOptions, 'random'> = {}): Backoff {
   const { random = Math.random } = checkRecord<typeof options>('backoff', options, { random: func });

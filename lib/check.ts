@@ -16,9 +16,7 @@ export const LONGEST_DELAY: number = 2 ** 31 - 1;
  * @param path - Where the record stands, for messages: `''` for the options themselves, or such as `queue`.
  */
 export function checkRecord<Options extends object>(path: string, value: unknown, checks: Checks<Options>): Options {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw invalidOption(path === '' ? 'the options' : `option \`${path}\``, 'an object', value);
-  }
+  checkObject(value, path === '' ? 'the options' : `option \`${path}\``);
   const checked: Record<string, unknown> = {};
   for (const [key, given] of Object.entries(value)) {
     const name = path === '' ? key : `${path}.${key}`;
@@ -31,6 +29,12 @@ export function checkRecord<Options extends object>(path: string, value: unknown
   }
   // `as`: each property went through the check of its own name.
   return frozen(checked) as Options;
+}
+
+/** Throws unless `value` is an object, and no array. */
+export function checkObject(value: unknown, name: string): asserts value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw invalidOption(name, 'an object', value);
 }
 
 /** A frozen object without a prototype: nothing put on `Object.prototype` shows through it. */

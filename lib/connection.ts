@@ -24,13 +24,13 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
 
   /**
    * @param gate - Who may dial when: a pool bounds its members' dials by it. Default: nobody waits.
-   * @throws {ConnectionError} `ERR_INVALID_OPTION`, for a wrong type or range, an unknown name, a contradiction
+   * @throws ConnectionError `ERR_INVALID_OPTION`, for a wrong type or range, an unknown name, a contradiction
    */
   constructor(options: ConnectionOptions, gate: Gate = openGate) {
     super();
     const settings = resolveOptions(options);
     // `as`: what a message is, only the caller knows.
-    const announcer = new Announcer(this as unknown as Emitter<ConnectionEvents>);
+    const announcer = new Announcer<ConnectionEvents>(this as unknown as Emitter<ConnectionEvents>);
     this.#machine = new Machine({ settings, gate, announcer, connection: this });
     if (settings.autoConnect) {
       queueMicrotask(() => {
@@ -77,7 +77,7 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
    * Starts from `idle`, or again from `closed` with counters afresh; while closing, as soon as that is done. Does
    * nothing otherwise.
    *
-   * @throws {ConnectionError} `ERR_ABORTED` when it is to start again and its `signal` is aborted
+   * @throws ConnectionError `ERR_ABORTED` when it is to start again and its `signal` is aborted
    */
   connect(): void {
     this.#machine.connect();
@@ -90,7 +90,7 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
    * @param encoding - Of a string. Default: `'utf8'`.
    * @param callback - Called once: without an error when the kernel took the chunk, else with the reason why not.
    * @returns false when the writer should wait for `drain`, or when the write was refused
-   * @throws {ConnectionError} `ERR_INVALID_CHUNK`
+   * @throws ConnectionError `ERR_INVALID_CHUNK`
    */
   write(chunk: string | Uint8Array, encoding?: BufferEncoding, callback?: WriteCallback): boolean;
   write(chunk: string | Uint8Array, callback?: WriteCallback): boolean;
@@ -108,7 +108,7 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
    *
    * @returns resolves at once while open; rejects with `ERR_CLOSED` or what the lifecycle ended with, with
    *   `ERR_ABORTED`, or with the last attempt's error after `attempts` of them. The connection itself goes on.
-   * @throws {ConnectionError} `ERR_INVALID_OPTION`
+   * @throws ConnectionError `ERR_INVALID_OPTION`
    */
   whenOpen(options: WhenOpenOptions = {}): Promise<OpenInfo> {
     return this.#machine.whenOpen(options);

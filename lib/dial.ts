@@ -59,7 +59,7 @@ export function whenReady(link: Link, ready: () => void): () => void {
   const event = link.secureConnecting === true ? 'secureConnect' : link.connecting === true ? 'connect' : undefined;
   if (event === undefined) {
     ready();
-    return () => {};
+    return () => undefined;
   }
   link.once(event, ready);
   return () => void link.off(event, ready);
@@ -160,7 +160,7 @@ function lookupOf({ lookup }: SocketOptions): { lookup: LookupFunction } | undef
       try {
         lookup(hostname, options, answer);
       } catch (error) {
-        process.nextTick(answer, error as Error, []);
+        process.nextTick(answer, error, []);
       }
     },
   };

@@ -30,7 +30,7 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
     if (Array.isArray(entries)) {
       // Listeners added by a listener join from the next event on: eventemitter3 pushes them into this very array.
       const count = entries.length;
-      for (let index = 0; index < count; index++) this.#call(event, entries[index] as Entry, args);
+      for (let index = 0; index < count; index++) this.#call(event, entries[index]!, args);
     } else {
       this.#call(event, entries, args);
     }
@@ -58,7 +58,7 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
   }
 
   /** Changes nothing, see {@link Emitter.getMaxListeners}. */
-  override setMaxListeners(_count: number): this {
+  override setMaxListeners(): this {
     return this;
   }
 
@@ -80,7 +80,7 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
     const entries = this.#internals._events[event];
     if (Array.isArray(entries)) {
       // A new array, for a delivery that is under way iterates over the old one.
-      this.#internals._events[event] = [entries.at(-1) as Entry, ...entries.slice(0, -1)];
+      this.#internals._events[event] = [entries.at(-1)!, ...entries.slice(0, -1)];
     }
     return self;
   }

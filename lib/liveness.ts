@@ -81,12 +81,7 @@ export class Heartbeat implements Holdable {
   #next: Deadline | undefined;
   #answer: Deadline | undefined;
 
-  constructor(
-    options: Required<Omit<HeartbeatOptions, 'ping'>>,
-    ping: () => void,
-    watched: Watched,
-    held: boolean,
-  ) {
+  constructor(options: Required<Omit<HeartbeatOptions, 'ping'>>, ping: () => void, watched: Watched, held: boolean) {
     this.#options = options;
     this.#ping = ping;
     this.#watched = watched;

@@ -89,7 +89,7 @@ export class Machine implements SessionHost, OutboxHost {
       dials,
       failures,
       resets,
-      ...(session && { uptime: session.uptime }),
+      ...(session && { uptime: Math.round(session.uptime) }),
       bytesReceived: bytesReceived + (session?.received ?? 0),
       writes: this.outbox.totals,
       ...(lastError && { lastError }),
@@ -277,7 +277,7 @@ export class Machine implements SessionHost, OutboxHost {
       generation: session.generation,
       reopened: this.#lostAt !== undefined,
       attempts: this.#dials,
-      downtime: this.#lostAt === undefined ? 0 : performance.now() - this.#lostAt,
+      downtime: this.#lostAt === undefined ? 0 : Math.round(performance.now() - this.#lostAt),
       ...addressesOf(session),
     };
     this.generation = session.generation;
@@ -343,7 +343,8 @@ export class Machine implements SessionHost, OutboxHost {
     this.#history.resets += 1;
     this.#history.bytesReceived += session.received;
     this.#lostAt = performance.now();
-    const { generation, uptime } = session;
+    const { generation } = session;
+    const uptime = Math.round(session.uptime);
     const info: ResetInfo = { generation, reason, ...(error && { error }), uptime, willRetry, uncertain };
     return () => {
       this.#announcer.announceIf(() => session.info !== undefined, 'reset', info);

@@ -190,7 +190,7 @@ export class Outbox {
   }
 
   #canSend(link: Link | undefined): link is Link {
-    return link !== undefined && link.writable;
+    return link?.writable === true;
   }
 
   #send(link: Link, write: Write): boolean {

@@ -1,8 +1,8 @@
 import { Announcer } from './announcer';
-import { type Checks, checkRecord, func, integer, oneOf, orInfinity } from './check';
+import { type Checks, checkObject, checkRecord, func, integer, oneOf, orInfinity } from './check';
 import { ReconnectingConnection } from './connection';
 import { Emitter } from './emitter';
-import { ConnectionError, invalidOption } from './errors';
+import { ConnectionError } from './errors';
 import type { ConnectionEvents, StateName } from './events';
 import { type Gate, limitedGate, openGate } from './gate';
 import type { ConnectionOptions } from './options';
@@ -13,11 +13,7 @@ import { type WriteCallback, toBytes } from './writes';
 /** The events of a pool: those of its members, each with the member's tag and the member itself appended. */
 export type PoolEvents<Message = unknown> = {
   [K in keyof ConnectionEvents<Message>]: (
-    ...args: [
-      ...Parameters<ConnectionEvents<Message>[K]>,
-      tag: string,
-      connection: ReconnectingConnection<Message>,
-    ]
+    ...args: [...Parameters<ConnectionEvents<Message>[K]>, tag: string, connection: ReconnectingConnection<Message>]
   ) => void;
 };
 
@@ -55,7 +51,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   readonly #defaults: ConnectionOptions;
   readonly #gate: Gate;
   readonly #select: SelectMember<Message>;
-  readonly #announcer: Announcer<PoolEvents<Message>> = new Announcer(this);
+  readonly #announcer = new Announcer<PoolEvents<Message>>(this);
   readonly #members = new Set<ReconnectingConnection<Message>>();
   /** What each member's events are forwarded by; a member that closed by itself keeps its own, and so may return. */
   readonly #forwarders = new Map<ReconnectingConnection<Message>, ConnectionEvents<Message>>();
@@ -63,12 +59,12 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   #open: readonly ReconnectingConnection<Message>[] | undefined;
   #disconnecting: Promise<void> | undefined;
 
-  /** @throws {ConnectionError} `ERR_INVALID_OPTION` */
+  /** @throws ConnectionError `ERR_INVALID_OPTION` */
   constructor(options: PoolOptions<Message> = {}) {
     super();
-    if (typeof options !== 'object' || options === null) throw invalidOption('the options', 'an object', options);
+    checkObject(options, 'the options');
     const { maxConnecting, select, ...defaults } = options;
-    const own = checkRecord<OwnOptions<Message>>('', { maxConnecting, select }, ownChecks as Checks<OwnOptions<Message>>);
+    const own = checkRecord<OwnOptions<Message>>('', { maxConnecting, select }, ownChecks);
     this.#defaults = checkOptions(defaults);
     this.#gate = own.maxConnecting === undefined ? openGate : limitedGate(own.maxConnecting);
     // `as`: a named selector returns one of the candidates it is handed, and these are members.
@@ -100,13 +96,13 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * Makes a member, which dials as soon as `maxConnecting` allows.
    *
    * @param options - Its own; what they leave open, the pool's defaults fill.
-   * @throws {ConnectionError} `ERR_INVALID_OPTION`; `ERR_CLOSED` while the pool is disconnecting
+   * @throws ConnectionError `ERR_INVALID_OPTION`; `ERR_CLOSED` while the pool is disconnecting
    */
   add(options: ConnectionOptions): ReconnectingConnection<Message> {
     if (this.#disconnecting !== undefined) {
       throw new ConnectionError('ERR_CLOSED', 'The pool is disconnecting: it takes no member until that is done');
     }
-    if (typeof options !== 'object' || options === null) throw invalidOption('the options', 'an object', options);
+    checkObject(options, 'the options');
     const member = new ReconnectingConnection<Message>({ ...this.#defaults, ...options }, this.#gate);
     this.#forward(member);
     this.#members.add(member);
@@ -144,7 +140,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * Writes to `pick()`. When no member is open the write is refused: it returns false, and the callback is told
    * `ERR_NO_OPEN_MEMBER`.
    *
-   * @throws {ConnectionError} `ERR_INVALID_CHUNK`
+   * @throws ConnectionError `ERR_INVALID_CHUNK`
    */
   write(chunk: string | Uint8Array, encoding?: BufferEncoding, callback?: WriteCallback): boolean;
   write(chunk: string | Uint8Array, callback?: WriteCallback): boolean;
@@ -162,7 +158,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * Writes to every open member.
    *
    * @returns how many that were
-   * @throws {ConnectionError} `ERR_INVALID_CHUNK`
+   * @throws ConnectionError `ERR_INVALID_CHUNK`
    */
   broadcast(chunk: string | Uint8Array, encoding?: BufferEncoding): number {
     const bytes = toBytes(chunk, encoding);

@@ -13,7 +13,7 @@ export class ConnectionRegistry {
   /**
    * Makes a connection that can be looked up until it closes; if it is started again, it is there again.
    *
-   * @throws {ConnectionError} `ERR_DUPLICATE_TARGET` while a live connection holds the tag; `ERR_INVALID_OPTION`
+   * @throws ConnectionError `ERR_DUPLICATE_TARGET` while a live connection holds the tag; `ERR_INVALID_OPTION`
    */
   connect<Message = unknown>(options: ConnectionOptions): ReconnectingConnection<Message> {
     const { target } = resolveOptions(options);
@@ -36,7 +36,8 @@ export class ConnectionRegistry {
   getConnection<Message = unknown>(port: number, host?: string): ReconnectingConnection<Message> | undefined;
   getConnection<Message = unknown>(tag: string): ReconnectingConnection<Message> | undefined;
   getConnection(portOrTag: number | string, host?: string): ReconnectingConnection | undefined {
-    const tag = typeof portOrTag === 'string' ? portOrTag : tagOf({ port: portOrTag, ...(host !== undefined && { host }) });
+    const tag =
+      typeof portOrTag === 'string' ? portOrTag : tagOf({ port: portOrTag, ...(host !== undefined && { host }) });
     for (const connection of this.#connections) {
       // One that closed within an event that is still being delivered has not left yet.
       if (connection.tag === tag && connection.state !== 'closed') return connection;
@@ -47,7 +48,7 @@ export class ConnectionRegistry {
   /**
    * Makes an empty pool that can be looked up.
    *
-   * @throws {ConnectionError} `ERR_DUPLICATE_TARGET` when the name is taken; `ERR_INVALID_OPTION`
+   * @throws ConnectionError `ERR_DUPLICATE_TARGET` when the name is taken; `ERR_INVALID_OPTION`
    */
   createPool<Message = unknown>(name: string, options: PoolOptions<Message> = {}): ConnectionPool<Message> {
     if (typeof name !== 'string' || name === '') throw invalidOption('the name of a pool', 'a string', name);
@@ -63,7 +64,7 @@ export class ConnectionRegistry {
   /** The pool with this name. */
   getPool<Message = unknown>(name: string): ConnectionPool<Message> | undefined {
     // `as`: see `connect`.
-    return this.#pools.get(name) as ConnectionPool<Message> | undefined;
+    return this.#pools.get(name);
   }
 
   /** Disconnects everything: the connections, and the members of the pools. The pools stay, empty. */

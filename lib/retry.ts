@@ -48,7 +48,11 @@ export class RetryPolicy {
     const attempt = this.#attempt;
     const giveUp = (reason: GiveUpReason, why: string): Verdict => {
       const message = `Gave up on ${tag}: ${why}`;
-      return { retry: false, reason, error: new ConnectionError('ERR_GAVE_UP', message, { cause: failure.error, tag }) };
+      return {
+        retry: false,
+        reason,
+        error: new ConnectionError('ERR_GAVE_UP', message, { cause: failure.error, tag }),
+      };
     };
 
     if (attempt > maxRetries) return giveUp('max-retries', `${maxRetries} retries failed`);

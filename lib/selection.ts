@@ -48,7 +48,7 @@ function randomTwo(random: () => number): Selector {
   return (candidates) => {
     const first = draw(candidates.length);
     const second = candidates.length < 2 ? first : (first + 1 + draw(candidates.length - 1)) % candidates.length;
-    return leastPending([candidates[first] as Candidate, candidates[second] as Candidate]);
+    return leastPending([candidates[first]!, candidates[second]!]);
   };
 }
 

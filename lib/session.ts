@@ -112,7 +112,11 @@ export class Session implements Holdable {
   release(): void {
     for (const watch of this.#watches) watch.stop();
     this.#windUp?.clear();
-    this.link.off('error', this.#onError).off('end', this.#onEnd).off('close', this.#onClose).off('drain', this.#onDrain);
+    this.link
+      .off('error', this.#onError)
+      .off('end', this.#onEnd)
+      .off('close', this.#onClose)
+      .off('drain', this.#onDrain);
     this.link.off('data', this.#onChunk).off('data', this.#count);
     if (this.#reader !== undefined) this.#reader.deliver = undefined;
     if (this.#decoder !== undefined) {

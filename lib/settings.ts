@@ -37,12 +37,13 @@ export interface Settings extends Omit<Required<ConnectionOptions>, OptionalSett
   readonly signal: AbortSignal | undefined;
 }
 
-type OptionalSettings = 'target' | 'tls' | 'backoff' | 'dial' | 'handshake' | 'decoder' | 'heartbeat' | 'queue' | 'signal';
+type OptionalSettings =
+  'target' | 'tls' | 'backoff' | 'dial' | 'handshake' | 'decoder' | 'heartbeat' | 'queue' | 'signal';
 
 /**
  * Checks options one by one, and not yet whether they are complete.
  *
- * @throws {ConnectionError} `ERR_INVALID_OPTION`
+ * @throws ConnectionError `ERR_INVALID_OPTION`
  */
 export function checkOptions(options: ConnectionOptions): ConnectionOptions {
   return checkRecord('', options, checks);
@@ -51,7 +52,7 @@ export function checkOptions(options: ConnectionOptions): ConnectionOptions {
 /**
  * Checks options and fills in the defaults.
  *
- * @throws {ConnectionError} `ERR_INVALID_OPTION`, naming the option, what was expected and what came
+ * @throws ConnectionError `ERR_INVALID_OPTION`, naming the option, what was expected and what came
  */
 export function resolveOptions(options: ConnectionOptions): Settings {
   const { target: nextTarget, port, host, path, tls: tlsOption, heartbeat, ...given } = checkOptions(options);
@@ -86,7 +87,7 @@ export function resolveOptions(options: ConnectionOptions): Settings {
  * Checks what a `target` function returned.
  *
  * @param tls - The connection's own `tls`, for a target that does not say.
- * @throws {ConnectionError} `ERR_INVALID_OPTION`
+ * @throws ConnectionError `ERR_INVALID_OPTION`
  */
 export function resolveTarget(target: Target, tls: TlsOptions | undefined): ResolvedTarget {
   const { tls: own, ...place } = checkRecord<TargetFields>('target', target, {

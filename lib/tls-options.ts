@@ -1,6 +1,6 @@
 import { type ConnectionOptions as TlsOptions, createSecureContext } from 'node:tls';
 
-import { type Check, boolean, checkRecord, frozen, func, interval } from './check';
+import { type Check, type Checks, boolean, checkRecord, frozen, func, interval } from './check';
 import { ConnectionError, invalidOption, toError } from './errors';
 
 /** What concerns the connection and not TLS: it has a place of its own among the connection's options. */
@@ -30,7 +30,7 @@ const bytes: Check<never> = (value, name) => {
 };
 
 /** Every option of `tls.connect` that is ours to pass on; any other name is taken for a typing error. */
-const checks: Readonly<Record<Exclude<keyof TlsOptions, Elsewhere> | 'allowPartialTrustChain', Check>> = {
+const checks: Checks<Omit<TlsOptions, Elsewhere> & { allowPartialTrustChain?: boolean }> = {
   ALPNProtocols: protocols,
   ALPNCallback: func,
   SNICallback: func,
@@ -73,7 +73,7 @@ const checks: Readonly<Record<Exclude<keyof TlsOptions, Elsewhere> | 'allowParti
  */
 export const checkTls: Check<TlsOptions | false> = (value, name) => {
   if (value === false) return false;
-  const options = value === true ? {} : (checkRecord('tls', value, checks as never) as TlsOptions);
+  const options = value === true ? {} : checkRecord('tls', value, checks);
   try {
     return frozen({ ...options, secureContext: options.secureContext ?? createSecureContext(options) });
   } catch (thrown) {

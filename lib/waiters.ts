@@ -23,7 +23,7 @@ export class Waiters {
 
   /**
    * @param tag - Names the target in the error of an abort.
-   * @throws {ConnectionError} `ERR_INVALID_OPTION`
+   * @throws ConnectionError `ERR_INVALID_OPTION`
    */
   add(options: WhenOpenOptions, tag: string): Promise<OpenInfo> {
     const { signal, attempts = Infinity } = checkRecord<WhenOpenOptions>('whenOpen', options, {

@@ -16,13 +16,16 @@ export interface Write {
 /**
  * A chunk as bytes; strings are encoded at once.
  *
- * @throws {ConnectionError} `ERR_INVALID_CHUNK`
+ * @throws ConnectionError `ERR_INVALID_CHUNK`
  */
 export function toBytes(chunk: unknown, encoding: unknown): Buffer {
   if (typeof chunk === 'string') {
     if (encoding === undefined) return Buffer.from(chunk);
     if (typeof encoding === 'string' && Buffer.isEncoding(encoding)) return Buffer.from(chunk, encoding);
-    throw new ConnectionError('ERR_INVALID_CHUNK', `Expected \`encoding\` to be one of Buffer's, got ${describe(encoding)}`);
+    throw new ConnectionError(
+      'ERR_INVALID_CHUNK',
+      `Expected \`encoding\` to be one of Buffer's, got ${describe(encoding)}`,
+    );
   }
   if (Buffer.isBuffer(chunk)) return chunk;
   if (ArrayBuffer.isView(chunk)) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
