@@ -30,7 +30,8 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
     super();
     const settings = resolveOptions(options);
     // `as`: what a message is, only the caller knows.
-    const announcer = new Announcer<ConnectionEvents>(this as unknown as Emitter<ConnectionEvents>);
+    const self: unknown = this;
+    const announcer = new Announcer(self as Emitter<ConnectionEvents>);
     this.#machine = new Machine({ settings, gate, announcer, connection: this });
     if (settings.autoConnect) {
       queueMicrotask(() => {
