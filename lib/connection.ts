@@ -9,7 +9,7 @@ import { type Gate, openGate } from './gate';
 import { Machine } from './machine';
 import type { ConnectionOptions } from './options';
 import { resolveOptions } from './settings';
-import type { ConnectionStats } from './stats';
+import type { ConnectionStats } from './history';
 import type { WhenOpenOptions } from './waiters';
 import { type WriteCallback, toBytes } from './writes';
 
@@ -20,7 +20,7 @@ import { type WriteCallback, toBytes } from './writes';
  * @typeParam Message - What the `decoder` puts out, and so what `message` carries.
  */
 export class ReconnectingConnection<Message = unknown> extends Emitter<ConnectionEvents<Message>> {
-  readonly #machine: Machine;
+  readonly #machine: Machine<Message>;
 
   /**
    * @param gate - Who may dial when: a pool bounds its members' dials by it. Default: nobody waits.
@@ -29,10 +29,7 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   constructor(options: ConnectionOptions, gate: Gate = openGate) {
     super();
     const settings = resolveOptions(options);
-    // `as`: what a message is, only the caller knows.
-    const self: unknown = this;
-    const announcer = new Announcer(self as Emitter<ConnectionEvents>);
-    this.#machine = new Machine({ settings, gate, announcer, connection: this });
+    this.#machine = new Machine({ settings, gate, announcer: new Announcer(this), connection: this });
     if (settings.autoConnect) {
       queueMicrotask(() => {
         if (this.state === 'idle') this.connect();

@@ -42,7 +42,7 @@ export type { WriteTotals } from './outbox';
 export { type PoolEvents, type PoolOptions, type PoolStats, type SelectMember, ConnectionPool } from './pool';
 export { ConnectionRegistry, registry } from './registry';
 export type { SelectorName } from './selection';
-export type { ConnectionStats, ErrorSummary, Transition } from './stats';
+export type { ConnectionStats, ErrorSummary, Transition } from './history';
 export type { PathTarget, ResolvedTarget, Target, TcpTarget } from './target';
 export type { WhenOpenOptions } from './waiters';
 export type { WriteCallback } from './writes';

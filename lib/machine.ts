@@ -12,7 +12,6 @@ import type {
   FailureReason,
   FinalReason,
   OpenInfo,
-  ResetInfo,
   ResetReason,
 } from './events';
 import type { Gate } from './gate';
@@ -22,16 +21,16 @@ import { RetryPolicy } from './retry';
 import { type SessionHost, Session } from './session';
 import type { Settings } from './settings';
 import { type State, holdState, leave, transitions } from './states';
-import { type ConnectionStats, History } from './stats';
+import { type ConnectionStats, History } from './history';
 import { tagOf } from './target';
 import { type WhenOpenOptions, Waiters } from './waiters';
 import type { WriteCallback } from './writes';
 
 /** What the machine needs of the connection around it. */
-export interface MachineHost {
+export interface MachineHost<Message> {
   readonly settings: Settings;
   readonly gate: Gate;
-  readonly announcer: Announcer<ConnectionEvents>;
+  readonly announcer: Announcer<ConnectionEvents<Message>>;
   readonly connection: HeartbeatConnection;
 }
 
@@ -39,27 +38,22 @@ export interface MachineHost {
  * The state machine of a connection. Every change is a transaction: the state with all it holds is set first, and told
  * of afterwards. Whatever the application's code may have changed meanwhile shows in the identity of the state.
  */
-export class Machine implements SessionHost, OutboxHost {
+export class Machine<Message> implements SessionHost, OutboxHost {
   readonly outbox: Outbox;
   tag: string;
-  generation = 0;
 
-  readonly #host: MachineHost;
+  readonly #host: MachineHost<Message>;
   readonly #settings: Settings;
-  readonly #announcer: Announcer<ConnectionEvents>;
+  readonly #announcer: Announcer<ConnectionEvents<Message>>;
   readonly #retry: RetryPolicy;
   readonly #waiters = new Waiters();
   readonly #history = new History();
   #state: State = { name: 'idle' };
-  /** Dials of the opening under way. */
-  #dials = 0;
-  /** When the last session of this lifecycle ended, on the clock of `performance.now()`. */
-  #lostAt: number | undefined;
   #paused = false;
   #held = true;
   #ending: Ending | undefined;
 
-  constructor(host: MachineHost) {
+  constructor(host: MachineHost<Message>) {
     const { settings, announcer } = host;
     this.#host = host;
     this.#settings = settings;
@@ -79,22 +73,12 @@ export class Machine implements SessionHost, OutboxHost {
     return 'work' in this.#state && this.#state.work instanceof Session ? this.#state.work : undefined;
   }
 
+  get generation(): number {
+    return this.#history.generation;
+  }
+
   get stats(): ConnectionStats {
-    const { dials, failures, resets, bytesReceived, transitions: latest, lastError } = this.#history;
-    const { session } = this;
-    return {
-      state: this.state,
-      tag: this.tag,
-      generation: this.generation,
-      dials,
-      failures,
-      resets,
-      ...(session && { uptime: Math.round(session.uptime) }),
-      bytesReceived: bytesReceived + (session?.received ?? 0),
-      writes: this.outbox.totals,
-      ...(lastError && { lastError }),
-      transitions: [...latest],
-    };
+    return this.#history.stats(this.state, this.tag, this.session, this.outbox.totals);
   }
 
   // What the application asks for.
@@ -195,7 +179,7 @@ export class Machine implements SessionHost, OutboxHost {
         this.#open(new Session(outcome, this.generation + 1, this.#settings, this, this.#held));
         return;
       }
-      this.#history.failures += 1;
+      this.#history.addFailure();
       this.#waiters.countFailure(outcome.error);
       this.#fail(outcome.reason, outcome.error);
     });
@@ -208,7 +192,8 @@ export class Machine implements SessionHost, OutboxHost {
   }
 
   onMessage(message: unknown): void {
-    this.#announcer.announce('message', message);
+    // `as`: what the decoder puts out, who wrote it has said.
+    this.#announcer.announce('message', message as Message);
   }
 
   onDrain(): void {
@@ -255,12 +240,11 @@ export class Machine implements SessionHost, OutboxHost {
   }
 
   #dial(): void {
-    this.#dials += 1;
-    this.#history.dials += 1;
+    this.#history.addDial();
     const work = new Attempt({
       settings: this.#settings,
       gate: this.#host.gate,
-      number: this.#dials,
+      number: this.#history.attempts,
       generation: this.generation + 1,
       held: this.#held,
       onTarget: (target) => {
@@ -273,15 +257,7 @@ export class Machine implements SessionHost, OutboxHost {
   }
 
   #open(session: Session): void {
-    const info: OpenInfo = {
-      generation: session.generation,
-      reopened: this.#lostAt !== undefined,
-      attempts: this.#dials,
-      downtime: this.#lostAt === undefined ? 0 : Math.round(performance.now() - this.#lostAt),
-      ...addressesOf(session),
-    };
-    this.generation = session.generation;
-    this.#dials = 0;
+    const info = this.#history.addOpen(session);
     this.outbox.attach(session.link);
     if (this.#state.name === 'closing') this.#state.work = session;
     else this.#enter({ name: 'open', work: session });
@@ -340,12 +316,7 @@ export class Machine implements SessionHost, OutboxHost {
   /** Counts what the session leaves behind. Returns a function that tells of it. */
   #endSession(session: Session, reason: ResetReason, error: Error | undefined, willRetry: boolean): () => void {
     const { uncertain, settle } = this.outbox.detach(error);
-    this.#history.resets += 1;
-    this.#history.bytesReceived += session.received;
-    this.#lostAt = performance.now();
-    const { generation } = session;
-    const uptime = Math.round(session.uptime);
-    const info: ResetInfo = { generation, reason, ...(error && { error }), uptime, willRetry, uncertain };
+    const info = this.#history.addReset(session, reason, error, willRetry, uncertain);
     return () => {
       this.#announcer.announceIf(() => session.info !== undefined, 'reset', info);
       settle();
@@ -391,8 +362,7 @@ export class Machine implements SessionHost, OutboxHost {
     }
     signal?.addEventListener('abort', this.#onAbort);
     this.outbox.reopen();
-    this.#dials = 0;
-    this.#lostAt = undefined;
+    this.#history.begin();
     this.#ending = undefined;
   }
 
@@ -423,14 +393,4 @@ function newEnding(state: State): Ending {
 
 function isFinal(reason: CloseReason): reason is FinalReason {
   return reason === 'disconnected' || reason === 'destroyed' || reason === 'aborted';
-}
-
-function addressesOf({ link }: Session): Partial<OpenInfo> {
-  const { localAddress, localPort, remoteAddress, remotePort } = link;
-  return {
-    ...(localAddress !== undefined && { localAddress }),
-    ...(localPort !== undefined && { localPort }),
-    ...(remoteAddress !== undefined && { remoteAddress }),
-    ...(remotePort !== undefined && { remotePort }),
-  };
 }

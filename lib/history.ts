@@ -1,0 +1,131 @@
+import type { OpenInfo, ResetInfo, ResetReason, StateName, WriteCount } from './events';
+import type { WriteTotals } from './outbox';
+import type { Session } from './session';
+
+/** A change of state, as remembered. */
+export interface Transition {
+  readonly from: StateName;
+  readonly to: StateName;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+}
+
+/** An error as remembered: its own words and code, and nothing of what it refers to. */
+export interface ErrorSummary {
+  readonly message: string;
+  readonly code?: string;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+}
+
+/** A connection in figures. They add up over all its sessions and lifecycles. */
+export interface ConnectionStats {
+  readonly state: StateName;
+  readonly tag: string;
+  /** Number of the latest session: how often the connection has opened. */
+  readonly generation: number;
+  /** Dials begun. */
+  readonly dials: number;
+  /** Attempts that failed before there was a session. */
+  readonly failures: number;
+  /** Sessions that ended. */
+  readonly resets: number;
+  /** Milliseconds that this session has been open; absent while there is none. */
+  readonly uptime?: number;
+  readonly bytesReceived: number;
+  readonly writes: WriteTotals;
+  /** The latest error of an attempt or a session. */
+  readonly lastError?: ErrorSummary;
+  /** The latest changes of state, oldest first, eight at the most. */
+  readonly transitions: readonly Transition[];
+}
+
+/** Changes of state that are remembered. */
+const KEPT = 8;
+
+/** Keeps count of what a connection has been through, and words it for `open`, `reset` and `stats`. */
+export class History {
+  /** Number of the latest session. */
+  generation = 0;
+  /** Dials of the opening under way. */
+  attempts = 0;
+  #dials = 0;
+  #failures = 0;
+  #resets = 0;
+  #bytesReceived = 0;
+  /** When the last session of this lifecycle ended, on the clock of `performance.now()`. */
+  #lostAt: number | undefined;
+  #lastError: ErrorSummary | undefined;
+  readonly #transitions: Transition[] = [];
+
+  /** A lifecycle begins: its opening is counted afresh. What adds up goes on. */
+  begin(): void {
+    this.attempts = 0;
+    this.#lostAt = undefined;
+  }
+
+  addTransition(from: StateName, to: StateName): void {
+    if (this.#transitions.length === KEPT) this.#transitions.shift();
+    this.#transitions.push({ from, to, at: Date.now() });
+  }
+
+  addDial(): void {
+    this.attempts += 1;
+    this.#dials += 1;
+  }
+
+  addFailure(): void {
+    this.#failures += 1;
+  }
+
+  addError(error: Error): void {
+    const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+    this.#lastError = { message: error.message, at: Date.now(), ...(code !== undefined && { code }) };
+  }
+
+  addOpen({ generation, link }: Session): OpenInfo {
+    const { localAddress, localPort, remoteAddress, remotePort } = link;
+    const info: OpenInfo = {
+      generation,
+      reopened: this.#lostAt !== undefined,
+      attempts: this.attempts,
+      downtime: this.#lostAt === undefined ? 0 : Math.round(performance.now() - this.#lostAt),
+      ...(localAddress !== undefined && { localAddress }),
+      ...(localPort !== undefined && { localPort }),
+      ...(remoteAddress !== undefined && { remoteAddress }),
+      ...(remotePort !== undefined && { remotePort }),
+    };
+    this.generation = generation;
+    this.attempts = 0;
+    return info;
+  }
+
+  addReset(
+    { generation, received, uptime }: Session,
+    reason: ResetReason,
+    error: Error | undefined,
+    willRetry: boolean,
+    uncertain: WriteCount,
+  ): ResetInfo {
+    this.#resets += 1;
+    this.#bytesReceived += received;
+    this.#lostAt = performance.now();
+    return { generation, reason, ...(error && { error }), uptime: Math.round(uptime), willRetry, uncertain };
+  }
+
+  stats(state: StateName, tag: string, session: Session | undefined, writes: WriteTotals): ConnectionStats {
+    return {
+      state,
+      tag,
+      generation: this.generation,
+      dials: this.#dials,
+      failures: this.#failures,
+      resets: this.#resets,
+      ...(session && { uptime: Math.round(session.uptime) }),
+      bytesReceived: this.#bytesReceived + (session?.received ?? 0),
+      writes,
+      ...(this.#lastError && { lastError: this.#lastError }),
+      transitions: [...this.#transitions],
+    };
+  }
+}
