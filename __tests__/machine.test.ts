@@ -1,0 +1,614 @@
+import { ReconnectingConnection, constantBackoff } from 'reconnecting-connection';
+
+import type { CloseInfo, StateName } from '../lib/events';
+import type { ConnectionOptions } from '../lib/options';
+import { type Heard, names, record } from './kit/record';
+import { ScriptedDial, type ScriptedLink, pass, settle, useFakeClock } from './kit/scripted';
+
+beforeEach(useFakeClock);
+afterEach(() => jest.useRealTimers());
+
+const CONNECT_TIMEOUT = 10_000;
+const CLOSE_TIMEOUT = 2_000;
+const BACKOFF = 1_000;
+
+/** A connection that a test has brought into some situation, and all it has heard since. */
+class Scene {
+  readonly abort = new AbortController();
+  readonly script = new ScriptedDial();
+  readonly connection: ReconnectingConnection;
+  readonly heard: Heard[];
+  shake: () => void = () => undefined;
+
+  constructor(options: Partial<ConnectionOptions> = {}) {
+    this.connection = new ReconnectingConnection({
+      port: 1,
+      dial: this.script.dial,
+      signal: this.abort.signal,
+      autoConnect: false,
+      backoff: constantBackoff(BACKOFF),
+      ...options,
+    });
+    this.heard = record(this.connection);
+  }
+
+  get link(): ScriptedLink {
+    return this.script.last;
+  }
+
+  /** Every event since the last call, by name; of `state` the states too. */
+  events(): string[] {
+    const all = this.heard.splice(0);
+    return all.map(([event, ...args]) => (event === 'state' ? `${String(args[1])}→${String(args[0])}` : event));
+  }
+}
+
+type Situation = 'idle' | 'dialling' | 'handshaking' | 'open' | 'backoff' | 'closing' | 'closed';
+
+/** The seven situations a connection can be in: its states, with the two halves of `connecting` apart. */
+const situations: Record<Situation, () => Scene | Promise<Scene>> = {
+  idle: () => new Scene(),
+  dialling: async () => {
+    const scene = new Scene();
+    scene.connection.connect();
+    await settle();
+    return scene;
+  },
+  handshaking: async () => {
+    let shake: () => void = () => undefined;
+    const scene = new Scene({ handshake: () => new Promise((resolve) => (shake = resolve)) });
+    scene.connection.connect();
+    await settle();
+    scene.link.connect();
+    await settle();
+    scene.shake = () => shake();
+    return scene;
+  },
+  open: async () => {
+    const scene = await situations.dialling();
+    scene.link.connect();
+    await settle();
+    return scene;
+  },
+  backoff: async () => {
+    const scene = await situations.dialling();
+    scene.link.fail('ECONNREFUSED');
+    await settle();
+    return scene;
+  },
+  closing: async () => {
+    const scene = await situations.open();
+    void scene.connection.disconnect();
+    await settle();
+    return scene;
+  },
+  closed: async () => {
+    const scene = new Scene();
+    scene.connection.destroy();
+    await settle();
+    return scene;
+  },
+};
+
+const stateOf: Record<Situation, StateName> = {
+  idle: 'idle',
+  dialling: 'connecting',
+  handshaking: 'connecting',
+  open: 'open',
+  backoff: 'backoff',
+  closing: 'closing',
+  closed: 'closed',
+};
+
+/** What can happen to a connection, from the application, the network and the clock. */
+const inputs = {
+  'connect()': ({ connection }) => connection.connect(),
+  'disconnect()': ({ connection }) => void connection.disconnect(),
+  'destroy()': ({ connection }) => connection.destroy(),
+  abort: ({ abort }) => abort.abort(),
+  'reconnect()': ({ connection }) => connection.reconnect(),
+  'markHealthy()': ({ connection }) => connection.markHealthy(),
+  'pause()': ({ connection }) => void connection.pause(),
+  'resume()': ({ connection }) => void connection.resume(),
+  'ref()': ({ connection }) => void connection.ref(),
+  'unref()': ({ connection }) => void connection.unref(),
+  'write()': ({ connection }) => void connection.write('hello', () => undefined),
+  'whenOpen()': ({ connection }) => void connection.whenOpen().catch(() => undefined),
+  'the link connects': ({ link }) => void link.connect(),
+  'the handshake is done': ({ shake }) => shake(),
+  'bytes arrive': ({ link }) => link.receive('bytes'),
+  'the peer ends': ({ link }) => link.finish(),
+  'the link fails': ({ link }) => link.fail(),
+  'the writes are confirmed': ({ link }) => link.unstall(),
+  'connectTimeout passes': () => pass(CONNECT_TIMEOUT),
+  'closeTimeout passes': () => pass(CLOSE_TIMEOUT),
+  'the wait is over': () => pass(BACKOFF),
+} satisfies Record<string, (scene: Scene) => void | Promise<void>>;
+
+type Input = keyof typeof inputs;
+
+const CLOSE = 'close';
+
+/**
+ * What each input brings about in each situation: the events, in order. What is not in the table changes nothing and
+ * says nothing, and the test makes sure of that too.
+ */
+const table: Record<Input, Partial<Record<Situation, string[]>>> = {
+  'connect()': {
+    idle: ['idle→connecting'],
+    closed: ['closed→connecting'],
+  },
+  'disconnect()': {
+    idle: ['idle→closed', CLOSE],
+    dialling: ['connecting→closed', CLOSE],
+    handshaking: ['connecting→closed', CLOSE],
+    open: ['open→closing'],
+    backoff: ['backoff→closed', CLOSE],
+  },
+  'destroy()': {
+    idle: ['idle→closed', CLOSE],
+    dialling: ['connecting→closed', CLOSE],
+    handshaking: ['connecting→closed', CLOSE],
+    open: ['open→closed', 'reset', CLOSE],
+    backoff: ['backoff→closed', CLOSE],
+    closing: ['closing→closed', 'reset', CLOSE],
+  },
+  abort: {
+    idle: ['idle→closed', CLOSE],
+    dialling: ['connecting→closed', CLOSE],
+    handshaking: ['connecting→closed', CLOSE],
+    open: ['open→closed', 'reset', CLOSE],
+    backoff: ['backoff→closed', CLOSE],
+    closing: ['closing→closed', 'reset', CLOSE],
+  },
+  'reconnect()': {
+    idle: ['idle→connecting'],
+    open: ['open→connecting', 'reset'],
+    backoff: ['backoff→connecting'],
+  },
+  'markHealthy()': {},
+  'pause()': {},
+  'resume()': {},
+  'ref()': {},
+  'unref()': {},
+  'write()': {},
+  'whenOpen()': {},
+  'the link connects': {
+    dialling: ['connecting→open', 'open'],
+  },
+  'the handshake is done': {
+    handshaking: ['connecting→open', 'open'],
+  },
+  'bytes arrive': {
+    open: ['data'],
+    closing: ['data'],
+  },
+  'the peer ends': {
+    open: ['open→backoff', 'reset', 'backoff'],
+    closing: ['closing→closed', 'reset', CLOSE],
+  },
+  'the link fails': {
+    dialling: ['connecting→backoff', 'backoff'],
+    handshaking: ['connecting→backoff', 'backoff'],
+    open: ['open→backoff', 'reset', 'backoff'],
+    closing: ['closing→closed', 'reset', CLOSE],
+  },
+  'the writes are confirmed': {},
+  'connectTimeout passes': {
+    dialling: ['connecting→backoff', 'backoff'],
+    handshaking: ['connecting→backoff', 'backoff'],
+    backoff: ['backoff→connecting'],
+    closing: ['closing→closed', 'reset', CLOSE],
+  },
+  'closeTimeout passes': {
+    backoff: ['backoff→connecting'],
+    closing: ['closing→closed', 'reset', CLOSE],
+  },
+  'the wait is over': {
+    backoff: ['backoff→connecting'],
+  },
+};
+
+describe('every input in every situation', () => {
+  const situationNames = Object.keys(situations) as Situation[];
+  const inputNames = Object.keys(inputs) as Input[];
+  const cells = situationNames.flatMap((situation) => {
+    // The network has nothing to say where nothing was dialled.
+    const undialled = situation === 'idle' || situation === 'closed';
+    const possible = inputNames.filter((input) => !(undialled && /link|peer|bytes|writes/.test(input)));
+    return possible.map((input) => [situation, input] as const);
+  });
+
+  test.each(cells)('while %s › %s', async (situation, input) => {
+    const scene: Scene = await situations[situation]();
+    scene.events();
+    const expected = table[input][situation] ?? [];
+    const last = expected.findLast((event) => event.includes('→'));
+
+    await inputs[input](scene);
+    await settle();
+
+    expect(scene.events()).toEqual(expected);
+    expect(scene.connection.state).toBe(last?.split('→')[1] ?? stateOf[situation]);
+
+    scene.connection.destroy();
+    await settle();
+    expect(jest.getTimerCount()).toBe(0);
+    expect(scene.script.links.every((link) => link.destroyed)).toBe(true);
+  });
+});
+
+describe('the order of events', () => {
+  test('a lost session says state, reset, backoff; a session that opens says state, open', async () => {
+    const scene = await situations.open();
+    scene.link.fail();
+    await settle();
+    await pass(BACKOFF);
+    scene.link.connect();
+    await settle();
+
+    expect(scene.events()).toEqual([
+      'idle→connecting',
+      'connecting→open',
+      'open',
+      'open→backoff',
+      'reset',
+      'backoff',
+      'backoff→connecting',
+      'connecting→open',
+      'open',
+    ]);
+  });
+
+  test('every listener hears the same order, whoever of them calls what', async () => {
+    const scene = await situations.dialling();
+    const later: Heard[] = [];
+    scene.connection.on('open', () => scene.connection.destroy());
+    later.push(...record(scene.connection));
+    const second = record(scene.connection);
+    scene.events();
+
+    scene.link.connect();
+    await settle();
+
+    expect(names(second)).toEqual(['state', 'open', 'state', 'reset', 'close']);
+    expect(scene.events()).toEqual(['connecting→open', 'open', 'open→closed', 'reset', 'close']);
+  });
+
+  test('a session ended from within `state` is never announced, and so has no reset', async () => {
+    const scene = await situations.dialling();
+    scene.connection.on('state', (next) => next === 'open' && scene.connection.destroy());
+    scene.events();
+
+    scene.link.connect();
+    await settle();
+
+    expect(scene.events()).toEqual(['connecting→open', 'open→closed', 'close']);
+  });
+
+  test('a wait ended from within `reset` is not announced', async () => {
+    const scene = await situations.open();
+    scene.connection.on('reset', () => void scene.connection.disconnect());
+    scene.events();
+
+    scene.link.fail();
+    await settle();
+
+    expect(scene.events()).toEqual(['open→backoff', 'reset', 'backoff→closed', 'close']);
+  });
+
+  test('no byte of a session is heard after its reset', async () => {
+    const scene = await situations.open();
+    const data: string[] = [];
+    scene.connection.on('data', (chunk) => {
+      data.push(chunk.toString());
+      scene.connection.reconnect();
+    });
+    const { link } = scene;
+    link.receive('one');
+    link.receive('two');
+    await settle();
+    expect(data).toEqual(['one']);
+
+    scene.connection.destroy();
+  });
+});
+
+describe('disconnect()', () => {
+  test('calls share one promise, which resolves after `close`', async () => {
+    const scene = await situations.open();
+    const first = scene.connection.disconnect();
+    expect(scene.connection.disconnect()).toBe(first);
+    scene.link.finish();
+
+    await expect(first).resolves.toEqual({ reason: 'disconnected' } satisfies CloseInfo);
+    expect(names(scene.heard).at(-1)).toBe('close');
+    expect(scene.connection.disconnect()).toBe(first);
+  });
+
+  test('after giving up, it resolves with what the end was', async () => {
+    const scene = new Scene({ maxRetries: 0 });
+    scene.connection.connect();
+    await settle();
+    scene.link.fail();
+    await settle();
+
+    await expect(scene.connection.disconnect()).resolves.toMatchObject({ reason: 'max-retries' });
+  });
+
+  test('while dialling with writes queued, lets the dial finish so that they go out', async () => {
+    const scene = await situations.dialling();
+    scene.connection.on('open', () => void scene.connection.write('hello '));
+    const told: unknown[] = [];
+    scene.connection.write('goodbye', (error) => told.push(error ?? 'confirmed'));
+    scene.events();
+
+    const disconnected = scene.connection.disconnect();
+    expect(scene.connection.state).toBe('closing');
+    expect(scene.connection.write('too late', (error) => told.push((error as { code?: string }).code))).toBe(false);
+    scene.link.connect();
+    await settle();
+    scene.link.finish();
+    await disconnected;
+
+    expect(scene.link.written).toEqual(['hello ', 'goodbye']);
+    expect(told).toEqual(['ERR_CLOSED', 'confirmed']);
+    expect(scene.events()).toEqual(['connecting→closing', 'open', 'closing→closed', 'reset', 'close']);
+  });
+
+  test('while dialling with writes queued, drops them when closeTimeout passes', async () => {
+    const scene = await situations.dialling();
+    scene.connection.write('goodbye');
+    scene.events();
+    const disconnected = scene.connection.disconnect();
+    await pass(CLOSE_TIMEOUT);
+
+    await expect(disconnected).resolves.toEqual({ reason: 'disconnected' });
+    expect(scene.events()).toEqual(['connecting→closing', 'closing→closed', 'drop', 'close']);
+  });
+
+  test('while dialling with writes queued, drops them when the dial fails', async () => {
+    const scene = await situations.dialling();
+    scene.connection.write('goodbye');
+    scene.events();
+    void scene.connection.disconnect();
+    scene.link.fail('ECONNREFUSED');
+    await settle();
+
+    expect(scene.events()).toEqual(['connecting→closing', 'closing→closed', 'drop', 'close']);
+  });
+
+  test('from within the function that decides about a retry, ends it there', async () => {
+    const scene = await situations.open();
+    scene.connection.destroy();
+    const late = new Scene({
+      shouldRetry: () => {
+        void late.connection.disconnect();
+        return true;
+      },
+    });
+    late.connection.connect();
+    await settle();
+    late.link.connect();
+    await settle();
+    late.events();
+    late.link.fail();
+    await settle();
+
+    expect(late.events()).toEqual(['open→closed', 'reset', 'close']);
+  });
+});
+
+describe('connect()', () => {
+  test('while closing, dials again when the old session has closed', async () => {
+    const scene = await situations.closing();
+    scene.events();
+    scene.connection.connect();
+    expect(scene.script.links).toHaveLength(1);
+    const opened = scene.connection.whenOpen();
+    scene.link.finish();
+    await settle();
+    expect(scene.script.links).toHaveLength(2);
+    scene.link.connect();
+
+    await expect(opened).resolves.toMatchObject({ generation: 2, reopened: false, attempts: 1, downtime: 0 });
+    expect(scene.events()).toEqual([
+      'closing→closed',
+      'reset',
+      'close',
+      'closed→connecting',
+      'connecting→open',
+      'open',
+    ]);
+    scene.connection.destroy();
+  });
+
+  test.each(['disconnect', 'destroy'] as const)('while closing is taken back by %s()', async (method) => {
+    const scene = await situations.closing();
+    scene.connection.connect();
+    const waiting = scene.connection.whenOpen();
+    void scene.connection[method]();
+    scene.link.finish();
+    await expect(waiting).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+    await settle();
+
+    expect(scene.connection.state).toBe('closed');
+    expect(scene.script.links).toHaveLength(1);
+  });
+
+  test('from within `close` begins a new lifecycle with the backoff afresh', async () => {
+    const scene = new Scene({ maxRetries: 1 });
+    scene.connection.once('close', () => scene.connection.connect());
+    scene.connection.connect();
+    const attempts: number[] = [];
+    scene.connection.on('backoff', ({ attempt }) => attempts.push(attempt));
+    for (let dial = 0; dial < 4; dial++) {
+      await settle();
+      scene.link.fail('ECONNREFUSED');
+      await pass(BACKOFF);
+    }
+
+    expect(attempts).toEqual([1, 1]);
+    expect(scene.connection.state).toBe('closed');
+    expect(scene.script.links).toHaveLength(4);
+  });
+
+  test('after an abort throws, for it could never dial', async () => {
+    const scene = new Scene();
+    scene.abort.abort();
+    await settle();
+
+    expect(() => scene.connection.connect()).toThrow(expect.objectContaining({ code: 'ERR_ABORTED' }));
+    expect(scene.connection.state).toBe('closed');
+  });
+});
+
+describe('a signal aborted beforehand', () => {
+  test.each([true, false])('with autoConnect %s dials nothing, and says so', async (autoConnect) => {
+    const script = new ScriptedDial();
+    const reason = new Error('changed my mind');
+    const connection = new ReconnectingConnection({
+      port: 1,
+      dial: script.dial,
+      signal: AbortSignal.abort(reason),
+      autoConnect,
+    });
+    const heard = record(connection);
+    await settle();
+
+    expect(names(heard)).toEqual(['state', 'close']);
+    expect(heard[1]?.[1]).toMatchObject({ reason: 'aborted', error: { code: 'ERR_ABORTED', cause: reason } });
+    expect(script.links).toEqual([]);
+  });
+});
+
+describe('minUptime', () => {
+  test('a session shorter than it is one failure more; one that lasts starts the backoff afresh', async () => {
+    const attempts: number[] = [];
+    const scene = new Scene({ minUptime: 500, backoff: { initialDelay: 100, maxDelay: 1_000, jitter: 'none' } });
+    scene.connection.on('backoff', ({ attempt, delay }) => attempts.push(attempt, delay));
+    scene.connection.connect();
+    for (const uptime of [100, 499, 499, 1_000, 100]) {
+      await settle();
+      scene.link.connect();
+      await pass(uptime);
+      scene.link.finish();
+      await settle();
+      await pass(attempts.at(-1) ?? 0);
+    }
+
+    expect(attempts).toEqual([1, 100, 2, 200, 3, 400, 1, 100, 2, 200]);
+    scene.connection.destroy();
+  });
+
+  test('nor does a session prove health that was shorter than the wait before it', async () => {
+    const attempts: number[] = [];
+    const scene = new Scene({ minUptime: 10, backoff: constantBackoff(1_000) });
+    scene.connection.on('backoff', ({ attempt }) => attempts.push(attempt));
+    scene.connection.connect();
+    for (const uptime of [9, 999, 1_000]) {
+      await settle();
+      scene.link.connect();
+      await pass(uptime);
+      scene.link.finish();
+      await pass(1_000);
+    }
+
+    expect(attempts).toEqual([1, 2, 1]);
+    scene.connection.destroy();
+  });
+
+  test('markHealthy() vouches for a session however short', async () => {
+    const attempts: number[] = [];
+    const scene = new Scene();
+    scene.connection.on('backoff', ({ attempt }) => attempts.push(attempt));
+    scene.connection.on('open', ({ generation }) => generation > 1 && scene.connection.markHealthy());
+    scene.connection.connect();
+    for (let session = 0; session < 3; session++) {
+      await settle();
+      scene.link.connect();
+      await settle();
+      scene.link.finish();
+      await pass(BACKOFF);
+    }
+
+    expect(attempts).toEqual([1, 1, 1]);
+    scene.connection.destroy();
+  });
+});
+
+describe('whenOpen()', () => {
+  test('resolves at once while open, with what `open` said', async () => {
+    const scene = await situations.open();
+    const [, info] = scene.heard.find(([event]) => event === 'open') ?? [];
+
+    await expect(scene.connection.whenOpen()).resolves.toBe(info);
+    scene.connection.destroy();
+  });
+
+  test('all who wait get the same', async () => {
+    const scene = await situations.dialling();
+    const both = Promise.all([scene.connection.whenOpen(), scene.connection.whenOpen()]);
+    scene.link.connect();
+    const [one, two] = await both;
+
+    expect(one).toBe(two);
+    scene.connection.destroy();
+  });
+
+  test.each([1, 2, 3])(
+    'with attempts: %i rejects with the error of that failure, and the loop goes on',
+    async (attempts) => {
+      const scene = new Scene();
+      scene.connection.connect();
+      let failures = 0;
+      const waiting = scene.connection.whenOpen({ attempts }).catch((error: unknown) => [failures, error]);
+      const patient = scene.connection.whenOpen();
+      for (let dial = 0; dial < 4; dial++) {
+        await settle();
+        failures += 1;
+        scene.link.fail('ECONNREFUSED');
+        await pass(BACKOFF);
+      }
+      expect(await waiting).toEqual([attempts, expect.objectContaining({ code: 'ECONNREFUSED' })]);
+
+      scene.link.connect();
+      await expect(patient).resolves.toMatchObject({ attempts: 5 });
+      scene.connection.destroy();
+    },
+  );
+
+  test('rejects with ERR_CLOSED as soon as disconnect() is called, and afterwards', async () => {
+    const scene = await situations.backoff();
+    const waiting = scene.connection.whenOpen();
+    void scene.connection.disconnect();
+
+    await expect(waiting).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+    await expect(scene.connection.whenOpen()).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+  });
+
+  test('rejects with what the lifecycle ended with', async () => {
+    const scene = new Scene({ maxRetries: 0 });
+    const waiting = scene.connection.whenOpen();
+    scene.connection.connect();
+    await settle();
+    scene.link.fail('ECONNREFUSED');
+
+    await expect(waiting).rejects.toMatchObject({ code: 'ERR_GAVE_UP', cause: { code: 'ECONNREFUSED' } });
+  });
+});
+
+describe('ref() and unref()', () => {
+  test('reach the socket of every session, and every timer', async () => {
+    const scene = await situations.open();
+    scene.connection.unref();
+    expect(scene.link.referenced).toBe(false);
+    scene.link.fail();
+    await settle();
+    await pass(BACKOFF);
+    expect(scene.link.referenced).toBe(false);
+    scene.connection.ref();
+    expect(scene.link.referenced).toBe(true);
+    scene.connection.destroy();
+  });
+});

@@ -1,0 +1,189 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+
+import * as library from 'reconnecting-connection';
+import ts from 'typescript';
+
+import { transitions } from '../lib/states';
+import { EVENTS } from './kit/record';
+
+const root = join(__dirname, '..');
+const read = (path: string) => readFileSync(join(root, path), 'utf8');
+const readme = read('README.md');
+
+/** The cells of each row of the table under a heading; pipes within code do not part cells. */
+function tableUnder(heading: string): string[][] {
+  const section = readme.split(/^#+ /m).find((part) => part.startsWith(`${heading}\n`)) ?? '';
+  const lines = section.split('\n').filter((line) => line.startsWith('|'));
+  return lines.slice(2).map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+}
+
+/** The names in the first cells of a table: `name(arguments)` and `name` alike. */
+function namesUnder(heading: string): string[] {
+  return tableUnder(heading).flatMap(([cell = '']) =>
+    [...cell.matchAll(/`([^`]+)`/g)].map(([, code = '']) => code.replace(/\(.*$/, '')),
+  );
+}
+
+/** The properties of an interface in a source file, with their doc comments. */
+function propertiesOf(path: string, name: string): Map<string, string> {
+  const [, body = ''] = read(path).split(`export interface ${name} {`);
+  const properties = body.slice(0, body.indexOf('\n}')).matchAll(/\/\*\*([\s\S]*?)\*\/\s+readonly (\w+)\??:/g);
+  return new Map([...properties].map(([, doc = '', property = '']) => [property, doc.replace(/\s+\*?\s*/g, ' ')]));
+}
+
+function membersOf(constructor: { readonly prototype: object }): string[] {
+  return Reflect.ownKeys(constructor.prototype)
+    .filter((key) => key !== 'constructor' && key !== Symbol.for('nodejs.util.inspect.custom'))
+    .map((key) => {
+      if (typeof key === 'string') return key;
+      return key === Symbol.asyncDispose ? '[Symbol.asyncDispose]' : `[${key.description ?? ''}]`;
+    });
+}
+
+/** Fenced code in JavaScript. */
+const blocks = [...readme.matchAll(/^```js\n([\s\S]*?)^```/gm)].map(([, code = '']) => code);
+
+test('the first example comes within the first thirty lines', () => {
+  expect(readme.split('\n').indexOf('```js')).toBeLessThan(30);
+});
+
+test('the first example runs: it opens, hears the answer, and leaves at SIGTERM', async () => {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined).on('data', () => socket.write('+PONG\r\n'));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  // Within the repository, so that the library is found under its own name.
+  mkdirSync(join(root, 'temp'), { recursive: true });
+  const folder = mkdtempSync(join(root, 'temp', 'readme-'));
+  try {
+    writeFileSync(join(folder, 'example.mjs'), (blocks[0] ?? '').replace('port: 6379', `port: ${port}`));
+    const child = spawn(process.execPath, [join(folder, 'example.mjs')], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const exited = once(child, 'exit');
+    let output = '';
+    for await (const chunk of child.stdout.setEncoding('utf8')) {
+      output += String(chunk);
+      if (output.endsWith('PONG\n')) child.kill('SIGTERM');
+    }
+
+    expect(await exited).toEqual([0, null]);
+    expect(output).toBe('session 1\n+PONG\nlost: disconnected\n');
+  } finally {
+    rmSync(folder, { recursive: true });
+    server.close();
+  }
+});
+
+/** Type errors in a piece of the README, as a user's compiler would report them. */
+function typeErrorsOf(sources: readonly string[]): string[] {
+  const files = new Map(sources.map((source, index) => [join(root, '__tests__', `readme-${index}.mts`), source]));
+  const config = ts.readConfigFile(join(root, 'tsconfig.json'), (path) => ts.sys.readFile(path)).config as object;
+  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);
+  Object.assign(options, { noUnusedLocals: false });
+  const host = ts.createCompilerHost(options);
+  const { getSourceFile, fileExists, readFile } = host;
+  host.getSourceFile = (path, ...rest) => {
+    const source = files.get(path);
+    return source === undefined
+      ? getSourceFile(path, ...rest)
+      : ts.createSourceFile(path, source, ts.ScriptTarget.ES2022);
+  };
+  host.fileExists = (path) => files.has(path) || fileExists(path);
+  host.readFile = (path) => files.get(path) ?? readFile(path);
+  const program = ts.createProgram([...files.keys()], options, host);
+  return ts.getPreEmitDiagnostics(program).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
+}
+
+test('every example compiles, and so does what connman’s calls have become', () => {
+  const declarations = `
+    import { connmanBackoff, registry, ConnectionPool, ReconnectingConnection, SocketOptions } from 'reconnecting-connection';
+    declare const connection: ReconnectingConnection, pool: ConnectionPool;
+    declare const port: number, host: string, options: SocketOptions, onOpen: () => void, newOnOpen: () => void;
+    export {};
+  `;
+  const replacements = tableUnder('Coming from connman').map(([, code = '']) => `${code.replaceAll('`', '')};\n`);
+  expect(replacements).toHaveLength(13);
+  expect(typeErrorsOf([...blocks, declarations + replacements.join('')])).toEqual([]);
+});
+
+test('the table of events has every event', () => {
+  expect(namesUnder('Events').sort()).toEqual([...EVENTS].sort());
+});
+
+test.each(['OpenInfo', 'ResetInfo', 'BackoffInfo', 'DropInfo', 'CloseInfo'])(
+  'the table of events has every field of %s',
+  (info) => {
+    const event = info.replace('Info', '').toLowerCase();
+    const [, payload = ''] = tableUnder('Events').find(([cell]) => cell === `\`${event}\``) ?? [];
+    for (const field of propertiesOf('lib/events.ts', info).keys())
+      expect(payload).toMatch(new RegExp(`\\b${field}\\b`));
+  },
+);
+
+test('every reason is named', () => {
+  const reasons = [...read('lib/events.ts').matchAll(/^ {2}\| '([a-z-]+)'/gm)].map(([, reason]) => reason ?? '');
+  expect(reasons.length).toBeGreaterThan(10);
+  for (const reason of [...reasons, 'forced', 'expired', 'refused']) expect(readme).toContain(`'${reason}'`);
+});
+
+test('the table of options has every option, with the default that its comment gives', () => {
+  const documented = propertiesOf('lib/options.ts', 'ConnectionOptions');
+  const rows = tableUnder('Options');
+  expect(rows.map(([name = '']) => name.replaceAll('`', ''))).toEqual([...documented.keys()]);
+  for (const [name = '', value = ''] of rows) {
+    const doc = documented.get(name.replaceAll('`', '')) ?? '';
+    if (value === '–') expect(doc).not.toContain('Default:');
+    else expect(doc).toContain(`Default: ${value}.`);
+  }
+});
+
+test('the options are those that are checked', () => {
+  const error = expect.objectContaining({ code: 'ERR_INVALID_OPTION' }) as Error;
+  const unknown = () => new library.ReconnectingConnection({ unknown: 1 } as never);
+  expect(unknown).toThrow(error);
+  for (const name of propertiesOf('lib/options.ts', 'ConnectionOptions').keys()) {
+    expect(unknown).toThrow(new RegExp(`\\b${name}\\b`));
+  }
+});
+
+test('the tables of methods have every member', () => {
+  const connection = membersOf(library.ReconnectingConnection);
+  expect(namesUnder('Methods and properties').sort()).toEqual(connection.sort());
+  const pool = membersOf(library.ConnectionPool).filter((key) => !['toJSON', '[Symbol.iterator]'].includes(key));
+  expect(namesUnder('Pools').sort()).toEqual(pool.sort());
+});
+
+test('the table of errors has every code', () => {
+  const codes = [...read('lib/errors.ts').matchAll(/^ {2}\| '(ERR_[A-Z_]+)'/gm)].map(([, code]) => code);
+  expect(namesUnder('Errors')).toEqual(codes);
+});
+
+test('the policies of backoff are those that are exported', () => {
+  const exported = Object.keys(library).filter((name) => name.endsWith('Backoff'));
+  expect(namesUnder('Backoff').sort()).toEqual(exported.sort());
+});
+
+test.each([
+  ['the README’s diagram', readme, /^ {2}(\w+) --> (\w+)/gm],
+  ['the diagram beside the table', read('lib/states.ts'), /^ \* {3}(\w+)\s+──► (\w+)/gm],
+])('%s draws the transitions that there are', (_name, text, arrows) => {
+  const drawn = [...text.matchAll(arrows)].map(([, from, to]) => `${from} → ${to}`);
+  const table = Object.entries(transitions).flatMap(([from, all]) => all.map((to) => `${from} → ${to}`));
+  expect(drawn.sort()).toEqual(table.sort());
+});
+
+test('every file that is linked to is there', () => {
+  const links = [...readme.matchAll(/\]\((?!https?:|#)([^)]+)\)/g)].map(([, path = '']) => path);
+  expect(links.length).toBeGreaterThan(5);
+  for (const link of links) expect(() => read(link === 'examples' ? 'examples/echo.mjs' : link)).not.toThrow();
+});

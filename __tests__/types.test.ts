@@ -1,0 +1,113 @@
+import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
+
+import { expectTypeOf } from 'expect-type';
+import type {
+  ConnectionPool} from 'reconnecting-connection';
+import {
+  type BackoffInfo,
+  type CloseInfo,
+  type ConnectionEvents,
+  type OpenInfo,
+  type PoolEvents,
+  type Reason,
+  type StateName,
+  ConnectionRegistry,
+  ReconnectingConnection,
+} from 'reconnecting-connection';
+import type { default as TypedEmitter } from 'typed-emitter';
+
+// The compiler is the test here, `npm run types`; at run time these only have to load. Nothing in `check` is called.
+function check(connection: ReconnectingConnection<string>, pool: ConnectionPool<string>): void {
+  // Listeners know their payloads.
+  connection.on('open', (info) => expectTypeOf(info).toEqualTypeOf<OpenInfo>());
+  connection.on('data', (chunk) => expectTypeOf(chunk).toEqualTypeOf<Buffer>());
+  connection.on('message', (message) => expectTypeOf(message).toEqualTypeOf<string>());
+  connection.on('state', (next, previous) => expectTypeOf([next, previous]).toEqualTypeOf<StateName[]>());
+  // @ts-expect-error no such event
+  connection.on('error', () => undefined);
+  // @ts-expect-error a payload of another event
+  connection.on('open', (info: BackoffInfo) => info.delay);
+  // @ts-expect-error `open` has one argument
+  connection.emit('open');
+  // @ts-expect-error payloads are readonly
+  connection.on('reset', (info) => (info.willRetry = false));
+
+  // The reasons are a closed union.
+  connection.on('close', ({ reason }) => {
+    expectTypeOf<typeof reason>().toExtend<Reason>();
+    switch (reason) {
+      case 'disconnected':
+      case 'destroyed':
+      case 'aborted':
+      case 'max-retries':
+      case 'max-elapsed':
+      case 'not-retryable':
+      case 'backoff-ended':
+        return;
+      default:
+        expectTypeOf(reason).toBeNever();
+    }
+  });
+
+  // Options.
+  new ReconnectingConnection({ port: 1, tls: { ca: 'pem' }, backoff: ({ attempt }) => attempt * 100 });
+  new ReconnectingConnection({ target: async (attempt) => Promise.resolve({ port: attempt, host: 'a' }) });
+  new ReconnectingConnection({
+    port: 1,
+    handshake: (socket) => void expectTypeOf(socket).toEqualTypeOf<Duplex>(),
+  });
+  // @ts-expect-error a typing error
+  new ReconnectingConnection({ port: 1, idleTimout: 5 });
+  // @ts-expect-error ports are numbers
+  new ReconnectingConnection({ port: '80' });
+
+  // Methods.
+  expectTypeOf(connection.disconnect()).toEqualTypeOf<Promise<CloseInfo>>();
+  expectTypeOf(connection.whenOpen({ attempts: 1 })).toEqualTypeOf<Promise<OpenInfo>>();
+  expectTypeOf(connection.write('text', 'utf8', (error) => error?.message)).toEqualTypeOf<boolean>();
+  expectTypeOf(connection.write(new Uint8Array(1), () => undefined)).toEqualTypeOf<boolean>();
+  // @ts-expect-error not a chunk
+  connection.write({});
+  // @ts-expect-error the state is read-only
+  connection.state = 'open';
+  // Listener methods chain.
+  connection
+    .on('open', () => undefined)
+    .once('drain', () => undefined)
+    .pause()
+    .resume()
+    .ref();
+  // node:events takes it for an emitter.
+  void once(connection, 'open');
+
+  // The event map is a map as typed-emitter has it.
+  const typed: TypedEmitter<ConnectionEvents<string>> = connection;
+  typed.on('backoff', ({ delay }) => expectTypeOf(delay).toEqualTypeOf<number>());
+
+  // A pool appends tag and member to every event; a listener of a connection fits unchanged.
+  const onBackoff = ({ delay }: BackoffInfo) => delay;
+  connection.on('backoff', onBackoff);
+  pool.on('backoff', onBackoff);
+  pool.on('message', (message, tag, member) => {
+    expectTypeOf(message).toEqualTypeOf<string>();
+    expectTypeOf(tag).toEqualTypeOf<string>();
+    expectTypeOf(member).toEqualTypeOf<ReconnectingConnection<string>>();
+  });
+  pool.on('state', (next, previous, tag) => [next, previous, tag]);
+  pool.on('drain', (tag, member) => [tag, member]);
+  expectTypeOf<keyof PoolEvents>().toEqualTypeOf<keyof ConnectionEvents>();
+  expectTypeOf(pool.add({ port: 1 })).toEqualTypeOf<ReconnectingConnection<string>>();
+  expectTypeOf([...pool]).toEqualTypeOf<ReconnectingConnection<string>[]>();
+
+  // Registry.
+  const registry = new ConnectionRegistry();
+  expectTypeOf(registry.connect<string>({ port: 1 })).toEqualTypeOf<ReconnectingConnection<string>>();
+  expectTypeOf(registry.getConnection(1, 'host')).toEqualTypeOf<ReconnectingConnection | undefined>();
+  // @ts-expect-error a tag has its host in it
+  registry.getConnection('host:1', 'host');
+}
+
+test('what the compiler checks here can be loaded', () => {
+  expect(typeof check).toBe('function');
+});
