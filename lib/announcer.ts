@@ -1,6 +1,6 @@
 import type { EventMap } from 'typed-emitter';
 
-import type { Emitter } from './emitter';
+import { type Emitter, shielded } from './emitter';
 
 /** Shared by all that have nothing waiting, and never written to. */
 const NOTHING: (() => void)[] = [];
@@ -37,7 +37,10 @@ export class Announcer<Events extends EventMap> {
     });
   }
 
-  /** Runs `task` when all that was announced before it has been delivered; at once when nothing is under way. */
+  /**
+   * Runs `task` when all that was announced before it has been delivered; at once when nothing is under way. What a
+   * task that had to wait throws becomes an uncaught exception.
+   */
   afterwards(task: () => void): void {
     if (!this.#delivering) {
       this.transact(task);
@@ -65,7 +68,8 @@ export class Announcer<Events extends EventMap> {
     while (this.#backlog !== NOTHING) {
       const tasks = this.#backlog;
       this.#backlog = NOTHING;
-      for (const task of tasks) task();
+      // One that threw must not take the others with it.
+      for (const task of tasks) shielded(task);
     }
     this.#delivering = false;
   }

@@ -98,32 +98,35 @@ export class Attempt implements Holdable {
 
   async #run(): Promise<void> {
     if (this.#isOver()) return;
-    const { settings, onOutcome } = this.#context;
-    if (settings.connectTimeout > 0) {
-      this.#deadline = new Deadline(settings.connectTimeout, this.#held, this.#onTimeout);
-    }
-    try {
-      const target = await this.#resolve();
-      const reader = readerFor(settings, target);
-      const link = await this.#dial(target, reader);
-      const defect = defectOf(link, target);
-      if (defect !== undefined) {
-        this.#stop(new AttemptFailure(defect.reason, defect.error));
-        await this.#stopped;
-      }
-      await this.#shakeHands(link);
-      const decoder = settings.decoder && checkStream(settings.decoder(), 'what `decoder` returns');
-      // Only now, in the tick in which the receiver takes over, does the link lose the listeners that guard it.
-      this.#finish();
-      onOutcome({ ok: true, link, reader, decoder });
-    } catch (thrown) {
-      if (this.#isOver()) return;
-      const failure = this.#failureOf(thrown);
-      this.#finish();
+    const { connectTimeout } = this.#context.settings;
+    if (connectTimeout > 0) this.#deadline = new Deadline(connectTimeout, this.#held, this.#onTimeout);
+    const outcome = await this.#establish().then(
+      (established): Outcome => ({ ok: true, ...established }),
+      (thrown: unknown) => this.#failureOf(thrown),
+    );
+    if (this.#isOver()) return;
+    // Only now, in the tick in which the receiver takes over, does the link lose the listeners that guard it.
+    this.#finish();
+    if (!outcome.ok) {
       this.#link?.destroy();
-      this.#controller.abort(failure.error);
-      onOutcome({ ok: false, reason: failure.reason, error: failure.error });
+      this.#controller.abort(outcome.error);
     }
+    this.#context.onOutcome(outcome);
+  }
+
+  async #establish(): Promise<Established> {
+    const { settings } = this.#context;
+    const target = await this.#resolve();
+    const reader = readerFor(settings, target);
+    const link = await this.#dial(target, reader);
+    const defect = defectOf(link, target);
+    if (defect !== undefined) {
+      this.#stop(new AttemptFailure(defect.reason, defect.error));
+      await this.#stopped;
+    }
+    await this.#shakeHands(link);
+    const decoder = settings.decoder && checkStream(settings.decoder(), 'what `decoder` returns');
+    return { link, reader, decoder };
   }
 
   async #resolve(): Promise<ResolvedTarget> {
@@ -238,6 +241,7 @@ export class Attempt implements Holdable {
 
 /** What stops an attempt. */
 class AttemptFailure {
+  readonly ok = false;
   readonly reason: FailureReason;
   readonly error: Error;
 

@@ -82,9 +82,10 @@ export function exponentialBackoff(options: ExponentialBackoffOptions = {}): Bac
   }
 
   if (jitter === 'decorrelated') {
+    const leastAtCap = Math.max(initialDelay, maxDelay * LEAST_SHARE_AT_CAP);
     return ({ previousDelay = 0 }) => {
-      const ceiling = Math.min(maxDelay, Math.max(initialDelay, previousDelay) * multiplier);
-      return clampDelay(between(Math.min(initialDelay, ceiling), ceiling, random()));
+      const drawn = between(initialDelay, Math.max(initialDelay, previousDelay) * multiplier, random());
+      return clampDelay(drawn <= maxDelay ? drawn : between(leastAtCap, maxDelay, random()));
     };
   }
   const least = LEAST_SHARE[jitter];
@@ -131,6 +132,12 @@ export function defaultBackoff(options: Pick<ExponentialBackoffOptions, 'random'
   const growing = exponentialBackoff({ initialDelay: 1_000, maxDelay: 10_000, jitter: 'decorrelated', random });
   return (context) => (context.attempt === 1 ? clampDelay(between(0, 250, random())) : growing(context));
 }
+
+/**
+ * A decorrelated wait beyond the cap is drawn anew from the cap's last quarter. Cut off at the cap, most waits of a long
+ * outage would be the cap itself; drawn from the whole range, clients would knock more often than the spread is worth.
+ */
+const LEAST_SHARE_AT_CAP = 0.75;
 
 const LEAST_SHARE = { full: 0, equal: 0.5, none: 1 } as const;
 

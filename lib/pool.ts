@@ -102,8 +102,8 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     if (this.#disconnecting !== undefined) {
       throw new ConnectionError('ERR_CLOSED', 'The pool is disconnecting: it takes no member until that is done');
     }
-    checkObject(options, 'the options');
-    const member = new ReconnectingConnection<Message>({ ...this.#defaults, ...options }, this.#gate);
+    // Checked first, so that an option which is there but undefined leaves the default in place.
+    const member = new ReconnectingConnection<Message>({ ...this.#defaults, ...checkOptions(options) }, this.#gate);
     this.#forward(member);
     this.#members.add(member);
     return member;
