@@ -6,7 +6,7 @@ export interface BackoffContext {
   /** Number of the retry that the wait precedes: 1 for the first of an outage. */
   readonly attempt: number;
   /** What failed, where there is an error. */
-  readonly error?: Error;
+  readonly error?: NodeJS.ErrnoException;
   /** The wait before this one in the same outage, in milliseconds; absent for the first. */
   readonly previousDelay?: number;
   /** Sessions the connection has had; absent or 0 before the first. */
@@ -29,7 +29,7 @@ export type Jitter =
 
 /** Options of {@link exponentialBackoff}. */
 export interface ExponentialBackoffOptions {
-  /** Milliseconds before the first retry. Default: 100, or `maxDelay` where that is less. */
+  /** Milliseconds before the first retry, of which jitter takes its part. Default: 100, or `maxDelay` where that is less. */
   readonly initialDelay?: number;
   /** No wait is longer, in milliseconds. Default: 30,000, or `initialDelay` where that is more. */
   readonly maxDelay?: number;

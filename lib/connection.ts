@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { inspect } from 'node:util';
 
 import { Announcer } from './announcer';
@@ -61,7 +62,7 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
    * The session's own socket, for what this library leaves alone: `getPeerCertificate`, `setTOS`. Reading or writing it
    * by hand voids the contract. Undefined while there is no session; what `dial` opened, where that is set.
    */
-  get socket(): Socket | undefined {
+  get socket(): Socket | TLSSocket | undefined {
     // `as`: by default it is one, and who sets `dial` knows what it returns.
     return this.#machine.session?.link as Socket | undefined;
   }

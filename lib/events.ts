@@ -1,3 +1,5 @@
+import type { ConnectionError } from './errors';
+
 /** Why an attempt or a session failed. */
 export type FailureReason =
   /** The peer ended the session in good order (FIN). */
@@ -85,7 +87,7 @@ export interface ResetInfo {
   /** Why it ended. */
   readonly reason: ResetReason;
   /** What broke it, where something did. */
-  readonly error?: Error;
+  readonly error?: NodeJS.ErrnoException;
   /** Milliseconds the session was open. */
   readonly uptime: number;
   /** Whether the connection goes on: after a wait, or at once when `reason` is `'forced'`. */
@@ -105,7 +107,7 @@ export interface BackoffInfo {
   /** Why there is a wait. */
   readonly reason: FailureReason;
   /** What failed, where there is an error to show. */
-  readonly error?: Error;
+  readonly error?: NodeJS.ErrnoException;
   /** Set when the `backoff` or `shouldRetry` function threw or returned junk, and a safe value was used in its place. */
   readonly fault?: Error;
 }
@@ -119,7 +121,7 @@ export interface DropInfo {
   /** Why it will not be sent. */
   readonly reason: DropReason;
   /** What the write's callback was told. */
-  readonly error: Error;
+  readonly error: ConnectionError;
 }
 
 /** How a lifecycle ended. */
@@ -127,7 +129,7 @@ export interface CloseInfo {
   /** Why it ended. */
   readonly reason: CloseReason;
   /** What it ended with: `ERR_GAVE_UP` or `ERR_ABORTED`, with what led there as its `cause`. */
-  readonly error?: Error;
+  readonly error?: ConnectionError;
 }
 
 /** Names of the states, see the diagram in the README. */

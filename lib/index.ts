@@ -31,7 +31,9 @@ export type {
 export type { Gate } from './gate';
 export type {
   ConnectionOptions,
+  Dial,
   Failure,
+  Handshake,
   HandshakeContext,
   HeartbeatConnection,
   HeartbeatOptions,

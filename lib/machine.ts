@@ -140,7 +140,7 @@ export class Machine<Message> implements SessionHost, OutboxHost {
     return promise;
   }
 
-  destroy(reason: 'destroyed' | 'aborted' = 'destroyed', error?: Error): void {
+  destroy(reason: 'destroyed' | 'aborted' = 'destroyed', error?: ConnectionError): void {
     const state = this.#state;
     if (state.name === 'closed') return;
     if (state.name === 'closing') state.restart = false;
@@ -334,7 +334,7 @@ export class Machine<Message> implements SessionHost, OutboxHost {
   }
 
   /** The end of the lifecycle, from any state. */
-  #finish(reason: CloseReason, error?: Error, lastError?: Error, lastReason?: FailureReason): void {
+  #finish(reason: CloseReason, error?: ConnectionError, lastError?: Error, lastReason?: FailureReason): void {
     const state = this.#state;
     const { session } = this;
     const closedError = this.#closedError(error);
@@ -372,9 +372,9 @@ export class Machine<Message> implements SessionHost, OutboxHost {
     this.destroy('aborted', new ConnectionError('ERR_ABORTED', message, { cause: signal?.reason, tag: this.tag }));
   };
 
-  #closedError(cause?: Error): ConnectionError {
-    if (cause instanceof ConnectionError) return cause;
-    return new ConnectionError('ERR_CLOSED', `The connection to ${this.tag} is closed`, { cause, tag: this.tag });
+  /** What those are told who wanted more: what ended the lifecycle, or that it ended. */
+  #closedError(end?: ConnectionError): ConnectionError {
+    return end ?? new ConnectionError('ERR_CLOSED', `The connection to ${this.tag} is closed`, { tag: this.tag });
   }
 }
 

@@ -34,6 +34,12 @@ export interface HandshakeContext {
   readonly signal: AbortSignal;
 }
 
+/** Prepares a new socket, and resolves when it is ready for use. */
+export type Handshake = (socket: Duplex, context: HandshakeContext) => Promise<void> | void;
+
+/** Opens a new stream to `target`, unless `signal` is aborted first. */
+export type Dial = (target: ResolvedTarget, signal: AbortSignal) => Duplex | Promise<Duplex>;
+
 /** The connection as a heartbeat's `ping` sees it. */
 export interface HeartbeatConnection {
   readonly tag: string;
@@ -67,7 +73,7 @@ export interface Failure {
   /** Why the attempt or the session failed. */
   readonly reason: FailureReason;
   /** What failed, where there is an error. */
-  readonly error?: Error;
+  readonly error?: NodeJS.ErrnoException;
   /** Failures in this outage up to now, this one included. */
   readonly attempt: number;
 }
@@ -96,7 +102,7 @@ export interface ConnectionOptions {
    * Opens the stream, in place of `net.connect` and `tls.connect`: for proxies, tunnels, tests. It must be a new
    * stream every time. With `tls` set, a stream that is not encrypted is wrapped in TLS.
    */
-  readonly dial?: (target: ResolvedTarget, signal: AbortSignal) => Duplex | Promise<Duplex>;
+  readonly dial?: Dial;
   /** Waits between attempts: options of `exponentialBackoff`, or a function. Default: `defaultBackoff()`. */
   readonly backoff?: ExponentialBackoffOptions | Backoff;
   /** A session shorter than this, or than the wait before it, counts as a failed attempt. Default: 5000. */
@@ -113,7 +119,7 @@ export interface ConnectionOptions {
    * Runs on every new socket before `open`: authentication, a greeting, a negotiation. A throw or a rejection is a
    * failed attempt. Bytes it leaves unread reach `data`.
    */
-  readonly handshake?: (socket: Duplex, context: HandshakeContext) => Promise<void> | void;
+  readonly handshake?: Handshake;
   /** Makes the Transform whose output is emitted as `message`: a fresh one for every session. */
   readonly decoder?: () => Transform;
   /** The session is reset when nothing is received for this long; 0 for never. Default: 0. */

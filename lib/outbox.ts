@@ -9,7 +9,7 @@ import { type Write, type WriteCallback, Line, Tally } from './writes';
 /** Who an outbox reports to. Each call may run the application's code. */
 export interface OutboxHost {
   readonly tag: string;
-  settle(callback: WriteCallback, error?: Error): void;
+  settle(callback: WriteCallback, error?: ConnectionError): void;
   onDrop(info: DropInfo): void;
   onRoom(): void;
 }
@@ -149,7 +149,7 @@ export class Outbox {
    *
    * @returns a function that tells about it
    */
-  drop(reason: DropReason, error: Error): () => void {
+  drop(reason: DropReason, error: ConnectionError): () => void {
     this.#phase = 'sealed';
     this.#stopExpiry();
     const writes = this.#waiting.takeAll();
@@ -258,7 +258,7 @@ export class Outbox {
     }
   }
 
-  #tellDropped({ chunk, callback }: Write, reason: DropReason, error: Error): void {
+  #tellDropped({ chunk, callback }: Write, reason: DropReason, error: ConnectionError): void {
     this.#host.onDrop({ chunk, bytes: chunk.length, reason, error });
     if (callback !== undefined) this.#host.settle(callback, error);
   }

@@ -57,6 +57,8 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   readonly #forwarders = new Map<ReconnectingConnection<Message>, ConnectionEvents<Message>>();
   /** The open members, until one of them changes its state. */
   #open: readonly ReconnectingConnection<Message>[] | undefined;
+  /** Whether a write was refused since a member was last open. */
+  #wantsRoom = false;
   #disconnecting: Promise<void> | undefined;
 
   /** @throws ConnectionError `ERR_INVALID_OPTION` */
@@ -125,7 +127,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   }
 
   /**
-   * An open member, as `select` chooses; undefined when none is open.
+   * An open member, as `select` chooses; undefined when none is open. With `'round-robin'`, each call is a turn.
    *
    * @param key - For `'rendezvous'` and functions: equal keys go to the same member for as long as it is open.
    */
@@ -137,8 +139,8 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   }
 
   /**
-   * Writes to `pick()`. When no member is open the write is refused: it returns false, and the callback is told
-   * `ERR_NO_OPEN_MEMBER`.
+   * Writes to `pick()`. When no member is open the write is refused: it returns false, the callback is told
+   * `ERR_NO_OPEN_MEMBER`, and `drain` comes with the first member that opens. A pool keeps no writes of its own.
    *
    * @throws ConnectionError `ERR_INVALID_CHUNK`
    */
@@ -150,6 +152,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     const member = this.pick();
     if (member !== undefined) return member.write(bytes, callback);
     const error = new ConnectionError('ERR_NO_OPEN_MEMBER', `None of the ${this.size} members of the pool is open`);
+    this.#wantsRoom = true;
     if (callback !== undefined) process.nextTick(callback, error);
     return false;
   }
@@ -212,7 +215,11 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   #forward(member: ReconnectingConnection<Message>): void {
     const announcer = this.#announcer;
     const forwarders: ConnectionEvents<Message> = {
-      open: (info) => announcer.announce('open', info, member.tag, member),
+      open: (info) => {
+        announcer.announce('open', info, member.tag, member);
+        if (this.#wantsRoom) announcer.announce('drain', member.tag, member);
+        this.#wantsRoom = false;
+      },
       data: (chunk) => announcer.announce('data', chunk, member.tag, member),
       message: (message) => announcer.announce('message', message, member.tag, member),
       reset: (info) => announcer.announce('reset', info, member.tag, member),

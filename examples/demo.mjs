@@ -1,0 +1,105 @@
+// The library at work: three acts in ten seconds, with real processes that are really killed.
+// Run it: npm run demo
+import { fork } from 'node:child_process';
+import { on, once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
+import { ConnectionPool, ReconnectingConnection, exponentialBackoff } from 'reconnecting-connection';
+import { heading, note, show } from './demo-screen.mjs';
+
+// A backoff whose growth one can watch.
+const backoff = exponentialBackoff({ initialDelay: 300, maxDelay: 2400, multiplier: 2, jitter: 'equal' });
+
+heading('1. The server is killed, and the connection comes back');
+
+const server = await startServer();
+const connection = new ReconnectingConnection({ port: server.port, backoff });
+const { tag } = connection;
+connection.on('open', (info) => show.open(info, tag));
+connection.on('data', (chunk) => show.data(chunk, tag));
+connection.on('reset', (info) => show.reset(info, tag));
+connection.on('backoff', (info) => show.backoff(info, tag));
+connection.on('close', (info) => show.close(info, tag));
+
+await connection.whenOpen();
+connection.write('Are you there?\n');
+await pause(600);
+
+note(`kill -9 ${server.pid}`);
+server.kill();
+
+await retryOf(connection, 2);
+note('connection.write() while the server is down: it waits in the queue');
+connection.write('Did this get lost?\n');
+
+await retryOf(connection, 4);
+note('the server is started again, on the same port');
+const successor = await startServer(server.port);
+await connection.whenOpen();
+await pause(600);
+
+heading('2. One member of a pool is in trouble, the others are not');
+
+const servers = await Promise.all([startServer(), startServer(), startServer()]);
+const pool = new ConnectionPool({ backoff });
+pool.on('open', show.open);
+pool.on('data', show.data);
+pool.on('reset', show.reset);
+pool.on('backoff', show.backoff);
+pool.on('close', show.close);
+
+for (const { port } of servers) pool.add({ port });
+await Promise.all([...pool].map((member) => member.whenOpen()));
+note(`pool.broadcast() reaches ${pool.broadcast('Are you there?\n')} members`);
+await pause(600);
+
+const [, unlucky] = servers;
+note(`kill -9 ${unlucky.pid}`);
+unlucky.kill();
+
+await retryOf(pool, 2);
+note(`${pool.stats.open} of ${pool.size} are open; pool.write() goes to these, in turn`);
+pool.write('Who steps in?\n');
+pool.write('And who after that?\n');
+
+await retryOf(pool, 3);
+note('the server is started again, on the same port');
+servers.push(await startServer(unlucky.port));
+await Promise.all([...pool].map((member) => member.whenOpen()));
+note(`pool.broadcast() reaches ${pool.broadcast('Are you there?\n')} members`);
+await pause(600);
+pool.removeAllListeners();
+await pool.disconnect();
+
+heading('3. Leaving in good order');
+
+for (let order = 1; order <= 1000; order += 1) connection.write(`order ${order}\n`);
+note(`connection.disconnect() with ${connection.stats.writes.queued.writes} writes in the queue`);
+await connection.disconnect();
+
+const { accepted, confirmed, uncertain, dropped } = connection.stats.writes;
+note(
+  `accepted ${accepted.writes} = confirmed ${confirmed.writes} + uncertain ${uncertain.writes} + dropped ${dropped.writes}`,
+);
+for (const { stop } of [...servers, successor]) stop();
+
+/** Starts a server in a process of its own, on a free port unless told which. It never outlives this process. */
+async function startServer(port = 0) {
+  const child = fork(new URL('demo-server.mjs', import.meta.url), [String(port)]);
+  child.once('exit', (code) => {
+    if (code) throw new Error(`A server of the demo failed with exit code ${code}`);
+  });
+  const [boundPort] = await once(child, 'message');
+  return { port: Number(boundPort), pid: child.pid, kill: () => child.kill('SIGKILL'), stop: () => child.kill() };
+}
+
+/**
+ * Waits for the wait before a retry to begin.
+ *
+ * @param {ReconnectingConnection | ConnectionPool} source
+ * @param {number} number
+ */
+async function retryOf(source, number) {
+  for await (const [{ attempt }] of on(source, 'backoff')) {
+    if (attempt === number) return;
+  }
+}
