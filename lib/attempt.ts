@@ -48,7 +48,7 @@ export class Attempt implements Holdable {
   #linkError: Error | undefined;
   #tag: string;
   #held: boolean;
-  #phase: 'dial' | 'handshake' | 'over' = 'dial';
+  #phase: 'dial' | 'handshake' | 'decode' | 'over' = 'dial';
 
   constructor(context: AttemptContext) {
     this.#context = context;
@@ -125,6 +125,7 @@ export class Attempt implements Holdable {
       await this.#stopped;
     }
     await this.#shakeHands(link);
+    this.#proceed('decode');
     const decoder = settings.decoder && checkStream(settings.decoder(), 'what `decoder` returns');
     return { link, reader, decoder };
   }
@@ -135,6 +136,7 @@ export class Attempt implements Holdable {
       settings.nextTarget === undefined
         ? settings.target
         : resolveTarget(await this.#unlessStopped(settings.nextTarget(number)), settings.tls);
+    this.#proceed('dial');
     // Options without either do not pass.
     const resolved = target!;
     this.#tag = tagOf(resolved);
@@ -143,6 +145,7 @@ export class Attempt implements Holdable {
   }
 
   async #dial(target: ResolvedTarget, reader: SharedReader | undefined): Promise<Link> {
+    this.#proceed('dial');
     const { settings } = this.#context;
     if (settings.dial === undefined) {
       return this.#ready(openSocket(target, settings.socket, reader));
@@ -157,13 +160,18 @@ export class Attempt implements Holdable {
 
   /** Watches over `link` from here on, and waits until it is connected and encrypted. */
   async #ready(link: Link): Promise<Link> {
+    // For good: a socket may fail after everyone has left it, and an `error` without a listener ends the process.
+    link.on('error', ignore);
+    if (this.#isOver()) link.destroy();
+    this.#proceed('dial');
     this.#unwatch();
     this.#link = link;
     link.on('error', this.#onError).on('close', this.#onClose);
-    // For good: a socket may fail after everyone has left it, and an `error` without a listener ends the process.
-    link.on('error', ignore);
     if (!this.#held) link.unref?.();
-    if (link.destroyed) this.#onClose();
+    if (link.destroyed) {
+      if (link.errored !== null) this.#onError(link.errored);
+      this.#onClose();
+    }
     let stopWaiting = ignore;
     try {
       await this.#unlessStopped(new Promise<void>((resolve) => (stopWaiting = whenReady(link, resolve))));
@@ -177,10 +185,9 @@ export class Attempt implements Holdable {
     const { settings, generation } = this.#context;
     const { handshake } = settings;
     if (handshake === undefined) return;
-    this.#phase = 'handshake';
+    this.#proceed('handshake');
     const { signal } = this.#controller;
     await this.#unlessStopped(runHandshake(link, () => handshake(link, { generation, signal })));
-    this.#phase = 'dial';
   }
 
   #unlessStopped<T>(work: T | PromiseLike<T>): Promise<T> {
@@ -222,6 +229,12 @@ export class Attempt implements Holdable {
     return new AttemptFailure('handshake-failed', error);
   }
 
+  /** To be called before each step: what the last one waited for may come in the very tick in which the attempt ends. */
+  #proceed(phase: 'dial' | 'handshake' | 'decode'): void {
+    if (this.#isOver()) throw new AbandonedError();
+    this.#phase = phase;
+  }
+
   /** A method, so that the compiler does not remember the answer across an await. */
   #isOver(): boolean {
     return this.#phase === 'over';
@@ -238,6 +251,9 @@ export class Attempt implements Holdable {
     this.#link?.off('error', this.#onError).off('close', this.#onClose);
   }
 }
+
+/** Unwinds an attempt that is over already; nobody sees it. */
+class AbandonedError extends Error {}
 
 /** What stops an attempt. */
 class AttemptFailure {

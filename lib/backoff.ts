@@ -64,19 +64,17 @@ export function clampDelay(value: number): number {
  * @throws ConnectionError `ERR_INVALID_OPTION`
  */
 export function exponentialBackoff(options: ExponentialBackoffOptions = {}): Backoff {
-  const {
-    maxDelay = Math.max(30_000, options.initialDelay ?? 0),
-    initialDelay = Math.min(100, maxDelay),
-    jitter = 'full',
-    multiplier = jitter === 'decorrelated' ? 3 : 2,
-    random = Math.random,
-  } = checkRecord<ExponentialBackoffOptions>('backoff', options, {
+  const given = checkRecord<ExponentialBackoffOptions>('backoff', options, {
     initialDelay: delay,
     maxDelay: delay,
     multiplier: number(1),
     jitter: oneOf('full', 'equal', 'decorrelated', 'none'),
     random: func,
   });
+  const maxDelay = given.maxDelay ?? Math.max(30_000, given.initialDelay ?? 0);
+  const initialDelay = given.initialDelay ?? Math.min(100, maxDelay);
+  const { jitter = 'full', random = Math.random } = given;
+  const multiplier = given.multiplier ?? (jitter === 'decorrelated' ? 3 : 2);
   if (initialDelay > maxDelay) {
     throw invalidOption('option `backoff.initialDelay`', `at most \`maxDelay\` (${maxDelay})`, initialDelay);
   }

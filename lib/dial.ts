@@ -2,7 +2,7 @@ import { type LookupFunction, type Socket, connect, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type TLSSocket, checkServerIdentity, connect as connectTls } from 'node:tls';
 
-import { ConnectionError } from './errors';
+import { ConnectionError, toError } from './errors';
 import type { SocketOptions } from './options';
 import { type ResolvedTarget, tagOf } from './target';
 
@@ -140,7 +140,8 @@ function tlsOf(target: ResolvedTarget): object {
       try {
         return identityCheck(...args);
       } catch (error) {
-        return error;
+        // Whatever it was: `undefined` would pass for consent.
+        return toError(error);
       }
     },
   };
@@ -167,7 +168,9 @@ function lookupOf({ lookup }: SocketOptions): { lookup: LookupFunction } | undef
 }
 
 function badAnswer(hostname: string, address: Parameters<Parameters<LookupFunction>[2]>[1]): Error | null {
-  const answers: unknown[] = Array.isArray(address) ? address.map((each) => each.address) : [address];
+  const answers: unknown[] = Array.isArray(address)
+    ? address.map((each: { address?: unknown } | null) => each?.address)
+    : [address];
   if (answers.length > 0 && answers.every((each) => typeof each === 'string' && isIP(each) !== 0)) return null;
   return Object.assign(new Error(`The lookup of ${hostname} brought no address`), { code: 'ENOTFOUND', hostname });
 }

@@ -79,7 +79,7 @@ export class Heartbeat implements Holdable {
   readonly #watched: Watched;
   #held: boolean;
   #next: Deadline | undefined;
-  #answer: Deadline | undefined;
+  readonly #answers = new Set<Deadline>();
 
   constructor(options: Required<Omit<HeartbeatOptions, 'ping'>>, ping: () => void, watched: Watched, held: boolean) {
     this.#options = options;
@@ -94,38 +94,38 @@ export class Heartbeat implements Holdable {
 
   stop(): void {
     this.#next?.clear();
-    this.#answer?.clear();
-    this.#answer = undefined;
+    for (const answer of this.#answers) answer.clear();
+    this.#answers.clear();
   }
 
   ref(): void {
     this.#held = true;
     this.#next?.ref();
-    this.#answer?.ref();
+    for (const answer of this.#answers) answer.ref();
   }
 
   unref(): void {
     this.#held = false;
     this.#next?.unref();
-    this.#answer?.unref();
+    for (const answer of this.#answers) answer.unref();
   }
 
   readonly #beat = (): void => {
     this.start();
-    // While an answer is awaited its bound stands, whatever has been pinged since.
-    this.#answer ??= this.#awaitAnswer();
+    this.#awaitAnswer();
     shielded(this.#ping);
   };
 
-  #awaitAnswer(): Deadline {
+  #awaitAnswer(): void {
     const { timeout } = this.#options;
     const before = this.#watched.received();
-    return new Deadline(timeout, this.#held, () => {
-      this.#answer = undefined;
+    const answer = new Deadline(timeout, this.#held, () => {
+      this.#answers.delete(answer);
       if (this.#watched.received() !== before) return;
       const { tag } = this.#watched;
       const message = `No byte came from ${tag} within ${timeout} ms of a ping`;
       this.#watched.onDead('heartbeat', new ConnectionError('ERR_HEARTBEAT', message, { tag }));
     });
+    this.#answers.add(answer);
   }
 }

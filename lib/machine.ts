@@ -349,7 +349,8 @@ export class Machine<Message> implements SessionHost, OutboxHost {
     this.#announcer.announce('close', info);
     this.#announcer.afterwards(() => {
       this.#ending?.resolve(info);
-      if (state.name === 'closing' && state.restart) this.connect();
+      const restart = state.name === 'closing' && state.restart && this.#settings.signal?.aborted !== true;
+      if (restart) this.connect();
       else this.#waiters.reject(closedError);
     });
   }

@@ -99,7 +99,8 @@ export class Outbox {
     this.#link = link;
     // One function a session, not one a write; a late word from an earlier session's socket is not for this one.
     this.#onWritten = (error) => {
-      if (this.#link === link) this.#confirm(error);
+      // Node tells no error of a write that was under way when its socket was destroyed: it may be half sent.
+      if (this.#link === link && !link.destroyed) this.#confirm(error);
     };
     this.#phase = 'greeting';
     this.#stopExpiry();

@@ -54,7 +54,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   readonly #announcer = new Announcer<PoolEvents<Message>>(this);
   readonly #members = new Set<ReconnectingConnection<Message>>();
   /** What each member's events are forwarded by; a member that closed by itself keeps its own, and so may return. */
-  readonly #forwarders = new Map<ReconnectingConnection<Message>, ConnectionEvents<Message>>();
+  readonly #forwarders = new WeakMap<ReconnectingConnection<Message>, ConnectionEvents<Message>>();
   /** The open members, until one of them changes its state. */
   #open: readonly ReconnectingConnection<Message>[] | undefined;
   /** Whether a write was refused since a member was last open. */
@@ -233,7 +233,10 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
       },
       close: (info) => {
         announcer.announce('close', info, member.tag, member);
-        announcer.afterwards(() => this.#members.delete(member));
+        announcer.afterwards(() => {
+          // It may have been started again by now.
+          if (member.state === 'closed') this.#members.delete(member);
+        });
       },
     };
     this.#forwarders.set(member, forwarders);

@@ -74,13 +74,14 @@ export class Session implements Holdable {
   read(paused: boolean): void {
     if (this.#decoder !== undefined) {
       this.#decoder.on('data', this.#onMessage).on('error', this.#onError);
-      this.#decoder.on('end', this.#onDecoded).on('close', this.#onDecoderClose);
+      this.#decoder.on('end', this.#onDecoded).on('close', this.#onDecoderClose).on('drain', this.#onDecoderDrain);
     }
     if (paused) this.pause();
     if (this.link.bytesRead === undefined) this.link.on('data', this.#count);
     if (this.#reader !== undefined) this.#reader.deliver = this.#onChunk;
-    else if (this.#decoder !== undefined) this.link.pipe(this.#decoder);
-    else this.link.on('data', this.#onChunk);
+    else if (this.#decoder === undefined) this.link.on('data', this.#onChunk);
+    // A decoder takes what it has room for, whether or not its messages are wanted yet.
+    else this.link.on('data', this.#decode).resume();
     if (!paused) this.resume();
   }
 
@@ -117,11 +118,14 @@ export class Session implements Holdable {
       .off('end', this.#onEnd)
       .off('close', this.#onClose)
       .off('drain', this.#onDrain);
-    this.link.off('data', this.#onChunk).off('data', this.#count);
+    this.link.off('data', this.#onChunk).off('data', this.#decode).off('data', this.#count);
     if (this.#reader !== undefined) this.#reader.deliver = undefined;
     if (this.#decoder !== undefined) {
-      this.link.unpipe(this.#decoder);
-      this.#decoder.off('data', this.#onMessage).off('end', this.#onDecoded).off('close', this.#onDecoderClose);
+      this.#decoder
+        .off('drain', this.#onDecoderDrain)
+        .off('data', this.#onMessage)
+        .off('end', this.#onDecoded)
+        .off('close', this.#onDecoderClose);
       this.#decoder.off('error', this.#onError).on('error', ignore).destroy();
     }
     this.link.destroy();
@@ -144,6 +148,17 @@ export class Session implements Holdable {
 
   readonly #onChunk = (chunk: Buffer): void => this.#host.onChunk(chunk);
 
+  /** As `pipe` does, but for a decoder that throws: that is a failure like any other. */
+  readonly #decode = (chunk: Buffer): void => {
+    try {
+      if (this.#decoder?.write(chunk) === false) this.link.pause();
+    } catch (error) {
+      this.#onError(toError(error));
+    }
+  };
+
+  readonly #onDecoderDrain = (): void => void this.link.resume();
+
   readonly #onMessage = (message: unknown): void => this.#host.onMessage(message);
 
   readonly #onDrain = (): void => this.#host.onDrain();
@@ -163,6 +178,11 @@ export class Session implements Holdable {
   readonly #onEnd = (): void => {
     this.link.end();
     this.#startWindUp();
+    try {
+      this.#decoder?.end();
+    } catch (error) {
+      this.#onError(toError(error));
+    }
   };
 
   readonly #onDecoded = (): void => {

@@ -1,3 +1,4 @@
+import { ADDRCONFIG, ALL, V4MAPPED } from 'node:dns';
 import { isIP, isIPv6 } from 'node:net';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 
@@ -55,31 +56,31 @@ export function checkOptions(options: ConnectionOptions): ConnectionOptions {
  * @throws ConnectionError `ERR_INVALID_OPTION`, naming the option, what was expected and what came
  */
 export function resolveOptions(options: ConnectionOptions): Settings {
-  const { target: nextTarget, port, host, path, tls: tlsOption, heartbeat, ...given } = checkOptions(options);
-  const tls = checkedTls(tlsOption);
+  const given = checkOptions(options);
+  const { heartbeat } = given;
+  const tls = checkedTls(given.tls);
   return frozen<Settings>({
-    minUptime: 5_000,
-    maxRetries: Infinity,
-    maxElapsed: Infinity,
-    shouldRetry: () => true,
-    connectTimeout: 10_000,
-    idleTimeout: 0,
-    closeTimeout: 2_000,
-    autoConnect: true,
-    reuseReadBuffer: false,
-    dial: undefined,
-    handshake: undefined,
-    decoder: undefined,
-    signal: undefined,
-    ...given,
-    target: staticTarget({ port, host, path }, tls, nextTarget !== undefined),
-    nextTarget,
+    target: staticTarget(given, tls, given.target !== undefined),
+    nextTarget: given.target,
     tls,
     socket: frozen({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000, ...given.socket }),
+    dial: given.dial,
     // `as`: the check of `backoff` has made a function of options.
     backoff: (given.backoff as Backoff | undefined) ?? defaultBackoff(),
+    minUptime: given.minUptime ?? 5_000,
+    maxRetries: given.maxRetries ?? Infinity,
+    maxElapsed: given.maxElapsed ?? Infinity,
+    shouldRetry: given.shouldRetry ?? (() => true),
+    connectTimeout: given.connectTimeout ?? 10_000,
+    handshake: given.handshake,
+    decoder: given.decoder,
+    idleTimeout: given.idleTimeout ?? 0,
     heartbeat: heartbeat && frozen({ timeout: heartbeat.interval, ...heartbeat }),
     queue: frozen({ maxBytes: 1_048_576, maxAge: Infinity, ...given.queue }),
+    closeTimeout: given.closeTimeout ?? 2_000,
+    signal: given.signal,
+    autoConnect: given.autoConnect ?? true,
+    reuseReadBuffer: given.reuseReadBuffer ?? false,
   });
 }
 
@@ -90,13 +91,13 @@ export function resolveOptions(options: ConnectionOptions): Settings {
  * @throws ConnectionError `ERR_INVALID_OPTION`
  */
 export function resolveTarget(target: Target, tls: TlsOptions | undefined): ResolvedTarget {
-  const { tls: own, ...place } = checkRecord<TargetFields>('target', target, {
+  const given = checkRecord<TargetFields>('target', target, {
     port: checks.port,
     host: checks.host,
     path: checks.path,
     tls: checks.tls,
   });
-  const resolved = staticTarget(place, own === undefined ? tls : checkedTls(own), false);
+  const resolved = staticTarget(given, given.tls === undefined ? tls : checkedTls(given.tls), true);
   if (resolved === undefined) throw invalidOption('the target', 'one with `port` or `path`', target);
   return resolved;
 }
@@ -110,7 +111,7 @@ function checkedTls(tls: ConnectionOptions['tls']): TlsOptions | undefined {
 }
 
 function staticTarget(
-  { port, host, path }: { [K in 'port' | 'host' | 'path']?: TargetFields[K] | undefined },
+  { port, host, path }: TargetFields,
   tls: TlsOptions | undefined,
   optional: boolean,
 ): ResolvedTarget | undefined {
@@ -148,6 +149,12 @@ const checkAddress: Check<string> = (value, name) => {
   return value;
 };
 
+const checkHints: Check<number> = (value, name) => {
+  const hints = integer(0)(value, name);
+  if ((hints & ~(ADDRCONFIG | ALL | V4MAPPED)) === 0) return hints;
+  throw invalidOption(name, 'a combination of the hints of `node:dns`', value);
+};
+
 const checkFamily: Check<4 | 6 | 0> = (value, name) => {
   if (value !== 4 && value !== 6 && value !== 0) throw invalidOption(name, '4, 6, or 0 for both', value);
   return value;
@@ -178,7 +185,7 @@ const checks: Checks<ConnectionOptions> = {
       localAddress: checkAddress,
       localPort: integer(1, 65_535),
       family: checkFamily,
-      hints: integer(0),
+      hints: checkHints,
       lookup: func,
       autoSelectFamily: boolean,
       autoSelectFamilyAttemptTimeout: integer(10, LONGEST_DELAY),

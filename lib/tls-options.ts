@@ -1,43 +1,63 @@
-import { type ConnectionOptions as TlsOptions, createSecureContext } from 'node:tls';
+import { type ConnectionOptions as TlsOptions, type SecureContext, createSecureContext } from 'node:tls';
 
-import { type Check, type Checks, boolean, checkRecord, frozen, func, interval } from './check';
-import { ConnectionError, invalidOption, toError } from './errors';
+import { type Check, type Checks, boolean, checkRecord, frozen, interval } from './check';
+import { ConnectionError, toError } from './errors';
 
 /** What concerns the connection and not TLS: it has a place of its own among the connection's options. */
 type Elsewhere = 'host' | 'port' | 'path' | 'socket' | 'lookup' | 'timeout' | 'allowHalfOpen';
 
-/** Key material and whatever else `tls.createSecureContext` looks at itself. */
+/** The error for a TLS option: it tells the kind of what came and never the value, which may be a secret. */
+function invalid(name: string, expected: string, value: unknown): ConnectionError {
+  const kind = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`;
+  return new ConnectionError('ERR_INVALID_OPTION', `Expected ${name} to be ${expected}, got ${kind}`);
+}
+
+/** Key material and whatever else goes into the secure context, whose maker looks at it himself. */
 const material: Check<never> = (value, name) => {
-  if (value === null) throw invalidOption(name, 'what `tls.createSecureContext` takes', value);
+  if (value === null) throw invalid(name, 'what `tls.createSecureContext` takes', value);
   return value as never;
+};
+
+const context: Check<SecureContext> = (value, name) => {
+  if (typeof value !== 'object' || value === null || !('context' in value)) {
+    throw invalid(name, 'the return value of `tls.createSecureContext`', value);
+  }
+  return value;
 };
 
 const protocols: Check<never> = (value, name) => {
-  if (!ArrayBuffer.isView(value) && !(Array.isArray(value) && value.every((each) => typeof each === 'string'))) {
-    throw invalidOption(name, 'an array of strings, or bytes', value);
+  if (ArrayBuffer.isView(value)) return value as never;
+  const fits = (each: unknown) => typeof each === 'string' && each !== '' && Buffer.byteLength(each) < 256;
+  if (!Array.isArray(value) || !value.every(fits)) {
+    throw invalid(name, 'an array of strings of 1 to 255 bytes, or bytes', value);
   }
-  return value as never;
+  return Object.freeze([...(value as string[])]) as never;
 };
 
 const text: Check<string> = (value, name) => {
-  if (typeof value !== 'string' || /[\s\0]/.test(value)) throw invalidOption(name, 'a string without spaces', value);
+  if (typeof value !== 'string' || /[\s\0]/.test(value)) throw invalid(name, 'a string without spaces', value);
   return value;
 };
 
 const bytes: Check<never> = (value, name) => {
-  if (!ArrayBuffer.isView(value)) throw invalidOption(name, 'bytes', value);
+  if (!ArrayBuffer.isView(value)) throw invalid(name, 'bytes', value);
+  return value as never;
+};
+
+const callback: Check<never> = (value, name) => {
+  if (typeof value !== 'function') throw invalid(name, 'a function', value);
   return value as never;
 };
 
 /** Every option of `tls.connect` that is ours to pass on; any other name is taken for a typing error. */
 const checks: Checks<Omit<TlsOptions, Elsewhere> & { allowPartialTrustChain?: boolean }> = {
   ALPNProtocols: protocols,
-  ALPNCallback: func,
-  SNICallback: func,
+  ALPNCallback: callback,
+  SNICallback: callback,
   allowPartialTrustChain: boolean,
   ca: material,
   cert: material,
-  checkServerIdentity: func,
+  checkServerIdentity: callback,
   ciphers: material,
   clientCertEngine: material,
   crl: material,
@@ -53,10 +73,10 @@ const checks: Checks<Omit<TlsOptions, Elsewhere> & { allowPartialTrustChain?: bo
   pfx: material,
   privateKeyEngine: material,
   privateKeyIdentifier: material,
-  pskCallback: func,
+  pskCallback: callback,
   rejectUnauthorized: boolean,
   requestCert: boolean,
-  secureContext: material,
+  secureContext: context,
   secureOptions: material,
   secureProtocol: material,
   servername: text,
@@ -69,20 +89,29 @@ const checks: Checks<Omit<TlsOptions, Elsewhere> & { allowPartialTrustChain?: bo
 
 /**
  * The `tls` option, its key material parsed, so that a bad certificate is found here and not in a retry; false where
- * it is off.
+ * it is off. The material itself is not kept: what is left of it is in the secure context.
  */
 export const checkTls: Check<TlsOptions | false> = (value, name) => {
   if (value === false) return false;
-  const options = value === true ? {} : checkRecord('tls', value, checks);
+  const options = checkRecord('tls', value === true ? {} : value, checks);
+  const kept = Object.entries(options).filter(([key]) => checks[key as keyof typeof checks] !== material);
+  return frozen({ ...Object.fromEntries(kept), secureContext: options.secureContext ?? parse(options, name) });
+};
+
+function parse(options: TlsOptions, name: string): SecureContext {
   try {
-    return frozen({ ...options, secureContext: options.secureContext ?? createSecureContext(options) });
+    return createSecureContext(options);
   } catch (thrown) {
     const cause = toError(thrown);
-    // OpenSSL's words name the failure and never the material.
-    throw new ConnectionError(
-      'ERR_INVALID_OPTION',
-      `Expected ${name} to hold material that parses, got: ${cause.message}`,
-      { cause },
-    );
+    // OpenSSL's words name the failure and never the material; Node's, where a type is wrong, quote the value.
+    const [, property] = /^The "options\.(\w+)/.exec(cause.message) ?? [];
+    if (property !== undefined)
+      throw invalid(
+        `option \`tls.${property}\``,
+        'what `tls.createSecureContext` takes',
+        options[property as keyof TlsOptions],
+      );
+    const message = `Expected ${name} to hold material that parses, got: ${cause.message}`;
+    throw new ConnectionError('ERR_INVALID_OPTION', message, { cause });
   }
-};
+}
