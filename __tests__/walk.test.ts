@@ -172,16 +172,20 @@ test('whatever happens, in whatever order, from wherever it is called, the contr
       .then(task)
       .catch((error: unknown) => thrown.push(error));
   });
-  const steps = fc.array(fc.oneof({ weight: 3, arbitrary: turn }, { weight: 2, arbitrary: call }), { maxLength: 60 });
+  const what = fc.oneof({ weight: 3, arbitrary: turn }, { weight: 2, arbitrary: call });
+  // After most steps all that follows may happen; after some the next comes a few microtasks later.
+  const hops = fc.option(fc.nat(10), { freq: 3 });
+  const steps = fc.array(fc.tuple(what, hops), { maxLength: 60 });
 
   await fc.assert(
     fc.asyncProperty(steps, fc.array(impulse, { maxLength: 6 }), async (path, impulses) => {
       thrown.length = 0;
       const walk = new Walk(impulses);
-      for (const step of path) {
+      for (const [step, count] of path) {
         if (step in calls) calls[step as Call](walk);
         else await weather[step as Weather](walk);
-        await settle();
+        if (count === null) await settle();
+        for (let hop = 0; hop < (count ?? 0); hop++) await Promise.resolve();
         walk.check();
         expect(thrown).toEqual([]);
       }
