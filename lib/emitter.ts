@@ -6,6 +6,8 @@ interface Entry {
   readonly fn: (...args: unknown[]) => unknown;
   readonly context: unknown;
   readonly once: boolean;
+  /** Ours: that one of `once` has been called, though an event which is under way still holds it. */
+  fired?: boolean;
 }
 
 /** The parts of eventemitter3 that its types leave out; `emitter.test.ts` fails should they ever change. */
@@ -68,12 +70,25 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
   }
 
   #call(event: keyof Events, entry: Entry, args: unknown[]): void {
-    if (entry.once) this.#internals.removeListener(event, entry.fn, undefined, true);
+    if (entry.once) {
+      if (entry.fired === true) return;
+      entry.fired = true;
+      this.#remove(event, entry);
+    }
     try {
       entry.fn.apply(entry.context, args);
     } catch (error) {
       report(error);
     }
+  }
+
+  /** Removes this very entry, where eventemitter3 would remove all that have its function. */
+  #remove(event: keyof Events, entry: Entry): void {
+    const entries = this.#internals._events[event];
+    if (entries === entry) this.#internals.removeListener(event, entry.fn, undefined, true);
+    if (!Array.isArray(entries)) return;
+    const rest = entries.filter((each) => each !== entry);
+    this.#internals._events[event] = rest.length === 1 ? rest[0] : rest;
   }
 
   #toFront(self: this, event: keyof Events): this {

@@ -225,9 +225,20 @@ export class Outbox {
     const link = this.#link;
     if (!this.#canSend(link) || this.#waiting.writes === 0) return;
     this.#expire();
-    link.cork();
-    for (let write = this.#waiting.take(); write !== undefined; write = this.#waiting.take()) this.#send(link, write);
-    link.uncork();
+    try {
+      link.cork();
+      // A link may break on the way: what was not handed to it keeps waiting.
+      for (
+        let write = this.#waiting.take();
+        write !== undefined;
+        write = link.writable ? this.#waiting.take() : undefined
+      ) {
+        this.#send(link, write);
+      }
+      link.uncork();
+    } catch (error) {
+      link.destroy(toError(error));
+    }
   }
 
   /** One timer, for the oldest write, and only while writes wait for a session. */

@@ -104,8 +104,9 @@ export class Session implements Holdable {
     if (this.link.closed) this.#onClose();
   }
 
-  /** Ends the writing side in good order. */
+  /** Ends the writing side in good order. From then on another deadline bounds the peer's silence. */
   end(): void {
+    for (const watch of this.#watches.splice(0)) watch.stop();
     this.link.end();
   }
 

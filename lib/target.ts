@@ -33,11 +33,11 @@ export const DEFAULT_HOST = '127.0.0.1';
 /** A target as text: `host:port`, `[v6]:port` or `unix:/path`. */
 export function tagOf(target: Target): string {
   if (isPath(target)) return `unix:${target.path}`;
-  const host = target.host ?? DEFAULT_HOST;
+  const { host = DEFAULT_HOST } = { host: undefined, ...target };
   return isIPv6(host) ? `[${host}]:${target.port}` : `${host}:${target.port}`;
 }
 
-/** By its own property: what was put on `Object.prototype` redirects nobody. */
+/** By its own property, as with the host: what was put on `Object.prototype` redirects nobody. */
 function isPath(target: Target): target is PathTarget {
   return Object.hasOwn(target, 'path');
 }
