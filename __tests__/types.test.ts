@@ -2,8 +2,7 @@ import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 
 import { expectTypeOf } from 'expect-type';
-import type {
-  ConnectionPool} from 'reconnecting-connection';
+import type { ConnectionPool } from 'reconnecting-connection';
 import {
   type BackoffInfo,
   type CloseInfo,
