@@ -1,11 +1,14 @@
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Duplex, PassThrough } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 
 import type { ConnectionOptions, ResolvedTarget } from 'reconnecting-connection';
 
 import { type Certificates, makeCertificates } from './kit/certificates';
-import { Loopback, connectTo, next, pair, payload, payloads, receives, run, written } from './kit/loopback';
+import { Loopback, connectTo, next, pair, payload, payloads, receives, run, track, written } from './kit/loopback';
 import { names, record } from './kit/record';
 
 /** A target for a custom `dial`, where nobody listens. */
@@ -79,6 +82,11 @@ describe('a custom dial', () => {
     ['returns an object', () => ({ on: true }) as never, { code: 'ERR_INVALID_OPTION' }],
     ['resolves with junk', () => Promise.resolve('a stream' as never), { code: 'ERR_INVALID_OPTION' }],
     ['returns a dead stream', () => pair()[0].destroy(), { code: 'ERR_HANDSHAKE_FAILED' }],
+    [
+      'returns a dead stream of another make',
+      () => Object.defineProperty(pair()[0].destroy(), 'errored', { value: undefined }),
+      { code: 'ERR_HANDSHAKE_FAILED' },
+    ],
     [
       'returns a stream that fails at once',
       () => pair()[0].destroy(Object.assign(new Error('broken'), { code: 'EBROKEN' })),
@@ -448,9 +456,10 @@ describe('what Node says', () => {
   });
 
   test('C18 Object.prototype.path, and others, do not redirect a connection', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'trap-'));
+    track({ destroy: () => rmSync(directory, { recursive: true }) });
     const { code, said, stderr } = await run(`
-      const fs = require('node:fs'), os = require('node:os'), path = require('node:path');
-      const trap = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'trap-')), 's');
+      const trap = ${JSON.stringify(join(directory, 's'))};
       const trapped = net.createServer(() => say('trapped')).listen(trap);
       const server = net.createServer((socket) => socket.on('data', (chunk) => say(String(chunk)))).listen(0, '127.0.0.1', () => {
         const { port } = server.address();

@@ -96,13 +96,18 @@ describe('toError()', () => {
   });
 
   it('gives an AggregateError without words those of its errors', () => {
-    const error = new AggregateError([
-      new Error('refused by ::1'),
-      'no route',
-      new AggregateError([new Error('inner')]),
-    ]);
-    expect(toError(error)).toBe(error);
-    expect(error.message).toBe('refused by ::1; Thrown: "no route" (string); inner');
+    const thrown = Object.assign(new AggregateError([new Error('refused by ::1'), 'no route']), {
+      code: 'ECONNREFUSED',
+    });
+    // It may be frozen, or hold itself.
+    const error = toError(Object.freeze(thrown));
+    expect(error).toBeInstanceOf(AggregateError);
+    expect(error).toMatchObject({
+      message: 'refused by ::1; "no route" (string)',
+      code: 'ECONNREFUSED',
+      cause: thrown,
+    });
+    expect((error as AggregateError).errors).toEqual(thrown.errors);
   });
 
   it('leaves an AggregateError that has words, and an error without any, as they are', () => {

@@ -53,9 +53,11 @@ describe('stats()', () => {
       history.addError(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }));
       history.addDial();
       const current = session(lifecycle + 1, { received: 100, uptime: 50 });
-      history.addOpen(current);
-      history.addReset(current, 'peer-end', undefined, true, none);
+      const info = history.addOpen(current);
+      history.addReset(Object.assign(current, { info }), 'peer-end', undefined, true, none);
     }
+    // One that ended before anyone heard of it.
+    history.addReset(session(3, { received: 0, uptime: 0 }), 'destroyed', undefined, false, none);
     const open = session(3, { received: 7, uptime: 12.6 });
     history.addDial();
     history.addOpen(open);

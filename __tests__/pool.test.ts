@@ -77,8 +77,9 @@ describe('events', () => {
     server.refuse();
     server.reset();
     await payloads(pool, 'backoff', 2);
+    const dropped = next(pool, 'drop');
     member.write('refused, and nobody to tell');
-    await next(pool, 'drop');
+    await dropped;
     await server.restart();
     await next(pool, 'open');
     await member.disconnect();

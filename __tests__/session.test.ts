@@ -114,7 +114,10 @@ describe('decoder', () => {
     const stuck = () => new Transform({ transform: (_chunk, _encoding, done) => done(), flush: () => {} });
     const connection = connectTo<Buffer>(server, { decoder: stuck, closeTimeout: 60 });
 
-    expect(await payload(connection, 'reset')).toMatchObject({ reason: 'peer-end' });
+    expect(await payload(connection, 'reset')).toMatchObject({
+      reason: 'error',
+      error: { message: 'The decoder put nothing out for 60 ms after the peer had ended' },
+    });
   });
 
   test.each<[string, () => Transform]>([

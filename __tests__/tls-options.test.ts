@@ -70,7 +70,6 @@ describe('checkTls()', () => {
 
   it.each<[keyof TlsOptions, unknown]>([
     ['ALPNProtocols', ['h2', 'http/1.1']],
-    ['SNICallback', () => undefined],
     ['checkServerIdentity', () => undefined],
     ['enableTrace', true],
     ['honorCipherOrder', true],
@@ -89,22 +88,26 @@ describe('checkTls()', () => {
     expect(accepted({ ALPNProtocols: ['x'.repeat(255)] }).ALPNProtocols).toEqual(['x'.repeat(255)]);
   });
 
-  it('takes protocols as bytes', () => {
-    expect(accepted({ ALPNProtocols: Buffer.from('\x02h2') }).ALPNProtocols).toEqual(Buffer.from('\x02h2'));
-  });
+  it.each([[5], [0], [2, 104]])(
+    'refuses protocols as bytes: if the lengths do not add up, as in %p, Node aborts',
+    (...wire) => {
+      expect(refusal({ ALPNProtocols: Buffer.from(wire) }).message).toBe(
+        'Expected option `tls.ALPNProtocols` to be an array of strings of 1 to 255 bytes, got a value of type object',
+      );
+    },
+  );
 
   it.each<[option: string, value: unknown, words: string]>([
-    ['ALPNProtocols', 'h2', 'an array of strings of 1 to 255 bytes, or bytes, got a value of type string'],
-    ['ALPNProtocols', ['h2', 2], 'an array of strings of 1 to 255 bytes, or bytes, got an array'],
-    ['ALPNProtocols', ['h2', ''], 'an array of strings of 1 to 255 bytes, or bytes, got an array'],
-    ['ALPNProtocols', ['ä'.repeat(128)], 'an array of strings of 1 to 255 bytes, or bytes, got an array'],
-    ['ALPNProtocols', null, 'an array of strings of 1 to 255 bytes, or bytes, got null'],
+    ['ALPNProtocols', 'h2', 'an array of strings of 1 to 255 bytes, got a value of type string'],
+    ['ALPNProtocols', ['h2', 2], 'an array of strings of 1 to 255 bytes, got an array'],
+    ['ALPNProtocols', ['h2', ''], 'an array of strings of 1 to 255 bytes, got an array'],
+    ['ALPNProtocols', ['ä'.repeat(128)], 'an array of strings of 1 to 255 bytes, got an array'],
+    ['ALPNProtocols', null, 'an array of strings of 1 to 255 bytes, got null'],
     ['checkServerIdentity', true, 'a function, got a value of type boolean'],
-    ['SNICallback', {}, 'a function, got a value of type object'],
-    ['ALPNCallback', 1, 'a function, got a value of type number'],
+    ['pskCallback', {}, 'a function, got a value of type object'],
     ['enableTrace', 1, 'a boolean, got 1 (number)'],
-    ['minDHSize', '2048', 'a number ≥ 1, got "2048" (string)'],
-    ['minDHSize', 0, 'a number ≥ 1, got 0 (number)'],
+    ['minDHSize', '2048', 'an integer ≥ 1, got "2048" (string)'],
+    ['minDHSize', 0, 'an integer ≥ 1, got 0 (number)'],
     // Only a literal false turns the verification off, and so nothing that looks like it may pass.
     ['rejectUnauthorized', 0, 'a boolean, got 0 (number)'],
     ['rejectUnauthorized', null, 'a boolean, got null'],

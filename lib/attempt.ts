@@ -1,7 +1,7 @@
 import type { Duplex, Transform } from 'node:stream';
 
 import { type Holdable, Deadline, hold } from './deadline';
-import { type Link, type SharedReader, defectOf, openSocket, secure, whenReady } from './dial';
+import { type Link, type SharedReader, defectOf, destroyLink, ignore, openSocket, secure, whenReady } from './dial';
 import { ConnectionError, invalidOption, toError } from './errors';
 import type { FailureReason } from './events';
 import type { Gate } from './gate';
@@ -74,7 +74,7 @@ export class Attempt implements Holdable {
   release(): void {
     if (this.#phase === 'over') return;
     this.#finish();
-    this.#link?.destroy();
+    if (this.#link !== undefined) destroyLink(this.#link);
     const error = new ConnectionError('ERR_ABORTED', `The attempt to reach ${this.#tag} was given up`, {
       tag: this.#tag,
     });
@@ -108,7 +108,7 @@ export class Attempt implements Holdable {
     // Only now, in the tick in which the receiver takes over, does the link lose the listeners that guard it.
     this.#finish();
     if (!outcome.ok) {
-      this.#link?.destroy();
+      if (this.#link !== undefined) destroyLink(this.#link);
       this.#controller.abort(outcome.error);
     }
     this.#context.onOutcome(outcome);
@@ -125,8 +125,9 @@ export class Attempt implements Holdable {
       await this.#stopped;
     }
     await this.#shakeHands(link);
+    await this.#checkUsable(link);
     this.#proceed('decode');
-    const decoder = settings.decoder && checkStream(settings.decoder(), 'what `decoder` returns');
+    const decoder = settings.decoder && checkDecoder(settings.decoder());
     return { link, reader, decoder };
   }
 
@@ -152,7 +153,7 @@ export class Attempt implements Holdable {
     }
     const dialled = Promise.resolve(settings.dial(target, this.#controller.signal));
     // One that comes too late is nobody's.
-    void dialled.then((late) => this.#isOver() && late.on('error', ignore).destroy()).catch(ignore);
+    void dialled.then((late) => this.#isOver() && destroyLink(late.on('error', ignore))).catch(ignore);
     const stream = checkStream(await this.#unlessStopped(dialled), 'what `dial` returns');
     const link: Link = await this.#ready(stream);
     return target.tls === undefined || link.encrypted === true ? link : this.#ready(secure(link, target));
@@ -162,14 +163,15 @@ export class Attempt implements Holdable {
   async #ready(link: Link): Promise<Link> {
     // For good: a socket may fail after everyone has left it, and an `error` without a listener ends the process.
     link.on('error', ignore);
-    if (this.#isOver()) link.destroy();
+    if (this.#isOver()) destroyLink(link);
     this.#proceed('dial');
     this.#unwatch();
     this.#link = link;
     link.on('error', this.#onError).on('close', this.#onClose);
     if (!this.#held) link.unref?.();
     if (link.destroyed) {
-      if (link.errored !== null) this.#onError(link.errored);
+      // Streams of another make may leave it undefined.
+      if (link.errored) this.#onError(link.errored);
       this.#onClose();
     }
     let stopWaiting = ignore;
@@ -190,14 +192,20 @@ export class Attempt implements Holdable {
     await this.#unlessStopped(runHandshake(link, () => handshake(link, { generation, signal })));
   }
 
+  /** A handshake may leave a link that ended or broke meanwhile, or that no longer gives bytes. */
+  async #checkUsable(link: Link): Promise<void> {
+    if (link.readableEncoding !== null) throw new TypeError('An encoding was set on the socket, which must give bytes');
+    if (!link.destroyed && !link.readableEnded) return;
+    this.#onClose();
+    await this.#stopped;
+  }
+
   #unlessStopped<T>(work: T | PromiseLike<T>): Promise<T> {
     return Promise.race([this.#stopped, work]);
   }
 
   readonly #onTimeout = (): void => {
     const { connectTimeout } = this.#context.settings;
-    // A link that failed and does not close (a custom one may not) has told what is wrong.
-    if (this.#linkError !== undefined) return this.#onClose();
     const message =
       this.#phase === 'handshake'
         ? `The handshake with ${this.#tag} was not done within ${connectTimeout} ms`
@@ -206,8 +214,13 @@ export class Attempt implements Holdable {
     this.#stop(new AttemptFailure('connect-timeout', error));
   };
 
+  /** A link that fails closes, and its `close` is what counts. One that does not is not waited for long. */
   readonly #onError = (error: Error): void => {
-    this.#linkError ??= toError(error);
+    if (this.#linkError !== undefined) return;
+    this.#linkError = toError(error);
+    this.#deadline?.clear();
+    this.#deadline = new Deadline(this.#context.settings.closeTimeout, this.#held, this.#onClose);
+    if (this.#link !== undefined) destroyLink(this.#link);
   };
 
   readonly #onClose = (): void => {
@@ -278,6 +291,12 @@ function readerFor(settings: Settings, target: ResolvedTarget): SharedReader | u
   return plain ? { deliver: undefined, paused: false } : undefined;
 }
 
+function checkDecoder(decoder: Transform): Transform {
+  checkStream(decoder, 'what `decoder` returns');
+  if (decoder.writable && decoder.readable) return decoder;
+  throw invalidOption('what `decoder` returns', 'a stream that is not used up', decoder);
+}
+
 function checkStream<T extends Duplex>(value: T, name: string): T {
   // By its members: a stream of another realm, or of a package of its own, is as good as Node's.
   const stream = value as Partial<T> | null | undefined;
@@ -285,8 +304,4 @@ function checkStream<T extends Duplex>(value: T, name: string): T {
     return value;
   }
   throw invalidOption(name, 'a stream', value);
-}
-
-function ignore(): void {
-  // Nothing to do.
 }

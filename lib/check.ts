@@ -18,7 +18,7 @@ export const LONGEST_DELAY: number = 2 ** 31 - 1;
 export function checkRecord<Options extends object>(path: string, value: unknown, checks: Checks<Options>): Options {
   checkObject(value, path === '' ? 'the options' : `option \`${path}\``);
   const checked: Record<string, unknown> = {};
-  for (const [key, given] of Object.entries(value)) {
+  for (const [key, given] of readProperties(value, path)) {
     const name = path === '' ? key : `${path}.${key}`;
     if (!Object.hasOwn(checks, key)) {
       const known = Object.keys(checks).join(', ');
@@ -29,6 +29,14 @@ export function checkRecord<Options extends object>(path: string, value: unknown
   }
   // `as`: each property went through the check of its own name.
   return frozen(checked) as Options;
+}
+
+function readProperties(value: object, path: string): [string, unknown][] {
+  try {
+    return Object.entries(value);
+  } catch (cause) {
+    throw invalidOption(path === '' ? 'the options' : `option \`${path}\``, 'an object that can be read', value, cause);
+  }
 }
 
 /** Throws unless `value` is an object, and no array. */
@@ -82,6 +90,15 @@ export const boolean: Check<boolean> = (value, name) => {
 export const func: Check<never> = (value, name) => {
   if (typeof value !== 'function') throw invalidOption(name, 'a function', value);
   return value as never;
+};
+
+/** An AbortSignal, by its members, for one of another realm is as good as one of ours. */
+export const abortSignal: Check<AbortSignal> = (value, name) => {
+  const signal = value as Partial<AbortSignal> | null;
+  if (typeof signal?.aborted !== 'boolean' || typeof signal.addEventListener !== 'function') {
+    throw invalidOption(name, 'an AbortSignal', value);
+  }
+  return value as AbortSignal;
 };
 
 /** One of the given words. */

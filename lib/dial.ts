@@ -1,10 +1,13 @@
-import { type LookupFunction, type Socket, connect, isIP } from 'node:net';
+import { type Socket, connect, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type TLSSocket, checkServerIdentity, connect as connectTls } from 'node:tls';
 
+import { shielded } from './emitter';
 import { ConnectionError, toError } from './errors';
+import { guardLookup } from './lookup';
 import type { SocketOptions } from './options';
 import { type ResolvedTarget, tagOf } from './target';
+import { TLS_OPTIONS } from './tls-options';
 
 /** A stream to the peer. One that is no socket, from a custom `dial`, has none of the optional members. */
 export type Link = Duplex &
@@ -17,8 +20,8 @@ export type Link = Duplex &
   >;
 
 /**
- * Takes the bytes of a socket that reads into one buffer over and over, past the machinery of streams. Until a session
- * sets `deliver` nothing can arrive, for it is set in the very tick in which the socket connects.
+ * Takes the bytes of a socket that reads into one buffer over and over, past the machinery of streams. A session sets
+ * `deliver` in the very tick in which the socket connects, before anything can arrive.
  */
 export interface SharedReader {
   deliver: ((chunk: Buffer) => void) | undefined;
@@ -34,7 +37,8 @@ const READ_SIZE = 65_536;
 /** Opens a socket to `target`. Always a new one: a re-used TLS socket would send plain text. */
 export function openSocket(target: ResolvedTarget, options: SocketOptions, reader?: SharedReader): Link {
   const { tls, ...place } = target;
-  const network = { ...UNSET, ...options, ...place, ...lookupOf(options) };
+  const lookup = options.lookup && guardLookup(options.lookup);
+  const network = { ...UNSET, ...options, ...place, lookup };
   if (tls === undefined) return connect({ ...network, ...sharedReading(reader) });
   const socket = connectTls({ ...network, ...tlsOf(target) });
   // `tls.connect` does not pass these on to its socket.
@@ -59,10 +63,20 @@ export function whenReady(link: Link, ready: () => void): () => void {
   const event = link.secureConnecting === true ? 'secureConnect' : link.connecting === true ? 'connect' : undefined;
   if (event === undefined) {
     ready();
-    return () => undefined;
+    return ignore;
   }
   link.once(event, ready);
   return () => void link.off(event, ready);
+}
+
+/** For what needs a listener and no answer. */
+export function ignore(): void {
+  // Nothing to do.
+}
+
+/** Destroys a link, even one that throws at it. */
+export function destroyLink(link: Duplex, error?: Error): void {
+  shielded(() => link.destroy(error));
 }
 
 /** What makes a connected link unfit for use, if anything does. */
@@ -86,8 +100,8 @@ export function defectOf(
 }
 
 /**
- * Every name that Node reads from these options, as an own property: what was put on `Object.prototype` under such a
- * name (a `path`, say, which would redirect every socket of the process) stays unread.
+ * The names under which Node looks for where and how to connect, as own properties: what was put on `Object.prototype`
+ * under such a name (a `path`, say, which would redirect every socket of the process) stays unread.
  */
 const UNSET = {
   allowHalfOpen: undefined,
@@ -127,50 +141,34 @@ function hostOf(target: ResolvedTarget): string {
   return 'host' in target ? target.host : 'localhost';
 }
 
+/** The names of TLS, except those for which Node sets a default of its own where there is none, and so a property. */
+const UNSET_TLS = Object.fromEntries(
+  TLS_OPTIONS.filter((name) => name !== 'minDHSize' && name !== 'ciphers').map((name) => [name, undefined]),
+);
+
 function tlsOf(target: ResolvedTarget): object {
   const host = hostOf(target);
   const identityCheck = target.tls?.checkServerIdentity ?? checkServerIdentity;
   return {
+    ...UNSET_TLS,
     ...(isIP(host) === 0 && { servername: host }),
     ...target.tls,
     // Said outright, so that NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment does not weaken it.
     rejectUnauthorized: target.tls?.rejectUnauthorized !== false,
-    // A throw would be an uncaught exception that leaves the socket open: it is a refusal.
     checkServerIdentity: (...args: Parameters<typeof checkServerIdentity>) => {
+      // A throw would be an uncaught exception that leaves the socket open: it is a refusal, whatever was thrown.
       try {
-        return identityCheck(...args);
+        return refusalOf(identityCheck(...args));
       } catch (error) {
-        // Whatever it was: `undefined` would pass for consent.
         return toError(error);
       }
     },
   };
 }
 
-/** The `lookup` option, held to its contract: it answers once, with addresses, or fails. */
-function lookupOf({ lookup }: SocketOptions): { lookup: LookupFunction } | undefined {
-  if (lookup === undefined) return undefined;
-  return {
-    lookup: (hostname, options, callback) => {
-      let answered = false;
-      const answer: typeof callback = (error, address, family) => {
-        if (answered) return;
-        answered = true;
-        callback(error ?? badAnswer(hostname, address), address, family);
-      };
-      try {
-        lookup(hostname, options, answer);
-      } catch (error) {
-        process.nextTick(answer, error, []);
-      }
-    },
-  };
-}
-
-function badAnswer(hostname: string, address: Parameters<Parameters<LookupFunction>[2]>[1]): Error | null {
-  const answers: unknown[] = Array.isArray(address)
-    ? address.map((each: { address?: unknown } | null) => each?.address)
-    : [address];
-  if (answers.length > 0 && answers.every((each) => typeof each === 'string' && isIP(each) !== 0)) return null;
-  return Object.assign(new Error(`The lookup of ${hostname} brought no address`), { code: 'ENOTFOUND', hostname });
+/** What an identity check answered; a promise is no answer, and no consent. */
+function refusalOf(answer: unknown): unknown {
+  if (!(answer instanceof Promise)) return answer;
+  answer.catch(ignore);
+  return new Error('`checkServerIdentity` must answer at once, not with a promise');
 }

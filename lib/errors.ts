@@ -78,11 +78,11 @@ export function toError(thrown: unknown): Error {
   if (!types.isNativeError(thrown) && !(thrown instanceof Error)) {
     return new Error(`Thrown: ${describe(thrown)}`, { cause: thrown });
   }
+  if (thrown.message !== '' || !('errors' in thrown) || !Array.isArray(thrown.errors)) return thrown;
   // Node leaves the message of its AggregateError (several addresses, all failed) empty.
-  if (thrown.message === '' && 'errors' in thrown && Array.isArray(thrown.errors)) {
-    thrown.message = thrown.errors.map((error) => toError(error).message).join('; ');
-  }
-  return thrown;
+  const messages = thrown.errors.map((error) => (types.isNativeError(error) ? error.message : describe(error)));
+  const readable = new AggregateError(thrown.errors, messages.join('; '), { cause: thrown });
+  return 'code' in thrown ? Object.assign(readable, { code: thrown.code }) : readable;
 }
 
 /** The end of a `switch` over a union: the compiler proves that nothing gets here. */

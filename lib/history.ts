@@ -101,13 +101,14 @@ export class History {
   }
 
   addReset(
-    { generation, received, uptime }: Session,
+    { generation, info, received, uptime }: Session,
     reason: ResetReason,
     error: Error | undefined,
     willRetry: boolean,
     uncertain: WriteCount,
   ): ResetInfo {
-    this.#resets += 1;
+    // One that was ended before it was announced has no `reset` either.
+    if (info !== undefined) this.#resets += 1;
     this.#bytesReceived += received;
     this.#lostAt = performance.now();
     return { generation, reason, ...(error && { error }), uptime: Math.round(uptime), willRetry, uncertain };

@@ -28,7 +28,6 @@ export type {
   StateName,
   WriteCount,
 } from './events';
-export type { Gate } from './gate';
 export type {
   ConnectionOptions,
   Dial,
@@ -45,6 +44,6 @@ export { type PoolEvents, type PoolOptions, type PoolStats, type SelectMember, C
 export { ConnectionRegistry, registry } from './registry';
 export type { SelectorName } from './selection';
 export type { ConnectionStats, ErrorSummary, Transition } from './history';
-export type { PathTarget, ResolvedTarget, Target, TcpTarget } from './target';
+export type { PathTarget, ResolvedTarget, Target, TcpTarget, TlsOptions } from './target';
 export type { WhenOpenOptions } from './waiters';
 export type { WriteCallback } from './writes';

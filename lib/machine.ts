@@ -1,3 +1,4 @@
+import { onAbort } from './abort';
 import type { Announcer } from './announcer';
 import { type Outcome, Attempt } from './attempt';
 import { Deadline, hold } from './deadline';
@@ -20,7 +21,7 @@ import { type OutboxHost, Outbox } from './outbox';
 import { RetryPolicy } from './retry';
 import { type SessionHost, Session } from './session';
 import type { Settings } from './settings';
-import { type State, holdState, leave, transitions } from './states';
+import { type Closed, type Closing, type State, holdState, release, transitions } from './states';
 import { type ConnectionStats, History } from './history';
 import { tagOf } from './target';
 import { type WhenOpenOptions, Waiters } from './waiters';
@@ -52,6 +53,7 @@ export class Machine<Message> implements SessionHost, OutboxHost {
   #paused = false;
   #held = true;
   #ending: Ending | undefined;
+  #leaveSignal: (() => void) | undefined;
 
   constructor(host: MachineHost<Message>) {
     const { settings, announcer } = host;
@@ -62,7 +64,7 @@ export class Machine<Message> implements SessionHost, OutboxHost {
     this.outbox = new Outbox(settings.queue, this);
     this.tag = settings.target === undefined ? 'unresolved' : tagOf(settings.target);
     if (settings.signal?.aborted === true) queueMicrotask(this.#onAbort);
-    else settings.signal?.addEventListener('abort', this.#onAbort);
+    else this.#obeySignal();
   }
 
   get state(): State['name'] {
@@ -120,19 +122,17 @@ export class Machine<Message> implements SessionHost, OutboxHost {
       switch (state.name) {
         case 'idle':
         case 'backoff':
-          return this.#finish('disconnected');
+          return this.#finish({ reason: 'disconnected' });
         case 'connecting':
-          return this.outbox.hasWaiting ? this.#close(state.work) : this.#finish('disconnected');
+          return this.outbox.hasWaiting ? this.#close(state.work) : this.#finish({ reason: 'disconnected' });
         case 'open':
           // A socket that is gone already has nothing to wind up.
-          if (state.work.link.destroyed) return this.#finish('disconnected');
+          if (state.work.link.destroyed) return this.#finish({ reason: 'disconnected' });
           this.#close(state.work);
           return state.work.end();
         case 'closing':
-          state.restart = false;
-          return;
         case 'closed':
-          return;
+          return this.#stayClosed(state);
         default:
           unreachable(state);
       }
@@ -142,16 +142,23 @@ export class Machine<Message> implements SessionHost, OutboxHost {
 
   destroy(reason: 'destroyed' | 'aborted' = 'destroyed', error?: ConnectionError): void {
     const state = this.#state;
+    if (state.name === 'closing' || state.name === 'closed') this.#stayClosed(state);
     if (state.name === 'closed') return;
-    if (state.name === 'closing') state.restart = false;
-    this.#announcer.transact(() => this.#finish(reason, error));
+    this.#announcer.transact(() => this.#finish({ reason, error }));
+  }
+
+  /** Takes back a `connect()` that was to begin a new lifecycle after this one. */
+  #stayClosed(state: Closing | Closed): void {
+    if (!state.restart) return;
+    state.restart = false;
+    this.#waiters.reject(this.#closedError());
   }
 
   whenOpen(options: WhenOpenOptions): Promise<OpenInfo> {
     const opened = this.#waiters.add(options, this.tag);
     const state = this.#state;
     if (state.name === 'open' && state.work.info !== undefined) this.#waiters.resolve(state.work.info);
-    if (state.name === 'closed') this.#waiters.reject(this.#closedError(state.info.error));
+    if (state.name === 'closed' && !state.restart) this.#waiters.reject(this.#closedError(state.info.error));
     if (state.name === 'closing' && !state.restart) this.#waiters.reject(this.#closedError());
     return opened;
   }
@@ -234,7 +241,7 @@ export class Machine<Message> implements SessionHost, OutboxHost {
     const legal: readonly string[] = transitions[previous.name];
     if (!legal.includes(next.name)) throw new TypeError(`No way from ${previous.name} to ${next.name}`);
     this.#state = next;
-    leave(previous, next);
+    release(previous, next);
     this.#history.addTransition(previous.name, next.name);
     this.#announcer.announce('state', next.name, previous.name);
   }
@@ -294,13 +301,16 @@ export class Machine<Message> implements SessionHost, OutboxHost {
     const { session } = this;
     const before = this.#state;
     if (error !== undefined) this.#history.addError(error);
-    if (before.name === 'closing') return this.#finish('disconnected', undefined, error);
+    if (before.name === 'closing') return this.#finish({ reason: 'disconnected', lastError: error });
 
     const failure = { reason, ...(error && { error }) };
     const verdict = this.#retry.next(failure, this.generation, this.tag, performance.now());
-    // The application's own `shouldRetry` or `backoff` may have ended it all.
+    // The application's own `shouldRetry` or `backoff` may have ended it all; what it lets wind up is over already.
+    if (this.state === 'closing') return this.#finish({ reason: 'disconnected', lastError: error });
     if (this.#state !== before) return;
-    if (!verdict.retry) return this.#finish(verdict.reason, verdict.error, error, reason);
+    if (!verdict.retry) {
+      return this.#finish({ reason: verdict.reason, error: verdict.error, resetReason: reason, lastError: error });
+    }
 
     const { attempt, delay, fault } = verdict;
     const info: BackoffInfo = { attempt, delay, retryAt: Date.now() + delay, ...failure, ...(fault && { fault }) };
@@ -326,7 +336,7 @@ export class Machine<Message> implements SessionHost, OutboxHost {
   /** Goes on with `work` for as long as `closeTimeout` allows, and takes no more writes. */
   #close(work: Attempt | Session): void {
     const deadline = new Deadline(this.#settings.closeTimeout, this.#held, () => {
-      this.#announcer.transact(() => this.#finish('disconnected'));
+      this.#announcer.transact(() => this.#finish({ reason: 'disconnected' }));
     });
     this.#enter({ name: 'closing', work, deadline, restart: false });
     this.outbox.seal();
@@ -334,25 +344,31 @@ export class Machine<Message> implements SessionHost, OutboxHost {
   }
 
   /** The end of the lifecycle, from any state. */
-  #finish(reason: CloseReason, error?: ConnectionError, lastError?: Error, lastReason?: FailureReason): void {
+  #finish({ reason, error, resetReason, lastError }: End): void {
     const state = this.#state;
     const { session } = this;
+    const ending = this.#ending;
     const closedError = this.#closedError(error);
-    const info: CloseInfo = { reason, ...(error && { error }) };
-    const resetReason = lastReason ?? (isFinal(reason) ? reason : 'error');
-    const tellReset = session && this.#endSession(session, resetReason, lastError, false);
+    const restart = state.name === 'closing' && state.restart;
+    const closed: Closed = { name: 'closed', info: { reason, ...(error && { error }) }, restart };
+    // `as`: what gives up says why the session ended; any other end is a reason of its own.
+    const tellReset = session && this.#endSession(session, resetReason ?? (reason as FinalReason), lastError, false);
     const tellDropped = this.outbox.drop(reason, closedError);
-    this.#settings.signal?.removeEventListener('abort', this.#onAbort);
-    this.#enter({ name: 'closed', info });
+    this.#leaveSignal?.();
+    this.#enter(closed);
+    if (!restart) this.#waiters.reject(closedError);
     tellReset?.();
     tellDropped();
-    this.#announcer.announce('close', info);
+    this.#announcer.announce('close', closed.info);
     this.#announcer.afterwards(() => {
-      this.#ending?.resolve(info);
-      const restart = state.name === 'closing' && state.restart && this.#settings.signal?.aborted !== true;
-      if (restart) this.connect();
-      else this.#waiters.reject(closedError);
+      ending?.resolve(closed.info);
+      if (closed.restart && this.#state === closed) this.#restart(closed);
     });
+  }
+
+  #restart(closed: Closed): void {
+    if (this.#settings.signal?.aborted === true) this.#stayClosed(closed);
+    else this.connect();
   }
 
   #reopen(): void {
@@ -361,10 +377,15 @@ export class Machine<Message> implements SessionHost, OutboxHost {
       const message = `The signal of the connection to ${this.tag} is aborted: it cannot start again`;
       throw new ConnectionError('ERR_ABORTED', message, { cause: signal.reason, tag: this.tag });
     }
-    signal?.addEventListener('abort', this.#onAbort);
+    this.#obeySignal();
     this.outbox.reopen();
     this.#history.begin();
     this.#ending = undefined;
+  }
+
+  #obeySignal(): void {
+    const { signal } = this.#settings;
+    this.#leaveSignal = signal && onAbort(signal, this.#onAbort);
   }
 
   readonly #onAbort = (): void => {
@@ -379,6 +400,16 @@ export class Machine<Message> implements SessionHost, OutboxHost {
   }
 }
 
+/** How a lifecycle ends. */
+interface End {
+  readonly reason: CloseReason;
+  readonly error?: ConnectionError | undefined;
+  /** Why the session ended, where that is another reason. */
+  readonly resetReason?: FailureReason;
+  /** What broke the session, where something did. */
+  readonly lastError?: Error | undefined;
+}
+
 /** The promise that calls of `disconnect()` share. */
 interface Ending {
   readonly promise: Promise<CloseInfo>;
@@ -390,8 +421,4 @@ function newEnding(state: State): Ending {
   const promise = new Promise<CloseInfo>((settle) => (resolve = settle));
   if (state.name === 'closed') resolve(state.info);
   return { promise, resolve };
-}
-
-function isFinal(reason: CloseReason): reason is FinalReason {
-  return reason === 'disconnected' || reason === 'destroyed' || reason === 'aborted';
 }

@@ -1,10 +1,9 @@
 import type { TcpSocketConnectOpts } from 'node:net';
 import type { Duplex, Transform } from 'node:stream';
-import type { ConnectionOptions as TlsOptions } from 'node:tls';
 
 import type { Backoff, ExponentialBackoffOptions } from './backoff';
 import type { FailureReason } from './events';
-import type { ResolvedTarget, Target } from './target';
+import type { ResolvedTarget, Target, TlsOptions } from './target';
 
 /** How Node's socket is set up, for every session anew. */
 export interface SocketOptions extends Partial<
@@ -61,7 +60,8 @@ export interface HeartbeatOptions {
 export interface QueueOptions {
   /**
    * Bytes kept while the connection is not open; 0 refuses such writes. While it is open, writes are refused when this
-   * many bytes (but at least the socket's own high-water mark) already wait for a slow peer. Default: 1,048,576.
+   * many bytes (but at least the socket's own high-water mark) already wait for a slow peer. It bounds the number of
+   * writes too: one for each 16 bytes of it, but at least 1024. Default: 1,048,576.
    */
   readonly maxBytes?: number;
   /** Milliseconds after which a write that waits for a session is dropped. Default: Infinity. */

@@ -1,6 +1,6 @@
 import { getDefaultHighWaterMark } from 'node:stream';
 
-import type { Link } from './dial';
+import { type Link, destroyLink } from './dial';
 import { ConnectionError, toError } from './errors';
 import type { DropInfo, DropReason, WriteCount } from './events';
 import type { QueueOptions } from './options';
@@ -35,6 +35,12 @@ export interface WriteTotals {
  * that wait. `flowing`: writes go to the socket. `sealed`: no more writes are taken.
  */
 type Phase = 'holding' | 'greeting' | 'flowing' | 'sealed';
+
+/** A queue holds one write at the most for so many bytes of its bound: many small writes cost more than their bytes. */
+const BYTES_A_WRITE = 16;
+
+/** But so many writes in any case. */
+const LEAST_WRITES = 1_024;
 
 /** Where a write's fate is decided: sent at most once, and its callback called exactly once. */
 export class Outbox {
@@ -122,9 +128,7 @@ export class Outbox {
   /** The socket has room again. */
   onDrain(): void {
     const link = this.#link;
-    if (!this.#wantsRoom || this.#phase !== 'flowing' || !this.#canSend(link) || link.writableNeedDrain) return;
-    this.#wantsRoom = false;
-    this.#host.onRoom();
+    if (this.#phase === 'flowing' && this.#canSend(link) && !link.writableNeedDrain) this.#tellRoom();
   }
 
   /**
@@ -166,6 +170,17 @@ export class Outbox {
     this.#wantsRoom = false;
   }
 
+  #tellRoom(): void {
+    if (!this.#wantsRoom || (this.hasWaiting && this.#waiting.bytes >= this.#highWaterMark)) return;
+    this.#wantsRoom = false;
+    this.#host.onRoom();
+  }
+
+  /** Bytes waiting for a session from which on a writer should wait for room. */
+  get #highWaterMark(): number {
+    return Math.min(this.#bounds.maxBytes, getDefaultHighWaterMark(false));
+  }
+
   #refusal(chunk: Buffer): ConnectionError | undefined {
     const { tag } = this.#host;
     const { maxBytes } = this.#bounds;
@@ -173,9 +188,11 @@ export class Outbox {
       return new ConnectionError('ERR_CLOSED', `The connection to ${tag} is closed for writing`, { tag });
     }
     // A socket is full when its bound is reached, so that one large chunk passes; the queue never exceeds its bound.
+    const maxWrites = Math.max(LEAST_WRITES, maxBytes / BYTES_A_WRITE);
     const full = this.#canSend(this.#link)
-      ? this.#link.writableLength >= Math.max(maxBytes, this.#link.writableHighWaterMark)
-      : this.#waiting.bytes + chunk.length > maxBytes || maxBytes === 0;
+      ? this.#link.writableLength >= Math.max(maxBytes, this.#link.writableHighWaterMark) ||
+        (this.#link.writableLength > 0 && this.#inFlight.writes >= maxWrites)
+      : this.#waiting.bytes + chunk.length > maxBytes || this.#waiting.writes >= maxWrites || maxBytes === 0;
     if (!full) return undefined;
     this.#wantsRoom = true;
     const message = `The queue for ${tag} has no room for ${chunk.length} bytes: its bound is ${maxBytes}`;
@@ -184,10 +201,8 @@ export class Outbox {
 
   #refuse(chunk: Buffer, callback: WriteCallback | undefined, error: ConnectionError): void {
     this.#refused.add(chunk.length);
-    process.nextTick(() => {
-      if (callback !== undefined) this.#host.settle(callback, error);
-      else this.#host.onDrop({ chunk, bytes: chunk.length, reason: 'refused', error });
-    });
+    if (callback === undefined) this.#host.onDrop({ chunk, bytes: chunk.length, reason: 'refused', error });
+    else process.nextTick(() => this.#host.settle(callback, error));
   }
 
   #canSend(link: Link | undefined): link is Link {
@@ -200,7 +215,7 @@ export class Outbox {
       return link.write(write.chunk, this.#onWritten);
     } catch (error) {
       // A stream that throws is broken, and the write uncertain: its `close` will tell.
-      link.destroy(toError(error));
+      destroyLink(link, toError(error));
       return false;
     }
   }
@@ -218,7 +233,7 @@ export class Outbox {
   #wait(write: Write): boolean {
     this.#waiting.add(write);
     if (this.#link === undefined) this.#scheduleExpiry();
-    return this.#waiting.bytes < Math.min(this.#bounds.maxBytes, getDefaultHighWaterMark(false));
+    return this.#waiting.bytes < this.#highWaterMark;
   }
 
   #flush(): void {
@@ -237,7 +252,7 @@ export class Outbox {
       }
       link.uncork();
     } catch (error) {
-      link.destroy(toError(error));
+      destroyLink(link, toError(error));
     }
   }
 
@@ -249,6 +264,7 @@ export class Outbox {
       this.#expiry = undefined;
       this.#expire();
       this.#scheduleExpiry();
+      if (this.#phase === 'holding') this.#tellRoom();
     }, first.expiresAt - performance.now());
     // Whatever brings the session holds the process if it is to be held.
     this.#expiry.unref();
@@ -278,9 +294,7 @@ export class Outbox {
   #settleUncertain(writes: readonly Write[], cause: Error | undefined): void {
     const { tag } = this.#host;
     const message = `The session with ${tag} ended before it confirmed this write, which may or may not have arrived`;
-    for (const { callback } of writes) {
-      if (callback === undefined) continue;
-      this.#host.settle(callback, new ConnectionError('ERR_DELIVERY_UNCERTAIN', message, { cause, tag }));
-    }
+    const error = new ConnectionError('ERR_DELIVERY_UNCERTAIN', message, { cause, tag });
+    for (const { callback } of writes) if (callback !== undefined) this.#host.settle(callback, error);
   }
 }

@@ -8,7 +8,7 @@ import { type Gate, limitedGate, openGate } from './gate';
 import type { ConnectionOptions } from './options';
 import { checkOptions } from './settings';
 import { type SelectorName, selector } from './selection';
-import { type WriteCallback, toBytes } from './writes';
+import { type WriteCallback, checkCallback, toBytes } from './writes';
 
 /** The events of a pool: those of its members, each with the member's tag and the member itself appended. */
 export type PoolEvents<Message = unknown> = {
@@ -117,8 +117,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
       typeof tagOrConnection === 'string'
         ? this.get(tagOrConnection)
         : [tagOrConnection].filter((member) => this.#forwarders.has(member));
-    await Promise.all(members.map((member) => member.disconnect()));
-    for (const member of members) this.#forget(member);
+    await this.#disconnectAll(members);
   }
 
   /** The members with this tag. */
@@ -149,6 +148,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   write(chunk: string | Uint8Array, encoding?: BufferEncoding | WriteCallback, callback?: WriteCallback): boolean {
     if (typeof encoding === 'function') return this.write(chunk, undefined, encoding);
     const bytes = toBytes(chunk, encoding);
+    checkCallback(callback);
     const member = this.pick();
     if (member !== undefined) return member.write(bytes, callback);
     const error = new ConnectionError('ERR_NO_OPEN_MEMBER', `None of the ${this.size} members of the pool is open`);
@@ -172,7 +172,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
 
   /** Disconnects and forgets all members. Members can be added again when that is done. Calls share one promise. */
   disconnect(): Promise<void> {
-    this.#disconnecting ??= this.#disconnectAll().finally(() => {
+    this.#disconnecting ??= this.#disconnectAll(this.connections).finally(() => {
       this.#disconnecting = undefined;
     });
     return this.#disconnecting;
@@ -183,7 +183,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     for (const member of this.connections) {
       member.destroy();
       // Not before its last events are told, which may have to wait for one that is being delivered.
-      void member.disconnect().then(() => this.#forget(member));
+      void this.#disconnectAll([member]);
     }
   }
 
@@ -202,14 +202,15 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     return this.stats;
   }
 
-  async #disconnectAll(): Promise<void> {
-    const members = this.connections;
+  async #disconnectAll(members: readonly ReconnectingConnection<Message>[]): Promise<void> {
     await Promise.all(members.map((member) => member.disconnect()));
-    for (const member of members) this.#forget(member);
+    // One that was started again, in a listener of its `close`, is a member again.
+    for (const member of members) if (member.state === 'closed') this.#forget(member);
   }
 
   #choose(open: readonly ReconnectingConnection<Message>[], key?: string): ReconnectingConnection<Message> | undefined {
-    return open.length === 0 ? undefined : this.#select(open, key);
+    const chosen = open.length === 0 ? undefined : this.#select(open, key);
+    return chosen !== undefined && this.#members.has(chosen) ? chosen : undefined;
   }
 
   #forward(member: ReconnectingConnection<Message>): void {

@@ -2,7 +2,7 @@ import type { Transform } from 'node:stream';
 
 import type { Established } from './attempt';
 import { type Holdable, Deadline, hold } from './deadline';
-import type { Link, SharedReader } from './dial';
+import { type Link, type SharedReader, destroyLink, ignore } from './dial';
 import { toError } from './errors';
 import type { FailureReason, OpenInfo } from './events';
 import { Heartbeat, IdleWatch } from './liveness';
@@ -85,20 +85,18 @@ export class Session implements Holdable {
     if (!paused) this.resume();
   }
 
-  /** Stops reading. A peer is not judged by its silence meanwhile. */
+  /** Stops reading. */
   pause(): void {
     this.#paused = true;
-    for (const watch of this.#watches) watch.stop();
+    this.#watch();
     if (this.#reader !== undefined) this.#reader.paused = true;
     (this.#decoder ?? this.link).pause();
+    if (this.link.closed) this.#onClose();
   }
 
   resume(): void {
     this.#paused = false;
-    for (const watch of this.#watches) {
-      watch.stop();
-      watch.start();
-    }
+    this.#watch();
     if (this.#reader !== undefined) this.#reader.paused = false;
     (this.#decoder ?? this.link).resume();
     if (this.link.closed) this.#onClose();
@@ -129,7 +127,7 @@ export class Session implements Holdable {
         .off('close', this.#onDecoderClose);
       this.#decoder.off('error', this.#onError).on('error', ignore).destroy();
     }
-    this.link.destroy();
+    destroyLink(this.link);
   }
 
   ref(): void {
@@ -147,20 +145,38 @@ export class Session implements Holdable {
     if (this.#windUp !== undefined) hold(held, this.#windUp);
   }
 
+  /** A peer is judged by its silence only while what it sends is read. */
+  #watch(): void {
+    const isRead = !this.#paused && this.#decoder?.writableNeedDrain !== true;
+    for (const watch of this.#watches) {
+      watch.stop();
+      if (isRead) watch.start();
+    }
+  }
+
   readonly #onChunk = (chunk: Buffer): void => this.#host.onChunk(chunk);
 
   /** As `pipe` does, but for a decoder that throws: that is a failure like any other. */
   readonly #decode = (chunk: Buffer): void => {
     try {
-      if (this.#decoder?.write(chunk) === false) this.link.pause();
+      if (this.#decoder?.write(chunk) !== false) return;
     } catch (error) {
-      this.#onError(toError(error));
+      return this.#onError(toError(error));
     }
+    this.link.pause();
+    this.#watch();
   };
 
-  readonly #onDecoderDrain = (): void => void this.link.resume();
+  readonly #onDecoderDrain = (): void => {
+    this.link.resume();
+    this.#watch();
+  };
 
-  readonly #onMessage = (message: unknown): void => this.#host.onMessage(message);
+  readonly #onMessage = (message: unknown): void => {
+    // A decoder that is slow and gets on with it is given time.
+    if (this.link.closed) this.#restartWindUp();
+    this.#host.onMessage(message);
+  };
 
   readonly #onDrain = (): void => this.#host.onDrain();
 
@@ -171,7 +187,7 @@ export class Session implements Holdable {
   readonly #onError = (error: Error): void => {
     this.#error ??= toError(error);
     // Most sockets do this themselves; a decoder's error and a custom stream need it.
-    this.link.destroy();
+    destroyLink(this.link);
     this.#startWindUp();
   };
 
@@ -188,7 +204,8 @@ export class Session implements Holdable {
 
   readonly #onDecoded = (): void => {
     this.#decoded = this.link.readableEnded;
-    if (this.#decoded && this.link.closed) this.#onClose();
+    if (!this.#decoded) this.#onDecoderClose();
+    else if (this.link.closed) this.#onClose();
   };
 
   readonly #onDecoderClose = (): void => {
@@ -199,17 +216,27 @@ export class Session implements Holdable {
     const { readableEnded } = this.link;
     if (this.#decoder !== undefined && readableEnded && this.#error === undefined && !this.#decoded) {
       // The last messages are on their way through the decoder, or wait there until the application resumes.
-      if (!this.#paused) return this.#startWindUp();
-      this.#windUp?.clear();
-      this.#windUp = undefined;
-      return;
+      return this.#restartWindUp();
     }
     this.#over();
   };
 
   /** Bounds what is left to do before the session is over. */
   #startWindUp(): void {
-    this.#windUp ??= new Deadline(this.#closeTimeout, this.#held, () => this.#over());
+    this.#windUp ??= new Deadline(this.#closeTimeout, this.#held, () => {
+      if (this.#decoder !== undefined && this.link.readableEnded && !this.#decoded) {
+        const message = `The decoder put nothing out for ${this.#closeTimeout} ms after the peer had ended`;
+        this.#error ??= new Error(message);
+      }
+      this.#over();
+    });
+  }
+
+  /** Bounds it anew, or not at all while the application does not want to read. */
+  #restartWindUp(): void {
+    this.#windUp?.clear();
+    this.#windUp = undefined;
+    if (!this.#paused) this.#startWindUp();
   }
 
   #over(): void {
@@ -220,8 +247,4 @@ export class Session implements Holdable {
     this.release();
     this.#host.onLost(reason, error);
   };
-}
-
-function ignore(): void {
-  // A decoder that fails after its session has failed nobody.
 }

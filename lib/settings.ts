@@ -1,12 +1,12 @@
 import { ADDRCONFIG, ALL, V4MAPPED } from 'node:dns';
 import { isIP, isIPv6 } from 'node:net';
-import type { ConnectionOptions as TlsOptions } from 'node:tls';
 
 import { type Backoff, defaultBackoff, exponentialBackoff } from './backoff';
 import {
   type Check,
   type Checks,
   LONGEST_DELAY,
+  abortSignal,
   boolean,
   checkRecord,
   delay,
@@ -19,7 +19,7 @@ import {
 } from './check';
 import { invalidOption } from './errors';
 import type { ConnectionOptions, HeartbeatOptions, QueueOptions, SocketOptions } from './options';
-import { type ResolvedTarget, type Target, DEFAULT_HOST } from './target';
+import { type ResolvedTarget, type Target, type TlsOptions, DEFAULT_HOST } from './target';
 import { checkTls } from './tls-options';
 
 /** Options with every default filled in. Frozen, and without a prototype. */
@@ -127,7 +127,7 @@ function staticTarget(
 
 const checkHost: Check<string> = (value, name) => {
   // A NUL would cut the name short: "127.0.0.1\0.example" dials 127.0.0.1, whatever an allow-list made of it.
-  if (typeof value !== 'string' || !/^[^\s\0/[\]]+$/.test(value) || (value.includes(':') && !isIPv6(value))) {
+  if (typeof value !== 'string' || !/^[^\s\p{Cc}/[\]]+$/u.test(value) || (value.includes(':') && !isIPv6(value))) {
     throw invalidOption(name, 'a host name or an address without port, brackets or spaces', value);
   }
   return value;
@@ -158,15 +158,6 @@ const checkHints: Check<number> = (value, name) => {
 const checkFamily: Check<4 | 6 | 0> = (value, name) => {
   if (value !== 4 && value !== 6 && value !== 0) throw invalidOption(name, '4, 6, or 0 for both', value);
   return value;
-};
-
-export const checkSignal: Check<AbortSignal> = (value, name) => {
-  // By its members, for a signal of another realm is as good as one of ours.
-  const signal = value as Partial<AbortSignal> | null;
-  if (typeof signal?.aborted !== 'boolean' || typeof signal.addEventListener !== 'function') {
-    throw invalidOption(name, 'an AbortSignal', value);
-  }
-  return value as AbortSignal;
 };
 
 const checks: Checks<ConnectionOptions> = {
@@ -209,7 +200,7 @@ const checks: Checks<ConnectionOptions> = {
   queue: (value) =>
     checkRecord<QueueOptions>('queue', value, { maxBytes: orInfinity(integer(0)), maxAge: orInfinity(delay) }),
   closeTimeout: delay,
-  signal: checkSignal,
+  signal: abortSignal,
   autoConnect: boolean,
   reuseReadBuffer: boolean,
 };

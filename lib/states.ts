@@ -34,14 +34,14 @@ export const transitions = {
   closed: ['connecting'],
 } as const satisfies Record<StateName, readonly StateName[]>;
 
-/** A state and all that it holds: no timer and no socket of a connection is anywhere else. */
+/** A state and all that it holds. No socket of a connection is anywhere else, and no timer but the queue's own. */
 export type State =
   | { readonly name: 'idle' }
   | { readonly name: 'connecting'; readonly work: Attempt }
   | { readonly name: 'open'; readonly work: Session }
   | { readonly name: 'backoff'; readonly timer: NodeJS.Timeout }
   | Closing
-  | { readonly name: 'closed'; readonly info: CloseInfo };
+  | Closed;
 
 /** A session that winds up, or a dial that may still finish so that queued writes go out. */
 export interface Closing {
@@ -53,8 +53,16 @@ export interface Closing {
   restart: boolean;
 }
 
+/** The lifecycle is over. */
+export interface Closed {
+  readonly name: 'closed';
+  readonly info: CloseInfo;
+  /** Whether a new one is to begin when all have heard `close`. */
+  restart: boolean;
+}
+
 /** Releases what `state` holds, except the work that `next` goes on with. */
-export function leave(state: State, next: State): void {
+export function release(state: State, next: State): void {
   switch (state.name) {
     case 'connecting':
     case 'open':

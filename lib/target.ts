@@ -1,5 +1,11 @@
 import { isIPv6 } from 'node:net';
-import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import type { ConnectionOptions } from 'node:tls';
+
+/** Options of `tls.connect`, without those that concern the connection and have a place of their own. */
+export type TlsOptions = Omit<
+  ConnectionOptions,
+  'host' | 'port' | 'path' | 'socket' | 'lookup' | 'timeout' | 'allowHalfOpen' | 'ALPNCallback' | 'SNICallback'
+>;
 
 /** Where to connect over TCP. */
 export interface TcpTarget {

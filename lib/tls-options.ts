@@ -1,10 +1,8 @@
-import { type ConnectionOptions as TlsOptions, type SecureContext, createSecureContext } from 'node:tls';
+import { type SecureContext, createSecureContext } from 'node:tls';
 
-import { type Check, type Checks, boolean, checkRecord, frozen, interval } from './check';
+import { type Check, type Checks, boolean, checkRecord, frozen, integer } from './check';
 import { ConnectionError, toError } from './errors';
-
-/** What concerns the connection and not TLS: it has a place of its own among the connection's options. */
-type Elsewhere = 'host' | 'port' | 'path' | 'socket' | 'lookup' | 'timeout' | 'allowHalfOpen';
+import type { TlsOptions } from './target';
 
 /** The error for a TLS option: it tells the kind of what came and never the value, which may be a secret. */
 function invalid(name: string, expected: string, value: unknown): ConnectionError {
@@ -19,19 +17,27 @@ const material: Check<never> = (value, name) => {
 };
 
 const context: Check<SecureContext> = (value, name) => {
-  if (typeof value !== 'object' || value === null || !('context' in value)) {
-    throw invalid(name, 'the return value of `tls.createSecureContext`', value);
-  }
-  return value;
+  const inner: unknown = typeof value === 'object' && value !== null && 'context' in value ? value.context : undefined;
+  if (!(inner instanceof nativeContext())) throw invalid(name, 'the return value of `tls.createSecureContext`', value);
+  return value as SecureContext;
 };
 
-const protocols: Check<never> = (value, name) => {
-  if (ArrayBuffer.isView(value)) return value as never;
+let NativeContext: (new () => object) | undefined;
+
+/** What a real secure context is made of; Node exports no name for it. */
+function nativeContext(): new () => object {
+  const inner: unknown = createSecureContext().context;
+  // `as`: every object has its constructor.
+  NativeContext ??= (inner as object).constructor as new () => object;
+  return NativeContext;
+}
+
+const protocols: Check<string[]> = (value, name) => {
+  // The bytes that Node takes as well end the process if their lengths do not add up.
   const fits = (each: unknown) => typeof each === 'string' && each !== '' && Buffer.byteLength(each) < 256;
-  if (!Array.isArray(value) || !value.every(fits)) {
-    throw invalid(name, 'an array of strings of 1 to 255 bytes, or bytes', value);
-  }
-  return Object.freeze([...(value as string[])]) as never;
+  if (!Array.isArray(value) || !value.every(fits)) throw invalid(name, 'an array of strings of 1 to 255 bytes', value);
+  // `as`: each was looked at; and a copy, for what is done to the array later is no concern of ours.
+  return Object.freeze([...(value as string[])]) as string[];
 };
 
 const text: Check<string> = (value, name) => {
@@ -50,10 +56,8 @@ const callback: Check<never> = (value, name) => {
 };
 
 /** Every option of `tls.connect` that is ours to pass on; any other name is taken for a typing error. */
-const checks: Checks<Omit<TlsOptions, Elsewhere> & { allowPartialTrustChain?: boolean }> = {
+const checks: Checks<TlsOptions & { allowPartialTrustChain?: boolean }> = {
   ALPNProtocols: protocols,
-  ALPNCallback: callback,
-  SNICallback: callback,
   allowPartialTrustChain: boolean,
   ca: material,
   cert: material,
@@ -67,7 +71,7 @@ const checks: Checks<Omit<TlsOptions, Elsewhere> & { allowPartialTrustChain?: bo
   honorCipherOrder: boolean,
   key: material,
   maxVersion: material,
-  minDHSize: interval,
+  minDHSize: integer(1),
   minVersion: material,
   passphrase: material,
   pfx: material,
@@ -115,3 +119,6 @@ function parse(options: TlsOptions, name: string): SecureContext {
     throw new ConnectionError('ERR_INVALID_OPTION', message, { cause });
   }
 }
+
+/** The names of all of them. */
+export const TLS_OPTIONS: readonly string[] = Object.keys(checks);

@@ -1,7 +1,7 @@
-import { integer, checkRecord } from './check';
+import { onAbort } from './abort';
+import { abortSignal, checkRecord, integer, orInfinity } from './check';
 import { ConnectionError } from './errors';
 import type { OpenInfo } from './events';
-import { checkSignal } from './settings';
 
 /** Options of `whenOpen()`. */
 export interface WhenOpenOptions {
@@ -27,17 +27,16 @@ export class Waiters {
    */
   add(options: WhenOpenOptions, tag: string): Promise<OpenInfo> {
     const { signal, attempts = Infinity } = checkRecord<WhenOpenOptions>('whenOpen', options, {
-      signal: checkSignal,
-      attempts: (value, name) => (value === Infinity ? value : integer(1)(value, name)),
+      signal: abortSignal,
+      attempts: orInfinity(integer(1)),
     });
+    const aborted = () =>
+      new ConnectionError('ERR_ABORTED', `Waiting for ${tag} to open was aborted`, { cause: signal?.reason, tag });
+    if (signal?.aborted === true) return Promise.reject(aborted());
     return new Promise((resolve, reject) => {
-      const onAbort = () => {
-        const message = `Waiting for ${tag} to open was aborted`;
-        waiter.reject(new ConnectionError('ERR_ABORTED', message, { cause: signal?.reason, tag }));
-      };
       const leave = () => {
         this.#waiters.delete(waiter);
-        signal?.removeEventListener('abort', onAbort);
+        stopListening?.();
       };
       const waiter: Waiter = {
         left: attempts,
@@ -50,11 +49,7 @@ export class Waiters {
           reject(error);
         },
       };
-      if (signal?.aborted === true) {
-        onAbort();
-        return;
-      }
-      signal?.addEventListener('abort', onAbort, { once: true });
+      const stopListening = signal && onAbort(signal, () => waiter.reject(aborted()));
       this.#waiters.add(waiter);
     });
   }

@@ -32,6 +32,12 @@ export function toBytes(chunk: unknown, encoding: unknown): Buffer {
   throw new ConnectionError('ERR_INVALID_CHUNK', `Expected \`chunk\` to be a string or bytes, got ${describe(chunk)}`);
 }
 
+/** Throws `ERR_INVALID_CHUNK` unless `callback` can be called, or is not there. */
+export function checkCallback(callback: unknown): void {
+  if (callback === undefined || typeof callback === 'function') return;
+  throw new ConnectionError('ERR_INVALID_CHUNK', `Expected \`callback\` to be a function, got ${describe(callback)}`);
+}
+
 /** A first-in, first-out line of writes that knows its size. */
 export class Line {
   first: Write | undefined;

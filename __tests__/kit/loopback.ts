@@ -1,11 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { type AddressInfo, type Server, type Socket, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Duplex } from 'node:stream';
 import { type TlsOptions, Server as TlsServer, createServer as createTlsServer } from 'node:tls';
+import { promisify } from 'node:util';
 
 import {
   type ConnectionEvents,
@@ -15,7 +16,9 @@ import {
   ReconnectingConnection,
 } from 'reconnecting-connection';
 import type { EventMap, default as TypedEventEmitter } from 'typed-emitter';
-import type * as TypeScript from 'typescript';
+
+// What is waited for comes in milliseconds, unless the machine has much else to do.
+jest.setTimeout(20_000);
 
 // Clean-up.
 
@@ -366,30 +369,27 @@ export class Loopback {
 
 // Processes.
 
-/** The library as JavaScript, for processes that run without jest. Made anew in each test file that asks. */
-const library = {
-  directory: undefined as string | undefined,
+/** Where the library is as JavaScript, for processes that run without jest: made once in each test file that asks. */
+let library: Promise<string> | undefined;
 
-  get path(): string {
-    if (this.directory === undefined) {
-      this.directory = mkdtempSync(join(tmpdir(), 'reconnecting-connection-'));
-      const source = resolve(__dirname, '../../lib');
-      symlinkSync(resolve(source, '../node_modules'), join(this.directory, 'node_modules'));
-      // Loaded only here, for it is large.
-      // eslint-disable-next-line @typescript-eslint/no-require-imports
-      const ts = require('typescript') as typeof TypeScript;
-      const compilerOptions = { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 };
-      for (const file of readdirSync(source).filter((name) => name.endsWith('.ts'))) {
-        const { outputText } = ts.transpileModule(readFileSync(join(source, file), 'utf8'), { compilerOptions });
-        writeFileSync(join(this.directory, file.replace(/ts$/, 'js')), outputText);
-      }
-    }
-    return join(this.directory, 'index.js');
-  },
-};
+/** Compiles it beside jest, in which the compiler would take seconds to load. */
+async function compile(): Promise<string> {
+  const directory = mkdtempSync(join(tmpdir(), 'reconnecting-connection-'));
+  const root = resolve(__dirname, '../..');
+  symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));
+  const script = `
+    const fs = require('node:fs'), path = require('node:path'), ts = require('typescript');
+    const compilerOptions = { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 };
+    for (const file of fs.readdirSync('lib').filter((name) => name.endsWith('.ts'))) {
+      const { outputText } = ts.transpileModule(fs.readFileSync(path.join('lib', file), 'utf8'), { compilerOptions });
+      fs.writeFileSync(path.join(${JSON.stringify(directory)}, file.replace(/ts$/, 'js')), outputText);
+    }`;
+  await promisify(execFile)(process.execPath, ['-e', script], { cwd: root });
+  return directory;
+}
 
-afterAll(() => {
-  if (library.directory !== undefined) rmSync(library.directory, { recursive: true });
+afterAll(async () => {
+  if (library !== undefined) rmSync(await library, { recursive: true });
 });
 
 /** How a process ended. */
@@ -402,9 +402,10 @@ export interface Exit {
 }
 
 /** What a script in its own process finds defined: the library's names, `say(value)`, and a few of Node's modules. */
-function prelude(): string {
+async function prelude(): Promise<string> {
+  library ??= compile();
   return `
-    const { ReconnectingConnection, ConnectionPool, ConnectionError, registry } = require(${JSON.stringify(library.path)});
+    const { ReconnectingConnection, ConnectionPool, ConnectionError, registry } = require(${JSON.stringify(join(await library, 'index.js'))});
     const net = require('node:net'), tls = require('node:tls'), { Duplex, Transform } = require('node:stream');
     const say = (value) => require('node:fs').writeSync(1, JSON.stringify(value) + '\\n');
     const QUICK = ${JSON.stringify(QUICK)};
@@ -417,7 +418,7 @@ export async function run(
   script: string,
   { env = {}, flags = [] }: { readonly env?: Record<string, string>; readonly flags?: readonly string[] } = {},
 ): Promise<Exit> {
-  const child = start(prelude() + script, env, flags);
+  const child = start((await prelude()) + script, env, flags);
   let stdout = '';
   let stderr = '';
   child.stdout!.setEncoding('utf8').on('data', (text: string) => (stdout += text));
