@@ -373,7 +373,7 @@ describe('lookup', () => {
 
   const none = new Error('no such name');
   type Callback = (error: unknown, address?: unknown, family?: number) => void;
-  test.each<[string, (callback: Callback) => void, object]>([
+  test.each<[string, (callback: Callback) => unknown, object]>([
     ['fails', (callback) => callback(none), { message: 'no such name' }],
     ['fails later', (callback) => void setImmediate(callback, none), { message: 'no such name' }],
     ['throws', () => throwing(none), { message: 'no such name' }],
@@ -384,6 +384,7 @@ describe('lookup', () => {
     ['finds a list of junk', (callback) => callback(null, [{ address: 'junk', family: 4 }]), { code: 'ENOTFOUND' }],
     ['finds a list of null', (callback) => callback(null, [null]), {}],
     ['finds a list of null later', (callback) => void setImmediate(callback, null, [null]), {}],
+    ['is async, and rejects', () => Promise.reject(none), { message: 'no such name' }],
     ['finds an address of no family', (callback) => callback(null, [{ address: '127.0.0.1', family: 7 }]), {}],
   ])('that %s is a failed attempt, and the next one is made', async (_what, answer, error) => {
     const server = await Loopback.start();
@@ -391,8 +392,8 @@ describe('lookup', () => {
     const connection = connectTo(
       server,
       looking((_name, _options, callback) => {
-        if (asked++ === 0) answer(callback as Callback);
-        else callback(null, [{ address: '127.0.0.1', family: 4 }]);
+        if (asked++ === 0) return answer(callback as Callback);
+        return callback(null, [{ address: '127.0.0.1', family: 4 }]);
       }),
     );
     const wait = await payload(connection, 'backoff');

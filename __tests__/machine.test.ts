@@ -1,4 +1,7 @@
-import { ReconnectingConnection, constantBackoff } from 'reconnecting-connection';
+import { getEventListeners } from 'node:events';
+import { Transform } from 'node:stream';
+
+import { ConnectionPool, ReconnectingConnection, constantBackoff } from 'reconnecting-connection';
 
 import type { CloseInfo, StateName } from '../lib/events';
 import type { ConnectionOptions } from '../lib/options';
@@ -611,4 +614,318 @@ describe('ref() and unref()', () => {
     expect(scene.link.referenced).toBe(true);
     scene.connection.destroy();
   });
+});
+
+describe('a new lifecycle from within `close`', () => {
+  test('does not keep disconnect() waiting', async () => {
+    const scene = await situations.open();
+    scene.connection.once('close', () => scene.connection.connect());
+    const disconnected = scene.connection.disconnect();
+    scene.link.finish();
+
+    await expect(disconnected).resolves.toEqual({ reason: 'disconnected' });
+    expect(scene.connection.state).toBe('connecting');
+    scene.connection.destroy();
+  });
+
+  test('has waiters of its own', async () => {
+    const scene = await situations.open();
+    const opened = new Promise((resolve, reject) => {
+      scene.connection.once('close', () => {
+        scene.connection.connect();
+        scene.connection.whenOpen().then(resolve, reject);
+      });
+    });
+    scene.connection.destroy();
+    await settle();
+    scene.link.connect();
+
+    await expect(opened).resolves.toMatchObject({ generation: 2 });
+    scene.connection.destroy();
+  });
+
+  test.each(['disconnect', 'destroy'] as const)(
+    'that connect() asked for while closing, %s() takes back',
+    async (method) => {
+      const scene = await situations.closing();
+      scene.connection.connect();
+      const opened = scene.connection.whenOpen();
+      scene.connection.once('close', () => void scene.connection[method]());
+      scene.link.finish();
+
+      await expect(opened).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+      await settle();
+      expect([scene.connection.state, scene.script.links.length]).toEqual(['closed', 1]);
+    },
+  );
+
+  test('leaves a pool’s disconnect() to end, and the member in the pool', async () => {
+    const script = new ScriptedDial();
+    const pool = new ConnectionPool({ dial: script.dial });
+    const member = pool.add({ port: 1 });
+    member.once('close', () => member.connect());
+    await settle();
+    await pool.disconnect();
+
+    expect([member.state, pool.connections]).toEqual(['connecting', [member]]);
+    pool.destroy();
+    await settle();
+    expect(pool.size).toBe(0);
+  });
+});
+
+describe('a link that does not behave', () => {
+  /** Dials once more after a wait, with the first link of the given make. */
+  async function sceneWith(first: (link: ScriptedLink) => void, options: Partial<ConnectionOptions> = {}) {
+    const scene: Scene = new Scene({
+      ...options,
+      dial: (target, signal) => {
+        const link = scene.script.dial(target, signal) as ScriptedLink;
+        if (scene.script.links.length === 1) first(link);
+        return link;
+      },
+    });
+    scene.connection.connect();
+    await settle();
+    return scene;
+  }
+
+  test('whose destroy() throws: the end is told all the same, and what it threw surfaces once', async () => {
+    const thrown: unknown[] = [];
+    const spy = jest.spyOn(globalThis, 'queueMicrotask').mockImplementation((task) => {
+      void Promise.resolve()
+        .then(task)
+        .catch((error: unknown) => thrown.push(error));
+    });
+    const broken = new Error('broken destroy');
+    const scene = await sceneWith((link) => {
+      link.destroy = () => {
+        throw broken;
+      };
+    });
+    scene.link.connect();
+    await settle();
+    scene.events();
+    scene.connection.destroy();
+    await settle();
+    spy.mockRestore();
+
+    expect(scene.events()).toEqual(['open→closed', 'reset', 'close']);
+    expect(thrown).toEqual([broken]);
+  });
+
+  test('that fails and never closes, while dialling: is waited for as long as closeTimeout, even with no connectTimeout', async () => {
+    const scene = await sceneWith(
+      (link) => {
+        link.destroy = () => link;
+      },
+      { connectTimeout: 0 },
+    );
+    scene.events();
+    scene.link.emit('error', Object.assign(new Error('half dead'), { code: 'EHALF' }));
+    await pass(CLOSE_TIMEOUT);
+
+    const backoff = scene.heard.find(([event]) => event === 'backoff');
+    expect(backoff?.[1]).toMatchObject({ reason: 'error', error: { code: 'EHALF' } });
+    scene.connection.destroy();
+  });
+
+  test('that fails and never closes, while open: the same', async () => {
+    const scene = await sceneWith((link) => {
+      link.destroy = () => link;
+    });
+    scene.link.connect();
+    await settle();
+    scene.events();
+    scene.link.emit('error', new Error('half dead'));
+    await pass(CLOSE_TIMEOUT);
+
+    expect(scene.events()).toEqual(['open→backoff', 'reset', 'backoff']);
+    scene.connection.destroy();
+  });
+});
+
+describe('a handshake that leaves a link unfit for use fails', () => {
+  test.each<[string, (link: ScriptedLink) => void | Promise<void>, RegExp]>([
+    ['by destroying it', (link) => void link.destroy(), /closed the connection before it was open/],
+    [
+      'by reading it to its end',
+      async (link) => {
+        link.allowHalfOpen = true;
+        link.finish();
+        link.resume();
+        await new Promise((resolve) => link.once('end', resolve));
+      },
+      /closed the connection before it was open/,
+    ],
+    ['by setting an encoding', (link) => void link.setEncoding('utf8'), /must give bytes/],
+  ])('%s', async (_how, shake, message) => {
+    const scene: Scene = new Scene({ handshake: () => shake(scene.link) });
+    scene.connection.connect();
+    await settle();
+    scene.link.connect();
+    await settle();
+
+    expect(scene.events()).toEqual(['idle→connecting', 'connecting→backoff', 'backoff']);
+    expect(scene.connection.stats.lastError?.message).toMatch(message);
+    scene.connection.destroy();
+  });
+});
+
+describe('decoder', () => {
+  const passing = () => new Transform({ transform: (chunk: Buffer, _encoding, done) => done(null, chunk) });
+
+  test('one that is used up is a failed attempt, and not a deaf session', async () => {
+    const shared = passing();
+    const scene = new Scene({ decoder: () => shared });
+    scene.connection.connect();
+    await settle();
+    scene.link.connect();
+    await settle();
+    scene.link.fail();
+    await pass(BACKOFF);
+    scene.events();
+    scene.link.connect();
+    await settle();
+
+    expect(scene.events()).toEqual(['connecting→backoff', 'backoff']);
+    expect(scene.connection.stats.lastError?.message).toMatch(/`decoder` returns to be a stream that is not used up/);
+    scene.connection.destroy();
+  });
+
+  test('one that ends before its input does is an error, with or without autoDestroy', async () => {
+    for (const autoDestroy of [true, false]) {
+      const decoder = new Transform({
+        autoDestroy,
+        transform(_chunk, _encoding, done) {
+          this.push(null);
+          done();
+        },
+      });
+      const scene = new Scene({ decoder: () => decoder });
+      scene.connection.connect();
+      await settle();
+      scene.link.connect();
+      await settle();
+      scene.link.receive('enough');
+      await settle();
+
+      expect(scene.connection.stats.lastError?.message).toBe('The decoder ended before its input did');
+      expect(scene.connection.state).toBe('backoff');
+      scene.connection.destroy();
+    }
+  });
+
+  test('one that is slow and gets on with it keeps every message of a session that has ended', async () => {
+    const slow = () =>
+      new Transform({ transform: (chunk: Buffer, _encoding, done) => void setTimeout(() => done(null, chunk), 1_500) });
+    const scene = new Scene({ decoder: slow });
+    const messages: string[] = [];
+    scene.connection.on('message', (message) => messages.push(String(message)));
+    scene.connection.connect();
+    await settle();
+    scene.link.connect();
+    await settle();
+    for (const text of ['one', 'two', 'three']) {
+      scene.link.receive(text);
+      await settle();
+    }
+    scene.link.finish();
+    for (let step = 0; step < 4; step++) await pass(1_500);
+
+    expect(messages).toEqual(['one', 'two', 'three']);
+    expect(scene.heard.find(([event]) => event === 'reset')?.[1]).toMatchObject({ reason: 'peer-end' });
+    scene.connection.destroy();
+  });
+
+  test('messages of a session that has ended wait for resume(), however long', async () => {
+    const scene = new Scene({ decoder: passing });
+    const messages: string[] = [];
+    scene.connection.on('message', (message) => messages.push(String(message)));
+    scene.connection.connect();
+    await settle();
+    scene.link.connect();
+    await settle();
+    scene.connection.pause();
+    scene.link.receive('kept');
+    scene.link.finish();
+    await settle();
+    await pass(10 * CLOSE_TIMEOUT);
+    expect([messages, scene.connection.state]).toEqual([[], 'open']);
+    scene.connection.resume();
+    await settle();
+
+    expect([messages, scene.connection.state]).toEqual([['kept'], 'backoff']);
+    scene.connection.destroy();
+  });
+
+  test('a peer that is not read because the decoder is busy is not taken for an idle one', async () => {
+    let decoded = (): void => undefined;
+    const busy = () =>
+      new Transform({ highWaterMark: 1, transform: (_chunk, _encoding, done) => void (decoded = () => done()) });
+    const scene = new Scene({ decoder: busy, idleTimeout: 300 });
+    scene.connection.connect();
+    await settle();
+    scene.link.connect();
+    await settle();
+    scene.link.receive('a lot of work');
+    await settle();
+    await pass(3_000);
+    expect(scene.connection.state).toBe('open');
+    decoded();
+    await settle();
+    await pass(400);
+
+    expect(scene.heard.find(([event]) => event === 'reset')?.[1]).toMatchObject({ reason: 'idle' });
+    scene.connection.destroy();
+  });
+});
+
+test('disconnect() from within shouldRetry, with writes queued, does not wait for a dial that is over', async () => {
+  const scene: Scene = new Scene({
+    shouldRetry: () => {
+      void scene.connection.disconnect();
+      return true;
+    },
+  });
+  scene.connection.connect();
+  scene.connection.write('goodbye');
+  await settle();
+  scene.events();
+  scene.link.fail('ECONNREFUSED');
+  await settle();
+
+  expect(scene.events()).toEqual(['connecting→closing', 'closing→closed', 'drop', 'close']);
+});
+
+test('a thousand connections and their waiters leave one listener on the signal that they share, and none in the end', async () => {
+  const { signal } = new AbortController();
+  const scenes = Array.from({ length: 1_000 }, () => new Scene({ signal }));
+  const waiting = scenes.map(({ connection }) => connection.whenOpen({ signal }).catch(() => undefined));
+  expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+  for (const { connection } of scenes) connection.destroy();
+  await Promise.all(waiting);
+
+  expect(getEventListeners(signal, 'abort')).toEqual([]);
+});
+
+test('room that expiry makes is told by `drain`, though there is no session', async () => {
+  const scene = new Scene({ queue: { maxBytes: 10, maxAge: 50 } });
+  expect(scene.connection.write('ten bytes.')).toBe(false);
+  expect(scene.connection.write('one more', () => undefined)).toBe(false);
+  await pass(60);
+
+  expect(scene.events()).toEqual(['drop', 'drain']);
+  scene.connection.destroy();
+});
+
+test('a queue bounds the number of writes too', async () => {
+  const scene = new Scene({ queue: { maxBytes: 100 } });
+  let refused = 0;
+  for (let count = 0; count < 2_000; count++)
+    scene.connection.write('', (error) => (refused += Number(error !== undefined)));
+  await settle();
+
+  expect([scene.connection.stats.writes.queued.writes, refused]).toEqual([1_024, 976]);
+  scene.connection.destroy();
 });

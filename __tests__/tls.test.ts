@@ -262,6 +262,20 @@ describe('verification', () => {
     expect({ code, said }).toEqual({ code: 0, said: ['DEPTH_ZERO_SELF_SIGNED_CERT', 'DEPTH_ZERO_SELF_SIGNED_CERT'] });
   });
 
+  test('nor is the name that is checked taken from there', async () => {
+    const { server } = await secureServer({ tls: certificates.wrongHost });
+    const { code, said } = await run(`
+      Object.assign(Object.prototype, { servername: 'elsewhere.test', session: 'junk', ALPNProtocols: [''], pskCallback: () => null });
+      const connection = new ReconnectingConnection({
+        ...QUICK, port: ${server.port}, tls: { ca: ${JSON.stringify(certificates.ca.cert)} }, maxRetries: 0,
+      });
+      connection.on('open', () => { say('open'); connection.destroy(); });
+      connection.on('close', ({ error }) => say(error?.cause.code ?? 'closed'));
+    `);
+
+    expect({ code, said }).toEqual({ code: 0, said: ['ERR_TLS_CERT_ALTNAME_INVALID'] });
+  });
+
   describe('checkServerIdentity', () => {
     type Check = NonNullable<Exclude<ConnectionOptions['tls'], boolean | undefined>['checkServerIdentity']>;
 
@@ -271,6 +285,7 @@ describe('verification', () => {
       ['throws undefined', () => throwing(undefined), /./],
       ['throws null', () => throwing(null), /./],
       ['throws an empty string', () => throwing(''), /./],
+      ['is async, and rejects', () => Promise.reject(new Error('wrong pin')) as never, /with a promise/],
       ['returns an error', () => new Error('wrong pin'), /wrong pin/],
     ])('C101 that %s is a failed attempt and no crash', async (_how, check, message) => {
       const { server, target } = await secureServer();
