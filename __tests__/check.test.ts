@@ -178,6 +178,24 @@ describe('checkRecord()', () => {
     expect(read).toHaveBeenCalledTimes(1);
   });
 
+  it('refuses a record that cannot be read, and keeps why', () => {
+    const cause = new Error('getter');
+    const unreadable = {
+      get x(): number {
+        throw cause;
+      },
+    };
+    for (const [path, name] of [
+      ['', 'the options'],
+      ['point', 'option `point`'],
+    ] as const) {
+      expect(refusal(() => check(unreadable, path))).toBe(
+        `Expected ${name} to be an object that can be read, got an object`,
+      );
+      expect(() => check(unreadable, path)).toThrow(expect.objectContaining({ cause }));
+    }
+  });
+
   it('looks at own properties only', () => {
     expect({ ...check(Object.create({ x: 'inherited', z: 'unknown' })) }).toEqual({});
   });

@@ -110,6 +110,10 @@ describe('toError()', () => {
     expect((error as AggregateError).errors).toEqual(thrown.errors);
   });
 
+  it('gives no code to an AggregateError that has none', () => {
+    expect(Object.hasOwn(toError(new AggregateError([new Error('inner')])), 'code')).toBe(false);
+  });
+
   it('leaves an AggregateError that has words, and an error without any, as they are', () => {
     expect(toError(new AggregateError([new Error('inner')], 'outer')).message).toBe('outer');
     expect(toError(new Error('')).message).toBe('');

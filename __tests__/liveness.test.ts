@@ -364,6 +364,15 @@ describe('Heartbeat', () => {
     heartbeat.stop();
   });
 
+  it('keeps nothing of a ping that was answered', async () => {
+    const { heartbeat } = heartbeatOf(100, 50, true, (peer) => peer.send());
+    heartbeat.start();
+    await pass(2_000, 50);
+    const clears = jest.spyOn(globalThis, 'clearTimeout');
+    heartbeat.stop();
+    expect(clears.mock.calls.length).toBeLessThan(4);
+  });
+
   it('can be stopped while several answers are awaited', async () => {
     const { peer, pings, heartbeat } = heartbeatOf(100, 350);
     heartbeat.start();

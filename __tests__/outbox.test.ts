@@ -209,6 +209,22 @@ describe('without a session', () => {
     expect(desk.outbox.totals).toEqual(totals({ refused: [2, 1] }));
   });
 
+  it('a bound of bytes is a bound of writes too, for many small ones cost more than their bytes', async () => {
+    const desk = new Desk({ maxBytes: 1_000 });
+    for (let count = 0; count < 1_024; count++) desk.post('');
+    desk.write('');
+    expect(desk.outbox.totals).toEqual(totals({ accepted: [1_024, 0], queued: [1_024, 0], refused: [1, 0] }));
+    await settle();
+    expect(desk.fates).toEqual([' ERR_QUEUE_FULL']);
+  });
+
+  it('the bound of writes is a sixteenth of that of bytes, where that is more', () => {
+    const desk = new Desk({ maxBytes: 32_000 });
+    for (let count = 0; count < 2_001; count++) desk.outbox.write(Buffer.from('x'), undefined);
+    desk.check();
+    expect(desk.outbox.totals).toEqual(totals({ accepted: [2_000, 2_000], queued: [2_000, 2_000], refused: [1, 1] }));
+  });
+
   it('an infinite bound refuses nothing', () => {
     const desk = new Desk({ maxBytes: Infinity });
     for (let count = 0; count < 100; count++) desk.post('x'.repeat(100_000));
@@ -362,6 +378,17 @@ describe('during a session', () => {
       expect(link.handed.at(-1)).toBe('z');
     },
   );
+
+  it('writes are refused when too many wait for the link, however small', () => {
+    const desk = new Desk({ maxBytes: 10_000 });
+    const link = desk.open(new SlowLink(100_000));
+    for (let count = 0; count < 1_024; count++) desk.post('x');
+    desk.post('y');
+    expect(desk.outbox.totals).toEqual(totals({ accepted: [1_024, 1_024], queued: [1_024, 1_024], refused: [1, 1] }));
+    link.confirm();
+    desk.post('z');
+    expect(link.handed.at(-1)).toBe('z');
+  });
 
   it('a write that the link reports as failed is settled when the session ends, and once', async () => {
     const desk = new Desk();
@@ -843,6 +870,35 @@ describe('onRoom()', () => {
       link.confirm();
       expect(desk.rooms).toBe(round);
     }
+  });
+
+  it('comes without a session, when writes have expired and there is room in the queue', () => {
+    const desk = new Desk({ maxBytes: 3, maxAge: 100 });
+    desk.write('');
+    jest.advanceTimersByTime(50);
+    expect(desk.write('a', 'bc')).toBe(false);
+    jest.advanceTimersByTime(50);
+    // One has expired, and has made no room.
+    expect([desk.fates, desk.rooms]).toEqual([[' ERR_EXPIRED'], 0]);
+    jest.advanceTimersByTime(50);
+    expect([desk.fates.length, desk.rooms]).toEqual([3, 1]);
+    desk.open();
+    expect(desk.rooms).toBe(1);
+  });
+
+  it('does not come to one who may write no more, when writes have expired', () => {
+    const desk = new Desk({ maxBytes: 3, maxAge: 100 });
+    expect(desk.write('abc')).toBe(false);
+    desk.seal();
+    jest.advanceTimersByTime(100);
+    expect([desk.fates, desk.rooms]).toEqual([['abc ERR_EXPIRED'], 0]);
+  });
+
+  it('comes when a session opens, to one whose writes the queue never takes', () => {
+    const desk = new Desk({ maxBytes: 0 });
+    expect(desk.write('a')).toBe(false);
+    desk.open();
+    expect(desk.rooms).toBe(1);
   });
 
   it('comes from a later session than the one that was full', () => {

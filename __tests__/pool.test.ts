@@ -639,3 +639,27 @@ describe('stats', () => {
     expect(JSON.parse(JSON.stringify(pool))).toEqual(pool.stats);
   });
 });
+
+test('a select that returns what is no member picks none', async () => {
+  const stranger = { state: 'open' } as never;
+  for (const junk of [stranger, 5 as never, null as never]) {
+    const { pool } = await openPool(1, { select: () => junk });
+    expect(pool.pick()).toBeUndefined();
+    expect(pool.write('x', () => undefined)).toBe(false);
+  }
+});
+
+test('write() checks its callback, whether or not a member is open', () => {
+  const pool = newPool();
+  expect(() => pool.write('x', 'utf8', 5 as never)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_CHUNK' }));
+});
+
+test('a write that found no member open is told by `drain` when one has opened', async () => {
+  const server = await Loopback.start();
+  const pool = newPool();
+  expect(pool.write('too early')).toBe(false);
+  const member = pool.add(server.target);
+  const [tag, opened] = await next(pool, 'drain');
+
+  expect([tag, opened]).toEqual([member.tag, member]);
+});

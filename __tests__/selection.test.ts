@@ -105,6 +105,11 @@ describe('random-two', () => {
     expect(selector('random-two', () => chances.shift()!)(members(30, 10, 20))?.tag).toBe(chosen);
   });
 
+  it.each([0, 0.99])('with two members takes the less loaded, whatever the chance (%p)', (chance) => {
+    const select = selector('random-two', () => chance);
+    expect([select(members(30, 10))?.tag, select(members(10, 30))?.tag]).toEqual(['b', 'a']);
+  });
+
   it('is as likely to draw one as the other', () => {
     const candidates = members(0, 0, 0, 0, 0);
     const counts = [...tally(selector('random-two', seeded()), candidates, MANY_KEYS).values()];
@@ -209,6 +214,11 @@ describe('rendezvous', () => {
     it('uses both', () => {
       const counts = [...tally(select, twins, KEYS).values()];
       for (const count of counts) expect(Math.abs(count - 333)).toBeLessThan(60);
+    });
+
+    it('uses all of them, however many share a target', () => {
+      const counts = [...tally(select, [...twins, member('a:1'), member('a:1')], KEYS).values()];
+      for (const count of counts) expect(Math.abs(count - 200)).toBeLessThan(60);
     });
 
     it('moves no key between the others when one of them leaves', () => {

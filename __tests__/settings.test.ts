@@ -220,6 +220,7 @@ describe('resolveOptions()', () => {
   const refused: [option: string, expected: string, ...bad: unknown[]][] = [
     ['port', range, '6379', '0x1', ' 1 ', 0, -1, 65_536, 1.5, Number.NaN, Infinity, true, [6379], {}, 80n],
     ['host', aHost, '', ' ', 'a b', 'a\tb', 'a\n', '[::1]', 'db:6379', '::1:6379:x', 'a/b', '127.0.0.1\0.evil.test'],
+    ['host', aHost, 'a\x01b', 'a\x7fb', 'a\u0085b', 'a\u00a0b', 'a\u2028b'],
     ['host', aHost, 5, true, ['127.0.0.1'], {}, new String('db')],
     ['path', `a path of 1 to ${longestPath.length} bytes without NUL`, '', 'a\0b', 5, ['/x'], {}, Buffer.from('/x')],
     ['path', `a path of 1 to ${longestPath.length} bytes without NUL`, `${longestPath}x`, `${longestPath.slice(1)}ä`],
@@ -544,3 +545,22 @@ describe('resolveTarget()', () => {
     expect(refusal(() => resolveTarget(target as Target, undefined))).toBe(words);
   });
 });
+
+it('refuses options that cannot be read', () => {
+  const options = {
+    port: 1,
+    get host(): string {
+      throw new RangeError('no host today');
+    },
+  };
+  expect(refusal(() => resolveOptions(options))).toBe(
+    'Expected the options to be an object that can be read, got an object',
+  );
+});
+
+it.each(['a\x07b', 'a\x1b[31m', 'a\x7f', 'a\u0085'])(
+  'refuses control characters in a host, which would go into logs: %j',
+  (host) => {
+    expect(refusal(() => resolveOptions({ port: 1, host }))).toMatch(/^Expected option `host` to be a host name/);
+  },
+);

@@ -107,6 +107,7 @@ describe('checkTls()', () => {
     ['pskCallback', {}, 'a function, got a value of type object'],
     ['enableTrace', 1, 'a boolean, got 1 (number)'],
     ['minDHSize', '2048', 'an integer ≥ 1, got "2048" (string)'],
+    ['minDHSize', 1.5, 'an integer ≥ 1, got 1.5 (number)'],
     ['minDHSize', 0, 'an integer ≥ 1, got 0 (number)'],
     // Only a literal false turns the verification off, and so nothing that looks like it may pass.
     ['rejectUnauthorized', 0, 'a boolean, got 0 (number)'],
@@ -120,6 +121,7 @@ describe('checkTls()', () => {
     ['session', null, 'bytes, got null'],
     ['secureContext', null, 'the return value of `tls.createSecureContext`, got null'],
     ['secureContext', 'context', 'the return value of `tls.createSecureContext`, got a value of type string'],
+    ['secureContext', { context: {} }, 'the return value of `tls.createSecureContext`, got a value of type object'],
     ['secureContext', {}, 'the return value of `tls.createSecureContext`, got a value of type object'],
     ...['ca', 'cert', 'key', 'passphrase', 'pfx', 'ciphers', 'minVersion', 'sigalgs'].map(
       (option): [string, null, string] => [option, null, 'what `tls.createSecureContext` takes, got null'],

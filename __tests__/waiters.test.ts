@@ -1,8 +1,11 @@
 import { getEventListeners } from 'node:events';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 import { ConnectionError } from '../lib/errors';
 import type { OpenInfo } from '../lib/events';
 import { type WhenOpenOptions, Waiters } from '../lib/waiters';
+import { settle } from './kit/scripted';
 
 const TAG = '127.0.0.1:6379';
 const opened: OpenInfo = { generation: 1, reopened: false, attempts: 1, downtime: 0 };
@@ -29,6 +32,20 @@ describe('resolve()', () => {
     const next = { ...opened, generation: 2 };
     waiters.resolve(next);
     expect(await late).toBe(next);
+  });
+});
+
+describe('those who are told', () => {
+  it('are forgotten', async () => {
+    const waiters = new Waiters();
+    const refs = Array.from({ length: 100 }, () => new WeakRef(waiters.add({}, TAG)));
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    waiters.resolve(opened);
+    await settle();
+    collectGarbage();
+    expect(refs.filter((ref) => ref.deref() !== undefined).length).toBeLessThan(10);
+    expect(await fateOf(waiters.add({}, TAG))).toBe('waits');
   });
 });
 

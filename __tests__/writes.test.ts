@@ -1,7 +1,18 @@
 import * as fc from 'fast-check';
 
 import { ConnectionError } from '../lib/errors';
-import { type Write, Line, Tally, toBytes } from '../lib/writes';
+import { type Write, Line, Tally, checkCallback, toBytes } from '../lib/writes';
+
+/** The error that `call` throws, which has to be one of ours. */
+function refusal(call: () => unknown): ConnectionError {
+  try {
+    call();
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConnectionError);
+    return error as ConnectionError;
+  }
+  throw new Error('nothing was thrown');
+}
 
 describe('toBytes()', () => {
   it.each<[string, BufferEncoding | undefined, string]>([
@@ -71,16 +82,26 @@ describe('toBytes()', () => {
     expect(error.code).toBe('ERR_INVALID_CHUNK');
     expect(error.message).toBe(`Expected \`encoding\` to be one of Buffer's, got ${words}`);
   });
+});
 
-  function refusal(call: () => unknown): ConnectionError {
-    try {
-      call();
-    } catch (error) {
-      expect(error).toBeInstanceOf(ConnectionError);
-      return error as ConnectionError;
-    }
-    throw new Error('nothing was thrown');
-  }
+describe('checkCallback()', () => {
+  it('takes a function, or none', () => {
+    expect(() => {
+      checkCallback(() => undefined);
+      checkCallback(undefined);
+    }).not.toThrow();
+  });
+
+  it.each<[unknown, string]>([
+    [null, 'null'],
+    ['done', '"done" (string)'],
+    [{}, 'an object'],
+    [Promise.resolve(), 'an object'],
+  ])('refuses %p', (callback, words) => {
+    const error = refusal(() => checkCallback(callback));
+    expect(error.code).toBe('ERR_INVALID_CHUNK');
+    expect(error.message).toBe(`Expected \`callback\` to be a function, got ${words}`);
+  });
 });
 
 function write(text: string): Write {

@@ -87,13 +87,13 @@ export interface ConnectionOptions {
   /** Unix socket or Windows named pipe, in place of `port` and `host`. */
   readonly path?: string;
   /**
-   * TLS: `true`, or options of `tls.connect`; key material is parsed at once. Certificates are verified unless
+   * TLS: `true`, or options of `tls.connect` (`ALPNProtocols` as strings only); key material is parsed at once. Certificates are verified unless
    * `rejectUnauthorized` is literally false, whatever the environment says. Default: off.
    */
   readonly tls?: boolean | TlsOptions;
   /**
    * Asked before every dial where to connect: for failover, service discovery, rotated certificates. A throw or a
-   * rejection is a failed attempt.
+   * rejection is a failed attempt. With `port` or `path` beside it, these name the connection until it has answered.
    */
   readonly target?: (attempt: number) => Target | Promise<Target>;
   /** How Node's socket is set up. Default: `{ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }`. */
