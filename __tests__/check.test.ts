@@ -1,6 +1,7 @@
 import {
   type Check,
   LONGEST_DELAY,
+  abortSignal,
   boolean,
   checkObject,
   checkRecord,
@@ -99,6 +100,31 @@ describe('func', () => {
     [{ call: () => 1 }, 'an object'],
   ])('refuses %p', (value, words) => {
     expect(refusal(() => func(value, name))).toBe(`Expected option \`it\` to be a function, got ${words}`);
+  });
+});
+
+describe('abortSignal', () => {
+  const addEventListener = () => undefined;
+
+  it.each([
+    ['a signal', new AbortController().signal],
+    ['a signal that is aborted already', AbortSignal.abort()],
+    ['what has the members of one', { aborted: false, addEventListener }],
+  ])('takes %s', (_title, value) => {
+    expect(abortSignal(value, name)).toBe(value);
+  });
+
+  it.each<[unknown, string]>([
+    [undefined, 'undefined'],
+    [null, 'null'],
+    ['SIGTERM', '"SIGTERM" (string)'],
+    [new AbortController(), 'an object'],
+    [new EventTarget(), 'an object'],
+    [{ aborted: false }, 'an object'],
+    [{ aborted: 0, addEventListener }, 'an object'],
+    [{ aborted: false, addEventListener: true }, 'an object'],
+  ])('refuses %p', (value, words) => {
+    expect(refusal(() => abortSignal(value, name))).toBe(`Expected option \`it\` to be an AbortSignal, got ${words}`);
   });
 });
 

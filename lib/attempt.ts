@@ -46,6 +46,8 @@ export class Attempt implements Holdable {
   #deadline: Deadline | undefined;
   #link: Link | undefined;
   #linkError: Error | undefined;
+  /** What a custom `dial` promised. */
+  #dialled: Promise<Duplex> | undefined;
   #tag: string;
   #held: boolean;
   #phase: 'dial' | 'handshake' | 'decode' | 'over' = 'dial';
@@ -74,12 +76,10 @@ export class Attempt implements Holdable {
   release(): void {
     if (this.#phase === 'over') return;
     this.#finish();
-    if (this.#link !== undefined) destroyLink(this.#link);
-    const error = new ConnectionError('ERR_ABORTED', `The attempt to reach ${this.#tag} was given up`, {
-      tag: this.#tag,
-    });
+    const message = `The attempt to reach ${this.#tag} was given up`;
+    const error = new ConnectionError('ERR_ABORTED', message, { tag: this.#tag });
     this.#stop(new AttemptFailure('error', error));
-    this.#controller.abort(error);
+    this.#abandon(error);
   }
 
   ref(): void {
@@ -107,10 +107,7 @@ export class Attempt implements Holdable {
     if (this.#isOver()) return;
     // Only now, in the tick in which the receiver takes over, does the link lose the listeners that guard it.
     this.#finish();
-    if (!outcome.ok) {
-      if (this.#link !== undefined) destroyLink(this.#link);
-      this.#controller.abort(outcome.error);
-    }
+    if (!outcome.ok) this.#abandon(outcome.error);
     this.#context.onOutcome(outcome);
   }
 
@@ -151,10 +148,8 @@ export class Attempt implements Holdable {
     if (settings.dial === undefined) {
       return this.#ready(openSocket(target, settings.socket, reader));
     }
-    const dialled = Promise.resolve(settings.dial(target, this.#controller.signal));
-    // One that comes too late is nobody's.
-    void dialled.then((late) => this.#isOver() && destroyLink(late.on('error', ignore))).catch(ignore);
-    const stream = checkStream(await this.#unlessStopped(dialled), 'what `dial` returns');
+    this.#dialled = Promise.resolve(settings.dial(target, this.#controller.signal));
+    const stream = checkStream(await this.#unlessStopped(this.#dialled), 'what `dial` returns');
     const link: Link = await this.#ready(stream);
     return target.tls === undefined || link.encrypted === true ? link : this.#ready(secure(link, target));
   }
@@ -258,6 +253,13 @@ export class Attempt implements Holdable {
     this.#deadline?.clear();
     this.#unwatch();
     this.#leaveGate();
+  }
+
+  /** Leaves nothing behind, not even a stream that a custom `dial` brings too late. */
+  #abandon(error: Error): void {
+    if (this.#link !== undefined) destroyLink(this.#link);
+    void this.#dialled?.then((late) => destroyLink(late.on('error', ignore))).catch(ignore);
+    this.#controller.abort(error);
   }
 
   #unwatch(): void {

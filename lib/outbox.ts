@@ -93,7 +93,8 @@ export class Outbox {
       return false;
     }
     this.#accepted.add(chunk.length);
-    const expiresAt = performance.now() + this.#bounds.maxAge;
+    const { maxAge } = this.#bounds;
+    const expiresAt = maxAge === Infinity ? Infinity : performance.now() + maxAge;
     const write: Write = { chunk, callback, expiresAt, next: undefined };
     const room = this.#canSend(this.#link) ? this.#send(this.#link, write) : this.#wait(write);
     if (!room) this.#wantsRoom = true;
