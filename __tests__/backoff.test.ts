@@ -10,7 +10,7 @@ import {
   defaultBackoff,
   exponentialBackoff,
 } from '../lib/backoff';
-import { ConnectionError } from '../lib/errors';
+import { refusal } from './kit/refusal';
 
 const LONGEST = 2 ** 31 - 1;
 const DRAWS = 10_000;
@@ -47,18 +47,6 @@ function draws(backoff: Backoff, attempt: number, previousDelay?: number): numbe
 
 function isTimerDelay(delay: number | undefined): boolean {
   return Number.isInteger(delay) && delay! >= MIN_DELAY && delay! <= LONGEST;
-}
-
-/** The message of what `call` throws, which has to be an `ERR_INVALID_OPTION`. */
-function refusal(call: () => unknown): string {
-  try {
-    call();
-  } catch (error) {
-    expect(error).toBeInstanceOf(ConnectionError);
-    expect((error as ConnectionError).code).toBe('ERR_INVALID_OPTION');
-    return (error as ConnectionError).message;
-  }
-  return 'nothing was thrown';
 }
 
 describe('clampDelay()', () => {

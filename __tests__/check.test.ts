@@ -15,20 +15,9 @@ import {
   orInfinity,
 } from '../lib/check';
 import { ConnectionError } from '../lib/errors';
+import { refusal } from './kit/refusal';
 
 const name = 'option `it`';
-
-/** The message of what `call` throws, which has to be an `ERR_INVALID_OPTION`. */
-function refusal(call: () => unknown): string {
-  try {
-    call();
-  } catch (error) {
-    expect(error).toBeInstanceOf(ConnectionError);
-    expect((error as ConnectionError).code).toBe('ERR_INVALID_OPTION');
-    return (error as ConnectionError).message;
-  }
-  return 'nothing was thrown';
-}
 
 describe('number checks', () => {
   const nothing = Symbol('nothing');

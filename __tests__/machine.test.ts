@@ -775,6 +775,18 @@ describe('a handshake that leaves a link unfit for use fails', () => {
 describe('decoder', () => {
   const passing = () => new Transform({ transform: (chunk: Buffer, _encoding, done) => done(null, chunk) });
 
+  /** An open session with a decoder of the given make, and its messages. */
+  async function decodingWith(decoder: () => Transform, options: Partial<ConnectionOptions> = {}) {
+    const scene = new Scene({ ...options, decoder });
+    const messages: string[] = [];
+    scene.connection.on('message', (message) => messages.push(String(message)));
+    scene.connection.connect();
+    await settle();
+    scene.link.connect();
+    await settle();
+    return { scene, messages };
+  }
+
   test('one that is used up is a failed attempt, and not a deaf session', async () => {
     const shared = passing();
     const scene = new Scene({ decoder: () => shared });
@@ -802,11 +814,7 @@ describe('decoder', () => {
           done();
         },
       });
-      const scene = new Scene({ decoder: () => decoder });
-      scene.connection.connect();
-      await settle();
-      scene.link.connect();
-      await settle();
+      const { scene } = await decodingWith(() => decoder);
       scene.link.receive('enough');
       await settle();
 
@@ -819,13 +827,7 @@ describe('decoder', () => {
   test('one that is slow and gets on with it keeps every message of a session that has ended', async () => {
     const slow = () =>
       new Transform({ transform: (chunk: Buffer, _encoding, done) => void setTimeout(() => done(null, chunk), 1_500) });
-    const scene = new Scene({ decoder: slow });
-    const messages: string[] = [];
-    scene.connection.on('message', (message) => messages.push(String(message)));
-    scene.connection.connect();
-    await settle();
-    scene.link.connect();
-    await settle();
+    const { scene, messages } = await decodingWith(slow);
     for (const text of ['one', 'two', 'three']) {
       scene.link.receive(text);
       await settle();
@@ -839,13 +841,7 @@ describe('decoder', () => {
   });
 
   test('messages of a session that has ended wait for resume(), however long', async () => {
-    const scene = new Scene({ decoder: passing });
-    const messages: string[] = [];
-    scene.connection.on('message', (message) => messages.push(String(message)));
-    scene.connection.connect();
-    await settle();
-    scene.link.connect();
-    await settle();
+    const { scene, messages } = await decodingWith(passing);
     scene.connection.pause();
     scene.link.receive('kept');
     scene.link.finish();
@@ -863,11 +859,7 @@ describe('decoder', () => {
     let decoded = (): void => undefined;
     const busy = () =>
       new Transform({ highWaterMark: 1, transform: (_chunk, _encoding, done) => void (decoded = () => done()) });
-    const scene = new Scene({ decoder: busy, idleTimeout: 300 });
-    scene.connection.connect();
-    await settle();
-    scene.link.connect();
-    await settle();
+    const { scene } = await decodingWith(busy, { idleTimeout: 300 });
     scene.link.receive('a lot of work');
     await settle();
     await pass(3_000);

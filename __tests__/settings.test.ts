@@ -2,22 +2,11 @@ import { createSecureContext } from 'node:tls';
 import { runInNewContext } from 'node:vm';
 
 import { frozen } from '../lib/check';
-import { ConnectionError, describe as describeValue } from '../lib/errors';
+import { describe as describeValue } from '../lib/errors';
 import type { ConnectionOptions } from '../lib/options';
 import { checkOptions, resolveOptions, resolveTarget } from '../lib/settings';
 import type { Target } from '../lib/target';
-
-/** The message of what `call` throws, which has to be an `ERR_INVALID_OPTION`. */
-function refusal(call: () => unknown): string {
-  try {
-    call();
-  } catch (error) {
-    expect(error).toBeInstanceOf(ConnectionError);
-    expect((error as ConnectionError).code).toBe('ERR_INVALID_OPTION');
-    return (error as ConnectionError).message;
-  }
-  return 'nothing was thrown';
-}
+import { refusal } from './kit/refusal';
 
 /** Options that are whole but for one, such as `minUptime` or `queue.maxBytes`, which is `value`. */
 function optionsWith(name: string, value: unknown): ConnectionOptions {
