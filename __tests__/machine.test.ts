@@ -921,3 +921,20 @@ test('a queue bounds the number of writes too', async () => {
   expect([scene.connection.stats.writes.queued.writes, refused]).toEqual([1_024, 976]);
   scene.connection.destroy();
 });
+
+test('a `drop` listener that writes again what was refused does not keep the process from everything else', async () => {
+  const scene = new Scene({ queue: { maxBytes: 2 } });
+  let drops = 0;
+  scene.connection.on('drop', ({ chunk }) => {
+    drops += 1;
+    scene.connection.write(chunk);
+  });
+  scene.connection.write('abc');
+  await settle();
+  expect(drops).toBeGreaterThan(1);
+  scene.connection.destroy();
+  const before = drops;
+  await settle();
+
+  expect(drops).toBe(before);
+});

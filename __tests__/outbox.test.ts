@@ -211,7 +211,7 @@ describe('without a session', () => {
 
   it('a bound of bytes is a bound of writes too, for many small ones cost more than their bytes', async () => {
     const desk = new Desk({ maxBytes: 1_000 });
-    for (let count = 0; count < 1_024; count++) desk.post('');
+    for (let count = 0; count < 1_024; count++) desk.outbox.write(Buffer.from(''), undefined);
     desk.write('');
     expect(desk.outbox.totals).toEqual(totals({ accepted: [1_024, 0], queued: [1_024, 0], refused: [1, 0] }));
     await settle();
@@ -250,7 +250,10 @@ describe('a refused write', () => {
     expect(desk.fates).toEqual(['abc ERR_QUEUE_FULL']);
     const error = desk.errors.get('abc');
     expect(error).toBeInstanceOf(ConnectionError);
-    expect(error).toMatchObject({ message: `The queue for ${TAG} has no room for 3 bytes: its bound is 2`, tag: TAG });
+    expect(error).toMatchObject({
+      message: `The queue for ${TAG} has no room for 3 bytes: its bound is 2 bytes and 1024 writes`,
+      tag: TAG,
+    });
     expect(desk.drops).toEqual([]);
   });
 
@@ -369,7 +372,7 @@ describe('during a session', () => {
     async (maxBytes, highWaterMark, bound) => {
       const desk = new Desk({ maxBytes });
       const link = desk.open(new SlowLink(highWaterMark));
-      desk.write('x'.repeat(bound - 1), 'a large chunk passes as long as there is any room');
+      desk.write('x'.repeat(bound - 1), 'x');
       desk.write('y');
       await settle();
       expect(desk.fates).toEqual(['y ERR_QUEUE_FULL']);
@@ -379,10 +382,26 @@ describe('during a session', () => {
     },
   );
 
+  it('one large chunk passes as long as the link has any room', () => {
+    const desk = new Desk({ maxBytes: 10 });
+    const link = desk.open(new SlowLink(4));
+    desk.write('x'.repeat(9), 'y'.repeat(1_000_000), 'z');
+    expect(link.handed.map((chunk) => chunk.length)).toEqual([9, 1_000_000]);
+    expect(desk.outbox.totals.refused).toEqual({ writes: 1, bytes: 1 });
+  });
+
+  it('writes of nothing never fill the link', () => {
+    const desk = new Desk();
+    const link = desk.open();
+    for (let count = 0; count < 1_024; count++) desk.outbox.write(Buffer.from(''), undefined);
+    desk.post('x');
+    expect(link.handed.at(-1)).toBe('x');
+  });
+
   it('writes are refused when too many wait for the link, however small', () => {
     const desk = new Desk({ maxBytes: 10_000 });
     const link = desk.open(new SlowLink(100_000));
-    for (let count = 0; count < 1_024; count++) desk.post('x');
+    for (let count = 0; count < 1_024; count++) desk.outbox.write(Buffer.from('x'), undefined);
     desk.post('y');
     expect(desk.outbox.totals).toEqual(totals({ accepted: [1_024, 1_024], queued: [1_024, 1_024], refused: [1, 1] }));
     link.confirm();

@@ -663,3 +663,14 @@ test('a write that found no member open is told by `drain` when one has opened',
 
   expect([tag, opened]).toEqual([member.tag, member]);
 });
+
+test('options put on Object.prototype are none of a pool’s', async () => {
+  const { pool, members } = await openPool(1);
+  Object.defineProperty(Object.prototype, 'select', { value: () => undefined, configurable: true, enumerable: true });
+  try {
+    const { pool: polluted, members: its } = await openPool(1);
+    expect([pool.pick(), polluted.pick()]).toEqual([members[0], its[0]]);
+  } finally {
+    Reflect.deleteProperty(Object.prototype, 'select');
+  }
+});

@@ -96,6 +96,10 @@ describe('resolveOptions()', () => {
     expect(plain(resolveOptions(options).target)).toEqual(target);
   });
 
+  it('takes a `tls` that is off for none', () => {
+    expect(resolveOptions({ port: 80, tls: false }).tls).toBeUndefined();
+  });
+
   it('hands the tls options on with the target', () => {
     for (const place of [{ port: 443 }, { path: '/run/db.sock' }]) {
       const { target, tls } = resolveOptions({ ...place, tls: { servername: 'db.example' } });
@@ -328,6 +332,7 @@ describe('resolveOptions()', () => {
 
   it.each<[options: ConnectionOptions, words: string]>([
     [{ path: '/x', port: 1 }, 'option `port` to be absent where `path` is set, got 1 (number)'],
+    [{ host: 'db', target: () => ({ port: 1 }) }, 'option `port` to be an integer from 1 to 65535, got undefined'],
     [{ path: '/x', host: 'db' }, 'option `host` to be absent where `path` is set, got "db" (string)'],
     [{}, 'option `port` to be an integer from 1 to 65535, got undefined'],
     [{ host: 'db' }, 'option `port` to be an integer from 1 to 65535, got undefined'],

@@ -22,7 +22,7 @@ export type Jitter =
   | 'full'
   /** Anything from half the delay to the delay. */
   | 'equal'
-  /** Anything from `initialDelay` to `multiplier` times the previous wait. */
+  /** Anything from `initialDelay` to `multiplier` times the previous wait; at the cap, anything in its last quarter. */
   | 'decorrelated'
   /** The delay as it is. */
   | 'none';

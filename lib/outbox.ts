@@ -57,6 +57,8 @@ export class Outbox {
   #link: Link | undefined;
   #onWritten: WriteCallback | undefined;
   #wantsRoom = false;
+  /** Whether a refusal is being told of. */
+  #isTelling = false;
   #expiry: NodeJS.Timeout | undefined;
 
   constructor(bounds: Required<QueueOptions>, host: OutboxHost) {
@@ -189,21 +191,31 @@ export class Outbox {
       return new ConnectionError('ERR_CLOSED', `The connection to ${tag} is closed for writing`, { tag });
     }
     // A socket is full when its bound is reached, so that one large chunk passes; the queue never exceeds its bound.
-    const maxWrites = Math.max(LEAST_WRITES, maxBytes / BYTES_A_WRITE);
+    const maxWrites = Math.max(LEAST_WRITES, Math.floor(maxBytes / BYTES_A_WRITE));
     const full = this.#canSend(this.#link)
       ? this.#link.writableLength >= Math.max(maxBytes, this.#link.writableHighWaterMark) ||
         (this.#link.writableLength > 0 && this.#inFlight.writes >= maxWrites)
       : this.#waiting.bytes + chunk.length > maxBytes || this.#waiting.writes >= maxWrites || maxBytes === 0;
     if (!full) return undefined;
     this.#wantsRoom = true;
-    const message = `The queue for ${tag} has no room for ${chunk.length} bytes: its bound is ${maxBytes}`;
+    const message = `The queue for ${tag} has no room for ${chunk.length} bytes: its bound is ${maxBytes} bytes and ${maxWrites} writes`;
     return new ConnectionError('ERR_QUEUE_FULL', message, { tag });
   }
 
   #refuse(chunk: Buffer, callback: WriteCallback | undefined, error: ConnectionError): void {
     this.#refused.add(chunk.length);
-    if (callback === undefined) this.#host.onDrop({ chunk, bytes: chunk.length, reason: 'refused', error });
-    else process.nextTick(() => this.#host.settle(callback, error));
+    if (callback !== undefined) {
+      process.nextTick(() => this.#host.settle(callback, error));
+      return;
+    }
+    const tell = () => {
+      this.#isTelling = true;
+      this.#host.onDrop({ chunk, bytes: chunk.length, reason: 'refused', error });
+      this.#isTelling = false;
+    };
+    // A listener that writes again what was dropped must not keep the process from everything else.
+    if (this.#isTelling) setImmediate(tell);
+    else tell();
   }
 
   #canSend(link: Link | undefined): link is Link {

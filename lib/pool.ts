@@ -1,5 +1,5 @@
 import { Announcer } from './announcer';
-import { type Checks, checkObject, checkRecord, func, integer, oneOf, orInfinity } from './check';
+import { type Checks, checkObject, checkRecord, frozen, func, integer, oneOf, orInfinity } from './check';
 import { ReconnectingConnection } from './connection';
 import { Emitter } from './emitter';
 import { ConnectionError } from './errors';
@@ -65,7 +65,8 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   constructor(options: PoolOptions<Message> = {}) {
     super();
     checkObject(options, 'the options');
-    const { maxConnecting, select, ...defaults } = options;
+    // A copy without a prototype: what was put on `Object.prototype` is no option.
+    const { maxConnecting, select, ...defaults } = frozen({ ...options });
     const own = checkRecord<OwnOptions<Message>>('', { maxConnecting, select }, ownChecks);
     this.#defaults = checkOptions(defaults);
     this.#gate = own.maxConnecting === undefined ? openGate : limitedGate(own.maxConnecting);

@@ -30,9 +30,10 @@ export class RetryPolicy {
     this.#outageSince = undefined;
   }
 
-  /** An outage begins at `now` unless one is under way: the time that `maxElapsed` counts from. */
-  begin(now: number): void {
+  /** An outage begins at `now` unless one is under way. Returns since when: the time that `maxElapsed` counts from. */
+  begin(now: number): number {
     this.#outageSince ??= now;
+    return this.#outageSince;
   }
 
   /** Whether a session of `uptime` milliseconds proves that the peer is back, or is one failure more. */
@@ -43,7 +44,7 @@ export class RetryPolicy {
   /** Decides after a failure at `now`, on the clock of `performance.now()`. */
   next(failure: Omit<Failure, 'attempt'>, generation: number, tag: string, now: number): Verdict {
     const { maxRetries, maxElapsed } = this.#settings;
-    this.begin(now);
+    const since = this.begin(now);
     this.#attempt += 1;
     const attempt = this.#attempt;
     const giveUp = (reason: GiveUpReason, why: string): Verdict => {
@@ -65,7 +66,7 @@ export class RetryPolicy {
       ...(this.#previousDelay !== undefined && { previousDelay: this.#previousDelay }),
     });
     if (delay === undefined) return giveUp('backoff-ended', 'the backoff has ended');
-    if (now + delay - (this.#outageSince ?? now) > maxElapsed) {
+    if (now + delay - since > maxElapsed) {
       return giveUp('max-elapsed', `it could not be reached within ${maxElapsed} ms`);
     }
     this.#previousDelay = delay;

@@ -60,7 +60,8 @@ export function resolveOptions(options: ConnectionOptions): Settings {
   const { heartbeat } = given;
   const tls = checkedTls(given.tls);
   return frozen<Settings>({
-    target: staticTarget(given, tls, given.target !== undefined),
+    // A host alone says nothing, with a `target` function beside it either.
+    target: staticTarget(given, tls, given.target !== undefined && given.host === undefined),
     nextTarget: given.target,
     tls,
     socket: frozen({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000, ...given.socket }),
