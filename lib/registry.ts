@@ -2,7 +2,7 @@ import { ReconnectingConnection } from './connection';
 import { ConnectionError, invalidOption } from './errors';
 import type { ConnectionOptions } from './options';
 import { ConnectionPool, type PoolOptions } from './pool';
-import { resolveOptions } from './settings';
+import { checkOptions, resolveOptions } from './settings';
 import { tagOf } from './target';
 
 /** Connections and pools that can be looked up: single connections by their tag, pools by their name. */
@@ -16,12 +16,14 @@ export class ConnectionRegistry {
    * @throws ConnectionError `ERR_DUPLICATE_TARGET` while a live connection holds the tag; `ERR_INVALID_OPTION`
    */
   connect<Message = unknown>(options: ConnectionOptions): ReconnectingConnection<Message> {
-    const { target } = resolveOptions(options);
+    // Checked once: what comes of it passes again as it is, with its key material parsed.
+    const checked = checkOptions(options);
+    const { target } = resolveOptions(checked);
     const tag = target && tagOf(target);
     if (tag !== undefined && this.getConnection(tag) !== undefined) {
       throw new ConnectionError('ERR_DUPLICATE_TARGET', `There is a connection to ${tag} already`, { tag });
     }
-    const connection = new ReconnectingConnection<Message>(options);
+    const connection = new ReconnectingConnection<Message>(checked);
     // `as`: what its messages are, the one who looks it up says again.
     const member = connection as unknown as ReconnectingConnection;
     this.#connections.add(member);
