@@ -4,6 +4,7 @@
 module.exports = {
   testEnvironment: 'node',
   testMatch: ['<rootDir>/__tests__/**/*.test.ts'],
+  modulePathIgnorePatterns: ['<rootDir>/temp/'],
   // The project's own tsconfig.json; types are checked by `npm run types`, not again by every test file.
   transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: 'tsconfig.json' }] },
   moduleNameMapper: { '^reconnecting-connection$': '<rootDir>/lib/index.ts' },

@@ -1,0 +1,94 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { track } from './clean-up';
+import { QUICK } from './connections';
+
+/** Where the library and the kit are as JavaScript: made once in each test file that asks. */
+let compiled: Promise<string> | undefined;
+
+/** The directory in which the library and the tests are JavaScript, for processes that run without jest. */
+export function javascript(): Promise<string> {
+  return (compiled ??= compile());
+}
+
+/** Removes what was compiled. */
+export async function forget(): Promise<void> {
+  if (compiled !== undefined) rmSync(await compiled, { recursive: true });
+  compiled = undefined;
+}
+
+async function compile(): Promise<string> {
+  const directory = mkdtempSync(join(tmpdir(), 'reconnecting-connection-'));
+  await promisify(execFile)(process.execPath, [join(__dirname, 'compile.mjs'), directory]);
+  return directory;
+}
+
+/** How a process ended. */
+export interface Exit {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Each line of `stdout`, from JSON. */
+  readonly said: unknown[];
+}
+
+/** What a script in its own process finds defined: the library's names, `say(value)`, and a few of Node's modules. */
+async function prelude(): Promise<string> {
+  return `
+    const { ReconnectingConnection, ConnectionPool, ConnectionError, registry } = require(${JSON.stringify(join(await javascript(), 'lib', 'index.js'))});
+    const net = require('node:net'), tls = require('node:tls'), { Duplex, Transform } = require('node:stream');
+    const say = (value) => require('node:fs').writeSync(1, JSON.stringify(value) + '\\n');
+    const QUICK = ${JSON.stringify(QUICK)};
+    const block = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+  `;
+}
+
+/** Runs a script in its own process to its end. */
+export async function run(
+  script: string,
+  { env = {}, flags = [] }: { readonly env?: Record<string, string>; readonly flags?: readonly string[] } = {},
+): Promise<Exit> {
+  const child = start((await prelude()) + script, env, flags);
+  let stdout = '';
+  let stderr = '';
+  child.stdout!.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const [code] = (await once(child, 'close')) as [number | null];
+  const said = stdout
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as unknown);
+  return { code, stdout, stderr, said };
+}
+
+/** A server in its own process, where a blocked loop here does not stop it. `onSocket` is the body of its listener. */
+export async function serveElsewhere(onSocket: string): Promise<{ readonly target: { readonly port: number } }> {
+  const child = start(
+    `const server = require('node:net').createServer((socket) => { socket.on('error', () => {}); ${onSocket} });
+     server.listen(0, '127.0.0.1', () => process.stdout.write(String(server.address().port)));`,
+    {},
+    [],
+  );
+  const [port] = (await once(child.stdout!, 'data')) as [Buffer];
+  return { target: { port: Number(port) } };
+}
+
+function start(script: string, env: Record<string, string>, flags: readonly string[]): ChildProcess {
+  const child = spawn(process.execPath, [...flags, '-e', script], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  });
+  track({
+    async destroy() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    },
+  });
+  return child;
+}
