@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 
-import { type Gate, limitedGate, openGate } from '../lib/gate';
+import { type Gate, limitedGate, openGate, pacedGate } from '../lib/gate';
+import { useFakeClock } from './kit/scripted';
 
 /** Lets guests in through a gate, and knows who is inside. */
 class Party {
@@ -115,5 +116,52 @@ describe('limitedGate()', () => {
         }
       }),
     );
+  });
+});
+
+describe('pacedGate()', () => {
+  beforeEach(useFakeClock);
+  afterEach(() => jest.useRealTimers());
+
+  it('lets its burst through in a millisecond, the others in the milliseconds that follow, in order', () => {
+    const party = new Party(pacedGate(openGate, 2)).enter('a', 'b', 'c', 'd', 'e');
+    expect(party.entered).toEqual(['a', 'b']);
+    jest.advanceTimersByTime(1);
+    expect(party.entered).toEqual(['a', 'b', 'c', 'd']);
+    party.enter('f', 'g');
+    expect(party.entered).toEqual(['a', 'b', 'c', 'd']);
+    jest.advanceTimersByTime(1);
+    expect(party.entered).toEqual(['a', 'b', 'c', 'd', 'e', 'f']);
+    jest.advanceTimersByTime(1);
+    expect(party.entered).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'g']);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('takes no timer for those who come one by one', () => {
+    const party = new Party(pacedGate(openGate, 1)).enter('a');
+    jest.advanceTimersByTime(1);
+    party.enter('b');
+    expect(party.entered).toEqual(['a', 'b']);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('lets nobody in who left while waiting, and then holds no timer', () => {
+    const party = new Party(pacedGate(openGate, 1)).enter('a', 'b', 'c').leave('b', 'c');
+    expect(jest.getTimerCount()).toBe(0);
+    jest.advanceTimersByTime(5);
+    expect(party.entered).toEqual(['a']);
+    party.enter('d');
+    expect(party.entered).toEqual(['a', 'd']);
+  });
+
+  it('lets everyone through whom the gate before it lets through, and tells that one who left', () => {
+    const party = new Party(pacedGate(limitedGate(2), 1)).enter('a', 'b', 'c').leave('b');
+    jest.advanceTimersByTime(1);
+    expect(party.entered).toEqual(['a', 'c']);
+    party.enter('d');
+    jest.advanceTimersByTime(5);
+    expect(party.entered).toEqual(['a', 'c']);
+    party.leave('a');
+    expect(party.entered).toEqual(['a', 'c', 'd']);
   });
 });

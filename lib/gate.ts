@@ -42,3 +42,54 @@ export function limitedGate(limit: number): Gate {
     },
   };
 }
+
+/** A gate that lets at most `burst` of those whom `gate` lets through go on in the same millisecond. */
+export function pacedGate(gate: Gate, burst: number): Gate {
+  let since = -Infinity;
+  let begun = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const line = new Set<() => void>();
+
+  const advance = () => {
+    timer = undefined;
+    since = performance.now();
+    begun = 0;
+    for (const proceed of line) {
+      if (begun === burst) break;
+      begin(proceed);
+    }
+    wait();
+  };
+  const begin = (proceed: () => void) => {
+    line.delete(proceed);
+    begun += 1;
+    proceed();
+  };
+  const wait = () => {
+    if (line.size > 0) timer ??= setTimeout(advance, 1);
+  };
+
+  return {
+    enter(proceed) {
+      // A guest of its own each time, should the same function come twice.
+      const guest = () => proceed();
+      const leave = gate.enter(() => {
+        const now = performance.now();
+        if (line.size === 0 && now - since >= 1) {
+          since = now;
+          begun = 0;
+        }
+        if (begun < burst) begin(guest);
+        else line.add(guest);
+        wait();
+      });
+      return () => {
+        if (line.delete(guest) && line.size === 0) {
+          clearTimeout(timer);
+          timer = undefined;
+        }
+        leave();
+      };
+    },
+  };
+}

@@ -4,11 +4,17 @@ import { ReconnectingConnection } from './connection';
 import { Emitter } from './emitter';
 import { ConnectionError } from './errors';
 import type { ConnectionEvents, StateName } from './events';
-import { type Gate, limitedGate, openGate } from './gate';
+import { type Gate, limitedGate, openGate, pacedGate } from './gate';
 import type { ConnectionOptions } from './options';
 import { checkOptions } from './settings';
 import { type SelectorName, selector } from './selection';
 import { type WriteCallback, checkCallback, toBytes } from './writes';
+
+/**
+ * Dials that a pool begins within a millisecond: about as many as one process can make, so that many members that join
+ * at once cost no time by it, and yet do not knock in the same instant.
+ */
+const BURST = 20;
 
 /** The events of a pool: those of its members, each with the member's tag and the member itself appended. */
 export type PoolEvents<Message = unknown> = {
@@ -69,7 +75,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     const { maxConnecting, select, ...defaults } = frozen({ ...options });
     const own = checkRecord<OwnOptions<Message>>('', { maxConnecting, select }, ownChecks);
     this.#defaults = checkOptions(defaults);
-    this.#gate = own.maxConnecting === undefined ? openGate : limitedGate(own.maxConnecting);
+    this.#gate = pacedGate(own.maxConnecting === undefined ? openGate : limitedGate(own.maxConnecting), BURST);
     // `as`: a named selector returns one of the candidates it is handed, and these are members.
     const chosen = own.select ?? 'round-robin';
     this.#select = typeof chosen === 'function' ? chosen : (selector(chosen) as SelectMember<Message>);
@@ -96,7 +102,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   }
 
   /**
-   * Makes a member, which dials as soon as `maxConnecting` allows.
+   * Makes a member, which dials as soon as `maxConnecting` allows. Of many that join at once, 20 dial in a millisecond.
    *
    * @param options - Its own; what they leave open, the pool's defaults fill.
    * @throws ConnectionError `ERR_INVALID_OPTION`; `ERR_CLOSED` while the pool is disconnecting
