@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { type ConnectionOptions as TlsOptions, createSecureContext } from 'node:tls';
+import { type ConnectionOptions as TlsOptions, createSecureContext, rootCertificates } from 'node:tls';
 import { inspect, types } from 'node:util';
 
 import type { ConnectionError } from '../lib/errors';
@@ -30,6 +30,44 @@ function refusal(tls: unknown): ConnectionError {
 function accepted(tls: TlsOptions | true): TlsOptions {
   return checkTls(tls, NAME) as TlsOptions;
 }
+
+describe('the authorities of `ca`', () => {
+  const [one = '', other = ''] = rootCertificates;
+  const cut = other.slice(0, 400);
+
+  it.each<[string, TlsOptions['ca']]>([
+    ['one certificate', one],
+    ['several in one string, with remarks between them', `# the first\n${one}\n# the second\n${other}`],
+    ['a list of strings and bytes', [one, Buffer.from(other)]],
+    ['an old kind of PEM', one.replaceAll('CERTIFICATE', 'TRUSTED CERTIFICATE')],
+    ['certificates beside a key', pem + one],
+  ])('may be %s', (_title, ca) => {
+    expect(accepted({ ca }).secureContext?.context).toBeDefined();
+  });
+
+  it.each<[string, TlsOptions['ca']]>([
+    ['a certificate that is cut off', cut],
+    ['a good one and one that is cut off', `${one}\n${cut}`],
+    ['a list with one that is cut off', [one, Buffer.from(cut)]],
+  ])('are not %s, over which Node would pass in silence', (_title, ca) => {
+    const error = refusal({ ca });
+    expect(error.code).toBe('ERR_INVALID_OPTION');
+    expect(String(error.cause)).toMatch(/PEM|asn1/i);
+    expect(error.message).toMatch(/^Expected option `tls\.ca` to be certificates in PEM that parse, got /);
+    expect(error.message).not.toContain(cut.slice(100, 120));
+  });
+
+  it.each<[string, TlsOptions['ca']]>([
+    ['nothing', ''],
+    ['a name of a file', '/etc/ssl/ca.pem'],
+    ['a key', pem],
+    ['DER', Buffer.from([0x30, 0x82, 0x01])],
+  ])('are not %s', (_title, ca) => {
+    const { code, message } = refusal({ ca });
+    expect(code).toBe('ERR_INVALID_OPTION');
+    expect(message).toMatch(/^Expected option `tls\.ca` to be certificates in PEM, got /);
+  });
+});
 
 describe('checkTls()', () => {
   it('leaves false as it is: there is no TLS', () => {

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { type SecureContext, createSecureContext } from 'node:tls';
 
 import { type Check, type Checks, boolean, checkRecord, frozen, integer } from './check';
@@ -5,14 +6,36 @@ import { ConnectionError, toError } from './errors';
 import type { TlsOptions } from './target';
 
 /** The error for a TLS option: it tells the kind of what came and never the value, which may be a secret. */
-function invalid(name: string, expected: string, value: unknown): ConnectionError {
+function invalid(name: string, expected: string, value: unknown, cause?: unknown): ConnectionError {
   const kind = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`;
-  return new ConnectionError('ERR_INVALID_OPTION', `Expected ${name} to be ${expected}, got ${kind}`);
+  return new ConnectionError('ERR_INVALID_OPTION', `Expected ${name} to be ${expected}, got ${kind}`, { cause });
 }
 
 /** Key material and whatever else goes into the secure context, whose maker looks at it himself. */
 const material: Check<never> = (value, name) => {
   if (value === null) throw invalid(name, 'what `tls.createSecureContext` takes', value);
+  return value as never;
+};
+
+const CERTIFICATE = /^-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/;
+
+/** Certificates to trust. Node passes over one that does not parse, and whoever relied on it would trust nobody. */
+const authorities: Check<never> = (value, name) => {
+  for (const each of [material(value, name) as unknown].flat()) {
+    // Of another type: the maker of the context refuses it.
+    if (typeof each !== 'string' && !ArrayBuffer.isView(each)) continue;
+    const text =
+      typeof each === 'string' ? each : Buffer.from(each.buffer, each.byteOffset, each.byteLength).toString();
+    const certificates = text.split(/(?=-----BEGIN )/).filter((part) => CERTIFICATE.test(part));
+    if (certificates.length === 0) throw invalid(name, 'certificates in PEM', value);
+    for (const certificate of certificates) {
+      try {
+        new X509Certificate(certificate);
+      } catch (cause) {
+        throw invalid(name, 'certificates in PEM that parse', value, cause);
+      }
+    }
+  }
   return value as never;
 };
 
@@ -59,7 +82,7 @@ const callback: Check<never> = (value, name) => {
 const checks: Checks<TlsOptions & { allowPartialTrustChain?: boolean }> = {
   ALPNProtocols: protocols,
   allowPartialTrustChain: boolean,
-  ca: material,
+  ca: authorities,
   cert: material,
   checkServerIdentity: callback,
   ciphers: material,
@@ -91,6 +114,8 @@ const checks: Checks<TlsOptions & { allowPartialTrustChain?: boolean }> = {
   ticketKeys: material,
 };
 
+const MATERIAL: ReadonlySet<unknown> = new Set([material, authorities]);
+
 /**
  * The `tls` option, its key material parsed, so that a bad certificate is found here and not in a retry; false where
  * it is off. The material itself is not kept: what is left of it is in the secure context.
@@ -98,7 +123,7 @@ const checks: Checks<TlsOptions & { allowPartialTrustChain?: boolean }> = {
 export const checkTls: Check<TlsOptions | false> = (value, name) => {
   if (value === false) return false;
   const options = checkRecord('tls', value === true ? {} : value, checks);
-  const kept = Object.entries(options).filter(([key]) => checks[key as keyof typeof checks] !== material);
+  const kept = Object.entries(options).filter(([key]) => !MATERIAL.has(checks[key as keyof typeof checks]));
   return frozen({ ...Object.fromEntries(kept), secureContext: options.secureContext ?? parse(options, name) });
 };
 
