@@ -194,4 +194,4 @@ test('whatever happens, in whatever order, from wherever it is called, the contr
     }),
     { numRuns: 300 },
   );
-});
+}, 60_000);
