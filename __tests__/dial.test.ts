@@ -249,6 +249,22 @@ describe('a custom dial', () => {
   });
 });
 
+test.each([undefined, true])(
+  'C17 a socket that connects to itself is cut by an RST, and before TLS begins (tls: %s)',
+  async (tls) => {
+    const [near] = pair();
+    let cut = 0;
+    const self = { localAddress: '127.0.0.1', localPort: 4242, remoteAddress: '127.0.0.1', remotePort: 4242 };
+    const socket = Object.assign(near, self, { connecting: true, resetAndDestroy: () => (cut += 1) });
+    const connection = connectTo(NOWHERE, { dial: () => socket, backoff: () => 60_000, ...(tls && { tls }) });
+    setImmediate(() => socket.emit('connect'));
+    const { reason, error } = await payload(connection, 'backoff');
+
+    expect([reason, error?.code]).toEqual(['self-connect', 'ERR_SELF_CONNECT']);
+    expect([cut, socket.destroyed, socket.listenerCount('connect')]).toEqual([1, true, 0]);
+  },
+);
+
 describe('TLS over a dialled stream', () => {
   let certificates: Certificates;
   beforeAll(async () => (certificates = await makeCertificates()));

@@ -1,7 +1,18 @@
 import type { Duplex, Transform } from 'node:stream';
 
 import { type Holdable, Deadline, hold } from './deadline';
-import { type Link, type SharedReader, defectOf, destroyLink, ignore, openSocket, secure, whenReady } from './dial';
+import {
+  type Link,
+  type SharedReader,
+  destroyLink,
+  ignore,
+  isSelfConnected,
+  openSocket,
+  resetLink,
+  secure,
+  unverified,
+  whenReady,
+} from './dial';
 import { ConnectionError, invalidOption, toError } from './errors';
 import type { FailureReason } from './events';
 import type { Gate } from './gate';
@@ -116,11 +127,8 @@ export class Attempt implements Holdable {
     const target = await this.#resolve();
     const reader = readerFor(settings, target);
     const link = await this.#dial(target, reader);
-    const defect = defectOf(link, target);
-    if (defect !== undefined) {
-      this.#stop(new AttemptFailure(defect.reason, defect.error));
-      await this.#stopped;
-    }
+    const defect = unverified(link, target);
+    if (defect !== undefined) throw defect;
     await this.#shakeHands(link);
     await this.#checkUsable(link);
     this.#proceed('decode');
@@ -169,6 +177,8 @@ export class Attempt implements Holdable {
       if (link.errored) this.#onError(link.errored);
       this.#onClose();
     }
+    if (link.connecting === true) link.once('connect', this.#onConnect);
+    else this.#onConnect();
     let stopWaiting = ignore;
     try {
       await this.#unlessStopped(new Promise<void>((resolve) => (stopWaiting = whenReady(link, resolve))));
@@ -218,6 +228,15 @@ export class Attempt implements Holdable {
     if (this.#link !== undefined) destroyLink(this.#link);
   };
 
+  /** Before TLS begins: a socket that is connected to itself would be greeted with its own greeting. */
+  readonly #onConnect = (): void => {
+    if (this.#link === undefined || !isSelfConnected(this.#link)) return;
+    const message = `The socket for ${this.#tag} was connected to itself`;
+    const error = new ConnectionError('ERR_SELF_CONNECT', message, { tag: this.#tag });
+    this.#stop(new AttemptFailure('self-connect', error));
+    resetLink(this.#link);
+  };
+
   readonly #onClose = (): void => {
     if (this.#phase === 'handshake' || this.#linkError === undefined) {
       const message = `${this.#tag} closed the connection before it was open`;
@@ -263,7 +282,7 @@ export class Attempt implements Holdable {
   }
 
   #unwatch(): void {
-    this.#link?.off('error', this.#onError).off('close', this.#onClose);
+    this.#link?.off('error', this.#onError).off('close', this.#onClose).off('connect', this.#onConnect);
   }
 }
 

@@ -14,7 +14,15 @@ export type Link = Duplex &
   Partial<
     Pick<
       Socket,
-      'connecting' | 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort' | 'bytesRead' | 'ref' | 'unref'
+      | 'connecting'
+      | 'localAddress'
+      | 'localPort'
+      | 'remoteAddress'
+      | 'remotePort'
+      | 'bytesRead'
+      | 'ref'
+      | 'unref'
+      | 'resetAndDestroy'
     > &
       Pick<TLSSocket, 'encrypted' | 'authorized' | 'authorizationError'> & { secureConnecting: boolean }
   >;
@@ -79,24 +87,26 @@ export function destroyLink(link: Duplex, error?: Error): void {
   shielded(() => link.destroy(error));
 }
 
-/** What makes a connected link unfit for use, if anything does. */
-export function defectOf(
-  link: Link,
-  target: ResolvedTarget,
-): { readonly reason: 'self-connect' | 'error'; readonly error: Error } | undefined {
+/** Whether the kernel picked the very port that was dialled: nobody listens there, and what is written comes back. */
+export function isSelfConnected({ localAddress, localPort, remoteAddress, remotePort }: Link): boolean {
+  return localPort !== undefined && localPort === remotePort && localAddress === remoteAddress;
+}
+
+/**
+ * Destroys a link with an RST: after a FIN, one that was connected to itself would keep the port from its server for a
+ * minute. Node can do that to plain sockets only.
+ */
+export function resetLink(link: Link): void {
+  if (link.encrypted !== true) shielded(() => link.resetAndDestroy?.());
+  destroyLink(link);
+}
+
+/** What is wrong with the certificate of an encrypted link. Node has refused its own already: it is a custom `dial`'s. */
+export function unverified(link: Link, target: ResolvedTarget): Error | undefined {
+  if (target.tls === undefined || target.tls.rejectUnauthorized === false || link.authorized === true) return undefined;
   const tag = tagOf(target);
-  if (link.localPort !== undefined && link.localPort === link.remotePort && link.localAddress === link.remoteAddress) {
-    // The kernel picked the very port that was dialled: nobody listens there, and what is written comes back.
-    const error = new ConnectionError('ERR_SELF_CONNECT', `The socket for ${tag} was connected to itself`, { tag });
-    return { reason: 'self-connect', error };
-  }
-  if (target.tls !== undefined && target.tls.rejectUnauthorized !== false && link.authorized !== true) {
-    // Node has refused its own such sockets already: this one is a custom `dial`'s.
-    const cause = link.authorizationError;
-    const message = `The certificate of ${tag} is not verified`;
-    return { reason: 'error', error: new ConnectionError('ERR_HANDSHAKE_FAILED', message, { cause, tag }) };
-  }
-  return undefined;
+  const message = `The certificate of ${tag} is not verified`;
+  return new ConnectionError('ERR_HANDSHAKE_FAILED', message, { cause: link.authorizationError, tag });
 }
 
 /**
