@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { TlsOptions } from 'node:tls';
 import { promisify } from 'node:util';
 
 import { track } from './clean-up';
@@ -66,10 +67,20 @@ export async function run(
   return { code, stdout, stderr, said };
 }
 
-/** A server in its own process, where a blocked loop here does not stop it. `onSocket` is the body of its listener. */
-export async function serveElsewhere(onSocket: string): Promise<{ readonly target: { readonly port: number } }> {
+/**
+ * A server in its own process, where a blocked loop here does not stop it, and its memory is not ours. `onSocket` is the
+ * body of its listener.
+ */
+export async function serveElsewhere(
+  onSocket: string,
+  tls?: TlsOptions,
+): Promise<{ readonly target: { readonly port: number } }> {
+  const make =
+    tls === undefined
+      ? `require('node:net').createServer(`
+      : `require('node:tls').createServer(${JSON.stringify(tls)}, `;
   const child = start(
-    `const server = require('node:net').createServer((socket) => { socket.on('error', () => {}); ${onSocket} });
+    `const server = ${make}(socket) => { socket.on('error', () => {}); ${onSocket} });
      server.listen(0, '127.0.0.1', () => process.stdout.write(String(server.address().port)));`,
     {},
     [],

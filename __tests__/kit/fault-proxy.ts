@@ -1,0 +1,138 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+
+import { track } from './clean-up';
+import { compiled } from './compiled';
+import type { Cut, CutAfter, Direction, Faults } from './fault-link';
+import type { Accept, Place, Proxy, ProxyStats, Reply } from './fault-proxy-process';
+import { until } from './until';
+
+export type { Accept, Cut, CutAfter, Direction, Faults, Place, ProxyStats };
+
+/** A proxy in its own process, in front of `target`: every link through it suffers what it is told to do. */
+export class FaultProxy {
+  readonly #child: ChildProcess;
+  readonly #waiting = new Map<number, { settle: (result: unknown) => void; fail: (error: Error) => void }>();
+  #place: Place | undefined;
+  #requests = 0;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    // `as`: the other end sends nothing else.
+    child.on('message', (message) => this.#onReply(message as Reply));
+    child.on('exit', () => {
+      for (const { fail } of this.#waiting.values()) fail(new Error('The process of the proxy has ended'));
+      this.#waiting.clear();
+    });
+  }
+
+  /** Starts one, at a free port of 127.0.0.1 or where `at` says. It is ended after the test. */
+  static async start(target: Place, at: Place = { port: 0, host: '127.0.0.1' }): Promise<FaultProxy> {
+    const child = fork(await compiled('kit/fault-proxy-process'), { execArgv: [] });
+    const proxy = track(new FaultProxy(child));
+    proxy.#place = await proxy.#ask('start', target, at);
+    return proxy;
+  }
+
+  /** Where it listens, as options of a connection. */
+  get target(): { port: number; host: string } | { path: string } {
+    const place = this.#place!;
+    return 'path' in place ? { path: place.path } : { port: place.port, host: place.host ?? '127.0.0.1' };
+  }
+
+  /** Its port; 0 for a Unix socket. */
+  get port(): number {
+    return 'port' in this.target ? this.target.port : 0;
+  }
+
+  /** Changes what is done to links, those that are open included; what is not named stays as it was. */
+  async set(faults: Faults, direction: Direction | 'both' = 'both'): Promise<void> {
+    await this.#ask('set', faults, direction === 'both' ? ['toTarget', 'toClient'] : [direction]);
+  }
+
+  /** Cuts each link, open now or made later, when so many more bytes went through it. */
+  async cutAfter(bytes: number, how: Cut, counting: CutAfter['counting'] = 'both'): Promise<void> {
+    await this.#ask('cutAfter', { bytes, how, counting });
+  }
+
+  /** What becomes of clients from now on. */
+  async accept(accept: Accept): Promise<void> {
+    await this.#ask('accept', accept);
+  }
+
+  /** Forwards as a good proxy does. */
+  async clear(): Promise<void> {
+    await this.#ask('clear');
+  }
+
+  /** Cuts all links now. Returns how many. */
+  async cut(how: Cut): Promise<number> {
+    return this.#ask('cut', how);
+  }
+
+  /** Listens no more: dials are refused. Links live on, unless they are to be cut. */
+  async down(links: Cut | 'keep' = 'keep'): Promise<void> {
+    await this.#ask('down');
+    if (links !== 'keep') await this.#ask('cut', links);
+  }
+
+  /** Listens again, where it did before. */
+  async up(): Promise<void> {
+    await this.#ask('up');
+  }
+
+  async stats(): Promise<ProxyStats> {
+    return this.#ask('stats');
+  }
+
+  /** Waits until its figures are such that `holds` is true, and returns them. */
+  async until(holds: (stats: ProxyStats) => boolean, deadline?: number): Promise<ProxyStats> {
+    let stats = await this.stats();
+    await until(async () => holds((stats = await this.stats())), { deadline, what: () => JSON.stringify(stats) });
+    return stats;
+  }
+
+  /** Stops the process, lets it go on, or kills it; resolves when that has happened. */
+  async signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): Promise<void> {
+    this.#child.kill(signal);
+    if (signal === 'SIGKILL') await this.#gone();
+    if (signal === 'SIGSTOP') await until(() => this.#isStopped());
+  }
+
+  async destroy(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#gone();
+  }
+
+  /** Elsewhere than on Linux a signal is taken to work at once. */
+  #isStopped(): boolean {
+    if (process.platform !== 'linux') return true;
+    return /^State:\s+T/m.test(readFileSync(`/proc/${String(this.#child.pid)}/status`, 'utf8'));
+  }
+
+  async #gone(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'exit');
+  }
+
+  #ask<Method extends keyof Proxy>(
+    method: Method,
+    ...args: Parameters<Proxy[Method]>
+  ): Promise<Awaited<ReturnType<Proxy[Method]>>> {
+    const id = ++this.#requests;
+    return new Promise((resolve, fail) => {
+      // `as`: what comes back is what the method returned, as JSON.
+      this.#waiting.set(id, { settle: (result) => resolve(result as Awaited<ReturnType<Proxy[Method]>>), fail });
+      this.#child.send({ id, method, args }, (error) => {
+        if (error !== null) fail(error);
+      });
+    });
+  }
+
+  #onReply(reply: Reply): void {
+    const waiting = this.#waiting.get(reply.id);
+    this.#waiting.delete(reply.id);
+    if ('error' in reply) waiting?.fail(new Error(`The proxy could not do it: ${reply.error}`));
+    else waiting?.settle(reply.result);
+  }
+}

@@ -1,0 +1,46 @@
+import { accessSync, constants, readFileSync, readdirSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/** Who runs a process: whoever runs this one, where nothing is said. */
+export interface User {
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+/** Where a program is: on the path, or where Debian puts servers. */
+export function find(binary: string): string | undefined {
+  const folders = [
+    ...(process.env['PATH'] ?? '').split(delimiter),
+    '/usr/sbin',
+    '/usr/local/sbin',
+    ...postgresFolders(),
+  ];
+  return folders.map((folder) => join(folder, binary)).find(isExecutable);
+}
+
+/** Who runs what does not run as root: nobody else where we are not root, undefined where there is nobody. */
+export function owner(): User | undefined {
+  if (process.getuid?.() !== 0) return {};
+  const [, uid, gid] = /^postgres:[^:]*:(\d+):(\d+):/m.exec(readFileSync('/etc/passwd', 'utf8')) ?? [];
+  return uid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) };
+}
+
+/** One for each version that is installed, the latest first. */
+function postgresFolders(): string[] {
+  const root = '/usr/lib/postgresql';
+  try {
+    const versions = readdirSync(root).sort((one, other) => Number(other) - Number(one));
+    return versions.map((version) => join(root, version, 'bin'));
+  } catch {
+    return [];
+  }
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,96 @@
+import { join } from 'node:path';
+
+import { find, owner } from './find-server';
+
+/** Servers as they are found in the world, where they are installed. */
+export type ServerName = 'redis' | 'nats' | 'mosquitto' | 'haproxy' | 'stunnel' | 'postgres';
+
+/** Signals that end a server. */
+export type Ending = 'SIGTERM' | 'SIGINT' | 'SIGQUIT' | 'SIGKILL';
+
+/** Where a server listens, and keeps its files. */
+interface Place {
+  readonly port: number;
+  readonly directory: string;
+}
+
+/** How a server is configured, started and ended. */
+export interface Recipe {
+  readonly binary: string;
+  /** The lines of its configuration that are needed in any case. */
+  readonly lines: (place: Place) => readonly string[];
+  readonly args: (file: string, place: Place) => readonly string[];
+  /** What it says when it is ready, for a server that accepts before it is. */
+  readonly ready?: RegExp;
+  /** Ends it in good order, with clients connected. Default: SIGTERM. */
+  readonly stop?: Ending;
+  /** Ends it at once and leaves nothing behind. Default: SIGKILL. */
+  readonly destroy?: Ending;
+}
+
+export const recipes: Record<ServerName, Recipe> = {
+  redis: {
+    binary: 'redis-server',
+    lines: ({ port, directory }) => [
+      `bind 127.0.0.1`,
+      `port ${port}`,
+      `dir ${directory}`,
+      `unixsocket ${join(directory, 'socket')}`,
+      `save ""`,
+      // How many times a second it looks for signals and for idle clients: it takes ten, and a stop waits for the next.
+      'hz 100',
+    ],
+    args: (file) => [file],
+  },
+  nats: { binary: 'nats-server', lines: ({ port }) => [`listen: "127.0.0.1:${port}"`], args: (file) => ['-c', file] },
+  mosquitto: {
+    binary: 'mosquitto',
+    // It goes on as another user when root starts it, unless told which one: that one may not read the directory.
+    lines: ({ port }) => ['user root', `listener ${port} 127.0.0.1`],
+    args: (file) => ['-c', file],
+  },
+  haproxy: {
+    binary: 'haproxy',
+    lines: ({ port }) => [
+      'defaults',
+      '  mode tcp',
+      '  timeout connect 500ms',
+      '  timeout client 60s',
+      '  timeout server 60s',
+      '  retries 0',
+      'listen front',
+      `  bind 127.0.0.1:${port}`,
+    ],
+    args: (file) => ['-db', '-f', file],
+  },
+  stunnel: {
+    binary: 'stunnel',
+    lines: ({ port }) => ['foreground = yes', 'pid =', '[front]', `accept = 127.0.0.1:${port}`],
+    args: (file) => [file],
+  },
+  postgres: {
+    binary: 'postgres',
+    lines: ({ port }) => [
+      `port = ${port}`,
+      `listen_addresses = '127.0.0.1'`,
+      `unix_socket_directories = ''`,
+      'superuser_reserved_connections = 0',
+      'max_wal_senders = 0',
+      'autovacuum = off',
+      'fsync = off',
+    ],
+    args: (file, { directory }) => ['-D', join(directory, 'data'), '-c', `config_file=${file}`],
+    ready: /ready to accept connections/,
+    // On SIGTERM it waits for its clients to leave; killed, it leaves shared memory behind.
+    stop: 'SIGINT',
+    destroy: 'SIGQUIT',
+  },
+};
+
+/** Why the server cannot be used here; undefined when it can. */
+export function missing(name: ServerName): string | undefined {
+  const { binary } = recipes[name];
+  if (find(binary) === undefined) return `${binary} is not installed`;
+  if (name === 'postgres' && owner() === undefined) return 'postgres does not run as root, and there is no user for it';
+  return undefined;
+}
