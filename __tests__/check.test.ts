@@ -94,11 +94,12 @@ describe('func', () => {
 
 describe('abortSignal', () => {
   const addEventListener = () => undefined;
+  const removeEventListener = addEventListener;
 
   it.each([
     ['a signal', new AbortController().signal],
     ['a signal that is aborted already', AbortSignal.abort()],
-    ['what has the members of one', { aborted: false, addEventListener }],
+    ['what has the members of one', { aborted: false, addEventListener, removeEventListener }],
   ])('takes %s', (_title, value) => {
     expect(abortSignal(value, name)).toBe(value);
   });
@@ -110,7 +111,8 @@ describe('abortSignal', () => {
     [new AbortController(), 'an object'],
     [new EventTarget(), 'an object'],
     [{ aborted: false }, 'an object'],
-    [{ aborted: 0, addEventListener }, 'an object'],
+    [{ aborted: false, addEventListener }, 'an object'],
+    [{ aborted: 0, addEventListener, removeEventListener }, 'an object'],
     [{ aborted: false, addEventListener: true }, 'an object'],
   ])('refuses %p', (value, words) => {
     expect(refusal(() => abortSignal(value, name))).toBe(`Expected option \`it\` to be an AbortSignal, got ${words}`);

@@ -35,6 +35,7 @@ function plain(value: unknown): unknown {
 const ping = () => undefined;
 const noop = () => undefined as never;
 const longestPath = 'x'.repeat(process.platform === 'linux' ? 107 : process.platform === 'win32' ? 256 : 103);
+const aPath = `a path of 1 to ${longestPath.length} bytes without control characters`;
 
 describe('resolveOptions()', () => {
   it('fills in the defaults', () => {
@@ -215,9 +216,9 @@ describe('resolveOptions()', () => {
     ['host', aHost, '', ' ', 'a b', 'a\tb', 'a\n', '[::1]', 'db:6379', '::1:6379:x', 'a/b', '127.0.0.1\0.evil.test'],
     ['host', aHost, 'a\x01b', 'a\x7fb', 'a\u0085b', 'a\u00a0b', 'a\u2028b'],
     ['host', aHost, 5, true, ['127.0.0.1'], {}, new String('db')],
-    ['path', `a path of 1 to ${longestPath.length} bytes without NUL`, '', 'a\0b', 5, ['/x'], {}, Buffer.from('/x')],
-    ['path', `a path of 1 to ${longestPath.length} bytes without NUL`, `${longestPath}x`, `${longestPath.slice(1)}ä`],
-    ['tls', 'an object', 1, 'on', [], noop],
+    ['path', aPath, '', 'a\0b', '/a\nb', '/a\u001b[2J', 5, ['/x'], {}, Buffer.from('/x')],
+    ['path', aPath, `${longestPath}x`, `${longestPath.slice(1)}ä`],
+    ['tls', 'an object', 1, [], noop],
     ['target', 'a function', { port: 1 }, ...notFunctions],
     ['socket', 'an object', ...notObjects],
     ['socket.noDelay', 'a boolean', ...notBooleans],
@@ -269,6 +270,11 @@ describe('resolveOptions()', () => {
     ['autoConnect', 'a boolean', ...notBooleans],
     ['reuseReadBuffer', 'a boolean', ...notBooleans],
   ];
+
+  it('does not quote a string that came for `tls`: it may be a key', () => {
+    const words = 'Expected option `tls` to be an object, got a value of type string';
+    expect(refusal(() => resolveOptions(optionsWith('tls', 'hush')))).toBe(words);
+  });
 
   describe.each(refused)('refuses for `%s` what is not %s', (option, expected, ...bad) => {
     it.each(bad.map((value) => [describeValue(value), value]))('such as %s', (_words, value) => {

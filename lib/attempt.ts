@@ -13,7 +13,7 @@ import {
   unverified,
   whenReady,
 } from './dial';
-import { ConnectionError, invalidOption, toError } from './errors';
+import { ConnectionError, disown, invalidOption, toError } from './errors';
 import type { FailureReason } from './events';
 import type { Gate } from './gate';
 import { runHandshake } from './handshake';
@@ -324,5 +324,6 @@ function checkStream<T extends Duplex>(value: T, name: string): T {
   if (typeof stream?.on === 'function' && typeof stream.write === 'function' && typeof stream.destroy === 'function') {
     return value;
   }
+  disown(value);
   throw invalidOption(name, 'a stream', value);
 }

@@ -1,5 +1,5 @@
 import { LONGEST_DELAY, checkRecord, delay, func, number, oneOf } from './check';
-import { invalidOption } from './errors';
+import { disown, invalidOption } from './errors';
 
 /** What a {@link Backoff} decides from. */
 export interface BackoffContext {
@@ -140,5 +140,6 @@ const LEAST_SHARE_AT_CAP = 0.75;
 const LEAST_SHARE = { full: 0, equal: 0.5, none: 1 } as const;
 
 function between(least: number, most: number, share: number): number {
+  disown(share);
   return least + (most - least) * Math.min(Math.max(share, 0) || 0, 1);
 }

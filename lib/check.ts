@@ -1,4 +1,4 @@
-import { ConnectionError, invalidOption } from './errors';
+import { ConnectionError, escape, invalidOption, isArray } from './errors';
 
 /** Returns `value` as the option called `name` has it, or throws `ERR_INVALID_OPTION`. */
 export type Check<T = unknown> = (value: unknown, name: string) => T;
@@ -17,32 +17,41 @@ export const LONGEST_DELAY: number = 2 ** 31 - 1;
  */
 export function checkRecord<Options extends object>(path: string, value: unknown, checks: Checks<Options>): Options {
   checkObject(value, path === '' ? 'the options' : `option \`${path}\``);
-  const checked: Record<string, unknown> = {};
+  // `as`: a new object. Without a prototype, so that a setter that was put there takes nothing away.
+  const checked = Object.create(null) as Record<string, unknown>;
   for (const [key, given] of readProperties(value, path)) {
-    const name = path === '' ? key : `${path}.${key}`;
+    // A name that is none of ours may hold anything: it goes into messages as in JSON.
+    const shown = escape(key);
+    const name = `option \`${path === '' ? shown : `${path}.${shown}`}\``;
     if (!Object.hasOwn(checks, key)) {
       const known = Object.keys(checks).join(', ');
-      throw new ConnectionError('ERR_INVALID_OPTION', `Unknown option \`${name}\`, expected one of: ${known}`);
+      throw new ConnectionError('ERR_INVALID_OPTION', `Unknown ${name}, expected one of: ${known}`);
     }
     if (given === undefined) continue;
-    checked[key] = checks[key as keyof Options](given, `option \`${name}\``);
+    checked[key] = reading(name, given, () => checks[key as keyof Options](given, name));
   }
   // `as`: each property went through the check of its own name.
   return frozen(checked) as Options;
 }
 
-function readProperties(value: object, path: string): [string, unknown][] {
+/** The own properties of `value`, each read once. */
+export function readProperties(value: object, path: string): [string, unknown][] {
+  return reading(path === '' ? 'the options' : `option \`${path}\``, value, () => Object.entries(value), 'an object');
+}
+
+/** What `read` returns. A value may throw at whatever is done to it: then it is not what it must be. */
+function reading<T>(name: string, value: unknown, read: () => T, what = 'a value'): T {
   try {
-    return Object.entries(value);
+    return read();
   } catch (cause) {
-    throw invalidOption(path === '' ? 'the options' : `option \`${path}\``, 'an object that can be read', value, cause);
+    if (cause instanceof ConnectionError) throw cause;
+    throw invalidOption(name, `${what} that can be read`, value, cause);
   }
 }
 
 /** Throws unless `value` is an object, and no array. */
 export function checkObject(value: unknown, name: string): asserts value is object {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw invalidOption(name, 'an object', value);
+  if (typeof value !== 'object' || value === null || isArray(value)) throw invalidOption(name, 'an object', value);
 }
 
 /** A frozen object without a prototype: nothing put on `Object.prototype` shows through it. */
@@ -95,9 +104,17 @@ export const func: Check<never> = (value, name) => {
 /** An AbortSignal, by its members, for one of another realm is as good as one of ours. */
 export const abortSignal: Check<AbortSignal> = (value, name) => {
   const signal = value as Partial<AbortSignal> | null;
-  if (typeof signal?.aborted !== 'boolean' || typeof signal.addEventListener !== 'function') {
+  if (
+    typeof signal?.aborted !== 'boolean' ||
+    typeof signal.addEventListener !== 'function' ||
+    typeof signal.removeEventListener !== 'function'
+  ) {
     throw invalidOption(name, 'an AbortSignal', value);
   }
+  // One that is none may throw at a listener, and here is the place to learn of that.
+  const ignore = () => undefined;
+  signal.addEventListener('abort', ignore);
+  signal.removeEventListener('abort', ignore);
   return value as AbortSignal;
 };
 

@@ -6,7 +6,7 @@ import { shielded } from './emitter';
 import { ConnectionError, toError } from './errors';
 import { guardLookup } from './lookup';
 import type { SocketOptions } from './options';
-import { type ResolvedTarget, tagOf } from './target';
+import { type ResolvedTarget, type TlsOptions, tagOf } from './target';
 import { TLS_OPTIONS } from './tls-options';
 
 /** A stream to the peer. One that is no socket, from a custom `dial`, has none of the optional members. */
@@ -163,6 +163,7 @@ function tlsOf(target: ResolvedTarget): object {
     ...UNSET_TLS,
     ...(isIP(host) === 0 && { servername: host }),
     ...target.tls,
+    pskCallback: target.tls?.pskCallback && guardPsk(target.tls.pskCallback),
     // Said outright, so that NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment does not weaken it.
     rejectUnauthorized: target.tls?.rejectUnauthorized !== false,
     checkServerIdentity: (...args: Parameters<typeof checkServerIdentity>) => {
@@ -175,6 +176,22 @@ function tlsOf(target: ResolvedTarget): object {
     },
   };
 }
+
+/** Bytes that OpenSSL has room for in a pre-shared key. */
+const PSK_BYTES = 512;
+
+/** Node's message about a key that is none would quote it. */
+function guardPsk(callback: PskCallback): PskCallback {
+  return (hint) => {
+    const answer: unknown = callback(hint);
+    if (answer === null) return null;
+    const psk: unknown = typeof answer === 'object' && 'psk' in answer ? answer.psk : undefined;
+    if (ArrayBuffer.isView(psk) && psk.byteLength <= PSK_BYTES) return answer as ReturnType<PskCallback>;
+    throw new TypeError(`\`pskCallback\` must answer with a \`psk\` of up to ${PSK_BYTES} bytes, or null`);
+  };
+}
+
+type PskCallback = NonNullable<TlsOptions['pskCallback']>;
 
 /** What an identity check answered; a promise is no answer, and no consent. */
 function refusalOf(answer: unknown): unknown {

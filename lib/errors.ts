@@ -59,10 +59,10 @@ export function invalidOption(name: string, expected: string, value: unknown, ca
 export function describe(value: unknown): string {
   switch (typeof value) {
     case 'string':
-      return `${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)} (string)`;
+      return `${quote(value)} (string)`;
     case 'object':
       if (value === null) return 'null';
-      return Array.isArray(value) ? 'an array' : 'an object';
+      return isArray(value) ? 'an array' : 'an object';
     case 'function':
       return 'a function';
     case 'undefined':
@@ -70,6 +70,32 @@ export function describe(value: unknown): string {
     default:
       return `${String(value)} (${typeof value})`;
   }
+}
+
+/** Text in quotes for an error message: short, without the password of a URL, and with nothing that a log obeys. */
+function quote(text: string): string {
+  const shown = text.replace(/^.*@/s, '…@');
+  return `"${escape(shown.length > 40 ? `${shown.slice(0, 40)}…` : shown)}"`;
+}
+
+/** Text as it stands in JSON, and with all that is no visible character written as a number. */
+export function escape(text: string): string {
+  const json = JSON.stringify(text).slice(1, -1);
+  return json.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (each) => `\\u{${each.codePointAt(0)!.toString(16)}}`);
+}
+
+/** Never throws, as `Array.isArray` does for a Proxy that was revoked. */
+export function isArray(value: unknown): value is unknown[] {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
+
+/** For a promise where none belongs: what it rejects with must not end the process. */
+export function disown(value: unknown): void {
+  if (value instanceof Promise) value.catch(() => undefined);
 }
 
 /** Whatever was thrown or rejected with, as an Error with a readable message. */

@@ -1,5 +1,5 @@
 import { Announcer } from './announcer';
-import { type Checks, checkObject, checkRecord, frozen, func, integer, oneOf, orInfinity } from './check';
+import { type Checks, checkObject, checkRecord, func, integer, oneOf, orInfinity, readProperties } from './check';
 import { ReconnectingConnection } from './connection';
 import { Emitter } from './emitter';
 import { ConnectionError } from './errors';
@@ -71,8 +71,12 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   constructor(options: PoolOptions<Message> = {}) {
     super();
     checkObject(options, 'the options');
-    // A copy without a prototype: what was put on `Object.prototype` is no option.
-    const { maxConnecting, select, ...defaults } = frozen({ ...options });
+    // Own properties only: what was put on `Object.prototype` is no option.
+    const given = new Map(readProperties(options, ''));
+    const [maxConnecting, select] = [given.get('maxConnecting'), given.get('select')];
+    given.delete('maxConnecting');
+    given.delete('select');
+    const defaults = Object.fromEntries(given);
     const own = checkRecord<OwnOptions<Message>>('', { maxConnecting, select }, ownChecks);
     this.#defaults = checkOptions(defaults);
     this.#gate = pacedGate(own.maxConnecting === undefined ? openGate : limitedGate(own.maxConnecting), BURST);

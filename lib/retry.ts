@@ -1,5 +1,5 @@
 import { type BackoffContext, MIN_DELAY, clampDelay } from './backoff';
-import { ConnectionError, describe, toError } from './errors';
+import { ConnectionError, describe, disown, toError } from './errors';
 import type { GiveUpReason } from './events';
 import type { Failure } from './options';
 import type { Settings } from './settings';
@@ -99,6 +99,7 @@ export class RetryPolicy {
 }
 
 function junk(name: string, expected: string, answer: unknown): ConnectionError {
+  disown(answer);
   const message = `Expected \`${name}\` to return ${expected}, got ${describe(answer)}`;
   return new ConnectionError('ERR_INVALID_OPTION', message);
 }

@@ -128,7 +128,11 @@ function staticTarget(
 
 const checkHost: Check<string> = (value, name) => {
   // A NUL would cut the name short: "127.0.0.1\0.example" dials 127.0.0.1, whatever an allow-list made of it.
-  if (typeof value !== 'string' || !/^[^\s\p{Cc}/[\]]+$/u.test(value) || (value.includes(':') && !isIPv6(value))) {
+  if (
+    typeof value !== 'string' ||
+    !/^[^\s\p{Cc}\p{Cf}\p{Cs}/[\]]+$/u.test(value) ||
+    (value.includes(':') && !isIPv6(value))
+  ) {
     throw invalidOption(name, 'a host name or an address without port, brackets or spaces', value);
   }
   return value;
@@ -139,8 +143,8 @@ const PATH_BYTES = { linux: 107, win32: 256 } as Readonly<Record<string, number>
 
 const checkPath: Check<string> = (value, name) => {
   const most = PATH_BYTES[process.platform] ?? 103;
-  if (typeof value !== 'string' || value === '' || value.includes('\0') || Buffer.byteLength(value) > most) {
-    throw invalidOption(name, `a path of 1 to ${most} bytes without NUL`, value);
+  if (typeof value !== 'string' || value === '' || /\p{Cc}/u.test(value) || Buffer.byteLength(value) > most) {
+    throw invalidOption(name, `a path of 1 to ${most} bytes without control characters`, value);
   }
   return value;
 };

@@ -2,12 +2,12 @@ import { X509Certificate } from 'node:crypto';
 import { type SecureContext, createSecureContext } from 'node:tls';
 
 import { type Check, type Checks, boolean, checkRecord, frozen, integer } from './check';
-import { ConnectionError, toError } from './errors';
+import { ConnectionError, isArray, toError } from './errors';
 import type { TlsOptions } from './target';
 
 /** The error for a TLS option: it tells the kind of what came and never the value, which may be a secret. */
 function invalid(name: string, expected: string, value: unknown, cause?: unknown): ConnectionError {
-  const kind = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`;
+  const kind = value === null ? 'null' : isArray(value) ? 'an array' : `a value of type ${typeof value}`;
   return new ConnectionError('ERR_INVALID_OPTION', `Expected ${name} to be ${expected}, got ${kind}`, { cause });
 }
 
@@ -122,7 +122,10 @@ const MATERIAL: ReadonlySet<unknown> = new Set([material, authorities]);
  */
 export const checkTls: Check<TlsOptions | false> = (value, name) => {
   if (value === false) return false;
+  // A string here may well be a key.
+  if (typeof value === 'string') throw invalid(name, 'an object', value);
   const options = checkRecord('tls', value === true ? {} : value, checks);
+  if (options.rejectUnauthorized === false) warnOnce();
   const kept = Object.entries(options).filter(([key]) => !MATERIAL.has(checks[key as keyof typeof checks]));
   return frozen({ ...Object.fromEntries(kept), secureContext: options.secureContext ?? parse(options, name) });
 };
@@ -147,3 +150,14 @@ function parse(options: TlsOptions, name: string): SecureContext {
 
 /** The names of all of them. */
 export const TLS_OPTIONS: readonly string[] = Object.keys(checks);
+
+let warned = false;
+
+/** Once a process, as Node does for its own such switch: careless code is to be seen, not to fill a log. */
+function warnOnce(): void {
+  if (warned) return;
+  warned = true;
+  const message =
+    '`rejectUnauthorized: false` leaves connections open to anyone on the way: certificates are not verified';
+  process.emitWarning(message, { type: 'SecurityWarning', code: 'RECONNECTING_CONNECTION_UNVERIFIED' });
+}
