@@ -13,7 +13,7 @@ const ts = require('typescript');
 const compilerOptions = { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 };
 for (const folder of ['lib', '__tests__']) {
   for (const file of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {
-    if (!file.endsWith('.ts') || file.endsWith('.test.ts')) continue;
+    if (!file.endsWith('.ts') || file.endsWith('.test.ts') || file.includes('node_modules')) continue;
     const { outputText } = ts.transpileModule(readFileSync(join(root, folder, file), 'utf8'), { compilerOptions });
     const output = join(directory, folder, file.replace(/ts$/, 'js'));
     mkdirSync(dirname(output), { recursive: true });
