@@ -8,6 +8,8 @@ module.exports = {
   // The project's own tsconfig.json; types are checked by `npm run types`, not again by every test file.
   transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: 'tsconfig.json' }] },
   moduleNameMapper: { '^reconnecting-connection$': '<rootDir>/lib/index.ts' },
+  // Of `test.concurrent`: processes that mostly wait.
+  maxConcurrency: 12,
   collectCoverageFrom: ['lib/**/*.ts', '!lib/index.ts', '!lib/events.ts'],
   coverageThreshold: { global: { lines: 95, branches: 95, functions: 95, statements: 95 } },
 };

@@ -13,14 +13,14 @@ test('there is one case for each number, in order, and no two say the same', () 
 });
 
 // The full number of cycles is for `npm run conformance`.
-process.env['CONFORMANCE_CYCLES'] ??= '3000';
+const env = { CONFORMANCE_CYCLES: '3000' };
 
 const missing = namespacesMissing();
 
 for (const one of cases) {
   const { id, title, limit = 30_000, inNamespace = false } = one;
   const run = async () => {
-    expect(await judge(await javascript(), 'ours', one)).toEqual({ passed: true });
+    expect(await judge(await javascript(), 'ours', one, env)).toEqual({ passed: true });
   };
   if (inNamespace && missing !== undefined) test.skip(`${id} ${title} (skipped: ${missing})`, run);
   else test.concurrent(`${id} ${title}`, run, limit + 10_000);

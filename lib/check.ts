@@ -111,10 +111,12 @@ export const abortSignal: Check<AbortSignal> = (value, name) => {
   ) {
     throw invalidOption(name, 'an AbortSignal', value);
   }
-  // One that is none may throw at a listener, and here is the place to learn of that.
-  const ignore = () => undefined;
-  signal.addEventListener('abort', ignore);
-  signal.removeEventListener('abort', ignore);
+  if (!(value instanceof AbortSignal)) {
+    // It may throw at a listener, and here is the place to learn of that.
+    const ignore = () => undefined;
+    signal.addEventListener('abort', ignore);
+    signal.removeEventListener('abort', ignore);
+  }
   return value as AbortSignal;
 };
 

@@ -22,12 +22,21 @@ export function applies(adapter: Adapter, one: Case): boolean {
 }
 
 /** Runs a case in a process of its own. `javascript` is the directory that `kit/compile.mjs` wrote. */
-export async function judge(javascript: string, library: string, one: Case): Promise<Verdict> {
+export async function judge(
+  javascript: string,
+  library: string,
+  one: Case,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Verdict> {
   const mustExit = library === 'ours' || one.exits === true;
   const script = join(javascript, '__tests__/conformance/run-case.js');
   const command = [process.execPath, '--expose-gc', script, library, one.id];
   const [file, ...args] = one.inNamespace === true ? inNamespace(command) : command;
-  const child = spawn(file!, args, { stdio: ['ignore', 'ignore', 'pipe', 'pipe'], detached: true });
+  const child = spawn(file!, args, {
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    detached: true,
+    env: { ...process.env, ...env },
+  });
 
   let stderr = '';
   child.stderr!.setEncoding('utf8').on('data', (text: string) => (stderr += text));

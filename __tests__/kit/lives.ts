@@ -5,7 +5,7 @@ import type { RealServer } from './real-servers';
 import { names, record } from './record';
 import { type ServerName, missing } from './server-recipes';
 
-// What holds for the clients of every server, as tests: each file makes them for the servers that are its own.
+// What holds for the clients of every server, as tests for jest: each file makes them for the servers that are its own.
 
 /** A describe for what needs these servers: skipped, with the reason, where one is not there. */
 export function withServers(title: string, servers: readonly ServerName[], body: () => void): void {
@@ -85,6 +85,7 @@ export function testLife({ title, servers, start, exchange, answer: expected, pi
       expect(connection.stats).toMatchObject({ state: 'closed' });
     });
 
+    // Its sessions are processes of their own: they go on while the server stands still.
     if (servers.includes('postgres')) return;
 
     test('finds by its heartbeat that the server stands still, and comes back when it goes on', async () => {

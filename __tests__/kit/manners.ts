@@ -5,20 +5,22 @@ import { connectTo, next, payload, payloads, written } from './loopback';
 import { RealServer } from './real-servers';
 import type { ServerName } from './server-recipes';
 
-// What each server does in its own way and a client meets in one, as tests.
+// What the clients of every server meet, as tests for jest: each file makes them for the servers that are its own.
 
 const REFUSES = 'a server that refuses by its protocol is asked again until it agrees';
 
-/** A server that has something against a client. */
+/** A server that refuses a client, and in what words. */
 export interface Refusal {
   readonly name: ServerName;
   readonly client: ConnectionOptions;
+  /** The settings with which it does so. */
   readonly refuses: readonly string[];
   readonly words: RegExp;
+  /** The settings with which it lets the same client in. */
   readonly agrees: readonly string[];
 }
 
-/** Tests a client that the server does not know, until it does. */
+/** Tests that a client whom the server does not trust asks again until it does. */
 export function testStranger({ name, client, refuses, words, agrees }: Refusal): void {
   describe(REFUSES, () => {
     withServers(name, [name], () => {
@@ -50,7 +52,7 @@ export function testStranger({ name, client, refuses, words, agrees }: Refusal):
   });
 }
 
-/** Tests a client for which the server has no room, until it has. */
+/** Tests that a client for whom the server has no room asks again until it has. */
 export function testCrowd({ name, client, refuses, words }: Omit<Refusal, 'agrees'>): void {
   describe(REFUSES, () => {
     withServers(name, [name], () => {
@@ -86,7 +88,7 @@ async function crowd(server: RealServer, client: ConnectionOptions) {
   }
 }
 
-/** A server that does not keep those who are silent. */
+/** A server that does not keep clients that are silent. */
 export interface Idler {
   readonly name: ServerName;
   readonly settings: readonly string[];
@@ -94,7 +96,7 @@ export interface Idler {
   readonly ping: string | Buffer;
 }
 
-/** Tests an idle client, and one that is not, for it has a heartbeat. */
+/** Tests that a client comes back when it was put out for its silence, and that a heartbeat keeps another in. */
 export function testIdler({ name, settings, client, ping }: Idler): void {
   describe('a server that puts idle clients out', () => {
     withServers(name, [name], () => {

@@ -8,6 +8,12 @@ import { type User, find } from './find-server';
 /** The directory of the database that every postgres starts with: made once, for that takes a second. */
 let cluster: string | undefined;
 
+/** Statements, one to a line. */
+const FORGET_TEMPLATES = `update pg_database set datistemplate = false
+drop database template0
+drop database template1
+`;
+
 /** Puts a database of its own into `directory`, under `data`. */
 export function copyCluster(directory: string, user: User): void {
   cluster ??= makeCluster(user);
@@ -23,9 +29,11 @@ export function forgetCluster(): void {
 function makeCluster(user: User): string {
   const directory = mkdtempSync(join(tmpdir(), 'cluster-'));
   if (user.uid !== undefined && user.gid !== undefined) chownSync(directory, user.uid, user.gid);
-  const identity = ['-U', 'postgres', '-A', 'trust', '--locale=C'];
-  // Small segments, for every copy has one.
-  const args = ['-D', join(directory, 'data'), ...identity, '--wal-segsize=1', '--no-sync'];
-  execFileSync(find('initdb') ?? 'initdb', args, { ...user, cwd: directory, stdio: 'pipe' });
+  const data = join(directory, 'data');
+  const call = (binary: string, args: readonly string[], input = '') =>
+    execFileSync(find(binary) ?? binary, args, { ...user, cwd: directory, stdio: 'pipe', input });
+  // Small segments and one database, for each server has a copy of all that is there.
+  call('initdb', ['-D', data, '-U', 'postgres', '-A', 'trust', '--locale=C', '--wal-segsize=1', '--no-sync']);
+  call('postgres', ['--single', '-D', data, 'postgres'], FORGET_TEMPLATES);
   return directory;
 }

@@ -28,6 +28,7 @@ export interface Recipe {
   readonly destroy?: Ending;
 }
 
+/** Each with little that is not needed, for a start should take no time. */
 export const recipes: Record<ServerName, Recipe> = {
   redis: {
     binary: 'redis-server',

@@ -4,14 +4,18 @@ import { type Parse, decoderOf, read } from './frames';
 
 // MQTT 3.1.1: https://docs.oasis-open.org/mqtt/mqtt/v3.1.1/os/mqtt-v3.1.1-os.html
 
+/** What a side sends: all that follows its length is the body. */
 export interface Packet {
   readonly type: number;
   readonly body: Buffer;
 }
 
 const CONNACK = 2;
+/** The type of a packet that carries what somebody has published. */
 export const PUBLISH = 3;
+/** The type of the answer to PINGREQ. */
 export const PINGRESP = 13;
+/** A whole packet, which asks whether the server is there. */
 export const PINGREQ = Buffer.from([0xc0, 0]);
 
 const parsePacket: Parse<Packet> = (bytes) => {

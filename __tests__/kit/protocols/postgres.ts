@@ -4,6 +4,7 @@ import { type Parse, answer, decoderOf, read } from './frames';
 
 // PostgreSQL: https://www.postgresql.org/docs/15/protocol.html
 
+/** What the server says. */
 export interface Message {
   readonly type: string;
   readonly body: Buffer;
@@ -50,6 +51,7 @@ const greetPostgres: Handshake = async (socket, { signal }) => {
 /** The options of a client. */
 export const speakPostgres: ConnectionOptions = { handshake: greetPostgres, decoder: decoderOf(parseMessage) };
 
+/** A message that has the server run a statement. */
 export const query = (text: string): Buffer => sized('Q', Buffer.from(`${text}\0`));
 
 /** The one value that a query gives. */

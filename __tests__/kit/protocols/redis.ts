@@ -75,7 +75,7 @@ export const speakRedis = (password?: string): ConnectionOptions => ({
 export const ask = (connection: ReconnectingConnection<Reply>, command: string) =>
   answer(connection, `${command}\r\n`, () => true);
 
-/** What a client of Redis says to hear that it is served. */
+/** What a client says to see that it is served. */
 export const redisScene = {
   exchange: (connection: ReconnectingConnection) => answer(connection, 'ECHO hello\r\n', (reply) => reply !== 'PONG'),
   answer: 'hello',
