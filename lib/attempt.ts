@@ -157,6 +157,8 @@ export class Attempt implements Holdable {
       return this.#ready(openSocket(target, settings.socket, reader));
     }
     this.#dialled = Promise.resolve(settings.dial(target, this.#controller.signal));
+    // `dial` itself may have ended it all, when there was nothing yet to let go of.
+    if (this.#isOver()) this.#dropDialled();
     const stream = checkStream(await this.#unlessStopped(this.#dialled), 'what `dial` returns');
     const link: Link = await this.#ready(stream);
     return target.tls === undefined || link.encrypted === true ? link : this.#ready(secure(link, target));
@@ -277,8 +279,12 @@ export class Attempt implements Holdable {
   /** Leaves nothing behind, not even a stream that a custom `dial` brings too late. */
   #abandon(error: Error): void {
     if (this.#link !== undefined) destroyLink(this.#link);
-    void this.#dialled?.then((late) => destroyLink(late.on('error', ignore))).catch(ignore);
+    this.#dropDialled();
     this.#controller.abort(error);
+  }
+
+  #dropDialled(): void {
+    void this.#dialled?.then((late) => destroyLink(late.on('error', ignore))).catch(ignore);
   }
 
   #unwatch(): void {

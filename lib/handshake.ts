@@ -24,6 +24,8 @@ export async function runHandshake(stream: Duplex, handshake: () => Promise<void
   stream.on('newListener', onAdded).on('removeListener', onRemoved).on('resume', onResume);
   try {
     await handshake();
+    // A stream whose last `readable` listener has left starts to flow a tick later: not behind our back.
+    await new Promise<void>((resolve) => process.nextTick(resolve));
   } finally {
     stream.off('newListener', onAdded).off('removeListener', onRemoved).off('resume', onResume);
     stream.off('data', sentinel);

@@ -42,6 +42,8 @@ export class Session implements Holdable {
   #error: Error | undefined;
   #decoded = false;
   #windUp: Deadline | undefined;
+  /** Set by `release()`, which a listener may call while the decoder is still at work on a chunk. */
+  #released = false;
 
   constructor(established: Established, generation: number, settings: Settings, host: SessionHost, held: boolean) {
     this.generation = generation;
@@ -110,7 +112,8 @@ export class Session implements Holdable {
 
   /** Lets go of everything; nothing is reported from then on. */
   release(): void {
-    for (const watch of this.#watches) watch.stop();
+    this.#released = true;
+    for (const watch of this.#watches.splice(0)) watch.stop();
     this.#windUp?.clear();
     this.link
       .off('error', this.#onError)
@@ -223,6 +226,7 @@ export class Session implements Holdable {
 
   /** Bounds what is left to do before the session is over. */
   #startWindUp(): void {
+    if (this.#released) return;
     this.#windUp ??= new Deadline(this.#closeTimeout, this.#held, () => {
       if (this.#decoder !== undefined && this.link.readableEnded && !this.#decoded) {
         const message = `The decoder put nothing out for ${this.#closeTimeout} ms after the peer had ended`;
