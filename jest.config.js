@@ -4,6 +4,8 @@
 module.exports = {
   testEnvironment: 'node',
   testMatch: ['<rootDir>/__tests__/**/*.test.ts'],
+  globalSetup: '<rootDir>/__tests__/kit/global-setup.js',
+  globalTeardown: '<rootDir>/__tests__/kit/global-teardown.js',
   modulePathIgnorePatterns: ['<rootDir>/temp/'],
   // The project's own tsconfig.json; types are checked by `npm run types`, not again by every test file.
   transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: 'tsconfig.json' }] },

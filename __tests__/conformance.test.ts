@@ -1,7 +1,7 @@
 import { cases } from './conformance/cases';
 import { judge } from './conformance/verdict';
 import { namespacesMissing } from './kit/namespace';
-import { forget, javascript } from './kit/processes';
+import { javascript } from './kit/processes';
 
 // Each case runs in a process of its own; `npm run conformance` puts the same ones to other libraries too.
 
@@ -25,5 +25,3 @@ for (const one of cases) {
   if (inNamespace && missing !== undefined) test.skip(`${id} ${title} (skipped: ${missing})`, run);
   else test.concurrent(`${id} ${title}`, run, limit + 10_000);
 }
-
-afterAll(forget);

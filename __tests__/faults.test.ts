@@ -3,7 +3,6 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { compiledRoot } from './kit/compiled';
 import { type Cut, type Direction, FaultProxy } from './kit/fault-proxy';
 import { linkDown } from './kit/kernel';
 import { Loopback, type LoopbackOptions } from './kit/loopback';
@@ -15,9 +14,6 @@ import type * as kernelFaults from './scenarios/kernel-faults';
 
 /** Long enough for what comes at all on a loopback to come. */
 const A_WHILE = 150;
-
-// What runs in processes of its own is compiled once, which takes seconds where much else goes on.
-beforeAll(compiledRoot, 120_000);
 
 /** A server that echoes, a proxy in front of it, and a client whose link through it works. */
 async function linked(options: LoopbackOptions = {}) {

@@ -1,9 +1,7 @@
 import type { OptionsReport } from './fuzz/options';
 import { WARNINGS_ONLY, fuzz } from './fuzz/program';
-import { forget } from './kit/processes';
 
 jest.setTimeout(3_600_000);
-afterAll(forget);
 
 test('C18 generated options either throw ERR_INVALID_OPTION at once, naming one, or make a connection that works', async () => {
   const { code, stderr, report } = await fuzz<OptionsReport>('options', 3_000);

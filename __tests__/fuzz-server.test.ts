@@ -1,9 +1,7 @@
 import { WARNINGS_ONLY, fuzz } from './fuzz/program';
 import type { ServersReport } from './fuzz/servers';
-import { forget } from './kit/processes';
 
 jest.setTimeout(3_600_000);
-afterAll(forget);
 
 test('hostile servers break neither the process nor the order of events, and disconnect() is always possible', async () => {
   const { code, stderr, report } = await fuzz<ServersReport>('servers', 600);

@@ -6,7 +6,6 @@ import { testLife, watch, withServers } from './kit/lives';
 import { connectTo, next, payload, payloads, run, track, written } from './kit/loopback';
 import { testCrowd, testIdler, testStranger, testTopic } from './kit/manners';
 import { answer } from './kit/protocols/frames';
-import { javascript } from './kit/processes';
 import { type Reply, ask, redisScene, speakRedis } from './kit/protocols/redis';
 import { RealServer } from './kit/real-servers';
 import { names, record } from './kit/record';
@@ -119,9 +118,6 @@ describe('what was written while the server was down', () => {
 });
 
 withServers('a client of Redis', ['redis'], () => {
-  // For the last of these, while the others wait for times to pass. What goes wrong with it is told there.
-  beforeAll(() => void javascript().catch(() => undefined));
-
   test('comes back when the server has killed it, and no other is disturbed', async () => {
     const server = await RealServer.start('redis');
     const [victim, other] = [connectTo<Reply>(server, speakRedis()), connectTo<Reply>(server, speakRedis())];

@@ -3,7 +3,6 @@ import { Transform, type TransformCallback } from 'node:stream';
 import type { BackoffInfo, ConnectionOptions, ReconnectingConnection, ResetInfo } from 'reconnecting-connection';
 
 import { makeCertificates } from './kit/certificates';
-import { compiledRoot } from './kit/compiled';
 import { FaultProxy } from './kit/fault-proxy';
 import { Loopback, type LoopbackOptions, connectTo, next, payload, payloads, receives, written } from './kit/loopback';
 import { namespacesMissing } from './kit/namespace';
@@ -14,9 +13,6 @@ import type * as survival from './scenarios/survival';
 
 /** How much later than its bound something may be found where the machine has much else to do. */
 const SLACK = 1_500;
-
-// What runs in processes of its own is compiled once, which takes seconds where much else goes on.
-beforeAll(compiledRoot, 120_000);
 
 async function proxied(options: LoopbackOptions = {}) {
   const server = await Loopback.start({ echo: true, ...options });

@@ -1,5 +1,4 @@
 import { cleanUp } from './clean-up';
-import { forget } from './processes';
 
 // What the tests of real sockets and processes share. Its parts know nothing of jest, so that other runners use them too.
 export { track } from './clean-up';
@@ -12,4 +11,3 @@ export * from './streams';
 jest.setTimeout(20_000);
 
 afterEach(cleanUp);
-afterAll(forget);

@@ -1,9 +1,9 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 
 import { track } from './clean-up';
-import { compiled, compiledRoot } from './compiled';
+import { compiled } from './compiled';
 import type { Exit } from './processes';
 
 /** The variable that tells a process which network it must not be in: see `kernel.ts`. */
@@ -60,8 +60,6 @@ export async function runInNamespace(
   env: Readonly<Record<string, string>> = {},
 ): Promise<Exit> {
   const script = await compiled(file);
-  // Whoever it is that runs it there has to read it.
-  chmodSync(await compiledRoot(), 0o755);
   const [program, ...rest] = inNamespace([process.execPath, script, ...args]);
   const child = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, PATH, ...env } });
   track({

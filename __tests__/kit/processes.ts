@@ -1,32 +1,16 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TlsOptions } from 'node:tls';
-import { promisify } from 'node:util';
 
 import { track } from './clean-up';
 import { QUICK } from './connections';
 
-/** Where the library and the kit are as JavaScript: made once in each test file that asks. */
-let compiled: Promise<string> | undefined;
-
 /** The directory in which the library and the tests are JavaScript, for processes that run without jest. */
 export function javascript(): Promise<string> {
-  return (compiled ??= compile());
-}
-
-/** Removes what was compiled. */
-export async function forget(): Promise<void> {
-  if (compiled !== undefined) rmSync(await compiled, { recursive: true });
-  compiled = undefined;
-}
-
-async function compile(): Promise<string> {
-  const directory = mkdtempSync(join(tmpdir(), 'reconnecting-connection-'));
-  await promisify(execFile)(process.execPath, [join(__dirname, 'compile.mjs'), directory]);
-  return directory;
+  const directory = process.env['TESTS_AS_JAVASCRIPT'];
+  if (directory === undefined) return Promise.reject(new Error('kit/global-setup.js has not run'));
+  return Promise.resolve(directory);
 }
 
 /** How a process ended. */

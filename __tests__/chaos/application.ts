@@ -1,0 +1,197 @@
+import { type ConnectionOptions, ConnectionError, ReconnectingConnection } from 'reconnecting-connection';
+
+import { EVENTS } from '../kit/record';
+import type { Clock } from './clock';
+import type { Link } from './link';
+import { Model } from './model';
+import type { Network } from './network';
+import { type OptionsHost, Functions, LONGEST_WAIT } from './options';
+import type { Call, Place, Plan } from './plan';
+import type { Random } from './random';
+
+/** What the application throws on purpose, to be reported once and no more. */
+export class Planned extends Error {}
+
+/** How deep calls from within calls may go. */
+const DEEPEST = 4;
+
+/** Places from which a throw is reported as uncaught; elsewhere it is a failure that the library makes something of. */
+const REPORTED: readonly Place[] = [...EVENTS, 'told', 'ping'];
+
+/** An application around one connection, which does what a plan says from within and from without. */
+export class Application implements OptionsHost {
+  readonly clock: Clock;
+  readonly network: Network;
+  readonly random: Random;
+  readonly connection: ReconnectingConnection;
+  readonly model: Model;
+  readonly controller = new AbortController();
+  calm = false;
+  /** What was thrown on purpose where nobody catches it. */
+  thrown = 0;
+  /** Promises that were given and have not settled. */
+  waiting = 0;
+  readonly #plan: Plan;
+  readonly #visits = new Map<Place, number>();
+  readonly #say: (line: string) => void;
+  #depth = 0;
+
+  constructor(plan: Plan, clock: Clock, network: Network, random: Random, say: (line: string) => void) {
+    this.#plan = plan;
+    this.clock = clock;
+    this.network = network;
+    this.random = random;
+    this.#say = say;
+    const { setup } = plan;
+    this.connection = new ReconnectingConnection(this.#options());
+    const bounds = { ...setup, maxDelay: LONGEST_WAIT[setup.backoff], isPlain: plan.impulses.length === 0 };
+    this.model = new Model(this.connection, clock, network, bounds, say);
+    network.complain = (message) => this.model.fail('sent', message);
+    for (const event of EVENTS) this.connection.on(event, () => this.at(event));
+    this.connection.on('open', this.model.onGreeted);
+    if (setup.autoConnect) this.model.onAsked();
+  }
+
+  at(place: Place): void {
+    const visit = (this.#visits.get(place) ?? 0) + 1;
+    this.#visits.set(place, visit);
+    if (this.calm || this.#depth >= DEEPEST) return;
+    for (const impulse of this.#plan.impulses) {
+      if (impulse.place !== place || impulse.nth !== visit) continue;
+      if (impulse.call.do !== 'throw') this.perform(impulse.call);
+      else {
+        if (REPORTED.includes(place)) this.thrown += 1;
+        throw new Planned(`thrown in ${place}`);
+      }
+    }
+  }
+
+  onDial(signal: AbortSignal): void {
+    this.#say(`${this.clock.now} dial`);
+    this.model.onDial(signal);
+  }
+
+  onLink(link: Link, signal: AbortSignal): void {
+    this.model.onLink(link, signal);
+  }
+
+  /** Makes a call, and judges what comes of it at once. */
+  perform(call: Call): void {
+    this.#say(`${this.clock.now} ${'>'.repeat(this.#depth + 1)} ${describe(call)}`);
+    this.#depth += 1;
+    try {
+      this.#call(call);
+    } catch (error) {
+      const isExpected = call.do === 'connect' && codeOf(error) === 'ERR_ABORTED' && this.controller.signal.aborted;
+      if (!isExpected) this.model.fail('throw', `${call.do} threw ${String(error)}`);
+    }
+    this.#depth -= 1;
+    this.model.ledger.check();
+  }
+
+  #call(call: Call): void {
+    const { connection, model } = this;
+    switch (call.do) {
+      case 'write': {
+        const { state } = connection;
+        const room = model.ledger.write(call, () => this.at('told'));
+        if (!room && state !== 'closing' && state !== 'closed') model.owesDrain = true;
+        return;
+      }
+      case 'whenOpen':
+        return this.#whenOpen(call.attempts, call.abortAfter);
+      case 'connect':
+      case 'reconnect':
+        model.onAsked();
+        return connection[call.do]();
+      case 'disconnect':
+        this.waiting += 1;
+        void connection.disconnect().then(({ reason }) => {
+          this.waiting -= 1;
+          this.#say(`${this.clock.now} disconnected ${reason}`);
+        });
+        return;
+      case 'destroy':
+        return connection.destroy();
+      case 'markHealthy':
+        return connection.markHealthy();
+      case 'pause':
+        model.onPause(true);
+        return void connection.pause();
+      case 'resume':
+        model.onPause(false);
+        return void connection.resume();
+      case 'ref':
+      case 'unref':
+        model.held = call.do === 'ref';
+        return void connection[call.do]();
+      case 'abort':
+        return this.#plan.setup.signal ? this.controller.abort() : undefined;
+      case 'inspect':
+        JSON.stringify(connection);
+        return;
+      case 'throw':
+        return;
+    }
+  }
+
+  #whenOpen(attempts: number, abortAfter: number): void {
+    const { connection, model, clock } = this;
+    const stop = new AbortController();
+    if (abortAfter > 0) clock.after(abortAfter, () => clock.arrive(() => stop.abort()));
+    const failures = connection.stats.failures;
+    this.waiting += 1;
+    void connection.whenOpen({ attempts, ...(abortAfter > 0 && { signal: stop.signal }) }).then(
+      ({ generation }) => {
+        this.waiting -= 1;
+        if (generation > connection.generation || generation < 1) model.fail('whenOpen', `opened as ${generation}`);
+      },
+      (error: unknown) => {
+        this.waiting -= 1;
+        const code = codeOf(error);
+        if (!(error instanceof Error)) model.fail('whenOpen', `rejected with ${String(error)}`);
+        const ended = code === 'ERR_CLOSED' || code === 'ERR_GAVE_UP' || code === 'ERR_ABORTED';
+        if (!ended && connection.stats.failures - failures < attempts) {
+          model.fail('whenOpen', `rejected after ${connection.stats.failures - failures} failures of ${attempts}`);
+        }
+      },
+    );
+  }
+
+  #options(): ConnectionOptions {
+    const { setup } = this.#plan;
+    const functions = new Functions(this, setup);
+    return {
+      ...(setup.target === 'fixed' ? { port: 1 } : { target: functions.target }),
+      dial: functions.dial,
+      backoff: functions.backoff,
+      shouldRetry: functions.shouldRetry,
+      minUptime: setup.minUptime,
+      maxRetries: setup.maxRetries,
+      maxElapsed: setup.maxElapsed,
+      connectTimeout: setup.connectTimeout,
+      closeTimeout: setup.closeTimeout,
+      idleTimeout: setup.idleTimeout,
+      queue: { maxBytes: setup.maxBytes, maxAge: setup.maxAge },
+      autoConnect: setup.autoConnect,
+      ...(setup.handshake !== 'none' && { handshake: functions.handshake }),
+      ...(setup.decoder !== 'none' && { decoder: functions.decoder }),
+      ...(setup.signal && { signal: this.controller.signal }),
+      ...(setup.heartbeat && { heartbeat: { ...setup.heartbeat, ping: () => this.#ping() } }),
+    };
+  }
+
+  #ping(): void {
+    this.model.onPing();
+    this.at('ping');
+    this.perform({ do: 'write', size: 4, as: 'buffer', told: true });
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof ConnectionError ? error.code : undefined;
+}
+
+function describe(call: Call): string {
+  return Object.values(call).join(' ');
+}

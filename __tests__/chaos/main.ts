@@ -1,0 +1,94 @@
+import { parseArgs } from 'node:util';
+
+import { transitions } from '../../lib/states';
+import { planOf } from './plan';
+import { run } from './run';
+import { shrink } from './shrink';
+
+/** Lines of a trace that are shown. */
+const SHOWN = 120;
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '1000' },
+    from: { type: 'string', default: '1' },
+    steps: { type: 'string', default: '300' },
+    seed: { type: 'string' },
+    most: { type: 'string', default: '5' },
+    trace: { type: 'boolean', default: false },
+  },
+});
+
+const totals = {
+  seeds: 0,
+  steps: 0,
+  writes: 0,
+  dials: 0,
+  'simulated hours': 0,
+  faults: new Map<string, number>(),
+  events: new Map<string, number>(),
+  states: new Map<string, number>(),
+  transitions: new Map<string, number>(),
+};
+
+void main();
+
+/** Runs the seeds asked for; a line for each that fails, and the figures at the end. */
+async function main(): Promise<void> {
+  const first = Number(values.seed ?? values.from);
+  const count = values.seed === undefined ? Number(values.seeds) : 1;
+  // What the simulated process throws is caught within; this is for what gets past it.
+  const accidents: unknown[] = [];
+  process.on('unhandledRejection', (reason) => accidents.push(reason));
+  process.on('uncaughtException', (error) => accidents.push(error));
+  const began = process.hrtime.bigint();
+  let failures = 0;
+  for (let seed = first; seed < first + count && failures < Number(values.most); seed++) {
+    if (!(await passes(seed)) || accidents.length > 0) failures += 1;
+    if (accidents.length > 0) console.log(`seed ${seed}: nobody caught`, accidents.splice(0));
+  }
+  const seconds = Number(process.hrtime.bigint() - began) / 1e9;
+  report(seconds);
+  process.exitCode = failures > 0 ? 1 : 0;
+}
+
+async function passes(seed: number): Promise<boolean> {
+  const plan = planOf(seed, Number(values.steps));
+  const result = await run(plan);
+  totals.seeds += 1;
+  totals.steps += result.steps;
+  totals.writes += result.writes;
+  totals.dials += result.dials;
+  totals['simulated hours'] += result.simulated / 3_600_000;
+  add(totals.faults, result.faults);
+  add(totals.events, result.events);
+  add(totals.transitions, result.transitions);
+  for (const [key, times] of result.transitions) add(totals.states, new Map([[key.split('-')[1]!, times]]));
+  if (values.trace) console.log(result.trace.join('\n'));
+  if (result.violation === undefined) return true;
+
+  console.log(`seed ${seed}, step ${result.steps}: ${result.violation.rule}: ${result.violation.message}`);
+  const shortest = await shrink(plan, result);
+  const { setup, impulses, steps } = shortest.plan;
+  console.log(JSON.stringify(setup, (_key, value: unknown) => (value === Infinity ? 'Infinity' : value)));
+  console.log(`${steps.length} steps, ${impulses.length} impulses ${JSON.stringify(impulses)}`);
+  console.log(shortest.result.trace.slice(-SHOWN).join('\n'), '\n');
+  return false;
+}
+
+function add(sums: Map<string, number>, counts: ReadonlyMap<string, number>): void {
+  for (const [name, times] of counts) sums.set(name, (sums.get(name) ?? 0) + times);
+}
+
+function report(seconds: number): void {
+  const { faults, events, states, transitions: covered, ...figures } = totals;
+  for (const [name, figure] of Object.entries(figures)) console.log(`${name}: ${Math.round(figure)}`);
+  for (const [name, counts] of Object.entries({ faults, events, states, transitions: covered })) {
+    const sorted = [...counts].sort(([, one], [, other]) => other - one);
+    console.log(`${name}: ${sorted.map(([key, times]) => `${key} ${times}`).join(', ')}`);
+  }
+  const all = Object.entries(transitions).flatMap(([from, tos]) => tos.map((to) => `${from}-${to}`));
+  const missed = all.filter((key) => !covered.has(key));
+  console.log(`transitions covered: ${all.length - missed.length} of ${all.length}`, missed.join(' '));
+  console.log(`${(totals.seeds / seconds).toFixed(1)} seeds/s, ${Math.round(totals.steps / seconds)} steps/s`);
+}

@@ -1,0 +1,349 @@
+import type {
+  BackoffInfo,
+  CloseInfo,
+  OpenInfo,
+  ReconnectingConnection,
+  ResetInfo,
+  StateName,
+} from 'reconnecting-connection';
+
+import { transitions } from '../../lib/states';
+import type { Clock } from './clock';
+import { Ledger, sessionOf } from './ledger';
+import type { Link } from './link';
+import type { Network } from './network';
+import type { Setup } from './plan';
+
+/** What an invariant says that does not hold. */
+export class Violation extends Error {
+  readonly rule: string;
+
+  constructor(rule: string, message: string) {
+    super(message);
+    this.rule = rule;
+  }
+}
+
+/** What the model needs to know of the setup. */
+export type Bounds = Pick<
+  Setup,
+  'connectTimeout' | 'closeTimeout' | 'idleTimeout' | 'heartbeat' | 'maxAge' | 'minUptime' | 'maxRetries' | 'decoder'
+> & {
+  readonly maxDelay: number;
+  /** Whether the application calls nothing from within. */
+  readonly isPlain: boolean;
+};
+
+/** How late, in milliseconds, the clock's steps may make what is due. */
+const SLACK = 2;
+
+/** A connection as the contract has it, which follows the real one from event to event and compares. */
+export class Model {
+  readonly ledger: Ledger;
+  state: StateName = 'idle';
+  /** Since when it is in that state. */
+  since = 0;
+  paused = false;
+  held = true;
+  /** Whether a write returned false and no `drain` has come since. */
+  owesDrain = false;
+  readonly violations: Violation[] = [];
+  readonly visited = new Map<string, number>();
+  readonly heard = new Map<string, number>();
+  readonly links: Link[] = [];
+
+  readonly #connection: ReconnectingConnection;
+  readonly #clock: Clock;
+  readonly #network: Network;
+  readonly #bounds: Bounds;
+  readonly #say: (line: string) => void;
+  readonly #dialling = new Set<AbortSignal>();
+  #session: Link | undefined;
+  #generation = 0;
+  #opens = 0;
+  #resets = 0;
+  #uncertain = 0;
+  #attempt = 0;
+  #delay: number | undefined;
+  #mustClose = false;
+  #resumedAt = 0;
+  #pings: number[] = [];
+  /** Whether the application has asked to dial since the last wait began. */
+  #asked = false;
+
+  constructor(
+    connection: ReconnectingConnection,
+    clock: Clock,
+    network: Network,
+    bounds: Bounds,
+    say: (line: string) => void,
+  ) {
+    this.#connection = connection;
+    this.#clock = clock;
+    this.#network = network;
+    this.#bounds = bounds;
+    this.#say = say;
+    this.ledger = new Ledger(connection, () => clock.now, bounds.maxAge, this.fail);
+    this.since = clock.now;
+    connection
+      .on('state', (next, previous) => this.#hear('state', `${previous} ${next}`, () => this.#onState(next, previous)))
+      .on('open', (info) => this.#hear('open', `${info.generation} ${info.attempts}`, () => this.#onOpen(info)))
+      .on('reset', (info) => this.#hear('reset', `${info.generation} ${info.reason}`, () => this.#onReset(info)))
+      .on('backoff', (info) => this.#hear('backoff', `${info.attempt} ${info.delay}`, () => this.#onBackoff(info)))
+      .on('close', (info) => this.#hear('close', info.reason, () => this.#onClose(info)))
+      .on('data', (chunk) => this.#hear('data', String(chunk.length), () => this.#onBytes(chunk)))
+      .on('message', (message) =>
+        this.#hear('message', String(message), () => this.#onBytes(Buffer.from(`${String(message)}\n`))),
+      )
+      .on('drain', () => this.#hear('drain', '', () => (this.owesDrain = false)))
+      .on('drop', (info) => this.#hear('drop', `${info.bytes} ${info.reason}`, () => this.ledger.onDrop(info)));
+  }
+
+  readonly fail = (rule: string, message: string): void => {
+    this.#say(`VIOLATION ${rule}: ${message}`);
+    this.violations.push(new Violation(rule, message));
+  };
+
+  /** To be added as the last listener of `open`. */
+  readonly onGreeted = (): void => {
+    if (this.#session !== undefined) this.ledger.onGreeted(this.#session);
+  };
+
+  /** When the wait is over. */
+  get dueAt(): number {
+    return this.since + (this.#delay ?? 0);
+  }
+
+  /** The application calls something that may dial without a wait. */
+  onAsked(): void {
+    this.#asked = true;
+  }
+
+  onPause(paused: boolean): void {
+    this.paused = paused;
+    if (this.state !== 'open') return;
+    this.#resumedAt = this.#clock.now;
+    this.#pings = [];
+  }
+
+  onPing(): void {
+    this.#pings.push(this.#clock.now);
+  }
+
+  /** The library asks for a stream. */
+  onDial(signal: AbortSignal): void {
+    for (const other of this.#dialling) if (!other.aborted) this.fail('one dial', 'a dial began while another went on');
+    this.#dialling.clear();
+    this.#dialling.add(signal);
+    if (this.links.some(({ destroyed }) => !destroyed)) this.fail('one link', 'a dial began with a link still there');
+    if (this.state !== 'connecting' && this.state !== 'closing') this.fail('dial', `it dialled while ${this.state}`);
+  }
+
+  /** It gets one. */
+  onLink(link: Link, signal: AbortSignal): void {
+    this.#dialling.delete(signal);
+    this.links.push(link);
+    link.onHanded = (chunk) => this.ledger.onHanded(link, chunk);
+  }
+
+  /** Holds at every instant. */
+  check(): void {
+    this.ledger.check();
+    if (this.#connection.state !== this.state)
+      this.fail('state', `it is ${this.#connection.state}, and said ${this.state}`);
+  }
+
+  /** Holds when nothing is left to do at this instant. */
+  checkQuiet(): void {
+    this.check();
+    this.ledger.checkQuiet();
+    this.#checkLinks();
+    this.#checkDue();
+    this.#checkTimers();
+    if (this.state === 'open' && !this.paused) this.#checkSession();
+  }
+
+  /** Holds when the lifecycle is over and nothing is left to do. */
+  checkClosed(): void {
+    this.ledger.checkClosed();
+    if (this.#opens === this.#generation && this.#uncertain !== this.#connection.stats.writes.uncertain.writes) {
+      this.fail('reset', `resets told of ${this.#uncertain} uncertain writes`);
+    }
+    if (this.#opens !== this.#resets) this.fail('reset', `${this.#opens} opens and ${this.#resets} resets`);
+    if (this.#mustClose) this.fail('close', 'no close came');
+  }
+
+  // What it says.
+
+  #hear(event: string, detail: string, follow: () => unknown): void {
+    this.#say(`${this.#clock.now} ${event} ${detail}`);
+    this.heard.set(event, (this.heard.get(event) ?? 0) + 1);
+    if (this.state === 'closed' && event !== 'state' && !this.#mustClose) {
+      this.fail('nothing after close', `${event} was told after close`);
+    }
+    follow();
+    if (event !== 'data' && event !== 'message') this.ledger.check();
+  }
+
+  #onState(next: StateName, previous: StateName): void {
+    const key = `${previous}-${next}`;
+    this.visited.set(key, (this.visited.get(key) ?? 0) + 1);
+    if (previous !== this.state) this.fail('state', `it left ${previous} and had been ${this.state}`);
+    const legal: readonly string[] = transitions[previous];
+    if (!legal.includes(next)) this.fail('state', `there is no way from ${previous} to ${next}`);
+    if (previous === 'backoff' && next === 'connecting' && !this.#asked) {
+      const waited = this.#clock.now - this.since;
+      if (waited < (this.#delay ?? 10) - 1) this.fail('hot loop', `it waited ${waited} ms, not ${this.#delay}`);
+    }
+    if (previous === 'closed') {
+      if (this.#mustClose) this.fail('close', 'it started again before its close was told');
+      if (!this.#asked) this.fail('close', 'it started again by itself');
+      this.owesDrain = false;
+      this.#attempt = 0;
+    }
+    if (next === 'connecting' && previous !== 'backoff') this.#attempt = previous === 'open' ? this.#attempt : 0;
+    // A listener may have cut the wait short before it was told of.
+    if (next === 'backoff') this.#asked = this.#connection.state !== 'backoff';
+    if (next === 'closed') this.#mustClose = true;
+    this.#delay = undefined;
+    this.state = next;
+    this.since = this.#clock.now;
+  }
+
+  #onOpen({ generation, attempts, downtime }: OpenInfo): void {
+    if (this.state !== 'open' && this.state !== 'closing') this.fail('open', `open while ${this.state}`);
+    if (this.#opens !== this.#resets) this.fail('open', 'a second open without a reset');
+    if (generation <= this.#generation) this.fail('open', `generation ${generation} after ${this.#generation}`);
+    if (attempts < 1) this.fail('open', `it took ${attempts} attempts`);
+    if (!(downtime >= 0)) this.fail('open', `a downtime of ${downtime} ms`);
+    this.#opens += 1;
+    this.#generation = generation;
+    this.#session = sessionOf(this.#connection);
+    this.#resumedAt = this.#clock.now;
+    this.#pings = [];
+    if (this.#session === undefined) this.fail('open', 'an open session has no socket');
+  }
+
+  #onReset({ generation, reason, willRetry, uncertain }: ResetInfo): void {
+    const session = this.#session;
+    const { now } = this.#clock;
+    this.#resets += 1;
+    this.#uncertain += uncertain.writes;
+    this.#session = undefined;
+    if (this.#opens !== this.#resets || session === undefined) return this.fail('reset', 'a reset without an open');
+    if (generation !== this.#generation) this.fail('reset', `reset ${generation} of session ${this.#generation}`);
+    const next = !willRetry ? 'closed' : reason === 'forced' ? 'connecting' : 'backoff';
+    if (this.state !== next)
+      this.fail('order', `a reset (${reason}, ${String(willRetry)}) was told while ${this.state}`);
+    const peer = this.#network.peerOf(session);
+    if (reason === 'peer-end' && session.readableEnded && this.#bounds.decoder === 'none') {
+      if (peer?.sent.taken !== peer?.sent.length) this.fail('data', 'bytes from before the peer’s end are missing');
+    }
+    // What the application has just called, its own `shouldRetry` say, came after the judgement.
+    if (this.#resumedAt === now) return;
+    const silence = now - Math.max(session.arrivedAt, this.#resumedAt);
+    if (reason === 'idle' && silence < this.#bounds.idleTimeout - 1) {
+      this.fail('healthy', `taken for idle after a silence of ${silence} ms`);
+    }
+    const due = now - (this.#bounds.heartbeat?.timeout ?? 0) + 1;
+    if (reason === 'heartbeat' && !this.#pings.some((at) => at <= due && session.arrivedAt <= at)) {
+      this.fail('healthy', `taken for dead after a silence of ${silence} ms`);
+    }
+  }
+
+  #onBackoff({ attempt, delay, retryAt, reason, fault }: BackoffInfo): void {
+    if (this.state !== 'backoff' || this.#delay !== undefined) this.fail('backoff', `backoff while ${this.state}`);
+    // What a listener or a function of the application's cut short has counted without being told of.
+    if (this.#bounds.isPlain && attempt !== 1 && attempt !== this.#attempt + 1) {
+      this.fail('backoff', `retry ${attempt} after ${this.#attempt}`);
+    }
+    if (attempt > this.#bounds.maxRetries) this.fail('backoff', `retry ${attempt} of ${this.#bounds.maxRetries}`);
+    // A broken function's wait is a second.
+    const longest = Math.max(fault === undefined ? 10 : 1_000, this.#bounds.maxDelay);
+    if (!Number.isInteger(delay) || delay < 10 || delay > longest) {
+      this.fail('backoff', `a wait of ${delay} ms (${reason})`);
+    }
+    if (retryAt !== Date.now() - (this.#clock.now - this.since) + delay)
+      this.fail('backoff', 'retryAt is not now and delay');
+    this.#attempt = attempt;
+    this.#delay = delay;
+  }
+
+  #onClose({ reason, error }: CloseInfo): void {
+    if (this.state !== 'closed' || !this.#mustClose) this.fail('close', `close while ${this.state}, or again`);
+    if (this.#opens !== this.#resets) this.fail('order', 'close came before the reset');
+    const isOwn = reason === 'disconnected' || reason === 'destroyed';
+    if (isOwn !== (error === undefined)) this.fail('close', `close as ${reason} with ${String(error)}`);
+    this.#mustClose = false;
+  }
+
+  #onBytes(bytes: Buffer): void {
+    const session = this.#session;
+    if (session === undefined) return this.fail('stale data', 'bytes came without a session');
+    if (this.paused) this.fail('pause', 'bytes came while paused');
+    if (this.#network.peerOf(session)?.sent.take(bytes) !== true) {
+      this.fail('data', `not what the peer sent next: ${bytes.toString('latin1').slice(0, 60)}`);
+    }
+  }
+
+  // What is true of it.
+
+  #checkLinks(): void {
+    const live = this.links.filter(({ destroyed }) => !destroyed);
+    const most = this.state === 'connecting' || this.state === 'open' || this.state === 'closing' ? 1 : 0;
+    if (live.length > most) this.fail('one link', `${live.length} links are there while ${this.state}`);
+    const session = sessionOf(this.#connection);
+    if (session === undefined) return;
+    if (!session.destroyed && session.referenced !== this.held) this.fail('ref', 'the link does not hold as it should');
+  }
+
+  /** What should have happened by now has happened. */
+  #checkDue(): void {
+    const { connectTimeout, closeTimeout } = this.#bounds;
+    const age = this.#clock.now - this.since;
+    const most = {
+      idle: Infinity,
+      open: Infinity,
+      closed: Infinity,
+      connecting: connectTimeout === 0 ? Infinity : connectTimeout + closeTimeout + SLACK,
+      backoff: (this.#delay ?? Infinity) + SLACK,
+      closing: closeTimeout + SLACK,
+    }[this.state];
+    if (age > most) this.fail('due', `it has been ${this.state} for ${age} ms`);
+    if (this.state === 'backoff' && this.#delay === undefined) this.fail('backoff', 'a wait was not told of');
+    if (this.state === 'closed' && this.#mustClose) this.fail('close', 'it is closed and has not said so');
+  }
+
+  #checkTimers(): void {
+    const { timers, immediates } = this.#clock;
+    const { heartbeat } = this.#bounds;
+    const beats = heartbeat === undefined ? 0 : 2 + Math.ceil(heartbeat.timeout / heartbeat.interval);
+    const most = { idle: 1, connecting: 2, open: beats + 2, backoff: 2, closing: 3, closed: 0 }[this.state];
+    if (timers.length > most) this.fail('timers', `${timers.length} timers while ${this.state}`);
+    if (this.state === 'backoff' && timers.length === 0) this.fail('timers', 'no timer to end the wait');
+    if (immediates > 0) this.fail('timers', `${immediates} immediates wait`);
+    const wrong = timers.filter(({ referenced }) => referenced !== this.held);
+    // The timer of the queue never holds the process.
+    if (wrong.length > (this.held ? 1 : 0)) this.fail('ref', `${wrong.length} timers do not hold as they should`);
+    if (this.#clock.badDelays.length > 0) this.fail('timers', `a delay of ${String(this.#clock.badDelays[0])}`);
+  }
+
+  /** An open session that is read is one that lives. */
+  #checkSession(): void {
+    const session = this.#session;
+    if (session === undefined || this.#bounds.decoder !== 'none') return;
+    const { now } = this.#clock;
+    const { idleTimeout, heartbeat, closeTimeout } = this.#bounds;
+    const silence = now - Math.max(session.readAt, this.#resumedAt, this.#clock.thawedAt);
+    if (session.closed) this.fail('session', `link ${session.number} has closed and the session is open`);
+    if (session.endedAt + closeTimeout + SLACK < now)
+      this.fail('session', 'the peer has ended and the session is open');
+    if (!session.destroyed && session.unread + session.readableLength > 0) this.fail('data', 'bytes are left unread');
+    if (session.endedAt < Infinity || session.destroyed) return;
+    if (idleTimeout > 0 && silence > idleTimeout * 1.125 + SLACK) this.fail('liveness', `silent for ${silence} ms`);
+    const unanswered = this.#pings.find((at) => at >= session.readAt);
+    if (heartbeat && unanswered !== undefined && now - unanswered > heartbeat.timeout + SLACK) {
+      this.fail('liveness', `a ping was not answered for ${now - unanswered} ms`);
+    }
+  }
+}
