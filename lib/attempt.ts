@@ -17,6 +17,7 @@ import { ConnectionError, disown, invalidOption, toError } from './errors';
 import type { FailureReason } from './events';
 import type { Gate } from './gate';
 import { runHandshake } from './handshake';
+import { race } from './race';
 import { type Settings, resolveTarget } from './settings';
 import { type ResolvedTarget, tagOf } from './target';
 
@@ -208,7 +209,7 @@ export class Attempt implements Holdable {
   }
 
   #unlessStopped<T>(work: T | PromiseLike<T>): Promise<T> {
-    return Promise.race([this.#stopped, work]);
+    return race(this.#stopped, work);
   }
 
   readonly #onTimeout = (): void => {

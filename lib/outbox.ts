@@ -147,6 +147,8 @@ export class Outbox {
       this.#uncertain.add(chunk.length);
     }
     this.#link = undefined;
+    // It knows its session's socket.
+    this.#onWritten = undefined;
     if (this.#phase !== 'sealed') this.#phase = 'holding';
     this.#scheduleExpiry();
     return { uncertain: uncertain.count, settle: () => this.#settleUncertain(lost, cause) };
