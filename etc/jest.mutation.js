@@ -14,10 +14,10 @@ const ROOMS = [
   'liveness',
   'machine',
   'outbox',
+  'race',
   'retry',
   'selection',
   'waiters',
- 
   'writes',
 ];
 
@@ -26,6 +26,9 @@ module.exports = {
   ...config,
   rootDir: path.resolve(__dirname, '..'),
   testMatch: ROOMS.map((room) => `<rootDir>/__tests__/${room}.test.ts`),
+  // None of these starts processes.
+  globalSetup: undefined,
+  globalTeardown: undefined,
   coverageThreshold: undefined,
   testTimeout: 30_000,
 };

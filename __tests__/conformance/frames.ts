@@ -9,6 +9,8 @@ export function frame(number: number, bytes: number): Buffer {
 
 const MAGIC = 0x5ca1ab1e;
 const HEADER = 12;
+/** A header that says more was torn. */
+const LONGEST = 2 ** 20;
 
 /** Takes a stream apart into frames. Throws for bytes that begin no frame, or are not of the frame they are in. */
 export class FrameReader {
@@ -22,6 +24,7 @@ export class FrameReader {
       if (this.#rest.readUInt32BE(0) !== MAGIC) throw new Error('These bytes begin no frame');
       const number = this.#rest.readUInt32BE(4);
       const bytes = this.#rest.readUInt32BE(8);
+      if (bytes < HEADER || bytes > LONGEST) throw new Error(`Frame ${number} cannot be ${bytes} bytes long`);
       if (this.#rest.length < bytes) break;
       if (!this.#rest.subarray(HEADER, bytes).every((byte) => byte === number % 251)) {
         throw new Error(`Frame ${number} holds bytes of another`);
