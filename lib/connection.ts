@@ -120,7 +120,7 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
     this.#machine.markHealthy();
   }
 
-  /** Stops reading, in later sessions too. That the peer has ended the session is not noticed until `resume()`. */
+  /** Stops reading, in later sessions too. That the peer has ended the session may not be noticed before `resume()`. */
   pause(): this {
     this.#machine.pause();
     return this;
