@@ -1,0 +1,129 @@
+import type { Cell } from './cell';
+import type { FullListener } from './full-listener';
+import type { Fault, LineFault, State } from './names';
+import type { FaultProxy } from '../kit/fault-proxy';
+
+/** How long something is watched that must not happen. */
+const A_WHILE = 60;
+
+/** What befalls a cell alone. */
+export const strike: Record<Exclude<Fault, LineFault>, (cell: Cell, full: FullListener) => Promise<void> | void> = {
+  'peer FIN': (cell) => {
+    if (cell.socket === undefined) cell.peer.loopback.drop();
+    else cell.socket.end();
+    return afterPause(cell);
+  },
+  'peer RST': (cell) => cell.peer.loopback.reset(),
+  'server killed': async (cell, full) => {
+    if (cell.state === 'tcp') await full.kill();
+    else await Promise.all([cell.peer.loopback.destroy(), afterPause(cell)]);
+  },
+  'server restarted': async (cell, full) => {
+    if (cell.state === 'tcp') {
+      await full.kill();
+      cell.peer.loopback.port = full.target.port;
+    }
+    // It listens again before its old sockets are gone, so that the number of refused dials does not depend on luck.
+    await cell.peer.loopback.restart();
+    cell.peer.loopback.drop();
+    await afterPause(cell);
+  },
+  silence: () => undefined,
+  'listener throws': (cell) => {
+    cell.throwAlways();
+    return goOn[cell.state](cell);
+  },
+  'handshake fails': (cell) => {
+    if (cell.state === 'hook') cell.hook.fail(new Error('Refused'));
+    else if (cell.socket === undefined) return goOn[cell.state](cell);
+    else if (cell.state !== 'backoff') cell.connection.reconnect();
+    if (cell.state === 'closed') cell.connection.connect();
+  },
+  'connect()': (cell) => cell.connection.connect(),
+  'reconnect()': (cell) => {
+    cell.connection.reconnect();
+    cell.connection.reconnect();
+  },
+  'disconnect()': async (cell) => {
+    const calls = [cell.connection.disconnect(), cell.connection.disconnect()];
+    if (calls[0] !== calls[1]) cell.problems.push('two calls of disconnect() do not share a promise');
+    if (cell.state === 'closing') cell.socket?.end();
+    await Promise.all(calls);
+  },
+  'write, disconnect()': async (cell) => {
+    cell.write('last words');
+    const closed = cell.connection.disconnect();
+    cell.resolution.open();
+    cell.peer.goOnWithTls();
+    cell.hook.open();
+    if (cell.state === 'closing') cell.socket?.end();
+    await closed;
+  },
+  'destroy()': (cell) => cell.connection.destroy(),
+  'signal aborted': (cell) => cell.controller.abort(new Error('Enough')),
+  freeze: async (cell) => {
+    if (cell.state === 'tls') cell.peer.goOnWithTls();
+    if (cell.state === 'closing') cell.socket?.end();
+    if (!SPEAKS.has(cell.state)) return;
+    // It is on its way, which is long, when the process stops.
+    await new Promise((resolve) => cell.socket?.write('thaw', resolve));
+  },
+};
+
+/** States in which the peer has something to say. */
+const SPEAKS = new Set<State>(['hook', 'open', 'writing', 'paused']);
+
+/** What befalls the line of all cells: once for them all, then what each of the peers does. */
+export const strikeLine: Record<LineFault, (proxy: FaultProxy, cells: readonly Cell[]) => Promise<void>> = {
+  'cut mid-frame': async (proxy, cells) => {
+    await proxy.cutAfter(5, 'end', 'toClient');
+    speak(cells);
+  },
+  'stalled link': (proxy) => proxy.set({ stall: true }),
+  'black hole': (proxy) => proxy.set({ blackhole: true }),
+  'one-byte slices': async (proxy, cells) => {
+    await proxy.set({ slice: 1 });
+    speak(cells);
+  },
+  'late close': async (proxy, cells) => {
+    await proxy.set({ lateClose: 100 });
+    for (const cell of cells) {
+      if (cell.socket === undefined) cell.peer.goOnWithTls();
+      else cell.socket.end('last words');
+    }
+    await Promise.all(cells.map(afterPause));
+  },
+};
+
+function speak(cells: readonly Cell[]): void {
+  for (const cell of cells) {
+    if (cell.socket === undefined) cell.peer.goOnWithTls();
+    else cell.socket.write('long frame');
+  }
+}
+
+/** A paused connection does not see the end of its peer: it is given the time to, and resumed then. */
+async function afterPause(cell: Cell): Promise<void> {
+  if (cell.state !== 'paused') return;
+  await new Promise((resolve) => setTimeout(resolve, A_WHILE));
+  cell.note('resume()');
+  cell.connection.resume();
+}
+
+/** Lets a connection do what comes next in its state. */
+const goOn: Record<State, (cell: Cell) => Promise<void> | void> = {
+  idle: ({ connection }) => connection.connect(),
+  resolving: ({ resolution }) => resolution.open(),
+  tcp: ({ connection }) => void connection.disconnect(),
+  tls: ({ peer }) => peer.goOnWithTls(),
+  hook: ({ hook }) => hook.open(),
+  open: ({ socket }) => void socket?.end('last words'),
+  writing: ({ socket }) => void socket?.end('last words'),
+  paused: (cell) => {
+    cell.socket?.end('last words');
+    return afterPause(cell);
+  },
+  backoff: () => undefined,
+  closing: ({ socket }) => void socket?.end(),
+  closed: ({ connection }) => connection.connect(),
+};
