@@ -210,7 +210,10 @@ export class Round {
 async function within(milliseconds: number, work: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_settle, reject) => {
-    timer = setTimeout(() => reject(new Error(`The round hangs: it is not over after ${milliseconds} ms`)), milliseconds);
+    timer = setTimeout(
+      () => reject(new Error(`The round hangs: it is not over after ${milliseconds} ms`)),
+      milliseconds,
+    );
   });
   try {
     await Promise.race([work, late]);
