@@ -8,6 +8,9 @@ import { type Certificates, makeCertificates } from './kit/certificates';
 import { Loopback, connectTo, next, payload, payloads, receives, run, track, written } from './kit/loopback';
 import { names, record } from './kit/record';
 
+// What is not verified here is meant not to be.
+jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+
 let certificates: Certificates;
 beforeAll(async () => (certificates = await makeCertificates()));
 
