@@ -11,6 +11,9 @@ import { type Certificates, makeCertificates } from './kit/certificates';
 import { Loopback, connectTo, next, pair, payload, payloads, receives, run, track, written } from './kit/loopback';
 import { names, record } from './kit/record';
 
+// What is not verified here is meant not to be.
+jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+
 /** A target for a custom `dial`, where nobody listens. */
 const NOWHERE = { target: { port: 7, host: 'nowhere.test' } };
 

@@ -8,6 +8,9 @@ import { checkOptions, resolveOptions, resolveTarget } from '../lib/settings';
 import type { Target } from '../lib/target';
 import { refusal } from './kit/refusal';
 
+// What is not verified here is meant not to be.
+jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+
 /** Options that are whole but for one, such as `minUptime` or `queue.maxBytes`, which is `value`. */
 function optionsWith(name: string, value: unknown): ConnectionOptions {
   const [outer = '', inner] = name.split('.');
