@@ -6,6 +6,9 @@ import type { ConnectionError } from '../lib/errors';
 import { checkTls } from '../lib/tls-options';
 import { refusalOf } from './kit/refusal';
 
+// What is not verified here is meant not to be.
+jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+
 const NAME = 'option `tls`';
 const PASSPHRASE = 'hush-hush-hush';
 
