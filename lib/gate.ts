@@ -43,22 +43,23 @@ export function limitedGate(limit: number): Gate {
   };
 }
 
-/** A gate that lets at most `burst` of those whom `gate` lets through go on in the same millisecond. */
+/**
+ * A gate that lets at most `burst` of those whom `gate` lets through go on in the same millisecond, however long a turn
+ * of the loop takes: what they are let through for happens at its end.
+ */
 export function pacedGate(gate: Gate, burst: number): Gate {
   let since = -Infinity;
   let begun = 0;
+  let sameTurn = false;
   let timer: NodeJS.Timeout | undefined;
   const line = new Set<() => void>();
 
-  const advance = () => {
-    timer = undefined;
+  const isOver = () => !sameTurn && performance.now() - since >= 1;
+  const startBurst = () => {
     since = performance.now();
     begun = 0;
-    for (const proceed of line) {
-      if (begun === burst) break;
-      begin(proceed);
-    }
-    wait();
+    sameTurn = true;
+    setImmediate(() => (sameTurn = false));
   };
   const begin = (proceed: () => void) => {
     line.delete(proceed);
@@ -68,17 +69,25 @@ export function pacedGate(gate: Gate, burst: number): Gate {
   const wait = () => {
     if (line.size > 0) timer ??= setTimeout(advance, 1);
   };
+  const advance = () => {
+    timer = undefined;
+    // Timers go by the time at which the loop last woke: where it was held up, this one is early.
+    if (isOver()) {
+      startBurst();
+      for (const proceed of line) {
+        if (begun === burst) break;
+        begin(proceed);
+      }
+    }
+    wait();
+  };
 
   return {
     enter(proceed) {
       // A guest of its own each time, should the same function come twice.
       const guest = () => proceed();
       const leave = gate.enter(() => {
-        const now = performance.now();
-        if (line.size === 0 && now - since >= 1) {
-          since = now;
-          begun = 0;
-        }
+        if (line.size === 0 && isOver()) startBurst();
         if (begun < burst) begin(guest);
         else line.add(guest);
         wait();
