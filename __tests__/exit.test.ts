@@ -1,10 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { type Certificates, makeCertificates } from './kit/certificates';
+import { trackProcess } from './kit/clean-up';
 import { Loopback, track } from './kit/loopback';
 import { javascript } from './kit/processes';
 
@@ -62,28 +63,17 @@ async function watch(script: string): Promise<Leaving> {
   let state: unknown;
   let from = NaN;
   let stderr = '';
-  child.stdout!.on('data', (text: Buffer) => {
+  child.stdout.on('data', (text: Buffer) => {
     from = performance.now();
     state = JSON.parse(text.toString().trim().split('\n').at(-1)!);
     setTimeout(() => child.kill('SIGKILL'), HUNG).unref();
   });
-  child.stderr!.on('data', (text: Buffer) => (stderr += text.toString()));
+  child.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
   const closed = once(child, 'close') as Promise<[number | null]>;
   await once(child, 'exit');
   const to = performance.now();
   const [code] = await closed;
   return { late: to - from, state, code, stderr };
-}
-
-function trackProcess(child: ChildProcess): ChildProcess {
-  track({
-    async destroy() {
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    },
-  });
-  return child;
 }
 
 /**
@@ -114,7 +104,7 @@ async function fullPort(): Promise<number> {
        server.listen(0, '127.0.0.1', 1, () => process.stdout.write(String(server.address().port)));`,
     ]),
   );
-  const [text] = (await once(child.stdout!, 'data')) as [Buffer];
+  const [text] = (await once(child.stdout, 'data')) as [Buffer];
   child.kill('SIGSTOP');
   const port = Number(text);
   // A backlog of one holds two.

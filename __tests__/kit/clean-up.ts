@@ -1,9 +1,25 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+
 const tracked: (() => unknown)[] = [];
 
 /** Sees to it that `resource` is destroyed after the test, the latest first. Returns it. */
 export function track<T extends { destroy(): unknown }>(resource: T): T {
   tracked.push(() => resource.destroy());
   return resource;
+}
+
+/** Sees to it that `child` is killed after the test, if it has not ended by then. Returns it. */
+export function trackProcess<T extends ChildProcess>(child: T): T {
+  track({ destroy: () => kill(child) });
+  return child;
+}
+
+/** Kills a process that has not ended yet, and waits for its end. */
+export async function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGKILL');
+  await once(child, 'exit');
 }
 
 /** Destroys what was tracked. */

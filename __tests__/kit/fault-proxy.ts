@@ -1,11 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 
-import { track } from './clean-up';
+import { kill, track } from './clean-up';
 import { compiled } from './compiled';
 import type { Cut, CutAfter, Direction, Faults } from './fault-link';
 import type { Accept, Place, Proxy, ProxyStats, Reply } from './fault-proxy-process';
+import { isStopped } from './processes';
 import { until } from './until';
 
 export type { Accept, Cut, CutAfter, Direction, Faults, Place, ProxyStats };
@@ -95,24 +94,13 @@ export class FaultProxy {
 
   /** Stops the process, lets it go on, or kills it; resolves when that has happened. */
   async signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): Promise<void> {
+    if (signal === 'SIGKILL') return kill(this.#child);
     this.#child.kill(signal);
-    if (signal === 'SIGKILL') await this.#gone();
-    if (signal === 'SIGSTOP') await until(() => this.#isStopped());
+    if (signal === 'SIGSTOP') await until(() => isStopped(this.#child));
   }
 
-  async destroy(): Promise<void> {
-    this.#child.kill('SIGKILL');
-    await this.#gone();
-  }
-
-  /** Elsewhere than on Linux a signal is taken to work at once. */
-  #isStopped(): boolean {
-    if (process.platform !== 'linux') return true;
-    return /^State:\s+T/m.test(readFileSync(`/proc/${String(this.#child.pid)}/status`, 'utf8'));
-  }
-
-  async #gone(): Promise<void> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'exit');
+  destroy(): Promise<void> {
+    return kill(this.#child);
   }
 
   #ask<Method extends keyof Proxy>(

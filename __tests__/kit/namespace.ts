@@ -1,10 +1,9 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readlinkSync } from 'node:fs';
 
-import { track } from './clean-up';
+import { trackProcess } from './clean-up';
 import { compiled } from './compiled';
-import type { Exit } from './processes';
+import { type Exit, ending } from './processes';
 
 /** The variable that tells a process which network it must not be in: see `kernel.ts`. */
 export const OUTSIDE = 'NETWORK_OUTSIDE';
@@ -62,23 +61,7 @@ export async function runInNamespace(
   const script = await compiled(file);
   const [program, ...rest] = inNamespace([process.execPath, script, ...args]);
   const child = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, PATH, ...env } });
-  track({
-    async destroy() {
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    },
-  });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-  const [code] = (await once(child, 'close')) as [number | null];
-  const said = stdout
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as unknown);
-  return { code, stdout, stderr, said };
+  return ending(trackProcess(child));
 }
 
 /** The network that this process is in, by its number. */

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TlsOptions } from 'node:tls';
 
-import { track } from './clean-up';
+import { trackProcess } from './clean-up';
 import { QUICK } from './connections';
 
 /** The directory in which the library and the tests are JavaScript, for processes that run without jest. */
@@ -38,7 +39,11 @@ export async function run(
   script: string,
   { env = {}, flags = [] }: { readonly env?: Record<string, string>; readonly flags?: readonly string[] } = {},
 ): Promise<Exit> {
-  const child = start((await prelude()) + script, env, flags);
+  return ending(start((await prelude()) + script, env, flags));
+}
+
+/** Waits for the end of a process that says JSON, a line each. */
+export async function ending(child: ChildProcess): Promise<Exit> {
   let stdout = '';
   let stderr = '';
   child.stdout!.setEncoding('utf8').on('data', (text: string) => (stdout += text));
@@ -49,6 +54,11 @@ export async function run(
     .filter(Boolean)
     .map((line) => JSON.parse(line) as unknown);
   return { code, stdout, stderr, said };
+}
+
+/** Whether SIGSTOP has worked; elsewhere than on Linux it is taken to work at once. */
+export function isStopped({ pid }: ChildProcess): boolean {
+  return process.platform !== 'linux' || /^State:\s+T/m.test(readFileSync(`/proc/${String(pid)}/status`, 'utf8'));
 }
 
 /**
@@ -78,12 +88,5 @@ function start(script: string, env: Record<string, string>, flags: readonly stri
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   });
-  track({
-    async destroy() {
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    },
-  });
-  return child;
+  return trackProcess(child);
 }

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
 
-import { track } from '../kit/clean-up';
+import { kill, track } from '../kit/clean-up';
 
 /** As it is before the sockets of this process are watched. */
 const dial = connect;
@@ -55,8 +55,7 @@ export class FullListener {
   /** Dies: who dials is refused from then on. */
   async kill(): Promise<void> {
     for (const caller of this.#callers) caller.destroy();
-    this.#child.kill('SIGKILL');
-    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'exit');
+    await kill(this.#child);
   }
 
   async destroy(): Promise<void> {

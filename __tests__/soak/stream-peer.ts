@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 
 import type { Pair } from '../kit/certificates';
+import { kill } from '../kit/clean-up';
 import { compiled } from '../kit/compiled';
 
 /** What the other end of a stream is told when it starts. */
@@ -82,9 +82,8 @@ export class StreamPeer {
     this.#child.kill(signal);
   }
 
-  async destroy(): Promise<void> {
-    this.#child.kill('SIGKILL');
-    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'exit');
+  destroy(): Promise<void> {
+    return kill(this.#child);
   }
 
   #ask(question: Question): Promise<unknown> {

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 
-import { track } from '../../kit/clean-up';
+import { kill, trackProcess } from '../../kit/clean-up';
 import { PlainSocket } from '../../kit/plain-socket';
+import { isStopped } from '../../kit/processes';
 import { until } from '../../kit/until';
 
 /** Connections that the kernel completes for a listener with a backlog of 1 before it has no more room. */
@@ -25,26 +25,16 @@ export async function startDeaf(path?: string): Promise<DeafServer> {
   const script = `const server = require('node:net').createServer();
     server.listen(${place}, () => process.stdout.write(JSON.stringify(server.address())));`;
   const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const destroy = async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  };
-  track({ destroy });
+  trackProcess(child);
   const [said] = (await once(child.stdout, 'data')) as [Buffer];
   // `as`: an address of TCP, where there is no path.
   const address = JSON.parse(said.toString()) as { port: number; address: string };
   const target = path === undefined ? { port: address.port, host: address.address } : { path };
   child.kill('SIGSTOP');
-  await until(() => isStopped(child.pid!));
+  await until(() => isStopped(child));
   if (path === undefined) await fillTcp(target);
   else await fillUnix(target);
-  return { target, destroy };
-}
-
-/** Elsewhere than on Linux the signal is taken to have worked at once. */
-function isStopped(pid: number): boolean {
-  return process.platform !== 'linux' || /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return { target, destroy: () => kill(child) };
 }
 
 async function fillTcp(target: DeafServer['target']): Promise<void> {
