@@ -1,4 +1,4 @@
-// Makes JavaScript of the library and the tests, for processes that run without jest: node compile.mjs <directory>
+// Makes JavaScript of the library, the tests and the benchmarks, for processes that run without jest: node compile.mjs <directory>
 // Types are checked elsewhere (`npm run types`), so that this takes less than a second.
 import { mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -11,7 +11,7 @@ const require = createRequire(import.meta.url);
 const ts = require('typescript');
 
 const compilerOptions = { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 };
-for (const folder of ['lib', '__tests__']) {
+for (const folder of ['lib', '__tests__', 'benchmarks']) {
   for (const file of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {
     if (!file.endsWith('.ts') || file.endsWith('.test.ts') || file.includes('node_modules')) continue;
     const { outputText } = ts.transpileModule(readFileSync(join(root, folder, file), 'utf8'), { compilerOptions });
