@@ -61,7 +61,7 @@ class Desk {
       { maxBytes: 1_000, maxAge: Infinity, ...bounds },
       {
         tag: TAG,
-        settle: (callback, error) => callback(error),
+        settle: (callbacks, error) => callbacks.forEach((callback) => callback(error)),
         onDrop: (info) => this.drops.push(info),
         onRoom: () => (this.rooms += 1),
       },
@@ -77,6 +77,7 @@ class Desk {
         if (error) this.errors.set(text, error);
       };
       room = this.outbox.write(Buffer.from(text), callback);
+      this.outbox.sendNow();
       this.check();
     }
     return room;
@@ -85,12 +86,13 @@ class Desk {
   /** Writes without a callback. */
   post(text: string): boolean {
     const room = this.outbox.write(Buffer.from(text), undefined);
+    this.outbox.sendNow();
     this.check();
     return room;
   }
 
   attach(link: SlowLink = new SlowLink()): SlowLink {
-    this.outbox.attach(link);
+    this.outbox.attach(link, false);
     this.check();
     return link;
   }
@@ -1074,6 +1076,7 @@ describe('whatever happens', () => {
               // A chunk is its own number, repeated: it shows where it went, and whether it is whole.
               const chunk = Buffer.from(String.fromCharCode(id).repeat(each.size), 'latin1');
               outbox.write(chunk, each.callback ? () => told.push(id) : undefined);
+              outbox.sendNow();
               return;
             }
             case 'attach': {
@@ -1081,7 +1084,7 @@ describe('whatever happens', () => {
               model.link = new SlowLink(8);
               model.handed.set(model.link, []);
               model.phase = 'greeting';
-              outbox.attach(model.link);
+              outbox.attach(model.link, false);
               return;
             }
             case 'flush':

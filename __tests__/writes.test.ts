@@ -165,14 +165,15 @@ describe('Tally', () => {
   it('counts writes and their bytes', () => {
     const tally = new Tally();
     expect(tally.count).toEqual({ writes: 0, bytes: 0 });
-    for (const bytes of [3, 0, 4]) tally.add(bytes);
-    expect(tally.count).toEqual({ writes: 3, bytes: 7 });
+    for (const bytes of [3, 0, 4]) tally.add(1, bytes);
+    tally.add(5, 10);
+    expect(tally.count).toEqual({ writes: 8, bytes: 17 });
   });
 
   it('returns a count that later writes do not change', () => {
     const tally = new Tally();
     const before = tally.count;
-    tally.add(1);
+    tally.add(1, 1);
     expect(before).toEqual({ writes: 0, bytes: 0 });
   });
 });

@@ -3,7 +3,6 @@ import type { Duplex, Transform } from 'node:stream';
 import { type Holdable, Deadline, hold } from './deadline';
 import {
   type Link,
-  type SharedReader,
   destroyLink,
   ignore,
   isSelfConnected,
@@ -18,13 +17,14 @@ import type { FailureReason } from './events';
 import type { Gate } from './gate';
 import { runHandshake } from './handshake';
 import { race } from './race';
+import { type Reader, readerFor } from './reader';
 import { type Settings, resolveTarget } from './settings';
 import { type ResolvedTarget, tagOf } from './target';
 
 /** What an attempt hands over to the session. */
 export interface Established {
   readonly link: Link;
-  readonly reader: SharedReader | undefined;
+  readonly reader: Reader | undefined;
   readonly decoder: Transform | undefined;
 }
 
@@ -151,7 +151,7 @@ export class Attempt implements Holdable {
     return resolved;
   }
 
-  async #dial(target: ResolvedTarget, reader: SharedReader | undefined): Promise<Link> {
+  async #dial(target: ResolvedTarget, reader: Reader | undefined): Promise<Link> {
     this.#proceed('dial');
     const { settings } = this.#context;
     if (settings.dial === undefined) {
@@ -306,17 +306,6 @@ class AttemptFailure {
     this.reason = reason;
     this.error = error;
   }
-}
-
-/** Past the streams' machinery only where nothing needs a stream. */
-function readerFor(settings: Settings, target: ResolvedTarget): SharedReader | undefined {
-  const plain =
-    settings.reuseReadBuffer &&
-    settings.dial === undefined &&
-    settings.handshake === undefined &&
-    settings.decoder === undefined &&
-    target.tls === undefined;
-  return plain ? { deliver: undefined, paused: false } : undefined;
 }
 
 function checkDecoder(decoder: Transform): Transform {

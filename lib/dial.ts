@@ -6,6 +6,7 @@ import { shielded } from './emitter';
 import { ConnectionError, toError } from './errors';
 import { guardLookup } from './lookup';
 import type { SocketOptions } from './options';
+import type { Reader } from './reader';
 import { type ResolvedTarget, type TlsOptions, tagOf } from './target';
 import { TLS_OPTIONS } from './tls-options';
 
@@ -27,27 +28,16 @@ export type Link = Duplex &
       Pick<TLSSocket, 'encrypted' | 'authorized' | 'authorizationError'> & { secureConnecting: boolean }
   >;
 
-/**
- * Takes the bytes of a socket that reads into one buffer over and over, past the machinery of streams. A session sets
- * `deliver` in the very tick in which the socket connects, before anything can arrive.
- */
-export interface SharedReader {
-  deliver: ((chunk: Buffer) => void) | undefined;
-  paused: boolean;
-}
-
-/** One buffer serves all sockets of a thread: a chunk is used up before the next read. */
-const sharedBuffer = { bytes: undefined as Buffer | undefined };
-
-/** As much as one read of the kernel brings at the most (libuv's own size). */
-const READ_SIZE = 65_536;
-
 /** Opens a socket to `target`. Always a new one: a re-used TLS socket would send plain text. */
-export function openSocket(target: ResolvedTarget, options: SocketOptions, reader?: SharedReader): Link {
+export function openSocket(target: ResolvedTarget, options: SocketOptions, reader?: Reader): Link {
   const { tls, ...place } = target;
   const lookup = options.lookup && guardLookup(options.lookup);
   const network = { ...UNSET, ...options, ...place, lookup };
-  if (tls === undefined) return connect({ ...network, ...sharedReading(reader) });
+  if (tls === undefined) {
+    const plain = connect({ ...network, onread: reader?.onread });
+    if (reader !== undefined) reader.link = plain;
+    return plain;
+  }
   const socket = connectTls({ ...network, ...tlsOf(target) });
   // `tls.connect` does not pass these on to its socket.
   socket.once('connect', () => {
@@ -132,20 +122,6 @@ const UNSET = {
   socket: undefined,
   timeout: undefined,
 } as never as { port: number; host: string };
-
-function sharedReading(reader: SharedReader | undefined): object | undefined {
-  if (reader === undefined) return undefined;
-  sharedBuffer.bytes ??= Buffer.allocUnsafeSlow(READ_SIZE);
-  return {
-    onread: {
-      buffer: sharedBuffer.bytes,
-      callback(size: number, buffer: Buffer): boolean {
-        reader.deliver?.(buffer.subarray(0, size));
-        return !reader.paused;
-      },
-    },
-  };
-}
 
 function hostOf(target: ResolvedTarget): string {
   return 'host' in target ? target.host : 'localhost';

@@ -207,6 +207,10 @@ export class Machine<Message> implements SessionHost, OutboxHost {
     this.outbox.onDrain();
   }
 
+  onEnding(): void {
+    this.outbox.sendNow();
+  }
+
   ping(): void {
     this.#settings.heartbeat?.ping(this.#host.connection);
   }
@@ -220,8 +224,10 @@ export class Machine<Message> implements SessionHost, OutboxHost {
 
   // What the outbox reports.
 
-  settle(callback: WriteCallback, error?: Error): void {
-    this.#announcer.afterwards(() => shielded(() => callback(error)));
+  settle(callbacks: readonly WriteCallback[], error?: Error): void {
+    this.#announcer.afterwards(() => {
+      for (const callback of callbacks) shielded(() => callback(error));
+    });
   }
 
   onDrop(info: DropInfo): void {
@@ -265,7 +271,8 @@ export class Machine<Message> implements SessionHost, OutboxHost {
 
   #open(session: Session): void {
     const info = this.#history.addOpen(session);
-    this.outbox.attach(session.link);
+    // A stream of another make may keep the memory of what it was handed.
+    this.outbox.attach(session.link, this.#settings.dial === undefined);
     if (this.#state.name === 'closing') this.#state.work = session;
     else this.#enter({ name: 'open', work: session });
 

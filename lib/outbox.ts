@@ -1,15 +1,16 @@
 import { getDefaultHighWaterMark } from 'node:stream';
 
-import { type Link, destroyLink } from './dial';
-import { ConnectionError, toError } from './errors';
+import type { Link } from './dial';
+import { ConnectionError } from './errors';
 import type { DropInfo, DropReason, WriteCount } from './events';
 import type { QueueOptions } from './options';
+import { type Batch, Sender } from './sender';
 import { type Write, type WriteCallback, Line, Tally } from './writes';
 
 /** Who an outbox reports to. Each call may run the application's code. */
 export interface OutboxHost {
   readonly tag: string;
-  settle(callback: WriteCallback, error?: ConnectionError): void;
+  settle(callbacks: readonly WriteCallback[], error?: ConnectionError): void;
   onDrop(info: DropInfo): void;
   onRoom(): void;
 }
@@ -47,7 +48,6 @@ export class Outbox {
   readonly #bounds: Required<QueueOptions>;
   readonly #host: OutboxHost;
   readonly #waiting = new Line();
-  readonly #inFlight = new Line();
   readonly #accepted = new Tally();
   readonly #confirmed = new Tally();
   readonly #uncertain = new Tally();
@@ -55,7 +55,9 @@ export class Outbox {
   readonly #refused = new Tally();
   #phase: Phase = 'holding';
   #link: Link | undefined;
-  #onWritten: WriteCallback | undefined;
+  #gathers = false;
+  /** There is one from the first write of a session on: many sessions only listen. */
+  #sender: Sender | undefined;
   #wantsRoom = false;
   /** Whether a refusal is being told of. */
   #isTelling = false;
@@ -72,14 +74,14 @@ export class Outbox {
       confirmed: this.#confirmed.count,
       uncertain: this.#uncertain.count,
       dropped: this.#dropped.count,
-      queued: { writes: this.#waiting.writes + this.#inFlight.writes, bytes: this.pendingBytes },
+      queued: { writes: this.#waiting.writes + (this.#sender?.writes ?? 0), bytes: this.pendingBytes },
       refused: this.#refused.count,
     };
   }
 
   /** Bytes accepted whose fate is open. */
   get pendingBytes(): number {
-    return this.#waiting.bytes + this.#inFlight.bytes;
+    return this.#waiting.bytes + (this.#sender?.bytes ?? 0);
   }
 
   /** Whether writes wait for a session. */
@@ -89,28 +91,26 @@ export class Outbox {
 
   /** Takes a write. Returns false when the writer should wait for room, or when the write was refused. */
   write(chunk: Buffer, callback: WriteCallback | undefined): boolean {
-    const refusal = this.#refusal(chunk);
+    const link = this.#canSend(this.#link) ? this.#link : undefined;
+    const refusal = this.#refusal(chunk, link);
     if (refusal !== undefined) {
       this.#refuse(chunk, callback, refusal);
       return false;
     }
-    this.#accepted.add(chunk.length);
-    const { maxAge } = this.#bounds;
-    const expiresAt = maxAge === Infinity ? Infinity : performance.now() + maxAge;
-    const write: Write = { chunk, callback, expiresAt, next: undefined };
-    const room = this.#canSend(this.#link) ? this.#send(this.#link, write) : this.#wait(write);
+    this.#accepted.add(1, chunk.length);
+    const room = link === undefined ? this.#wait(chunk, callback) : this.#senderTo(link).send(chunk, callback);
     if (!room) this.#wantsRoom = true;
     return room;
   }
 
-  /** A session has opened: from now on writes go to `link`, ahead of those that wait. */
-  attach(link: Link): void {
+  /**
+   * A session has opened: from now on writes go to `link`, ahead of those that wait.
+   *
+   * @param gathers - Whether it is a socket of Node's, which has done with the bytes of a write when it says so.
+   */
+  attach(link: Link, gathers: boolean): void {
     this.#link = link;
-    // One function a session, not one a write; a late word from an earlier session's socket is not for this one.
-    this.#onWritten = (error) => {
-      // Node tells no error of a write that was under way when its socket was destroyed: it may be half sent.
-      if (this.#link === link && !link.destroyed) this.#confirm(error);
-    };
+    this.#gathers = gathers;
     this.#phase = 'greeting';
     this.#stopExpiry();
   }
@@ -119,6 +119,7 @@ export class Outbox {
   flush(): void {
     this.#phase = 'flowing';
     this.#flush();
+    this.sendNow();
     this.onDrain();
   }
 
@@ -126,12 +127,19 @@ export class Outbox {
   seal(): void {
     this.#phase = 'sealed';
     this.#flush();
+    this.sendNow();
+  }
+
+  /** Hands to the socket what this turn of the loop has brought so far: its writing side is about to end. */
+  sendNow(): void {
+    this.#sender?.flush();
   }
 
   /** The socket has room again. */
   onDrain(): void {
     const link = this.#link;
-    if (this.#phase === 'flowing' && this.#canSend(link) && !link.writableNeedDrain) this.#tellRoom();
+    if (this.#phase !== 'flowing' || !this.#canSend(link) || link.writableNeedDrain) return;
+    if ((this.#sender?.backlog ?? 0) < link.writableHighWaterMark || link.writableHighWaterMark === 0) this.#tellRoom();
   }
 
   /**
@@ -140,15 +148,13 @@ export class Outbox {
    * @returns how much that is, and a function that tells the callbacks
    */
   detach(cause: Error | undefined): { readonly uncertain: WriteCount; readonly settle: () => void } {
-    const lost = this.#inFlight.takeAll();
+    const lost = this.#sender?.takeAll() ?? [];
     const uncertain = new Tally();
-    for (const { chunk } of lost) {
-      uncertain.add(chunk.length);
-      this.#uncertain.add(chunk.length);
-    }
+    for (const { writes, bytes } of lost) uncertain.add(writes, bytes);
+    const { writes, bytes } = uncertain.count;
+    this.#uncertain.add(writes, bytes);
     this.#link = undefined;
-    // It knows its session's socket.
-    this.#onWritten = undefined;
+    this.#sender = undefined;
     if (this.#phase !== 'sealed') this.#phase = 'holding';
     this.#scheduleExpiry();
     return { uncertain: uncertain.count, settle: () => this.#settleUncertain(lost, cause) };
@@ -163,7 +169,7 @@ export class Outbox {
     this.#phase = 'sealed';
     this.#stopExpiry();
     const writes = this.#waiting.takeAll();
-    for (const { chunk } of writes) this.#dropped.add(chunk.length);
+    for (const { chunk } of writes) this.#dropped.add(1, chunk.length);
     return () => {
       for (const write of writes) this.#tellDropped(write, reason, error);
     };
@@ -186,28 +192,43 @@ export class Outbox {
     return Math.min(this.#bounds.maxBytes, getDefaultHighWaterMark(false));
   }
 
-  #refusal(chunk: Buffer): ConnectionError | undefined {
-    const { tag } = this.#host;
+  #refusal(chunk: Buffer, link: Link | undefined): ConnectionError | undefined {
     const { maxBytes } = this.#bounds;
+    if (link !== undefined && this.#phase !== 'sealed' && this.#isFarFromFull(maxBytes)) return undefined;
+    const { tag } = this.#host;
     if (this.#phase === 'sealed') {
       return new ConnectionError('ERR_CLOSED', `The connection to ${tag} is closed for writing`, { tag });
     }
     // A socket is full when its bound is reached, so that one large chunk passes; the queue never exceeds its bound.
     const maxWrites = Math.max(LEAST_WRITES, Math.floor(maxBytes / BYTES_A_WRITE));
-    const full = this.#canSend(this.#link)
-      ? this.#link.writableLength >= Math.max(maxBytes, this.#link.writableHighWaterMark) ||
-        (this.#link.writableLength > 0 && this.#inFlight.writes >= maxWrites)
-      : this.#waiting.bytes + chunk.length > maxBytes || this.#waiting.writes >= maxWrites || maxBytes === 0;
+    const full =
+      link === undefined
+        ? this.#waiting.bytes + chunk.length > maxBytes || this.#waiting.writes >= maxWrites || maxBytes === 0
+        : this.#isFull(link, maxWrites);
     if (!full) return undefined;
     this.#wantsRoom = true;
     const message = `The queue for ${tag} has no room for ${chunk.length} bytes: its bound is ${maxBytes} bytes and ${maxWrites} writes`;
     return new ConnectionError('ERR_QUEUE_FULL', message, { tag });
   }
 
+  /** What holds for almost every write, found out at little cost. */
+  #isFarFromFull(maxBytes: number): boolean {
+    const sender = this.#sender;
+    return sender !== undefined && sender.writes < LEAST_WRITES && sender.backlog < maxBytes;
+  }
+
+  #isFull(link: Link, maxWrites: number): boolean {
+    if (this.#sender === undefined) return false;
+    const { backlog, writes } = this.#sender;
+    return (
+      backlog >= Math.max(this.#bounds.maxBytes, link.writableHighWaterMark) || (backlog > 0 && writes >= maxWrites)
+    );
+  }
+
   #refuse(chunk: Buffer, callback: WriteCallback | undefined, error: ConnectionError): void {
-    this.#refused.add(chunk.length);
+    this.#refused.add(1, chunk.length);
     if (callback !== undefined) {
-      process.nextTick(() => this.#host.settle(callback, error));
+      process.nextTick(() => this.#host.settle([callback], error));
       return;
     }
     const tell = () => {
@@ -224,29 +245,21 @@ export class Outbox {
     return link?.writable === true;
   }
 
-  #send(link: Link, write: Write): boolean {
-    this.#inFlight.add(write);
-    try {
-      return link.write(write.chunk, this.#onWritten);
-    } catch (error) {
-      // A stream that throws is broken, and the write uncertain: its `close` will tell.
-      destroyLink(link, toError(error));
-      return false;
-    }
+  #senderTo(link: Link): Sender {
+    return (this.#sender ??= new Sender(link, this.#gathers, this.#onConfirmed));
   }
 
-  /** The socket calls back in the order of the writes, and from the first error on with errors only. */
-  #confirm(error: Error | null | undefined): void {
-    // What failed stays in flight until the session ends, which is near, and counts its uncertain writes.
-    if (error) return;
-    const write = this.#inFlight.take();
-    if (write === undefined) return;
-    this.#confirmed.add(write.chunk.length);
-    if (write.callback !== undefined) this.#host.settle(write.callback);
-  }
+  readonly #onConfirmed = ({ writes, bytes, callbacks }: Batch): void => {
+    this.#confirmed.add(writes, bytes);
+    if (callbacks !== undefined) this.#host.settle(callbacks);
+    // The stream says that it has room only where it has said that it had none.
+    if (this.#wantsRoom) this.onDrain();
+  };
 
-  #wait(write: Write): boolean {
-    this.#waiting.add(write);
+  #wait(chunk: Buffer, callback: WriteCallback | undefined): boolean {
+    const { maxAge } = this.#bounds;
+    const expiresAt = maxAge === Infinity ? Infinity : performance.now() + maxAge;
+    this.#waiting.add({ chunk, callback, expiresAt, next: undefined });
     if (this.#link === undefined) this.#scheduleExpiry();
     return this.#waiting.bytes < this.#highWaterMark;
   }
@@ -255,19 +268,13 @@ export class Outbox {
     const link = this.#link;
     if (!this.#canSend(link) || this.#waiting.writes === 0) return;
     this.#expire();
-    try {
-      link.cork();
-      // A link may break on the way: what was not handed to it keeps waiting.
-      for (
-        let write = this.#waiting.take();
-        write !== undefined;
-        write = link.writable ? this.#waiting.take() : undefined
-      ) {
-        this.#send(link, write);
-      }
-      link.uncork();
-    } catch (error) {
-      destroyLink(link, toError(error));
+    const sender = this.#senderTo(link);
+    sender.expectMore();
+    // It may break on the way: what was not handed to it keeps waiting.
+    while (link.writable) {
+      const write = this.#waiting.take();
+      if (write === undefined) return;
+      sender.send(write.chunk, write.callback);
     }
   }
 
@@ -295,7 +302,7 @@ export class Outbox {
     const { tag } = this.#host;
     for (let { first } = this.#waiting; first !== undefined && first.expiresAt <= now; { first } = this.#waiting) {
       this.#waiting.take();
-      this.#dropped.add(first.chunk.length);
+      this.#dropped.add(1, first.chunk.length);
       const message = `A write for ${tag} waited longer than ${this.#bounds.maxAge} ms`;
       this.#tellDropped(first, 'expired', new ConnectionError('ERR_EXPIRED', message, { tag }));
     }
@@ -303,13 +310,13 @@ export class Outbox {
 
   #tellDropped({ chunk, callback }: Write, reason: DropReason, error: ConnectionError): void {
     this.#host.onDrop({ chunk, bytes: chunk.length, reason, error });
-    if (callback !== undefined) this.#host.settle(callback, error);
+    if (callback !== undefined) this.#host.settle([callback], error);
   }
 
-  #settleUncertain(writes: readonly Write[], cause: Error | undefined): void {
+  #settleUncertain(lost: readonly Batch[], cause: Error | undefined): void {
     const { tag } = this.#host;
     const message = `The session with ${tag} ended before it confirmed this write, which may or may not have arrived`;
     const error = new ConnectionError('ERR_DELIVERY_UNCERTAIN', message, { cause, tag });
-    for (const { callback } of writes) if (callback !== undefined) this.#host.settle(callback, error);
+    for (const { callbacks } of lost) if (callbacks !== undefined) this.#host.settle(callbacks, error);
   }
 }

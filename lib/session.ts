@@ -2,10 +2,11 @@ import type { Transform } from 'node:stream';
 
 import type { Established } from './attempt';
 import { type Holdable, Deadline, hold } from './deadline';
-import { type Link, type SharedReader, destroyLink, ignore } from './dial';
+import { type Link, destroyLink, ignore } from './dial';
 import { toError } from './errors';
 import type { FailureReason, OpenInfo } from './events';
 import { Heartbeat, IdleWatch } from './liveness';
+import type { Reader } from './reader';
 import type { Settings } from './settings';
 
 /** Who a session reports to. */
@@ -15,6 +16,8 @@ export interface SessionHost {
   onMessage(message: unknown): void;
   /** The socket has room again. */
   onDrain(): void;
+  /** Its writing side is about to end: what is to go out has to go now. */
+  onEnding(): void;
   /** Asks the peer for a sign of life. */
   ping(): void;
   /** Told once that the session is over, unless it was released before. */
@@ -31,7 +34,7 @@ export class Session implements Holdable {
   /** What its `open` said, from then on: a session that was not announced has no `reset` either. */
   info: OpenInfo | undefined;
 
-  readonly #reader: SharedReader | undefined;
+  readonly #reader: Reader | undefined;
   readonly #decoder: Transform | undefined;
   readonly #closeTimeout: number;
   readonly #host: SessionHost;
@@ -81,7 +84,7 @@ export class Session implements Holdable {
     if (paused) this.pause();
     if (this.link.bytesRead === undefined) this.link.on('data', this.#count);
     if (this.#reader !== undefined) this.#reader.deliver = this.#onChunk;
-    else if (this.#decoder === undefined) this.link.on('data', this.#onChunk);
+    if (this.#decoder === undefined) this.link.on('data', this.#onChunk);
     // A decoder takes what it has room for, whether or not its messages are wanted yet.
     else this.link.on('data', this.#decode).resume();
     if (!paused) this.resume();
@@ -91,15 +94,14 @@ export class Session implements Holdable {
   pause(): void {
     this.#paused = true;
     this.#watch();
-    if (this.#reader !== undefined) this.#reader.paused = true;
-    (this.#decoder ?? this.link).pause();
+    if (this.#reader === undefined) (this.#decoder ?? this.link).pause();
+    else this.#reader.pause();
     if (this.link.closed) this.#onClose();
   }
 
   resume(): void {
     this.#paused = false;
     this.#watch();
-    if (this.#reader !== undefined) this.#reader.paused = false;
     (this.#decoder ?? this.link).resume();
     if (this.link.closed) this.#onClose();
   }
@@ -196,6 +198,7 @@ export class Session implements Holdable {
 
   /** The peer will send no more. What was written before may still go out, but not for ever. */
   readonly #onEnd = (): void => {
+    this.#host.onEnding();
     this.link.end();
     this.#startWindUp();
     try {

@@ -80,8 +80,8 @@ export class Tally {
     return { writes: this.#writes, bytes: this.#bytes };
   }
 
-  add(bytes: number): void {
-    this.#writes += 1;
+  add(writes: number, bytes: number): void {
+    this.#writes += writes;
     this.#bytes += bytes;
   }
 }

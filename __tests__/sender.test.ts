@@ -1,0 +1,314 @@
+import { type Socket, connect } from 'node:net';
+import { Duplex } from 'node:stream';
+
+import { type Batch, Sender } from '../lib/sender';
+import { connectTo, Loopback, track } from './kit/loopback';
+import { until } from './kit/until';
+
+/** A link that shows each system call it would make: a write of its own, or several in one piece. */
+class Wire extends Duplex {
+  readonly calls: string[][] = [];
+  readonly chunks: Buffer[] = [];
+  /** While set, what was handed over is not taken. */
+  stalled = false;
+  #done: (() => void) | undefined;
+
+  constructor() {
+    super({ read: () => undefined });
+    this.on('error', () => undefined);
+  }
+
+  accept(): void {
+    const done = this.#done;
+    this.#done = undefined;
+    done?.();
+  }
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.#call([chunk], done);
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], done: () => void): void {
+    this.#call(
+      chunks.map(({ chunk }) => chunk),
+      done,
+    );
+  }
+
+  #call(chunks: Buffer[], done: () => void): void {
+    this.calls.push(chunks.map(String));
+    this.chunks.push(...chunks);
+    if (this.stalled) this.#done = done;
+    else done();
+  }
+}
+
+/** The end of this turn of the loop, and of what it put off. */
+async function turn(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+function start(gathers = true): { wire: Wire; sender: Sender; confirmed: Batch[] } {
+  const wire = new Wire();
+  const confirmed: Batch[] = [];
+  return { wire, sender: new Sender(wire, gathers, (batch) => confirmed.push(batch)), confirmed };
+}
+
+function sendAll(sender: Sender, ...texts: string[]): boolean {
+  return texts.map((text) => sender.send(Buffer.from(text), undefined)).at(-1)!;
+}
+
+describe('a write alone in its turn', () => {
+  it('goes out at once', async () => {
+    const { wire, sender } = start();
+    for (const text of ['a', 'b', 'c']) {
+      sendAll(sender, text);
+      expect(wire.calls.at(-1)).toEqual([text]);
+      await turn();
+    }
+    expect(wire.calls).toEqual([['a'], ['b'], ['c']]);
+  });
+
+  it('waits for the end of its turn when the turn before brought several', async () => {
+    const { wire, sender } = start();
+    sendAll(sender, 'a', 'b');
+    await turn();
+    sendAll(sender, 'c');
+    expect(wire.calls).toEqual([['a'], ['b']]);
+    await turn();
+    sendAll(sender, 'd');
+    expect(wire.calls).toEqual([['a'], ['b'], ['c'], ['d']]);
+  });
+
+  it('is not held up when several were announced and none came', async () => {
+    const { wire, sender } = start();
+    sender.expectMore();
+    sendAll(sender, 'a');
+    expect(wire.calls).toEqual([]);
+    await turn();
+    sendAll(sender, 'b');
+    expect(wire.calls).toEqual([['a'], ['b']]);
+  });
+});
+
+describe('writes of one turn', () => {
+  it('leave in one call, behind the first', async () => {
+    const { wire, sender } = start();
+    sendAll(sender, 'a', 'b', 'c', 'd');
+    expect(wire.calls).toEqual([['a']]);
+    await turn();
+    expect(wire.calls).toEqual([['a'], ['bcd']]);
+    sendAll(sender, 'e', 'f', 'g');
+    await turn();
+    expect(wire.calls).toEqual([['a'], ['bcd'], ['efg']]);
+  });
+
+  it('leave before any other event, even those of promises and ticks', async () => {
+    const { wire, sender } = start();
+    sender.expectMore();
+    await Promise.resolve();
+    sendAll(sender, 'a', 'b');
+    await new Promise<void>((resolve) => process.nextTick(resolve));
+    expect(wire.calls).toEqual([['ab']]);
+  });
+
+  it('are not copied where they are large, and keep their order', async () => {
+    const { wire, sender } = start();
+    const large = Buffer.alloc(2_000, 'L');
+    sender.expectMore();
+    sendAll(sender, 'a', 'b');
+    sender.send(large, undefined);
+    sendAll(sender, 'c', 'd');
+    await turn();
+    expect(wire.calls).toEqual([['ab', large.toString(), 'c', 'd']]);
+    expect(wire.chunks[1]).toBe(large);
+  });
+
+  it('are handed over as they are where the stream may keep them, and in one call all the same', async () => {
+    const { wire, sender } = start(false);
+    const chunks = ['a', 'b', 'c'].map((text) => Buffer.from(text));
+    sender.expectMore();
+    for (const chunk of chunks) sender.send(chunk, undefined);
+    await turn();
+    expect(wire.calls).toEqual([['a', 'b', 'c']]);
+    for (const [index, chunk] of chunks.entries()) expect(wire.chunks[index]).toBe(chunk);
+  });
+
+  it('fill one piece of memory after another', async () => {
+    const { wire, sender } = start();
+    sender.expectMore();
+    const text = 'x'.repeat(1_000);
+    for (let index = 0; index < 150; index++) sender.send(Buffer.from(text), undefined);
+    await turn();
+    expect(wire.calls.map(([piece]) => piece!.length)).toEqual([65_000, 65_000, 20_000]);
+  });
+
+  it('leave at once when asked to', () => {
+    const { wire, sender } = start();
+    sender.expectMore();
+    sendAll(sender, 'a', 'b');
+    sender.flush();
+    expect(wire.calls).toEqual([['ab']]);
+  });
+});
+
+describe('behind a slow link', () => {
+  it('writes are left to the stream, which hands them over together', async () => {
+    const { wire, sender } = start();
+    wire.stalled = true;
+    sendAll(sender, 'a');
+    await turn();
+    sendAll(sender, 'b', 'c');
+    await turn();
+    sendAll(sender, 'd');
+    await turn();
+    wire.stalled = false;
+    wire.accept();
+    await turn();
+    expect(wire.calls).toEqual([['a'], ['b', 'c', 'd']]);
+  });
+
+  it('the memory of what is under way is left alone', async () => {
+    const { wire, sender } = start();
+    wire.stalled = true;
+    sender.expectMore();
+    sendAll(sender, 'first', 'second');
+    await turn();
+    const under = wire.chunks[0]!;
+    const other = start();
+    other.sender.expectMore();
+    sendAll(other.sender, 'XXXXXXXXXXXXXX');
+    await turn();
+    expect(under.toString()).toBe('firstsecond');
+  });
+
+  it('says that there is no room from the stream’s own mark on, gathered bytes included', () => {
+    const { wire, sender } = start();
+    sender.expectMore();
+    const mark = wire.writableHighWaterMark;
+    const chunk = Buffer.alloc(1_024);
+    let room = true;
+    let sent = 0;
+    while (room) {
+      room = sender.send(chunk, undefined);
+      sent += chunk.length;
+    }
+    expect(sent).toBe(mark);
+    expect(sender.backlog).toBe(mark);
+  });
+});
+
+describe('what was handed over', () => {
+  it('is confirmed in order, each batch once, with its callbacks', async () => {
+    const { sender, confirmed } = start();
+    const callbacks = [1, 2, 3].map(() => jest.fn());
+    sender.send(Buffer.from('a'), callbacks[0]);
+    sender.send(Buffer.from('bb'), undefined);
+    sender.send(Buffer.from('cc'), callbacks[1]);
+    sender.send(Buffer.alloc(2_000), callbacks[2]);
+    expect([sender.writes, sender.bytes]).toEqual([4, 2_005]);
+    await turn();
+    expect(confirmed.map(({ writes, bytes, callbacks: told }) => [writes, bytes, told])).toEqual([
+      [1, 1, [callbacks[0]]],
+      [2, 4, [callbacks[1]]],
+      [1, 2_000, [callbacks[2]]],
+    ]);
+    expect([sender.writes, sender.bytes, sender.backlog]).toEqual([0, 0, 0]);
+  });
+
+  it('goes out before it is given up, and is the caller’s then', () => {
+    const { wire, sender, confirmed } = start();
+    wire.stalled = true;
+    sender.expectMore();
+    sendAll(sender, 'a', 'b');
+    const lost = sender.takeAll();
+    expect(wire.calls).toEqual([['ab']]);
+    expect(lost.map(({ writes, bytes }) => [writes, bytes])).toEqual([[2, 2]]);
+    wire.accept();
+    expect(confirmed).toEqual([]);
+    expect([sender.writes, sender.bytes]).toEqual([0, 0]);
+  });
+
+  it('is not written to a link that has ended in the same turn', async () => {
+    const { wire, sender } = start();
+    const errors = jest.fn();
+    wire.on('error', errors);
+    sender.expectMore();
+    sendAll(sender, 'a', 'b');
+    wire.end();
+    await turn();
+    expect([wire.calls, errors.mock.calls]).toEqual([[], []]);
+    expect(sender.takeAll().map(({ writes }) => writes)).toEqual([2]);
+  });
+});
+
+describe('over real sockets', () => {
+  /** What connection `id` sends as its `index`-th byte. */
+  const byteAt = (id: number, index: number) => (id * 31 + index * 7 + (index >> 8)) & 0xff;
+
+  test('nothing is lost, torn or mixed up among connections that share memory, whatever the sizes', async () => {
+    const heard = new Map<Socket, { id: number; bytes: number }>();
+    let wrong = 0;
+    const server = await Loopback.start({
+      onSocket: (socket) => {
+        // The first byte names the connection.
+        socket.on('data', (chunk) => {
+          let at = heard.get(socket);
+          for (const byte of chunk) {
+            if (at === undefined) heard.set(socket, (at = { id: byte, bytes: 0 }));
+            else if (byte !== byteAt(at.id, at.bytes++)) wrong++;
+          }
+          // Some are slow: their sockets fill up, and pin what they were handed.
+          if (at !== undefined && at.id % 3 === 0) {
+            socket.pause();
+            setImmediate(() => socket.resume());
+          }
+        });
+      },
+    });
+    const ids = Array.from({ length: 20 }, (_, id) => id);
+    const connections = ids.map(() => connectTo(server, { queue: { maxBytes: 64 * 2 ** 20 } }));
+    await Promise.all(connections.map((connection) => connection.whenOpen()));
+    for (const [id, connection] of connections.entries()) connection.write(Buffer.from([id]));
+    const sent = ids.map(() => 0);
+    let confirmed = 0;
+    let accepted = 0;
+    // A fixed course of sizes: small, empty, large, and just around what is copied.
+    const sizes = [1, 64, 0, 1_023, 1_024, 1_025, 7, 20_000, 300, 2, 70_000, 512];
+    for (let round = 0; round < 40; round++) {
+      for (const [id, connection] of connections.entries()) {
+        for (let write = 0; write < (round + id) % 9; write++) {
+          const size = sizes[(round * 5 + id * 3 + write) % sizes.length]!;
+          const from = sent[id]!;
+          const chunk = Buffer.from(Array.from({ length: size }, (_, offset) => byteAt(id, from + offset)));
+          accepted += 1;
+          connection.write(chunk, (error) => {
+            confirmed += 1;
+            // Its memory is the writer's again: whatever is still read from it would show.
+            chunk.fill(0xee);
+            expect(error ?? undefined).toBeUndefined();
+          });
+          sent[id] = from + size;
+        }
+      }
+      if (round % 4 === 0) await turn();
+    }
+    await until(() => confirmed === accepted);
+    await until(() => [...heard.values()].every(({ id, bytes }) => bytes === sent[id]) && heard.size === ids.length);
+    expect(wrong).toBe(0);
+    for (const connection of connections) expect(connection.stats.writes.queued).toEqual({ writes: 0, bytes: 0 });
+  });
+
+  test('a thousand writes of a turn are one write of the socket', async () => {
+    const server = await Loopback.start();
+    const socket = track(connect(server.port, '127.0.0.1'));
+    await new Promise((resolve) => socket.once('connect', resolve));
+    const write = jest.spyOn(socket, 'write');
+    const sender = new Sender(socket, true, () => undefined);
+    sender.expectMore();
+    for (let index = 0; index < 1_000; index++) sender.send(Buffer.alloc(64), undefined);
+    await turn();
+    expect(write).toHaveBeenCalledTimes(1);
+    await until(() => server.receivedBytes === 64_000);
+  });
+});

@@ -1,0 +1,207 @@
+import { type Link, destroyLink } from './dial';
+import { toError } from './errors';
+import { type Slab, give, release, take } from './slab';
+import type { WriteCallback } from './writes';
+
+/** Writes that were handed to the socket as one, and so share one fate. */
+export interface Batch {
+  writes: number;
+  bytes: number;
+  callbacks: WriteCallback[] | undefined;
+  /** Where their bytes are, if they were gathered. */
+  slab: Slab | undefined;
+  next: Batch | undefined;
+}
+
+/** Larger chunks are not copied: that would cost more than a place of their own in the system call. */
+const LARGEST_COPIED = 1_024;
+
+/**
+ * Hands writes to one session's link, those of one turn of the loop in one system call. Small ones are gathered in a
+ * slab, larger ones in the link's own cork. A write that is alone in its turn is not held up: when the turn before had
+ * but one, the first goes out at once. Otherwise they leave with `process.nextTick`, before any other event.
+ */
+export class Sender {
+  readonly link: Link;
+  /** Writes handed over, or gathered to be, whose fate is open. */
+  writes = 0;
+  bytes = 0;
+
+  /** Whether bytes may be gathered: a stream that is no socket may keep the very memory it was handed. */
+  readonly #gathers: boolean;
+  readonly #onWritten: WriteCallback;
+  #first: Batch | undefined;
+  #last: Batch | undefined;
+  /** The one being gathered. */
+  #open: Batch | undefined;
+  /** Where its bytes begin in its slab. */
+  #start = 0;
+  #writesThisTurn = 0;
+  /** Whether something was put off to the end of this turn. */
+  #endsLater = false;
+  /** Whether the last turn brought several writes. */
+  #wasBusy = false;
+  #isCorked = false;
+
+  /** @param onConfirmed - Told of each batch that the kernel took, in order. */
+  constructor(link: Link, gathers: boolean, onConfirmed: (batch: Batch) => void) {
+    this.link = link;
+    this.#gathers = gathers;
+    // One function a session, not one a write.
+    this.#onWritten = (error) => {
+      // What failed stays until the session ends, which is near. Nor does Node tell of an error when the socket of a
+      // write under way is destroyed: it may be half sent.
+      if (error || link.destroyed) return;
+      // Node says so with `process.nextTick` at the earliest: a turn with one write needs no other end.
+      if (!this.#endsLater) this.#writesThisTurn = 0;
+      const batch = this.#takeFirst();
+      if (batch !== undefined) onConfirmed(batch);
+    };
+  }
+
+  /** Bytes that the kernel has not taken yet. */
+  get backlog(): number {
+    return this.link.writableLength + (this.#open?.bytes ?? 0);
+  }
+
+  /** Takes a write. Returns whether there is room for more. */
+  send(chunk: Buffer, callback: WriteCallback | undefined): boolean {
+    this.writes += 1;
+    this.bytes += chunk.length;
+    if (this.#writesThisTurn++ === 0 && !this.#wasBusy) {
+      this.#hand(newBatch(chunk.length, callback), chunk);
+    } else {
+      if (!this.#endsLater) this.#endLater();
+      if (this.#gather(chunk, callback)) return this.backlog < this.link.writableHighWaterMark;
+      this.#handLater(chunk, callback);
+    }
+    // A stream that threw has been destroyed.
+    return this.link.writable && this.backlog < this.link.writableHighWaterMark;
+  }
+
+  /** Several writes are to follow in this turn: the first of them need not go out alone. */
+  expectMore(): void {
+    this.#wasBusy = true;
+  }
+
+  /** Hands over what was gathered, now. */
+  flush(): void {
+    this.#closeBatch();
+    if (!this.#isCorked) return;
+    this.#isCorked = false;
+    this.#shield(() => this.link.uncork());
+  }
+
+  /** Gives up on what is not confirmed: it is the caller's. */
+  takeAll(): Batch[] {
+    this.flush();
+    const batches: Batch[] = [];
+    for (let batch = this.#takeFirst(); batch !== undefined; batch = this.#takeFirst()) batches.push(batch);
+    return batches;
+  }
+
+  #endLater(): void {
+    this.#endsLater = true;
+    process.nextTick(endTurn, this);
+  }
+
+  /** To be called at the end of a turn, by {@link Sender.send}'s own arrangement. */
+  endTurn(): void {
+    this.#endsLater = false;
+    this.#wasBusy = this.#writesThisTurn > 1;
+    this.#writesThisTurn = 0;
+    this.flush();
+  }
+
+  /** Copies a small chunk behind those that were gathered before it. Returns false where it does not fit. */
+  #gather(chunk: Buffer, callback: WriteCallback | undefined): boolean {
+    const { length } = chunk;
+    if (length > LARGEST_COPIED) return false;
+    let batch = this.#open;
+    if (batch !== undefined && batch.slab!.end + length > batch.slab!.bytes.length) {
+      this.#closeBatch();
+      batch = undefined;
+    }
+    batch ??= this.#openBatch();
+    if (batch === undefined) return false;
+    const slab = batch.slab!;
+    slab.bytes.set(chunk, slab.end);
+    slab.end += length;
+    batch.writes += 1;
+    batch.bytes += length;
+    if (callback !== undefined) (batch.callbacks ??= []).push(callback);
+    return true;
+  }
+
+  #openBatch(): Batch | undefined {
+    // Behind a socket that is slow, the stream keeps the chunks and hands them over together by itself.
+    if (!this.#gathers || this.link.writableLength > 0) return undefined;
+    const slab = take();
+    if (slab === undefined) return undefined;
+    this.#start = slab.end;
+    this.#open = { writes: 0, bytes: 0, callbacks: undefined, slab, next: undefined };
+    return this.#open;
+  }
+
+  #closeBatch(): void {
+    const batch = this.#open;
+    if (batch === undefined) return;
+    this.#open = undefined;
+    const slab = batch.slab!;
+    slab.readers += 1;
+    this.#hand(batch, slab.bytes.subarray(this.#start, slab.end));
+    if (this.link.writableLength === 0) {
+      // The kernel has it all: the slab is as it was before.
+      batch.slab = undefined;
+      slab.readers -= 1;
+      slab.end = this.#start;
+    }
+    give(slab);
+  }
+
+  /** At the end of the turn, together with what else it brings. */
+  #handLater(chunk: Buffer, callback: WriteCallback | undefined): void {
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      this.#shield(() => this.link.cork());
+    }
+    this.#closeBatch();
+    this.#hand(newBatch(chunk.length, callback), chunk);
+  }
+
+  #hand(batch: Batch, chunk: Buffer): void {
+    if (this.#last === undefined) this.#first = batch;
+    else this.#last.next = batch;
+    this.#last = batch;
+    // One that has ended meanwhile would complain; its session is about to end, and finds these unconfirmed.
+    if (this.link.writable) this.#shield(() => this.link.write(chunk, this.#onWritten));
+  }
+
+  #takeFirst(): Batch | undefined {
+    const batch = this.#first;
+    if (batch === undefined) return undefined;
+    this.#first = batch.next;
+    if (this.#first === undefined) this.#last = undefined;
+    this.writes -= batch.writes;
+    this.bytes -= batch.bytes;
+    if (batch.slab !== undefined) release(batch.slab);
+    return batch;
+  }
+
+  /** A stream that throws is broken, and what it was handed uncertain: its `close` will tell. */
+  #shield(call: () => unknown): void {
+    try {
+      call();
+    } catch (error) {
+      destroyLink(this.link, toError(error));
+    }
+  }
+}
+
+function endTurn(sender: Sender): void {
+  sender.endTurn();
+}
+
+function newBatch(bytes: number, callback: WriteCallback | undefined): Batch {
+  return { writes: 1, bytes, callbacks: callback && [callback], slab: undefined, next: undefined };
+}
