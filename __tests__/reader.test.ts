@@ -15,19 +15,21 @@ function bytes(from: number, length: number): Buffer {
 class Feed {
   readonly link = new PassThrough();
   readonly delivered: Buffer[] = [];
+  readonly #onread: Reader['onread'];
   readonly #reader: Reader;
   #memory: Buffer;
 
   constructor(lends: boolean) {
     this.#reader = new Reader(lends);
     this.#reader.link = this.link;
-    const { buffer } = this.#reader.onread;
+    this.#onread = this.#reader.onread;
+    const { buffer } = this.#onread;
     this.#memory = typeof buffer === 'function' ? buffer() : buffer;
   }
 
   /** What a session does when it begins to read. */
   open(): this {
-    this.#reader.deliver = this.#deliver;
+    this.#reader.receiver = { onChunk: this.#deliver };
     this.link.on('data', this.#deliver);
     return this;
   }
@@ -39,7 +41,7 @@ class Feed {
   /** The kernel brings bytes. Returns whether it may bring more. */
   read(chunk: Buffer): boolean {
     chunk.copy(this.#memory);
-    const { buffer, callback } = this.#reader.onread;
+    const { buffer, callback } = this.#onread;
     const goesOn = callback(chunk.length, this.#memory);
     if (typeof buffer === 'function') this.#memory = buffer();
     return goesOn;

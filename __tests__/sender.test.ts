@@ -51,7 +51,7 @@ async function turn(): Promise<void> {
 function start(gathers = true): { wire: Wire; sender: Sender; confirmed: Batch[] } {
   const wire = new Wire();
   const confirmed: Batch[] = [];
-  return { wire, sender: new Sender(wire, gathers, (batch) => confirmed.push(batch)), confirmed };
+  return { wire, sender: new Sender(wire, gathers, { onConfirmed: (batch) => void confirmed.push(batch) }), confirmed };
 }
 
 function sendAll(sender: Sender, ...texts: string[]): boolean {
@@ -304,7 +304,7 @@ describe('over real sockets', () => {
     const socket = track(connect(server.port, '127.0.0.1'));
     await new Promise((resolve) => socket.once('connect', resolve));
     const write = jest.spyOn(socket, 'write');
-    const sender = new Sender(socket, true, () => undefined);
+    const sender = new Sender(socket, true, { onConfirmed: () => undefined });
     sender.expectMore();
     for (let index = 0; index < 1_000; index++) sender.send(Buffer.alloc(64), undefined);
     await turn();

@@ -43,6 +43,8 @@ export interface ConnectionStats {
 /** Changes of state that are remembered. */
 const KEPT = 8;
 
+const NO_TRANSITIONS: readonly never[] = [];
+
 /** Keeps count of what a connection has been through, and words it for `open`, `reset` and `stats`. */
 export class History {
   /** Number of the latest session. */
@@ -56,7 +58,7 @@ export class History {
   /** When the last session of this lifecycle ended, on the clock of `performance.now()`. */
   #lostAt: number | undefined;
   #lastError: ErrorSummary | undefined;
-  readonly #transitions: Transition[] = [];
+  #transitions: readonly Transition[] = NO_TRANSITIONS;
 
   /** A lifecycle begins: its opening is counted afresh. What adds up goes on. */
   begin(): void {
@@ -65,8 +67,8 @@ export class History {
   }
 
   addTransition(from: StateName, to: StateName): void {
-    if (this.#transitions.length === KEPT) this.#transitions.shift();
-    this.#transitions.push({ from, to, at: Date.now() });
+    // A new array is as long as it has to be; one that grows keeps room for many more.
+    this.#transitions = this.#transitions.slice(1 - KEPT).concat({ from, to, at: Date.now() });
   }
 
   addDial(): void {

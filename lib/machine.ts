@@ -43,7 +43,8 @@ export class Machine<Message> implements SessionHost, OutboxHost {
   readonly outbox: Outbox;
   tag: string;
 
-  readonly #host: MachineHost<Message>;
+  readonly #connection: HeartbeatConnection;
+  readonly #gate: Gate;
   readonly #settings: Settings;
   readonly #announcer: Announcer<ConnectionEvents<Message>>;
   readonly #retry: RetryPolicy;
@@ -55,15 +56,15 @@ export class Machine<Message> implements SessionHost, OutboxHost {
   #ending: Ending | undefined;
   #leaveSignal: (() => void) | undefined;
 
-  constructor(host: MachineHost<Message>) {
-    const { settings, announcer } = host;
-    this.#host = host;
+  constructor({ settings, gate, announcer, connection }: MachineHost<Message>) {
+    this.#connection = connection;
+    this.#gate = gate;
     this.#settings = settings;
     this.#announcer = announcer;
     this.#retry = new RetryPolicy(settings);
     this.outbox = new Outbox(settings.queue, this);
     this.tag = settings.target === undefined ? 'unresolved' : tagOf(settings.target);
-    if (settings.signal?.aborted === true) queueMicrotask(this.#onAbort);
+    if (settings.signal?.aborted === true) queueMicrotask(() => this.#aborted());
     else this.#obeySignal();
   }
 
@@ -212,7 +213,7 @@ export class Machine<Message> implements SessionHost, OutboxHost {
   }
 
   ping(): void {
-    this.#settings.heartbeat?.ping(this.#host.connection);
+    this.#settings.heartbeat?.ping(this.#connection);
   }
 
   onLost(reason: FailureReason, error: Error | undefined): void {
@@ -256,7 +257,7 @@ export class Machine<Message> implements SessionHost, OutboxHost {
     this.#history.addDial();
     const work = new Attempt({
       settings: this.#settings,
-      gate: this.#host.gate,
+      gate: this.#gate,
       number: this.#history.attempts,
       generation: this.generation + 1,
       held: this.#held,
@@ -392,14 +393,14 @@ export class Machine<Message> implements SessionHost, OutboxHost {
 
   #obeySignal(): void {
     const { signal } = this.#settings;
-    this.#leaveSignal = signal && onAbort(signal, this.#onAbort);
+    this.#leaveSignal = signal && onAbort(signal, () => this.#aborted());
   }
 
-  readonly #onAbort = (): void => {
+  #aborted(): void {
     const { signal } = this.#settings;
     const message = `The connection to ${this.tag} was aborted by its signal`;
     this.destroy('aborted', new ConnectionError('ERR_ABORTED', message, { cause: signal?.reason, tag: this.tag }));
-  };
+  }
 
   /** What those are told who wanted more: what ended the lifecycle, or that it ended. */
   #closedError(end?: ConnectionError): ConnectionError {

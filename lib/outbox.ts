@@ -43,16 +43,26 @@ const BYTES_A_WRITE = 16;
 /** But so many writes in any case. */
 const LEAST_WRITES = 1_024;
 
+/** Never added to. */
+const NO_WRITES = new Line();
+
+/** What became of the writes whose fate is known. */
+class Ledger {
+  readonly accepted = new Tally();
+  readonly confirmed = new Tally();
+  readonly uncertain = new Tally();
+  readonly dropped = new Tally();
+  readonly refused = new Tally();
+}
+
 /** Where a write's fate is decided: sent at most once, and its callback called exactly once. */
 export class Outbox {
   readonly #bounds: Required<QueueOptions>;
   readonly #host: OutboxHost;
-  readonly #waiting = new Line();
-  readonly #accepted = new Tally();
-  readonly #confirmed = new Tally();
-  readonly #uncertain = new Tally();
-  readonly #dropped = new Tally();
-  readonly #refused = new Tally();
+  /** There is one from the first write on that has to wait. */
+  #waiting: Line = NO_WRITES;
+  /** There is one from the first write on: many connections only listen. */
+  #ledger: Ledger | undefined;
   #phase: Phase = 'holding';
   #link: Link | undefined;
   #gathers = false;
@@ -69,13 +79,14 @@ export class Outbox {
   }
 
   get totals(): WriteTotals {
+    const { accepted, confirmed, uncertain, dropped, refused } = this.#ledger ?? new Ledger();
     return {
-      accepted: this.#accepted.count,
-      confirmed: this.#confirmed.count,
-      uncertain: this.#uncertain.count,
-      dropped: this.#dropped.count,
+      accepted: accepted.count,
+      confirmed: confirmed.count,
+      uncertain: uncertain.count,
+      dropped: dropped.count,
       queued: { writes: this.#waiting.writes + (this.#sender?.writes ?? 0), bytes: this.pendingBytes },
-      refused: this.#refused.count,
+      refused: refused.count,
     };
   }
 
@@ -97,7 +108,7 @@ export class Outbox {
       this.#refuse(chunk, callback, refusal);
       return false;
     }
-    this.#accepted.add(1, chunk.length);
+    this.#books.accepted.add(1, chunk.length);
     const room = link === undefined ? this.#wait(chunk, callback) : this.#senderTo(link).send(chunk, callback);
     if (!room) this.#wantsRoom = true;
     return room;
@@ -152,7 +163,7 @@ export class Outbox {
     const uncertain = new Tally();
     for (const { writes, bytes } of lost) uncertain.add(writes, bytes);
     const { writes, bytes } = uncertain.count;
-    this.#uncertain.add(writes, bytes);
+    if (writes > 0) this.#books.uncertain.add(writes, bytes);
     this.#link = undefined;
     this.#sender = undefined;
     if (this.#phase !== 'sealed') this.#phase = 'holding';
@@ -169,7 +180,7 @@ export class Outbox {
     this.#phase = 'sealed';
     this.#stopExpiry();
     const writes = this.#waiting.takeAll();
-    for (const { chunk } of writes) this.#dropped.add(1, chunk.length);
+    for (const { chunk } of writes) this.#books.dropped.add(1, chunk.length);
     return () => {
       for (const write of writes) this.#tellDropped(write, reason, error);
     };
@@ -179,6 +190,10 @@ export class Outbox {
   reopen(): void {
     this.#phase = 'holding';
     this.#wantsRoom = false;
+  }
+
+  get #books(): Ledger {
+    return (this.#ledger ??= new Ledger());
   }
 
   #tellRoom(): void {
@@ -226,7 +241,7 @@ export class Outbox {
   }
 
   #refuse(chunk: Buffer, callback: WriteCallback | undefined, error: ConnectionError): void {
-    this.#refused.add(1, chunk.length);
+    this.#books.refused.add(1, chunk.length);
     if (callback !== undefined) {
       process.nextTick(() => this.#host.settle([callback], error));
       return;
@@ -246,19 +261,21 @@ export class Outbox {
   }
 
   #senderTo(link: Link): Sender {
-    return (this.#sender ??= new Sender(link, this.#gathers, this.#onConfirmed));
+    return (this.#sender ??= new Sender(link, this.#gathers, this));
   }
 
-  readonly #onConfirmed = ({ writes, bytes, callbacks }: Batch): void => {
-    this.#confirmed.add(writes, bytes);
+  /** The kernel has taken a batch. */
+  onConfirmed({ writes, bytes, callbacks }: Batch): void {
+    this.#books.confirmed.add(writes, bytes);
     if (callbacks !== undefined) this.#host.settle(callbacks);
     // The stream says that it has room only where it has said that it had none.
     if (this.#wantsRoom) this.onDrain();
-  };
+  }
 
   #wait(chunk: Buffer, callback: WriteCallback | undefined): boolean {
     const { maxAge } = this.#bounds;
     const expiresAt = maxAge === Infinity ? Infinity : performance.now() + maxAge;
+    if (this.#waiting === NO_WRITES) this.#waiting = new Line();
     this.#waiting.add({ chunk, callback, expiresAt, next: undefined });
     if (this.#link === undefined) this.#scheduleExpiry();
     return this.#waiting.bytes < this.#highWaterMark;
@@ -302,7 +319,7 @@ export class Outbox {
     const { tag } = this.#host;
     for (let { first } = this.#waiting; first !== undefined && first.expiresAt <= now; { first } = this.#waiting) {
       this.#waiting.take();
-      this.#dropped.add(1, first.chunk.length);
+      this.#books.dropped.add(1, first.chunk.length);
       const message = `A write for ${tag} waited longer than ${this.#bounds.maxAge} ms`;
       this.#tellDropped(first, 'expired', new ConnectionError('ERR_EXPIRED', message, { tag }));
     }

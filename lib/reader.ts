@@ -25,26 +25,24 @@ interface OnRead {
  */
 export class Reader {
   /** Where chunks go while the stream flows; its own `data` go to the same place. */
-  deliver: ((chunk: Buffer) => void) | undefined;
+  receiver: { onChunk(chunk: Buffer): void } | undefined;
   /** To be set before anything can arrive. */
   link: Duplex | undefined;
-  readonly onread: OnRead;
+  readonly #lends: boolean;
   /** What the next read goes into. */
   #buffer: Buffer;
 
   /** @param lends - Whether a chunk is a view of the shared buffer, valid only while it is delivered. */
   constructor(lends: boolean) {
     this.#buffer = shared.buffer ??= Buffer.allocUnsafeSlow(READ_SIZE);
-    this.onread = {
-      buffer: lends ? this.#buffer : () => this.#buffer,
-      callback: (size, buffer) => {
-        const { deliver, link } = this;
-        if (deliver === undefined || link?.readableFlowing !== true || link.readableLength > 0) {
-          return link?.push(lends ? copy(size, buffer) : this.#keep(size, buffer)) ?? true;
-        }
-        deliver(lends ? buffer.subarray(0, size) : this.#keep(size, buffer));
-        return true;
-      },
+    this.#lends = lends;
+  }
+
+  /** What `net.connect` is to be given as `onread`. */
+  get onread(): OnRead {
+    return {
+      buffer: this.#lends ? this.#buffer : () => this.#buffer,
+      callback: (size, buffer) => this.#read(size, buffer),
     };
   }
 
@@ -52,6 +50,16 @@ export class Reader {
   pause(): void {
     // The stream's own part: a socket's would stop reading at once.
     if (this.link !== undefined) Duplex.prototype.pause.call(this.link);
+  }
+
+  /** Returns whether the socket may read on. */
+  #read(size: number, buffer: Buffer): boolean {
+    const { receiver, link } = this;
+    if (receiver === undefined || link?.readableFlowing !== true || link.readableLength > 0) {
+      return link?.push(this.#lends ? copy(size, buffer) : this.#keep(size, buffer)) ?? true;
+    }
+    receiver.onChunk(this.#lends ? buffer.subarray(0, size) : this.#keep(size, buffer));
+    return true;
   }
 
   /** A chunk that belongs to its receiver. While large ones come, each is read into memory of its own. */

@@ -13,6 +13,12 @@ export interface Batch {
   next: Batch | undefined;
 }
 
+/** Who a sender reports to. */
+export interface SenderHost {
+  /** The kernel took a batch. They come in order. */
+  onConfirmed(batch: Batch): void;
+}
+
 /** Larger chunks are not copied: that would cost more than a place of their own in the system call. */
 const LARGEST_COPIED = 1_024;
 
@@ -43,8 +49,7 @@ export class Sender {
   #wasBusy = false;
   #isCorked = false;
 
-  /** @param onConfirmed - Told of each batch that the kernel took, in order. */
-  constructor(link: Link, gathers: boolean, onConfirmed: (batch: Batch) => void) {
+  constructor(link: Link, gathers: boolean, host: SenderHost) {
     this.link = link;
     this.#gathers = gathers;
     // One function a session, not one a write.
@@ -55,7 +60,7 @@ export class Sender {
       // Node says so with `process.nextTick` at the earliest: a turn with one write needs no other end.
       if (!this.#endsLater) this.#writesThisTurn = 0;
       const batch = this.#takeFirst();
-      if (batch !== undefined) onConfirmed(batch);
+      if (batch !== undefined) host.onConfirmed(batch);
     };
   }
 

@@ -57,6 +57,24 @@ export function checkOptions(options: ConnectionOptions): ConnectionOptions {
  */
 export function resolveOptions(options: ConnectionOptions): Settings {
   const given = checkOptions(options);
+  if (latest === undefined || !areAlike(given, latest.given)) latest = { given, settings: settingsOf(given) };
+  return latest.settings;
+}
+
+/** What was resolved last: connections made alike, one after another as for a pool, share their settings. */
+let latest: { readonly given: ConnectionOptions; readonly settings: Settings } | undefined;
+
+/** Whether checked options are the same, value by value. Objects are not: each is checked anew, for it may have changed. */
+function areAlike(some: ConnectionOptions, others: ConnectionOptions): boolean {
+  // `as`: unknown names do not pass the check.
+  const names = Object.keys(some) as (keyof ConnectionOptions)[];
+  return names.length === Object.keys(others).length && names.every((name) => some[name] === others[name]);
+}
+
+const SOCKET: SocketOptions = frozen({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 });
+const QUEUE: Required<QueueOptions> = frozen({ maxBytes: 1_048_576, maxAge: Infinity });
+
+function settingsOf(given: ConnectionOptions): Settings {
   const { heartbeat } = given;
   const tls = checkedTls(given.tls);
   return frozen<Settings>({
@@ -64,7 +82,7 @@ export function resolveOptions(options: ConnectionOptions): Settings {
     target: staticTarget(given, tls, given.target !== undefined && given.host === undefined),
     nextTarget: given.target,
     tls,
-    socket: frozen({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000, ...given.socket }),
+    socket: given.socket === undefined ? SOCKET : frozen({ ...SOCKET, ...given.socket }),
     dial: given.dial,
     // `as`: the check of `backoff` has made a function of options.
     backoff: (given.backoff as Backoff | undefined) ?? defaultBackoff(),
@@ -77,7 +95,7 @@ export function resolveOptions(options: ConnectionOptions): Settings {
     decoder: given.decoder,
     idleTimeout: given.idleTimeout ?? 0,
     heartbeat: heartbeat && frozen({ timeout: heartbeat.interval, ...heartbeat }),
-    queue: frozen({ maxBytes: 1_048_576, maxAge: Infinity, ...given.queue }),
+    queue: given.queue === undefined ? QUEUE : frozen({ ...QUEUE, ...given.queue }),
     closeTimeout: given.closeTimeout ?? 2_000,
     signal: given.signal,
     autoConnect: given.autoConnect ?? true,

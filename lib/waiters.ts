@@ -19,7 +19,7 @@ interface Waiter {
 
 /** Those who wait for a session to open. */
 export class Waiters {
-  readonly #waiters = new Set<Waiter>();
+  #waiters: Set<Waiter> | undefined;
 
   /**
    * @param tag - Names the target in the error of an abort.
@@ -35,7 +35,8 @@ export class Waiters {
     if (signal?.aborted === true) return Promise.reject(aborted());
     return new Promise((resolve, reject) => {
       const leave = () => {
-        this.#waiters.delete(waiter);
+        this.#waiters?.delete(waiter);
+        if (this.#waiters?.size === 0) this.#waiters = undefined;
         stopListening?.();
       };
       const waiter: Waiter = {
@@ -50,18 +51,18 @@ export class Waiters {
         },
       };
       const stopListening = signal && onAbort(signal, () => waiter.reject(aborted()));
-      this.#waiters.add(waiter);
+      (this.#waiters ??= new Set()).add(waiter);
     });
   }
 
   /** A session has opened. */
   resolve(info: OpenInfo): void {
-    for (const waiter of this.#waiters) waiter.resolve(info);
+    for (const waiter of this.#waiters ?? []) waiter.resolve(info);
   }
 
   /** An attempt has failed. */
   countFailure(error: Error): void {
-    for (const waiter of this.#waiters) {
+    for (const waiter of this.#waiters ?? []) {
       waiter.left -= 1;
       if (waiter.left === 0) waiter.reject(error);
     }
@@ -69,6 +70,6 @@ export class Waiters {
 
   /** No session will open. */
   reject(error: Error): void {
-    for (const waiter of this.#waiters) waiter.reject(error);
+    for (const waiter of this.#waiters ?? []) waiter.reject(error);
   }
 }
