@@ -1,8 +1,9 @@
-import type { Duplex, Transform } from 'node:stream';
+import type { Duplex } from 'node:stream';
 
 import type { Established } from './attempt';
 import { type Holdable, Deadline, hold } from './deadline';
-import { type Link, destroyLink, ignore } from './dial';
+import { Decoding } from './decoding';
+import { type Link, destroyLink } from './dial';
 import { toError } from './errors';
 import type { FailureReason, OpenInfo } from './events';
 import { type Watched, Heartbeat, IdleWatch } from './liveness';
@@ -42,7 +43,7 @@ export class Session implements Holdable {
   info: OpenInfo | undefined;
 
   readonly #reader: Reader | undefined;
-  readonly #decoder: Tied<Transform> | undefined;
+  readonly #decoding: Decoding | undefined;
   readonly #closeTimeout: number;
   readonly #host: SessionHost;
   #watches: readonly (IdleWatch | Heartbeat)[] = UNWATCHED;
@@ -50,7 +51,6 @@ export class Session implements Holdable {
   #paused = false;
   #counted = 0;
   #error: Error | undefined;
-  #decoded = false;
   #windUp: Deadline | undefined;
   /** Set by `release()`, which a listener may call while the decoder is still at work on a chunk. */
   #released = false;
@@ -59,7 +59,8 @@ export class Session implements Holdable {
     this.generation = generation;
     this.link = established.link;
     this.#reader = established.reader;
-    this.#decoder = established.decoder;
+    const { decoder } = established;
+    this.#decoding = decoder && new Decoding(decoder, this.link, this);
     this.#closeTimeout = settings.closeTimeout;
     this.#host = host;
     this.#held = held;
@@ -81,17 +82,11 @@ export class Session implements Holdable {
 
   /** Begins to read. Until then every byte waits in the socket. */
   read(paused: boolean): void {
-    if (this.#decoder !== undefined) {
-      this.#decoder[SESSION] = this;
-      this.#decoder.on('data', onMessage).on('error', onError);
-      this.#decoder.on('end', onDecoded).on('close', onDecoderClose).on('drain', onDecoderDrain);
-    }
-    if (paused) this.pause();
     if (this.link.bytesRead === undefined) this.link.on('data', count);
+    if (this.#decoding !== undefined) this.#decoding.start(paused);
+    if (paused) this.pause();
     if (this.#reader !== undefined) this.#reader.receiver = this.#host;
-    if (this.#decoder === undefined) this.link.on('data', onChunk);
-    // A decoder takes what it has room for, whether or not its messages are wanted yet.
-    else this.link.on('data', decode).resume();
+    if (this.#decoding === undefined) this.link.on('data', onChunk);
     if (!paused) this.resume();
   }
 
@@ -99,15 +94,14 @@ export class Session implements Holdable {
   pause(): void {
     this.#paused = true;
     this.#watch();
-    if (this.#reader === undefined) (this.#decoder ?? this.link).pause();
-    else this.#reader.pause();
+    (this.#decoding ?? this.#reader ?? this.link).pause();
     if (this.link.closed) this.onClose();
   }
 
   resume(): void {
     this.#paused = false;
     this.#watch();
-    (this.#decoder ?? this.link).resume();
+    (this.#decoding ?? this.link).resume();
     if (this.link.closed) this.onClose();
   }
 
@@ -124,14 +118,9 @@ export class Session implements Holdable {
     this.#windUp?.clear();
     this.link[SESSION] = undefined;
     this.link.off('error', onError).off('end', onEnd).off('close', onClose).off('drain', onDrain);
-    this.link.off('data', onChunk).off('data', decode).off('data', count);
+    this.link.off('data', onChunk).off('data', count);
     if (this.#reader !== undefined) this.#reader.receiver = undefined;
-    if (this.#decoder !== undefined) {
-      this.#decoder[SESSION] = undefined;
-      this.#decoder.off('data', onMessage).off('error', onError);
-      this.#decoder.off('end', onDecoded).off('close', onDecoderClose).off('drain', onDecoderDrain);
-      this.#decoder.on('error', ignore).destroy();
-    }
+    this.#decoding?.release();
     destroyLink(this.link);
   }
 
@@ -171,7 +160,7 @@ export class Session implements Holdable {
 
   /** A peer is judged by its silence only while what it sends is read. */
   #watch(): void {
-    const isRead = !this.#paused && this.#decoder?.writableNeedDrain !== true;
+    const isRead = !this.#paused && this.#decoding?.hasRoom !== false;
     for (const watch of this.#watches) {
       watch.stop();
       if (isRead) watch.start();
@@ -192,19 +181,7 @@ export class Session implements Holdable {
     this.#host.onDrain();
   }
 
-  onDecoderDrain(): void {
-    this.link.resume();
-    this.#watch();
-  }
-
-  /** As `pipe` does, but for a decoder that throws: that is a failure like any other. */
-  decode(chunk: Buffer): void {
-    try {
-      if (this.#decoder?.write(chunk) !== false) return;
-    } catch (error) {
-      return this.onError(toError(error));
-    }
-    this.link.pause();
+  onRoom(): void {
     this.#watch();
   }
 
@@ -226,37 +203,31 @@ export class Session implements Holdable {
     this.#host.onEnding();
     this.link.end();
     this.#startWindUp();
-    try {
-      this.#decoder?.end();
-    } catch (error) {
-      this.onError(toError(error));
-    }
+    this.#decoding?.end();
   }
 
   onDecoded(): void {
-    this.#decoded = this.link.readableEnded;
-    if (!this.#decoded) this.onDecoderClose();
-    else if (this.link.closed) this.onClose();
-  }
-
-  onDecoderClose(): void {
-    if (!this.#decoded) this.onError(new Error('The decoder ended before its input did'));
+    if (this.link.closed) this.onClose();
   }
 
   onClose(): void {
-    const { readableEnded } = this.link;
-    if (this.#decoder !== undefined && readableEnded && this.#error === undefined && !this.#decoded) {
+    if (this.#isDecoding && this.#error === undefined) {
       // The last messages are on their way through the decoder, or wait there until the application resumes.
       return this.#restartWindUp();
     }
     this.#over();
   }
 
+  /** Whether what came before the peer's end is still on its way through the decoder. */
+  get #isDecoding(): boolean {
+    return this.#decoding?.isDone === false && this.link.readableEnded;
+  }
+
   /** Bounds what is left to do before the session is over. */
   #startWindUp(): void {
     if (this.#released) return;
     this.#windUp ??= new Deadline(this.#closeTimeout, this.#held, () => {
-      if (this.#decoder !== undefined && this.link.readableEnded && !this.#decoded) {
+      if (this.#isDecoding) {
         const message = `The decoder put nothing out for ${this.#closeTimeout} ms after the peer had ended`;
         this.#error ??= new Error(message);
       }
@@ -292,10 +263,6 @@ function count(this: Tied<Duplex>, chunk: Buffer): void {
   this[SESSION]?.count(chunk);
 }
 
-function decode(this: Tied<Duplex>, chunk: Buffer): void {
-  this[SESSION]?.decode(chunk);
-}
-
 function onDrain(this: Tied<Duplex>): void {
   this[SESSION]?.onDrain();
 }
@@ -310,20 +277,4 @@ function onEnd(this: Tied<Duplex>): void {
 
 function onClose(this: Tied<Duplex>): void {
   this[SESSION]?.onClose();
-}
-
-function onMessage(this: Tied<Duplex>, message: unknown): void {
-  this[SESSION]?.onMessage(message);
-}
-
-function onDecoderDrain(this: Tied<Duplex>): void {
-  this[SESSION]?.onDecoderDrain();
-}
-
-function onDecoded(this: Tied<Duplex>): void {
-  this[SESSION]?.onDecoded();
-}
-
-function onDecoderClose(this: Tied<Duplex>): void {
-  this[SESSION]?.onDecoderClose();
 }
