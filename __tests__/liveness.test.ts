@@ -211,16 +211,48 @@ describe('IdleWatch', () => {
   });
 
   it.each([true, false])('holds the process with every timer, or with none: %p', async (held) => {
-    const timers = jest.spyOn(globalThis, 'setTimeout');
+    const sweeps = jest.spyOn(globalThis, 'setInterval');
+    const verdicts = jest.spyOn(globalThis, 'setTimeout');
     const watch = new IdleWatch(800, new Peer(), held);
     watch.start();
-    await pass(100);
-    expect(heldTimers(timers)).toEqual([held, held]);
+    expect([heldTimers(sweeps), heldTimers(verdicts)]).toEqual([[held], []]);
     if (held) watch.unref();
     else watch.ref();
-    await pass(100);
-    expect(heldTimers(timers)).toEqual([held, !held, !held]);
+    expect(heldTimers(sweeps)).toEqual([!held]);
+    await pass(700, 100);
+    // It has been silent for long enough to have a timer of its own, and left the sweep.
+    expect(heldTimers(verdicts)).toEqual([!held]);
+    if (held) watch.ref();
+    else watch.unref();
+    expect(heldTimers(verdicts)).toEqual([held]);
     watch.stop();
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('shares its timer with all that have the same bound, and holds the process as long as one of them does', () => {
+    const sweeps = jest.spyOn(globalThis, 'setInterval');
+    const watches = [true, false, true].map((held) => new IdleWatch(800, new Peer(), held));
+    for (const watch of watches) watch.start();
+    const other = new IdleWatch(1_600, new Peer(), false);
+    other.start();
+    expect(heldTimers(sweeps)).toEqual([true, false]);
+    watches[0]!.stop();
+    expect(heldTimers(sweeps)[0]).toBe(true);
+    watches[2]!.unref();
+    expect(heldTimers(sweeps)[0]).toBe(false);
+    expect(jest.getTimerCount()).toBe(2);
+    for (const watch of [...watches, other]) watch.stop();
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('is judged by its own silence, whoever shares its timer', async () => {
+    const [silent, late] = [new Peer(), new Peer()];
+    const watches = [new IdleWatch(800, silent, true), new IdleWatch(800, late, true)];
+    watches[0]!.start();
+    await pass(350, 50);
+    watches[1]!.start();
+    await pass(1_000, 10);
+    expect([silent.diedAt, late.diedAt]).toEqual([800, 1_150]);
   });
 });
 

@@ -2,6 +2,7 @@ import { type Holdable, Deadline } from './deadline';
 import { shielded } from './emitter';
 import { ConnectionError } from './errors';
 import type { HeartbeatOptions } from './options';
+import { type Swept, Sweep } from './sweep';
 
 /** What a watch knows of the session it watches. */
 export interface Watched {
@@ -15,12 +16,16 @@ export interface Watched {
 /** How often a silence is measured within its bound. It is found up to one part in this many late, and never early. */
 const SAMPLES = 8;
 
-/** Finds a peer from which nothing was received for `idleTimeout` milliseconds. Writes do not count. */
-export class IdleWatch implements Holdable {
+/**
+ * Finds a peer from which nothing was received for `idleTimeout` milliseconds. Writes do not count. All that have the
+ * same bound are looked at by one timer; only one that has been silent for almost that long has a timer of its own.
+ */
+export class IdleWatch implements Holdable, Swept {
   readonly #idleTimeout: number;
   readonly #watched: Watched;
   #held: boolean;
-  #timer: Deadline | undefined;
+  #sweep: Sweep | undefined;
+  #verdict: Deadline | undefined;
   #seen = 0;
   #changedAt = 0;
 
@@ -33,39 +38,68 @@ export class IdleWatch implements Holdable {
   start(): void {
     this.#seen = this.#watched.received();
     this.#changedAt = performance.now();
-    this.#wait(this.#idleTimeout);
+    this.#join();
   }
 
   stop(): void {
-    this.#timer?.clear();
+    this.#leave();
+    this.#verdict?.clear();
+    this.#verdict = undefined;
   }
 
   ref(): void {
     this.#held = true;
-    this.#timer?.ref();
+    this.#sweep?.hold(this, true);
+    this.#verdict?.ref();
   }
 
   unref(): void {
     this.#held = false;
-    this.#timer?.unref();
+    this.#sweep?.hold(this, false);
+    this.#verdict?.unref();
   }
 
-  #wait(left: number): void {
-    this.#timer = new Deadline(Math.min(left, this.#idleTimeout / SAMPLES), this.#held, this.#sample);
-  }
-
-  readonly #sample = (): void => {
-    const received = this.#watched.received();
-    const now = performance.now();
-    if (received !== this.#seen) {
-      this.#seen = received;
-      this.#changedAt = now;
-    }
+  /** Part of the sweep. */
+  look(now: number): void {
+    this.#note(now);
     const left = this.#changedAt + this.#idleTimeout - now;
-    if (left > 0) {
-      this.#wait(left);
-      return;
-    }
+    // By the next look it might be late.
+    if (left <= this.#interval) this.#judgeIn(left);
+  }
+
+  get #interval(): number {
+    return Math.max(1, Math.floor(this.#idleTimeout / SAMPLES));
+  }
+
+  #join(): void {
+    this.#sweep = Sweep.every(this.#interval);
+    this.#sweep.join(this, this.#held);
+  }
+
+  #leave(): void {
+    this.#sweep?.leave(this);
+    this.#sweep = undefined;
+  }
+
+  #note(now: number): void {
+    const received = this.#watched.received();
+    if (received === this.#seen) return;
+    this.#seen = received;
+    this.#changedAt = now;
+  }
+
+  #judgeIn(milliseconds: number): void {
+    this.#leave();
+    this.#verdict = new Deadline(Math.max(milliseconds, 0), this.#held, this.#judge);
+  }
+
+  readonly #judge = (): void => {
+    this.#verdict = undefined;
+    const now = performance.now();
+    this.#note(now);
+    const left = this.#changedAt + this.#idleTimeout - now;
+    if (left > this.#interval) return this.#join();
+    if (left > 0) return this.#judgeIn(left);
     const { tag } = this.#watched;
     const message = `Nothing was received from ${tag} for ${this.#idleTimeout} ms`;
     this.#watched.onDead('idle', new ConnectionError('ERR_IDLE', message, { tag }));
