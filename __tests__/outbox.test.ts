@@ -266,6 +266,13 @@ describe('a refused write', () => {
     expect(desk.drops).toEqual([{ chunk: Buffer.from('abc'), bytes: 3, reason: 'refused', error }]);
   });
 
+  it('is told of at once each time, unless it was written as another was being told of', () => {
+    const desk = new Desk({ maxBytes: 2 });
+    desk.post('abc');
+    desk.post('abcd');
+    expect(desk.drops.map(({ bytes }) => bytes)).toEqual([3, 4]);
+  });
+
   it('asks for room', () => {
     const desk = new Desk({ maxBytes: 2 });
     desk.write('abc');
@@ -905,6 +912,29 @@ describe('onRoom()', () => {
     expect([desk.fates.length, desk.rooms]).toEqual([3, 1]);
     desk.open();
     expect(desk.rooms).toBe(1);
+  });
+
+  it('comes when some writes have expired and others wait within the mark', () => {
+    const desk = new Desk({ maxBytes: 3, maxAge: 100 });
+    desk.write('a');
+    jest.advanceTimersByTime(50);
+    expect(desk.write('bc')).toBe(false);
+    jest.advanceTimersByTime(50);
+    expect([desk.fates, desk.rooms]).toEqual([['a ERR_EXPIRED'], 1]);
+  });
+
+  it('comes after a session that was lost, and in a later lifecycle, when writes have expired', () => {
+    const desk = new Desk({ maxBytes: 3, maxAge: 100 });
+    desk.open();
+    desk.lose();
+    expect(desk.write('abc')).toBe(false);
+    jest.advanceTimersByTime(100);
+    expect(desk.rooms).toBe(1);
+    desk.seal();
+    desk.outbox.reopen();
+    expect(desk.write('abc')).toBe(false);
+    jest.advanceTimersByTime(100);
+    expect(desk.rooms).toBe(2);
   });
 
   it('does not come to one who may write no more, when writes have expired', () => {

@@ -243,6 +243,7 @@ describe('backoff', () => {
     [Number.NaN, 1_000, 'NaN (number)'],
     [null, 1_000, 'null'],
     ['100', 1_000, '"100" (string)'],
+    ['-100', 1_000, '"-100" (string)'],
     [true, 1_000, 'true (boolean)'],
     [100n, 1_000, '100 (bigint)'],
     [{}, 1_000, 'an object'],
@@ -256,6 +257,7 @@ describe('backoff', () => {
       delay,
       fault: new ConnectionError('ERR_INVALID_OPTION', expected),
     });
+    expect(verdict).toHaveProperty('fault.code', 'ERR_INVALID_OPTION');
   });
 
   it.each<[string, unknown]>([

@@ -8,6 +8,8 @@ const config = require('../jest.config.js');
 const ROOMS = [
   'announcer',
   'backoff',
+  'canary',
+  'connection',
   'deadline',
   'gate',
   'history',
@@ -15,9 +17,13 @@ const ROOMS = [
   'machine',
   'outbox',
   'race',
+  'reader',
   'retry',
   'selection',
+  'sender',
+  'slab',
   'waiters',
+  'walk',
   'writes',
 ];
 

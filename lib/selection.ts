@@ -37,7 +37,8 @@ function roundRobin(): Selector {
 function leastPending(candidates: readonly Candidate[]): Candidate | undefined {
   let best = candidates[0];
   for (const candidate of candidates) {
-    if (best === undefined || candidate.pendingBytes < best.pendingBytes) best = candidate;
+    // `!`: there is a first one where there is any.
+    if (candidate.pendingBytes < best!.pendingBytes) best = candidate;
   }
   return best;
 }
@@ -47,7 +48,8 @@ function randomTwo(random: () => number): Selector {
   const draw = (count: number) => Math.min(Math.floor(random() * count), count - 1);
   return (candidates) => {
     const first = draw(candidates.length);
-    const second = candidates.length < 2 ? first : (first + 1 + draw(candidates.length - 1)) % candidates.length;
+    // One alone is drawn twice: `draw(0)` is -1.
+    const second = (first + 1 + draw(candidates.length - 1)) % candidates.length;
     return leastPending([candidates[first]!, candidates[second]!]);
   };
 }
