@@ -241,6 +241,201 @@ describe('every input in every situation', () => {
   });
 });
 
+describe('what the events say', () => {
+  const ways = {
+    'disconnect()': [(scene: Scene) => void scene.connection.disconnect(), 'disconnected'],
+    'destroy()': [(scene: Scene) => scene.connection.destroy(), 'destroyed'],
+    abort: [(scene: Scene) => scene.abort.abort('enough'), 'aborted'],
+  } as const;
+  const cells = (['idle', 'dialling', 'handshaking', 'open', 'backoff', 'closing'] as const).flatMap((situation) =>
+    (Object.keys(ways) as (keyof typeof ways)[]).map((way) => [situation, way] as const),
+  );
+
+  test.each(cells)('ended while %s by %s: the close says why, and the reset before it too', async (situation, way) => {
+    const [end, reason] = ways[way];
+    const scene: Scene = await situations[situation]();
+    scene.heard.splice(0);
+    end(scene);
+    if (situation === 'open' || situation === 'closing') scene.link.finish();
+    await settle();
+
+    const closes = scene.heard.filter(([event]) => event === 'close');
+    const resets = scene.heard.filter(([event]) => event === 'reset');
+    expect(closes).toHaveLength(1);
+    const [, info] = closes[0] as [string, CloseInfo];
+    expect(info.reason).toBe(reason);
+    for (const [, reset] of resets) expect(reset).toMatchObject({ reason, willRetry: false, generation: 1 });
+    expect(resets).toHaveLength(situation === 'open' || situation === 'closing' ? 1 : 0);
+    if (way === 'abort') {
+      const message = 'The connection to 127.0.0.1:1 was aborted by its signal';
+      expect(info.error).toMatchObject({ code: 'ERR_ABORTED', message, cause: 'enough', tag: '127.0.0.1:1' });
+    } else {
+      expect(info).toEqual({ reason });
+    }
+  });
+
+  test('a lost session is to be retried, by a wait whose end is told', async () => {
+    const scene = await situations.open();
+    scene.heard.splice(0);
+    const { link } = scene;
+    link.fail();
+    await settle();
+    const error = expect.objectContaining({ code: 'ECONNRESET' }) as Error;
+    expect(scene.heard.slice(1)).toEqual([
+      ['reset', expect.objectContaining({ generation: 1, reason: 'error', error, willRetry: true })],
+      ['backoff', { attempt: 1, delay: BACKOFF, retryAt: Date.now() + BACKOFF, reason: 'error', error }],
+    ]);
+    scene.connection.destroy();
+  });
+
+  test('reconnect() forces a reset that is followed by a dial', async () => {
+    const scene = await situations.open();
+    scene.heard.splice(0);
+    scene.connection.reconnect();
+    await settle();
+    const reset = expect.objectContaining({ reason: 'forced', willRetry: true, generation: 1 }) as object;
+    expect(scene.heard).toEqual([
+      ['state', 'connecting', 'open'],
+      ['reset', reset],
+    ]);
+    scene.connection.destroy();
+  });
+
+  test('a session lost for the last time says what broke it, and the close who gave up', async () => {
+    const scene = new Scene({ maxRetries: 0, autoConnect: true });
+    await settle();
+    scene.link.connect();
+    await settle();
+    scene.heard.splice(0);
+    scene.link.fail();
+    await settle();
+    expect(scene.heard.slice(1)).toEqual([
+      ['reset', expect.objectContaining({ reason: 'error', willRetry: false })],
+      ['close', { reason: 'max-retries', error: expect.objectContaining({ code: 'ERR_GAVE_UP' }) as Error }],
+    ]);
+  });
+
+  test('a backoff function that fails shows in the event', async () => {
+    const fault = new Error('broken');
+    const scene = new Scene({
+      autoConnect: true,
+      backoff: () => {
+        throw fault;
+      },
+    });
+    await settle();
+    scene.link.fail('ECONNREFUSED');
+    await settle();
+    expect(scene.heard.at(-1)).toEqual(['backoff', expect.objectContaining({ fault, delay: 1_000 })]);
+    scene.connection.destroy();
+  });
+
+  test('a shouldRetry that disconnects ends it', async () => {
+    const scene: Scene = new Scene({
+      autoConnect: true,
+      shouldRetry: () => {
+        void scene.connection.disconnect();
+        return true;
+      },
+    });
+    await settle();
+    scene.link.connect();
+    await settle();
+    scene.heard.splice(0);
+    scene.link.fail();
+    await settle();
+    const reset = scene.heard.find(([event]) => event === 'reset');
+    expect(reset?.[1]).toMatchObject({ reason: 'disconnected', willRetry: false });
+    // The application ended it before the loss was judged.
+    expect(reset?.[1]).not.toHaveProperty('error');
+    expect(scene.heard.at(-1)).toEqual(['close', { reason: 'disconnected' }]);
+  });
+
+  test('whoever waits for a session is told that the connection is closing, or closed', async () => {
+    const message = 'The connection to 127.0.0.1:1 is closed';
+    const closed = { code: 'ERR_CLOSED', message, tag: '127.0.0.1:1' };
+    const scene = await situations.closing();
+    await expect(scene.connection.whenOpen()).rejects.toMatchObject(closed);
+    scene.connection.destroy();
+    await expect(scene.connection.whenOpen()).rejects.toMatchObject(closed);
+    // To be started again, it is worth waiting for.
+    const again = await situations.closing();
+    again.connection.connect();
+    const opened = again.connection.whenOpen();
+    again.link.finish();
+    await settle();
+    again.link.connect();
+    await expect(opened).resolves.toMatchObject({ generation: 2 });
+    again.connection.destroy();
+  });
+
+  test('an aborted connection says why it cannot start again', async () => {
+    const scene = await situations.dialling();
+    scene.abort.abort('enough');
+    await settle();
+    const message = 'The signal of the connection to 127.0.0.1:1 is aborted: it cannot start again';
+    const error = { code: 'ERR_ABORTED', message, cause: 'enough', tag: '127.0.0.1:1' };
+    expect(() => scene.connection.connect()).toThrow(expect.objectContaining(error) as Error);
+    // Neither does one that was to start again when its signal was aborted.
+    const closing = await situations.closing();
+    closing.connection.connect();
+    closing.abort.abort();
+    await settle();
+    expect(closing.connection.state).toBe('closed');
+  });
+
+  test.each(['backoff', 'closing'] as const)(
+    'while %s, unref() lets the timer go and ref() holds it',
+    async (situation) => {
+      const timers = jest.spyOn(globalThis, 'setTimeout');
+      const scene = await situations[situation]();
+      const { connection } = scene;
+      const latest = timers.mock.results.at(-1)!.value as NodeJS.Timeout;
+      timers.mockRestore();
+      expect(latest.hasRef()).toBe(true);
+      connection.unref();
+      expect(latest.hasRef()).toBe(false);
+      connection.ref();
+      expect(latest.hasRef()).toBe(true);
+      connection.destroy();
+    },
+  );
+
+  test('a pause holds for the next session, and a resume too', async () => {
+    const scene = await situations.open();
+    const reopen = async () => {
+      scene.connection.reconnect();
+      await settle();
+      scene.link.connect();
+      await settle();
+      scene.events();
+      scene.link.receive('bytes');
+      await settle();
+      return scene.events();
+    };
+    scene.connection.pause();
+    expect(await reopen()).toEqual([]);
+    scene.connection.resume();
+    await settle();
+    expect(scene.events()).toEqual(['data']);
+    expect(await reopen()).toEqual(['data']);
+    scene.connection.destroy();
+  });
+
+  test('a handshake is told the number of the session it is for', async () => {
+    const told: number[] = [];
+    const scene = new Scene({ handshake: (_socket, { generation }) => void told.push(generation), autoConnect: true });
+    for (let round = 0; round < 2; round++) {
+      await settle();
+      scene.link.connect();
+      await settle();
+      scene.connection.reconnect();
+    }
+    expect(told).toEqual([1, 2]);
+    scene.connection.destroy();
+  });
+});
+
 describe('the order of events', () => {
   test('a lost session says state, reset, backoff; a session that opens says state, open', async () => {
     const scene = await situations.open();
