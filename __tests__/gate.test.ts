@@ -1,196 +1,511 @@
 import * as fc from 'fast-check';
 
-import { type Gate, limitedGate, openGate, pacedGate } from '../lib/gate';
-import { pass, useFakeClock } from './kit/scripted';
+import { type Gate, type Guest, type Member, type Pass, type Refusal, openGate } from '../lib/gate';
+import type { ConnectionOptions } from '../lib/options';
+import { PoolGate } from '../lib/pool-gate';
+import { resolveOptions, resolveTarget } from '../lib/settings';
+import { pass as elapse, useFakeClock } from './kit/scripted';
 
-/** Lets guests in through a gate, and knows who is inside. */
-class Party {
-  readonly #gate: Gate;
-  readonly #leave = new Map<string, () => void>();
-  /** Who was let in, in that order; a guest that is let in twice is here twice. */
-  readonly entered: string[] = [];
+const REFUSED: Refusal = { reason: 'error', error: Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }) };
+const SILENCE: Refusal = { reason: 'connect-timeout', error: new Error('no answer') };
 
-  constructor(gate: Gate) {
-    this.#gate = gate;
+/** A connection without a socket: it asks a gate to dial, and writes down what it is told. */
+class Caller implements Guest, Member {
+  readonly heard: string[] = [];
+  timeLeft: number;
+  readonly #pass: Pass;
+
+  constructor(gate: Gate, options: ConnectionOptions = { port: 1 }) {
+    const settings = resolveOptions(options);
+    this.timeLeft = settings.connectTimeout;
+    this.#pass = gate.join(this, settings);
   }
 
-  enter(...guests: string[]): this {
-    for (const guest of guests)
-      this.#leave.set(
-        guest,
-        this.#gate.enter(() => void this.entered.push(guest)),
-      );
+  get patience(): number | undefined {
+    return this.#pass.patience;
+  }
+
+  admit(): void {
+    this.heard.push('in');
+  }
+
+  refuse(refusal: Refusal | undefined): void {
+    this.heard.push(refusal?.error.message ?? 'silence');
+  }
+
+  recall(): void {
+    this.heard.push('recalled');
+    this.#pass.rise();
+    this.dial();
+  }
+
+  dial(): this {
+    if (this.#pass.enter(this, true)) this.admit();
     return this;
   }
 
-  leave(...guests: string[]): this {
-    for (const guest of guests) this.#leave.get(guest)?.();
+  /** Its target is known. */
+  to(port: number): this {
+    if (this.#pass.approach(resolveTarget({ port }, undefined))) this.heard.push(`to ${port}`);
+    return this;
+  }
+
+  connect(took = 1): this {
+    this.#pass.connected(took);
+    return this.leave();
+  }
+
+  fail(refusal = REFUSED): this {
+    this.#pass.failed(0, refusal);
+    return this.leave();
+  }
+
+  leave(): this {
+    this.#pass.leave();
+    return this;
+  }
+
+  rest(): this {
+    this.#pass.rest();
+    return this;
+  }
+
+  rise(): this {
+    this.#pass.rise();
+    return this;
+  }
+
+  close(): this {
+    this.#pass.close();
     return this;
   }
 }
 
+/** Callers to one endpoint, which has been dialled and has connected unless it is `unknown`. */
+function callers(gate: Gate, count: number, options: ConnectionOptions = { port: 1 }): Caller[] {
+  return Array.from({ length: count }, () => new Caller(gate, options));
+}
+
+const told = (all: readonly Caller[]) => all.map(({ heard }) => heard.join(' '));
+
+/** The numbers of those who were let in. */
+const inside = (all: readonly Caller[]) => all.flatMap(({ heard }, index) => (heard.includes('in') ? [index] : []));
+
+/** Callers that each dial somewhere else, and so have nothing but the limit and the pace in common. */
+function strangers(gate: Gate, count: number): Caller[] {
+  return Array.from({ length: count }, (_, index) => new Caller(gate, { port: index + 1 }));
+}
+
+beforeEach(() => {
+  useFakeClock();
+  // The least that chance can bring: each first wait is over at once, and the next take 100 ms.
+  jest.spyOn(Math, 'random').mockReturnValue(0.5);
+});
+
+afterEach(() => {
+  jest.restoreAllMocks();
+  jest.useRealTimers();
+});
+
 describe('openGate', () => {
-  it('lets everyone through at once', () => {
-    const party = new Party(openGate).enter('a', 'b', 'c');
-    expect(party.entered).toEqual(['a', 'b', 'c']);
-    party.leave('a', 'a', 'c').enter('d');
-    expect(party.entered).toEqual(['a', 'b', 'c', 'd']);
+  it('lets everyone through at once, wherever they go, and knows nothing', () => {
+    const all = callers(openGate, 3).map((caller) => caller.dial().to(1));
+    expect(told(all)).toEqual(['in to 1', 'in to 1', 'in to 1']);
+    all.map((caller) => caller.fail().rest().rise().dial().connect(5).close());
+    expect(all[0]?.patience).toBeUndefined();
+    expect(told(all)[2]).toBe('in to 1 in');
   });
 });
 
-describe('limitedGate()', () => {
-  it('lets at most its limit through at a time, the others in the order they came', () => {
-    const party = new Party(limitedGate(2)).enter('a', 'b', 'c', 'd');
-    expect(party.entered).toEqual(['a', 'b']);
-    party.leave('b');
-    expect(party.entered).toEqual(['a', 'b', 'c']);
-    party.leave('a');
-    expect(party.entered).toEqual(['a', 'b', 'c', 'd']);
-    party.leave('c', 'd').enter('e', 'f', 'g');
-    expect(party.entered).toEqual(['a', 'b', 'c', 'd', 'e', 'f']);
+describe('the limit', () => {
+  const bounded = (limit: number) => new PoolGate(limit, false);
+
+  it('lets so many through at a time, the others in the order they came', () => {
+    const gate = bounded(2);
+    const all = strangers(gate, 4).map((caller) => caller.dial());
+    expect([inside(all), gate.waiting]).toEqual([[0, 1], 2]);
+    all[1]?.leave();
+    expect(inside(all)).toEqual([0, 1, 2]);
+    all[0]?.leave();
+    expect([inside(all), gate.waiting]).toEqual([[0, 1, 2, 3], 0]);
   });
 
-  it('lets nobody in for one who leaves without having been in', () => {
-    const party = new Party(limitedGate(1)).enter('a', 'b', 'c').leave('b');
-    expect(party.entered).toEqual(['a']);
-    party.leave('a');
-    expect(party.entered).toEqual(['a', 'c']);
-  });
-
-  it('counts one who leaves twice once, before it was in and after', () => {
-    const party = new Party(limitedGate(1)).enter('a', 'b', 'c', 'd');
-    party.leave('c', 'c', 'a', 'a', 'a');
-    expect(party.entered).toEqual(['a', 'b']);
-    party.leave('a', 'c').leave('b');
-    expect(party.entered).toEqual(['a', 'b', 'd']);
+  it('lets nobody in for one who leaves without having been in, or twice', () => {
+    const all = strangers(bounded(1), 4).map((caller) => caller.dial());
+    all[1]?.leave().leave();
+    expect(inside(all)).toEqual([0]);
+    all[0]?.leave().leave();
+    expect(inside(all)).toEqual([0, 2]);
   });
 
   it('lets one who left come again, at the end of the line', () => {
-    const party = new Party(limitedGate(1)).enter('a', 'b').leave('a').enter('a', 'c').leave('b');
-    expect(party.entered).toEqual(['a', 'b', 'a']);
+    const [first, second] = strangers(bounded(1), 2).map((caller) => caller.dial());
+    first?.leave().dial();
+    expect(second?.heard).toEqual(['in']);
+    expect(first?.heard).toEqual(['in']);
+    second?.leave();
+    expect(first?.heard).toEqual(['in', 'in']);
   });
 
-  it('may be entered and left from within, and keeps its limit', () => {
-    const gate = limitedGate(1);
-    const heard: string[] = [];
-    const leaveFirst = gate.enter(() => heard.push('first'));
-    gate.enter(() => {
-      heard.push('second');
-      gate.enter(() => heard.push('third'));
-    });
-    leaveFirst();
-    expect(heard).toEqual(['first', 'second']);
-  });
-
-  it('never has more inside than its limit, nor keeps anyone waiting while there is room', () => {
+  it('never has more inside than that, nor keeps anyone waiting while there is room', () => {
     const move = fc.record({ enters: fc.boolean(), guest: fc.nat({ max: 30 }) });
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 4 }), fc.array(move, { maxLength: 60 }), (limit, moves) => {
-        const gate = limitedGate(limit);
+        const gate = bounded(limit);
         const inside = new Set<number>();
         let waiting: number[] = [];
-        const leave: (() => void)[] = [];
-        const entered: number[] = [];
-        const expected: number[] = [];
+        const all: Caller[] = [];
+        const expected = new Set<number>();
         const admit = () => {
           while (inside.size < limit && waiting.length > 0) {
             const next = waiting.shift()!;
             inside.add(next);
-            expected.push(next);
+            expected.add(next);
           }
         };
         for (const { enters, guest } of moves) {
           if (enters) {
-            const newcomer = leave.length;
-            waiting.push(newcomer);
+            waiting.push(all.length);
             admit();
-            leave.push(gate.enter(() => entered.push(newcomer)));
-          } else if (leave.length > 0) {
-            const leaver = guest % leave.length;
+            all.push(new Caller(gate).dial());
+          } else if (all.length > 0) {
+            const leaver = guest % all.length;
             inside.delete(leaver);
             waiting = waiting.filter((each) => each !== leaver);
             admit();
-            leave[leaver]!();
+            all[leaver]!.leave();
           }
-          expect(entered).toEqual(expected);
+          expect(all.map(({ heard }) => heard.length)).toEqual(all.map((_, index) => (expected.has(index) ? 1 : 0)));
+          expect(gate.waiting).toBe(waiting.length);
         }
+        for (const caller of all) caller.leave();
       }),
     );
   });
 });
 
-describe('pacedGate()', () => {
-  beforeEach(useFakeClock);
-  afterEach(() => jest.useRealTimers());
+describe('the pace', () => {
+  const paced = () => new PoolGate(Infinity, true);
 
-  it('lets its burst through in a millisecond, the others in the milliseconds that follow, in order', async () => {
-    const party = new Party(pacedGate(openGate, 2)).enter('a', 'b', 'c', 'd', 'e');
-    expect(party.entered).toEqual(['a', 'b']);
-    await pass(1);
-    expect(party.entered).toEqual(['a', 'b', 'c', 'd']);
-    party.enter('f', 'g');
-    expect(party.entered).toEqual(['a', 'b', 'c', 'd']);
-    await pass(1);
-    expect(party.entered).toEqual(['a', 'b', 'c', 'd', 'e', 'f']);
-    await pass(1);
-    expect(party.entered).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'g']);
+  it('lets 20 begin in a millisecond, the others in the milliseconds that follow, in order', async () => {
+    const gate = paced();
+    const all = strangers(gate, 50).map((caller) => caller.dial());
+    expect([inside(all).length, gate.waiting]).toEqual([20, 30]);
+    await elapse(1);
+    expect(inside(all)).toEqual(Array.from({ length: 40 }, (_, index) => index));
+    await elapse(1);
+    expect([inside(all).length, gate.waiting]).toEqual([50, 0]);
     expect(jest.getTimerCount()).toBe(0);
   });
 
   it('keeps to the clock where a timer is early, as timers are in a loop that was held up', async () => {
-    const party = new Party(pacedGate(openGate, 1));
     const clock = jest.spyOn(performance, 'now').mockReturnValue(10);
-    party.enter('a', 'b');
+    const all = strangers(paced(), 21).map((caller) => caller.dial());
     clock.mockReturnValue(10.4);
-    await pass(1);
-    expect(party.entered).toEqual(['a']);
+    await elapse(1);
+    expect(inside(all).length).toBe(20);
     clock.mockReturnValue(11);
-    await pass(1);
-    expect(party.entered).toEqual(['a', 'b']);
-    clock.mockRestore();
+    await elapse(1);
+    expect(inside(all).length).toBe(21);
   });
 
-  it('lets no more than its burst through in one turn of the loop, however long that takes', async () => {
-    const gate = pacedGate(openGate, 2);
-    const party = new Party(gate).enter('a', 'b', 'c');
-    jest.advanceTimersByTime(0);
-    const clock = jest.spyOn(performance, 'now').mockReturnValue(1_000);
-    party.enter('d');
-    expect(party.entered).toEqual(['a', 'b']);
-    clock.mockRestore();
-    const lone = new Party(pacedGate(openGate, 1)).enter('a');
-    jest.advanceTimersByTime(1);
-    lone.enter('b');
-    expect(lone.entered).toEqual(['a']);
-    await pass(1);
-    expect(lone.entered).toEqual(['a', 'b']);
-  });
-
-  it('takes no timer for those who come one by one', async () => {
-    const party = new Party(pacedGate(openGate, 1)).enter('a');
-    await pass(1);
-    party.enter('b');
-    expect(party.entered).toEqual(['a', 'b']);
-    expect(jest.getTimerCount()).toBe(0);
+  it('lets no more begin in one turn of the loop, however long that takes', async () => {
+    const all = strangers(paced(), 21);
+    for (const caller of all.slice(0, 20)) caller.dial();
+    jest.advanceTimersByTime(5);
+    all[20]?.dial();
+    expect(inside(all).length).toBe(20);
+    await elapse(1);
+    expect(inside(all).length).toBe(21);
   });
 
   it('lets nobody in who left while waiting, and then holds no timer', async () => {
-    const party = new Party(pacedGate(openGate, 1)).enter('a', 'b', 'c').leave('b', 'c');
+    const all = strangers(paced(), 22).map((caller) => caller.dial());
+    for (const caller of all.slice(20)) caller.leave();
     expect(jest.getTimerCount()).toBe(0);
-    await pass(5);
-    expect(party.entered).toEqual(['a']);
-    party.enter('d');
-    expect(party.entered).toEqual(['a', 'd']);
+    await elapse(5);
+    expect(inside(all).length).toBe(20);
+  });
+});
+
+describe('an endpoint of several', () => {
+  const gate = () => new PoolGate(Infinity, true);
+
+  it('is dialled by one at first; when it has connected, the others follow', () => {
+    const shared = gate();
+    const all = callers(shared, 5).map((caller) => caller.dial());
+    expect([inside(all), shared.waiting]).toEqual([[0], 4]);
+    expect(shared.endpoints).toEqual({
+      '127.0.0.1:1': { phase: 'probing', waiting: 4, dialling: 1, window: 1, connectTime: null },
+    });
+    all[0]?.connect(2.44);
+    expect([inside(all), shared.waiting]).toEqual([[0, 1, 2, 3, 4], 0]);
+    expect(shared.endpoints).toEqual({
+      '127.0.0.1:1': { phase: 'releasing', waiting: 0, dialling: 4, window: 64, connectTime: 2.4 },
+    });
   });
 
-  it('lets everyone through whom the gate before it lets through, and tells that one who left', async () => {
-    const party = new Party(pacedGate(limitedGate(2), 1)).enter('a', 'b', 'c').leave('b');
-    await pass(1);
-    expect(party.entered).toEqual(['a', 'c']);
-    party.enter('d');
-    await pass(5);
-    expect(party.entered).toEqual(['a', 'c']);
-    party.leave('a');
-    expect(party.entered).toEqual(['a', 'c', 'd']);
+  it('lets so many follow at a time as have shown that it takes them', async () => {
+    const all = callers(gate(), 300);
+    all[0]?.dial();
+    for (const caller of all.slice(1)) caller.dial();
+    await elapse(15);
+    all[0]?.connect();
+    expect(inside(all).length).toBe(1 + 64);
+    for (let round = 1; round <= 64; round++) all[round]?.connect();
+    expect(inside(all).length).toBe(1 + 64 + 128);
+    for (const caller of all) caller.leave();
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('that is refused to one is refused to those who wait for it; they need not dial', () => {
+    const all = callers(gate(), 4).map((caller) => caller.dial());
+    all[0]?.fail();
+    expect(told(all)).toEqual(['in', 'refused', 'refused', 'refused']);
+  });
+
+  it('is not given up for one refusal among many that connected', async () => {
+    const all = callers(gate(), 200).map((caller) => caller.dial());
+    await elapse(15);
+    all[0]?.connect();
+    all[1]?.fail();
+    expect(told(all).filter((each) => each === 'refused')).toEqual([]);
+    const before = inside(all).length;
+    await elapse(400);
+    expect(inside(all).length).toBe(before + 1);
+    all[before]?.fail();
+    expect(told(all).filter((each) => each === 'refused').length).toBe(200 - before - 1);
+  });
+
+  it('that is silent to one may answer another, who dials a moment later', async () => {
+    const all = callers(gate(), 3).map((caller) => caller.dial());
+    await elapse(24);
+    expect(inside(all)).toEqual([0]);
+    await elapse(1);
+    expect(inside(all)).toEqual([0, 1]);
+    all[1]?.connect();
+    expect(inside(all)).toEqual([0, 1, 2]);
+    all[0]?.fail(SILENCE);
+    expect(told(all)).toEqual(['in', 'in', 'in']);
+  });
+
+  it('that is silent is given up by each in its own time', async () => {
+    const shared = gate();
+    const all = [10_000, 10_000, 2_000, 0].flatMap((connectTimeout) =>
+      callers(shared, 15, { port: 1, connectTimeout }),
+    );
+    for (const caller of all) {
+      if (caller.timeLeft === 0) caller.timeLeft = Infinity;
+      caller.dial();
+    }
+    await elapse(3_000);
+    expect(told(all).slice(30, 45)).toEqual(Array(15).fill('silence'));
+    await elapse(9_000);
+    expect(new Set(told(all).slice(0, 30))).toEqual(new Set(['in', 'silence']));
+    await elapse(60_000);
+    expect(told(all).slice(45)).toEqual(Array(15).fill('in'));
+    for (const caller of all) caller.leave();
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('of which there is one only delays nobody: that one dials as it sees fit', () => {
+    const [only] = callers(gate(), 1);
+    for (let dial = 0; dial < 10; dial++) only?.dial().fail().rest().rise();
+    expect(only?.heard).toEqual(Array(10).fill('in'));
+  });
+
+  it('is shared from the moment a second member means it, and no longer when one is left', async () => {
+    const [one, other] = callers(gate(), 2);
+    one?.dial().fail();
+    other?.dial();
+    expect(other?.heard).toEqual([]);
+    one?.dial();
+    expect(one?.heard).toEqual(['in']);
+    other?.leave().close();
+    expect(one?.heard).toEqual(['in', 'in']);
+    expect(jest.getTimerCount()).toBe(0);
+    await elapse(0);
+  });
+
+  it('is forgotten when nobody means it any more', () => {
+    const shared = gate();
+    const all = callers(shared, 3).map((caller) => caller.dial());
+    for (const caller of all) {
+      expect(Object.keys(shared.endpoints)).toEqual(['127.0.0.1:1']);
+      caller.leave().close();
+    }
+    expect(shared.endpoints).toEqual({});
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it.each<[string, ConnectionOptions, ConnectionOptions]>([
+    ['by other functions', { port: 1, dial: () => null as never }, { port: 1, dial: () => null as never }],
+    ['by a function and without', { port: 1 }, { port: 1, dial: () => null as never }],
+    ['by other look-ups', { port: 1 }, { port: 1, socket: { lookup: () => {} } }],
+    ['from other addresses', { port: 1 }, { port: 1, socket: { localAddress: '127.0.0.2' } }],
+    ['in other families', { port: 1, socket: { family: 4 } }, { port: 1, socket: { family: 6 } }],
+    ['at other ports', { port: 1 }, { port: 2 }],
+  ])('is another for those who dial it %s', (_how, one, other) => {
+    const shared = gate();
+    const all = [new Caller(shared, one).dial(), new Caller(shared, other).dial()];
+    expect(told(all)).toEqual(['in', 'in']);
+    const stats = Object.values(shared.endpoints);
+    expect(stats.reduce((sum, { dialling }) => sum + dialling, 0)).toBe(2);
+    all[0]?.fail();
+    expect(told(all)).toEqual(['in', 'in']);
+  });
+
+  it('shows the worse of two that go by one tag', () => {
+    const shared = gate();
+    const one = new Caller(shared).dial().connect(7);
+    new Caller(shared, { port: 1, dial: () => null as never }).dial();
+    expect(shared.endpoints).toEqual({
+      '127.0.0.1:1': { phase: 'probing', waiting: 0, dialling: 1, window: 65, connectTime: 7 },
+    });
+    one.close();
+  });
+
+  it('is the same for those who dial by one function', () => {
+    const dial = () => null as never;
+    expect(told(callers(gate(), 2, { port: 1, dial }).map((caller) => caller.dial()))).toEqual(['in', '']);
+  });
+
+  it('keeps those who are held back in no place that others could have', () => {
+    const shared = new PoolGate(2, true);
+    const all = callers(shared, 4).map((caller) => caller.dial());
+    const elsewhere = new Caller(shared, { port: 2 }).dial();
+    expect([inside(all), elsewhere.heard]).toEqual([[0], ['in']]);
+    all[0]?.connect();
+    expect(inside(all)).toEqual([0, 1]);
+    elsewhere.leave();
+    expect(inside(all)).toEqual([0, 1, 2]);
+  });
+
+  it('is nobody’s knowledge where members do not share', () => {
+    const apart = new PoolGate(Infinity, false);
+    const all = callers(apart, 50).map((caller) => caller.dial().to(1));
+    expect(inside(all).length).toBe(50);
+    all[0]?.fail();
+    expect(new Set(told(all))).toEqual(new Set(['in to 1']));
+    expect(apart.endpoints).toEqual({});
+  });
+});
+
+describe('a target that is found out', () => {
+  const target = () => ({ port: 1 });
+
+  it('is asked for inside, and only then is the endpoint known', () => {
+    const gate = new PoolGate(Infinity, true);
+    const all = callers(gate, 3, { target }).map((caller) => caller.dial());
+    expect([told(all), gate.endpoints]).toEqual([['in', 'in', 'in'], {}]);
+    for (const caller of all) caller.to(1);
+    expect(told(all)).toEqual(['in to 1', 'in', 'in']);
+    all[0]?.connect();
+    expect(told(all)).toEqual(['in to 1', 'in in', 'in in']);
+  });
+
+  it('counts for the limit from the start, but not while it is held back', () => {
+    const gate = new PoolGate(2, true);
+    const all = callers(gate, 4, { target }).map((caller) => caller.dial());
+    expect(inside(all)).toEqual([0, 1]);
+    all[0]?.to(1);
+    all[1]?.to(1);
+    expect([inside(all), gate.waiting]).toEqual([[0, 1, 2], 2]);
+    all[2]?.to(2);
+    expect(told(all)[2]).toBe('in to 2');
+    all[0]?.connect();
+    expect(told(all)).toEqual(['in to 1', 'in', 'in to 2', 'in']);
+    all[3]?.leave();
+    expect(told(all)[1]).toBe('in in');
+  });
+
+  it('may be another each time; what nobody means any more is forgotten', () => {
+    const gate = new PoolGate(Infinity, true);
+    const [caller] = callers(gate, 1, { target });
+    for (let port = 1; port < 100; port++) {
+      caller?.dial().to(port);
+      expect(Object.keys(gate.endpoints)).toEqual([`127.0.0.1:${port}`]);
+      if (port % 2 === 0) caller?.connect();
+      else caller?.fail();
+    }
+  });
+});
+
+describe('those who wait after a failed dial', () => {
+  /** Callers of which the first connects and the others have failed before, and rest. */
+  async function resting(gate: Gate, count: number): Promise<Caller[]> {
+    const all = callers(gate, count).map((caller) => caller.dial());
+    await elapse(15);
+    all[0]?.fail();
+    for (const caller of all.slice(1)) caller.leave().rest();
+    return all;
+  }
+
+  it('are recalled when their endpoint is back, once', async () => {
+    const all = await resting(new PoolGate(Infinity, true), 4);
+    await elapse(25);
+    all[0]?.dial().connect();
+    expect(told(all)).toEqual(['in in', ...Array<string>(3).fill('refused recalled in')]);
+    for (const caller of all.slice(1)) caller.fail().rest();
+    expect(told(all)).toEqual(['in in', ...Array<string>(3).fill('refused recalled in')]);
+  });
+
+  it('come as the window allows, behind those whose wait is over', async () => {
+    const all = await resting(new PoolGate(Infinity, true), 200);
+    await elapse(25);
+    all[0]?.dial();
+    all[199]?.rise().dial();
+    all[0]?.connect();
+    expect(all[199]?.heard).toEqual(['refused', 'in']);
+    const recalled = () => all.filter(({ heard }) => heard.includes('recalled')).length;
+    expect(recalled()).toBe(63);
+    for (let next = 1; next <= 63; next++) all[next]?.connect();
+    expect(recalled()).toBe(63 + 126);
+    // A failure stops it: they go on waiting, and so do those who come.
+    all[100]?.fail();
+    expect(recalled()).toBe(63 + 126);
+  });
+
+  it('are not those whose session was lost: a server that accepts and hangs up makes no storm', async () => {
+    const all = callers(new PoolGate(Infinity, true), 3).map((caller) => caller.dial());
+    all[0]?.connect().rest();
+    all[1]?.connect().rest();
+    all[2]?.fail().rest();
+    await elapse(500);
+    all[0]?.rise().dial().connect();
+    expect(told(all)).toEqual(['in in', 'in', 'in recalled in']);
+  });
+
+  it('are not those whose wait is over, or whose life is', async () => {
+    const all = await resting(new PoolGate(Infinity, true), 4);
+    await elapse(25);
+    all[1]?.rise();
+    all[2]?.rise().close();
+    all[0]?.dial().connect();
+    expect(told(all)).toEqual(['in in', 'refused', 'refused', 'refused recalled in']);
+  });
+
+  it('are let go for others when something else comes first', async () => {
+    const gate = new PoolGate(Infinity, true);
+    const all = await resting(gate, 3);
+    jest.spyOn(all[1]!, 'recall').mockImplementation(() => undefined);
+    await elapse(25);
+    all[0]?.dial().connect();
+    expect(gate.endpoints['127.0.0.1:1']).toMatchObject({ dialling: 1 });
+    expect(told(all)).toEqual(['in in', 'refused', 'refused recalled in']);
+  });
+
+  it('are recalled to find out where to, and keep their place if it is there', async () => {
+    const gate = new PoolGate(Infinity, true);
+    const all = callers(gate, 3, { target: () => ({ port: 1 }) }).map((caller) => caller.dial().to(1));
+    all[0]?.fail();
+    for (const caller of all.slice(1)) caller.leave().rest();
+    await elapse(25);
+    all[0]?.dial().to(1).connect();
+    expect(told(all).slice(1)).toEqual(Array(2).fill('in refused recalled in'));
+    all[1]?.to(1);
+    expect(gate.endpoints['127.0.0.1:1']).toMatchObject({ dialling: 2 });
+    all[2]?.to(2);
+    expect(gate.endpoints).toMatchObject({ '127.0.0.1:1': { dialling: 1 }, '127.0.0.1:2': { dialling: 1 } });
   });
 });

@@ -143,6 +143,20 @@ describe('writes of one turn', () => {
     expect(wire.calls.map(([piece]) => piece!.length)).toEqual([65_000, 65_000, 20_000]);
   });
 
+  it('leave as soon as they are much, for what the kernel takes need not be kept', async () => {
+    const { wire, sender } = start();
+    const large = Buffer.alloc(40_000, 'L').toString();
+    sender.expectMore();
+    sendAll(sender, 'a', large);
+    expect(wire.calls).toEqual([]);
+    sendAll(sender, large);
+    expect(wire.calls).toEqual([['a', large, large]]);
+    expect(sender.backlog).toBe(0);
+    sendAll(sender, 'b');
+    await turn();
+    expect(wire.calls.slice(1)).toEqual([['b']]);
+  });
+
   it('leave at once when asked to', () => {
     const { wire, sender } = start();
     sender.expectMore();

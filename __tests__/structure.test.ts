@@ -53,6 +53,7 @@ test('only `dial` opens sockets', () => {
 
 test.each([
   'backoff',
+  'canary',
   'check',
   'errors',
   'events',

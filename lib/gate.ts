@@ -1,104 +1,85 @@
-/** Who may dial, and when: how a pool bounds the dials of its members. */
-export interface Gate {
-  /**
-   * Asks to dial.
-   *
-   * @param proceed - Called once when it may begin: at once, or later.
-   * @returns To be called when the dial is over, whether or not it has begun. Calling it again does nothing.
-   */
-  enter(proceed: () => void): () => void;
+import type { FailureReason } from './events';
+import type { Settings } from './settings';
+import type { ResolvedTarget } from './target';
+
+/** What an attempt failed with. */
+export interface Refusal {
+  readonly reason: FailureReason;
+  readonly error: Error;
 }
 
-/** The gate that lets everyone through at once. */
-export const openGate: Gate = {
-  enter(proceed) {
-    proceed();
-    return () => undefined;
-  },
+/** An attempt that asks to dial. */
+export interface Guest {
+  /** Milliseconds for which it can wait for a sign of life of its endpoint; Infinity where that is not bounded. */
+  readonly timeLeft: number;
+  /** It may go on, after all: once for each time that it was told to wait, unless it leaves or is refused first. */
+  admit(): void;
+  /** It need not dial: another has just been refused, or (undefined) nobody had an answer in its time. */
+  refuse(refusal: Refusal | undefined): void;
+}
+
+/** A connection as its gate sees it. */
+export interface Member {
+  /** Ends the wait that it is in, and dials. */
+  recall(): void;
+}
+
+/** What a connection holds of a gate, for all its attempts: it asks before each, and says what came of it. */
+export interface Pass {
+  /** How long a dial may go without an answer before another one beside it is worth its while; undefined for ever. */
+  readonly patience: number | undefined;
+  /**
+   * An attempt asks to begin: to dial, where its target is fixed, or else to find out where to.
+   *
+   * @param held - Whether it keeps the process alive while it waits.
+   * @returns whether it may at once; if not, it is told later
+   */
+  enter(guest: Guest, held: boolean): boolean;
+  /**
+   * The attempt that was let in has found out where to, and asks to dial.
+   *
+   * @returns whether it may at once; if not, it is told later
+   */
+  approach(target: ResolvedTarget): boolean;
+  /** Its dial has connected, `took` milliseconds after it began. */
+  connected(took: number): void;
+  /** Its dial has failed before it was connected, `took` milliseconds after it began, for a reason that all will find. */
+  failed(took: number, refusal: Refusal): void;
+  /** The attempt is over. */
+  leave(): void;
+  /** Whether an attempt that waits to be let in keeps the process alive. */
+  hold(held: boolean): void;
+  /** The connection waits for its next attempt; it is recalled if its endpoint is back before it rises. */
+  rest(): void;
+  /** The wait is over. */
+  rise(): void;
+  /** The connection's lifecycle has ended. */
+  close(): void;
+}
+
+/** Who may dial, and when. */
+export interface Gate {
+  /** A pass for a connection. */
+  join(member: Member, settings: Settings): Pass;
+}
+
+/** The pass of those whom nobody stops: one for all of them. */
+const freePass: Pass = {
+  patience: undefined,
+  enter: () => true,
+  approach: () => true,
+  connected: nothing,
+  failed: nothing,
+  leave: nothing,
+  hold: nothing,
+  rest: nothing,
+  rise: nothing,
+  close: nothing,
 };
 
-/** A gate through which at most `limit` dials pass at a time; the others wait in the order they came. */
-export function limitedGate(limit: number): Gate {
-  let inside = 0;
-  const waiting = new Set<() => void>();
+/** The gate that lets everyone through at once. */
+export const openGate: Gate = { join: () => freePass };
 
-  return {
-    enter(proceed) {
-      const start = () => {
-        waiting.delete(start);
-        inside += 1;
-        leave = () => {
-          leave = () => undefined;
-          inside -= 1;
-          const [next] = waiting;
-          next?.();
-        };
-        proceed();
-      };
-      let leave = () => void waiting.delete(start);
-      if (inside < limit) start();
-      else waiting.add(start);
-      return () => leave();
-    },
-  };
-}
-
-/**
- * A gate that lets at most `burst` of those whom `gate` lets through go on in the same millisecond, however long a turn
- * of the loop takes: what they are let through for happens at its end.
- */
-export function pacedGate(gate: Gate, burst: number): Gate {
-  let since = -Infinity;
-  let begun = 0;
-  let sameTurn = false;
-  let timer: NodeJS.Timeout | undefined;
-  const line = new Set<() => void>();
-
-  const isOver = () => !sameTurn && performance.now() - since >= 1;
-  const startBurst = () => {
-    since = performance.now();
-    begun = 0;
-    sameTurn = true;
-    setImmediate(() => (sameTurn = false));
-  };
-  const begin = (proceed: () => void) => {
-    line.delete(proceed);
-    begun += 1;
-    proceed();
-  };
-  const wait = () => {
-    if (line.size > 0) timer ??= setTimeout(advance, 1);
-  };
-  const advance = () => {
-    timer = undefined;
-    // Timers go by the time at which the loop last woke: where it was held up, this one is early.
-    if (isOver()) {
-      startBurst();
-      for (const proceed of line) {
-        if (begun === burst) break;
-        begin(proceed);
-      }
-    }
-    wait();
-  };
-
-  return {
-    enter(proceed) {
-      // A guest of its own each time, should the same function come twice.
-      const guest = () => proceed();
-      const leave = gate.enter(() => {
-        if (line.size === 0 && isOver()) startBurst();
-        if (begun < burst) begin(guest);
-        else line.add(guest);
-        wait();
-      });
-      return () => {
-        if (line.delete(guest) && line.size === 0) {
-          clearTimeout(timer);
-          timer = undefined;
-        }
-        leave();
-      };
-    },
-  };
+function nothing(): void {
+  // Nobody needs to know.
 }

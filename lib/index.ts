@@ -9,7 +9,9 @@ export {
   defaultBackoff,
   exponentialBackoff,
 } from './backoff';
+export type { CanaryPhase } from './canary';
 export { ReconnectingConnection } from './connection';
+export type { EndpointStats } from './endpoint';
 export { type ConnectionErrorDetails, type ErrorCode, ConnectionError } from './errors';
 export type {
   BackoffInfo,

@@ -1,6 +1,6 @@
 import { onAbort } from './abort';
 import type { Announcer } from './announcer';
-import { type Outcome, Attempt } from './attempt';
+import { type AttemptHost, type Outcome, Attempt } from './attempt';
 import { Deadline, hold } from './deadline';
 import { shielded } from './emitter';
 import { ConnectionError, unreachable } from './errors';
@@ -15,7 +15,7 @@ import type {
   OpenInfo,
   ResetReason,
 } from './events';
-import type { Gate } from './gate';
+import type { Gate, Member, Pass } from './gate';
 import type { HeartbeatConnection } from './options';
 import { type OutboxHost, Outbox } from './outbox';
 import { RetryPolicy } from './retry';
@@ -23,7 +23,7 @@ import { type SessionHost, Session } from './session';
 import type { Settings } from './settings';
 import { type Closed, type Closing, type State, holdState, release, transitions } from './states';
 import { type ConnectionStats, History } from './history';
-import { tagOf } from './target';
+import { type ResolvedTarget, tagOf } from './target';
 import { type WhenOpenOptions, Waiters } from './waiters';
 import type { WriteCallback } from './writes';
 
@@ -39,12 +39,12 @@ export interface MachineHost<Message> {
  * The state machine of a connection. Every change is a transaction: the state with all it holds is set first, and told
  * of afterwards. Whatever the application's code may have changed meanwhile shows in the identity of the state.
  */
-export class Machine<Message> implements SessionHost, OutboxHost {
+export class Machine<Message> implements AttemptHost, SessionHost, OutboxHost, Member {
   readonly outbox: Outbox;
   tag: string;
 
   readonly #connection: HeartbeatConnection;
-  readonly #gate: Gate;
+  readonly #pass: Pass;
   readonly #settings: Settings;
   readonly #announcer: Announcer<ConnectionEvents<Message>>;
   readonly #retry: RetryPolicy;
@@ -53,12 +53,14 @@ export class Machine<Message> implements SessionHost, OutboxHost {
   #state: State = { name: 'idle' };
   #paused = false;
   #held = true;
+  /** Attempts of this opening in whose place another member's was refused. */
+  #spared = 0;
   #ending: Ending | undefined;
   #leaveSignal: (() => void) | undefined;
 
   constructor({ settings, gate, announcer, connection }: MachineHost<Message>) {
     this.#connection = connection;
-    this.#gate = gate;
+    this.#pass = gate.join(this, settings);
     this.#settings = settings;
     this.#announcer = announcer;
     this.#retry = new RetryPolicy(settings);
@@ -179,9 +181,24 @@ export class Machine<Message> implements SessionHost, OutboxHost {
     holdState(this.#state, held);
   }
 
+  // What the gate asks.
+
+  recall(): void {
+    if (this.#state.name === 'backoff') this.#announcer.transact(() => this.#dial());
+  }
+
   // What an attempt reports.
 
-  #onOutcome(outcome: Outcome): void {
+  onTarget(target: ResolvedTarget): void {
+    this.tag = tagOf(target);
+  }
+
+  onDial(): void {
+    this.#history.addDial();
+    this.#spared -= 1;
+  }
+
+  onOutcome(outcome: Outcome): void {
     this.#announcer.transact(() => {
       if (outcome.ok) {
         this.#open(new Session(outcome, this.generation + 1, this.#settings, this, this.#held));
@@ -254,17 +271,15 @@ export class Machine<Message> implements SessionHost, OutboxHost {
   }
 
   #dial(): void {
-    this.#history.addDial();
+    // Unless it dials after all.
+    this.#spared += 1;
     const work = new Attempt({
       settings: this.#settings,
-      gate: this.#gate,
-      number: this.#history.attempts,
+      pass: this.#pass,
+      host: this,
+      number: this.#history.attempts + this.#spared,
       generation: this.generation + 1,
       held: this.#held,
-      onTarget: (target) => {
-        this.tag = tagOf(target);
-      },
-      onOutcome: (outcome) => this.#onOutcome(outcome),
     });
     this.#enter({ name: 'connecting', work });
     work.start();
@@ -272,6 +287,7 @@ export class Machine<Message> implements SessionHost, OutboxHost {
 
   #open(session: Session): void {
     const info = this.#history.addOpen(session);
+    this.#spared = 0;
     // A stream of another make may keep the memory of what it was handed.
     this.outbox.attach(session.link, this.#settings.dial === undefined);
     if (this.#state.name === 'closing') this.#state.work = session;
@@ -325,7 +341,8 @@ export class Machine<Message> implements SessionHost, OutboxHost {
     const tellReset = session && this.#endSession(session, reason, error, true);
     const timer = setTimeout(() => this.#announcer.transact(() => this.#dial()), delay);
     hold(this.#held, timer);
-    const state: State = { name: 'backoff', timer };
+    const state: State = { name: 'backoff', timer, pass: this.#pass };
+    this.#pass.rest();
     this.#enter(state);
     tellReset?.();
     this.#announcer.announceIf(() => this.#state === state, 'backoff', info);
@@ -364,6 +381,7 @@ export class Machine<Message> implements SessionHost, OutboxHost {
     const tellDropped = this.outbox.drop(reason, closedError);
     this.#leaveSignal?.();
     this.#enter(closed);
+    this.#pass.close();
     if (!restart) this.#waiters.reject(closedError);
     tellReset?.();
     tellDropped();
@@ -388,6 +406,7 @@ export class Machine<Message> implements SessionHost, OutboxHost {
     this.#obeySignal();
     this.outbox.reopen();
     this.#history.begin();
+    this.#spared = 0;
     this.#ending = undefined;
   }
 

@@ -1,51 +1,19 @@
 import { Announcer } from './announcer';
-import { type Checks, checkObject, checkRecord, func, integer, oneOf, orInfinity, readProperties } from './check';
+import { checkObject, checkRecord, readProperties } from './check';
 import { ReconnectingConnection } from './connection';
 import { Emitter } from './emitter';
 import { ConnectionError } from './errors';
-import type { ConnectionEvents, StateName } from './events';
-import { type Gate, limitedGate, openGate, pacedGate } from './gate';
+import type { StateName } from './events';
+import { type ForwarderHost, type PoolEvents, Forwarder } from './forwarder';
 import type { ConnectionOptions } from './options';
+import { PoolGate } from './pool-gate';
+import { type OwnOptions, type PoolOptions, type PoolStats, type SelectMember, ownChecks } from './pool-options';
 import { checkOptions } from './settings';
-import { type SelectorName, selector } from './selection';
+import { selector } from './selection';
 import { type WriteCallback, checkCallback, toBytes } from './writes';
 
-/**
- * Dials that a pool begins within a millisecond: about as many as one process can make, so that many members that join
- * at once cost no time by it, and yet do not knock in the same instant.
- */
-const BURST = 20;
-
-/** The events of a pool: those of its members, each with the member's tag and the member itself appended. */
-export type PoolEvents<Message = unknown> = {
-  [K in keyof ConnectionEvents<Message>]: (
-    ...args: [...Parameters<ConnectionEvents<Message>[K]>, tag: string, connection: ReconnectingConnection<Message>]
-  ) => void;
-};
-
-/** Chooses among the open members of a pool; there is at least one. */
-export type SelectMember<Message = unknown> = (
-  open: readonly ReconnectingConnection<Message>[],
-  key?: string,
-) => ReconnectingConnection<Message> | undefined;
-
-/** Options of a pool: defaults for its members, and its own. */
-export interface PoolOptions<Message = unknown> extends ConnectionOptions {
-  /** Dials at a time, over all members; the others wait for their turn. Default: Infinity. */
-  readonly maxConnecting?: number;
-  /** Which open member `pick()` returns. Default: `'round-robin'`. */
-  readonly select?: SelectorName | SelectMember<Message>;
-}
-
-/** A pool in figures. */
-export interface PoolStats {
-  readonly total: number;
-  readonly open: number;
-  readonly connecting: number;
-  readonly backoff: number;
-  /** Bytes written to members whose fate is open. */
-  readonly queuedBytes: number;
-}
+export type { PoolEvents } from './forwarder';
+export type { PoolOptions, PoolStats, SelectMember } from './pool-options';
 
 /**
  * Connections kept together. Members may share a target, and the trouble of one never touches another. A member that
@@ -55,12 +23,12 @@ export interface PoolStats {
  */
 export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Message>> {
   readonly #defaults: ConnectionOptions;
-  readonly #gate: Gate;
+  readonly #gate: PoolGate;
   readonly #select: SelectMember<Message>;
-  readonly #announcer = new Announcer<PoolEvents<Message>>(this);
   readonly #members = new Set<ReconnectingConnection<Message>>();
-  /** What each member's events are forwarded by; a member that closed by itself keeps its own, and so may return. */
-  readonly #forwarders = new WeakMap<ReconnectingConnection<Message>, ConnectionEvents<Message>>();
+  readonly #forwarder: Forwarder<Message>;
+  /** Whose events are forwarded; a member that closed by itself stays here, and so may return. */
+  readonly #forwarded = new WeakSet<ReconnectingConnection<Message>>();
   /** The open members, until one of them changes its state. */
   #open: readonly ReconnectingConnection<Message>[] | undefined;
   /** Whether a write was refused since a member was last open. */
@@ -72,14 +40,12 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     super();
     checkObject(options, 'the options');
     // Own properties only: what was put on `Object.prototype` is no option.
-    const given = new Map(readProperties(options, ''));
-    const [maxConnecting, select] = [given.get('maxConnecting'), given.get('select')];
-    given.delete('maxConnecting');
-    given.delete('select');
-    const defaults = Object.fromEntries(given);
-    const own = checkRecord<OwnOptions<Message>>('', { maxConnecting, select }, ownChecks);
-    this.#defaults = checkOptions(defaults);
-    this.#gate = pacedGate(own.maxConnecting === undefined ? openGate : limitedGate(own.maxConnecting), BURST);
+    const given = readProperties(options, '');
+    const isOwn = ([name]: [string, unknown]) => Object.hasOwn(ownChecks, name);
+    const own = checkRecord<OwnOptions<Message>>('', Object.fromEntries(given.filter(isOwn)), ownChecks);
+    this.#defaults = checkOptions(Object.fromEntries(given.filter((each) => !isOwn(each))));
+    this.#gate = new PoolGate(own.maxConnecting ?? Infinity, own.canary ?? true);
+    this.#forwarder = new Forwarder(new Announcer<PoolEvents<Message>>(this), this.#host());
     // `as`: a named selector returns one of the candidates it is handed, and these are members.
     const chosen = own.select ?? 'round-robin';
     this.#select = typeof chosen === 'function' ? chosen : (selector(chosen) as SelectMember<Message>);
@@ -97,7 +63,8 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
 
   /** The pool in figures. */
   get stats(): PoolStats {
-    const stats = { total: this.#members.size, open: 0, connecting: 0, backoff: 0, queuedBytes: 0 };
+    const { waiting, endpoints } = this.#gate;
+    const stats = { total: this.#members.size, open: 0, connecting: 0, backoff: 0, waiting, queuedBytes: 0, endpoints };
     for (const { state, pendingBytes } of this.#members) {
       if (state === 'open' || state === 'connecting' || state === 'backoff') stats[state] += 1;
       stats.queuedBytes += pendingBytes;
@@ -106,7 +73,8 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   }
 
   /**
-   * Makes a member, which dials as soon as `maxConnecting` allows. Of many that join at once, 20 dial in a millisecond.
+   * Makes a member, which dials as soon as `maxConnecting` and what the others know of its endpoint allow. Of many that
+   * join at once, 20 go ahead in a millisecond.
    *
    * @param options - Its own; what they leave open, the pool's defaults fill.
    * @throws ConnectionError `ERR_INVALID_OPTION`; `ERR_CLOSED` while the pool is disconnecting
@@ -117,7 +85,8 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     }
     // Checked first, so that an option which is there but undefined leaves the default in place.
     const member = new ReconnectingConnection<Message>({ ...this.#defaults, ...checkOptions(options) }, this.#gate);
-    this.#forward(member);
+    this.#forwarder.add(member);
+    this.#forwarded.add(member);
     this.#members.add(member);
     return member;
   }
@@ -127,7 +96,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     const members =
       typeof tagOrConnection === 'string'
         ? this.get(tagOrConnection)
-        : [tagOrConnection].filter((member) => this.#forwarders.has(member));
+        : [tagOrConnection].filter((member) => this.#forwarded.has(member));
     await this.#disconnectAll(members);
   }
 
@@ -224,65 +193,32 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     return chosen !== undefined && this.#members.has(chosen) ? chosen : undefined;
   }
 
-  #forward(member: ReconnectingConnection<Message>): void {
-    const announcer = this.#announcer;
-    const forwarders: ConnectionEvents<Message> = {
-      open: (info) => {
-        announcer.announce('open', info, member.tag, member);
-        if (this.#wantsRoom) announcer.announce('drain', member.tag, member);
-        this.#wantsRoom = false;
-      },
-      data: (chunk) => announcer.announce('data', chunk, member.tag, member),
-      message: (message) => announcer.announce('message', message, member.tag, member),
-      reset: (info) => announcer.announce('reset', info, member.tag, member),
-      backoff: (info) => announcer.announce('backoff', info, member.tag, member),
-      drain: () => announcer.announce('drain', member.tag, member),
-      drop: (info) => announcer.announce('drop', info, member.tag, member),
-      state: (next, previous) => {
+  #host(): ForwarderHost<Message> {
+    return {
+      onState: (member, previous) => {
         if (previous === 'closed') this.#members.add(member);
         this.#open = undefined;
-        announcer.announce('state', next, previous, member.tag, member);
       },
-      close: (info) => {
-        announcer.announce('close', info, member.tag, member);
-        announcer.afterwards(() => {
-          // It may have been started again by now.
-          if (member.state === 'closed') this.#members.delete(member);
-        });
+      takeRoom: () => {
+        const wanted = this.#wantsRoom;
+        this.#wantsRoom = false;
+        return wanted;
+      },
+      onClosed: (member) => {
+        // It may have been started again by now.
+        if (member.state === 'closed') this.#members.delete(member);
       },
     };
-    this.#forwarders.set(member, forwarders);
-    eachEvent(forwarders, (event, forwarder) => member.on(event, forwarder));
   }
 
   #forget(member: ReconnectingConnection<Message>): void {
-    const forwarders = this.#forwarders.get(member);
-    if (forwarders === undefined) return;
-    this.#forwarders.delete(member);
+    if (!this.#forwarded.delete(member)) return;
+    this.#forwarder.remove(member);
     this.#members.delete(member);
     this.#open = undefined;
-    eachEvent(forwarders, (event, forwarder) => member.off(event, forwarder));
   }
-}
-
-function eachEvent<Message>(
-  forwarders: ConnectionEvents<Message>,
-  visit: <E extends keyof ConnectionEvents<Message>>(event: E, forwarder: ConnectionEvents<Message>[E]) => void,
-): void {
-  // `as`: `Object.keys` of an object literal of this type.
-  for (const event of Object.keys(forwarders) as (keyof ConnectionEvents<Message>)[]) visit(event, forwarders[event]);
 }
 
 function isOpen({ state }: { readonly state: StateName }): boolean {
   return state === 'open';
 }
-
-/** Options that are the pool's own. */
-type OwnOptions<Message> = Pick<PoolOptions<Message>, 'maxConnecting' | 'select'>;
-
-const ownChecks: Checks<OwnOptions<unknown>> = {
-  maxConnecting: orInfinity(integer(1)),
-  select: (value, name) => (typeof value === 'function' ? func(value, name) : selectorName(value, name)),
-};
-
-const selectorName = oneOf<SelectorName>('round-robin', 'least-pending', 'random-two', 'rendezvous');

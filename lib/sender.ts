@@ -22,6 +22,9 @@ export interface SenderHost {
 /** Larger chunks are not copied: that would cost more than a place of their own in the system call. */
 const LARGEST_COPIED = 1_024;
 
+/** From so many bytes on there is no point in waiting for more: a system call costs less than moving them. */
+const MUCH = 65_536;
+
 /**
  * Hands writes to one session's link, those of one turn of the loop in one system call. Small ones are gathered in a
  * slab, larger ones in the link's own cork. A write that is alone in its turn is not held up: when the turn before had
@@ -164,14 +167,16 @@ export class Sender {
     give(slab);
   }
 
-  /** At the end of the turn, together with what else it brings. */
+  /** At the end of the turn, together with what else it brings, or as soon as that is much. */
   #handLater(chunk: Buffer, callback: WriteCallback | undefined): void {
-    if (!this.#isCorked) {
+    // A stream that is waiting for its socket puts off what comes behind by itself.
+    if (!this.#isCorked && (this.#open !== undefined || this.link.writableLength === 0)) {
       this.#isCorked = true;
       this.#shield(() => this.link.cork());
     }
     this.#closeBatch();
     this.#hand(newBatch(chunk.length, callback), chunk);
+    if (this.#isCorked && this.link.writableLength >= MUCH) this.flush();
   }
 
   #hand(batch: Batch, chunk: Buffer): void {

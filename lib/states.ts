@@ -2,6 +2,7 @@ import type { Attempt } from './attempt';
 import { type Deadline, hold } from './deadline';
 import { unreachable } from './errors';
 import type { CloseInfo, StateName } from './events';
+import type { Pass } from './gate';
 import type { Session } from './session';
 
 /**
@@ -39,9 +40,16 @@ export type State =
   | { readonly name: 'idle' }
   | { readonly name: 'connecting'; readonly work: Attempt }
   | { readonly name: 'open'; readonly work: Session }
-  | { readonly name: 'backoff'; readonly timer: NodeJS.Timeout }
+  | Backoff
   | Closing
   | Closed;
+
+/** A wait, which the pass may cut short when others find the endpoint back. */
+export interface Backoff {
+  readonly name: 'backoff';
+  readonly timer: NodeJS.Timeout;
+  readonly pass: Pass;
+}
 
 /** A session that winds up, or a dial that may still finish so that queued writes go out. */
 export interface Closing {
@@ -74,6 +82,7 @@ export function release(state: State, next: State): void {
       return;
     case 'backoff':
       clearTimeout(state.timer);
+      state.pass.rise();
       return;
     case 'idle':
     case 'closed':

@@ -193,7 +193,10 @@ async function endsWithWrites(lab: Lab, how: 'disconnect' | 'destroy' | 'abort')
   });
   await connection.whenOpen();
   for (let write = 0; write < 3; write += 1) {
-    connection.write(Buffer.alloc(4_000_000), (error) => calls.push((error as NodeJS.ErrnoException).code!));
+    // How much of it the kernel has room for is its own affair.
+    connection.write(Buffer.alloc(4_000_000), (error: NodeJS.ErrnoException | null | undefined) => {
+      calls.push(error?.code ?? 'confirmed');
+    });
   }
   if (how === 'abort') controller.abort();
   else void connection[how]();

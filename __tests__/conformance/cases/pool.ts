@@ -217,7 +217,8 @@ export const pool: readonly Case[] = [
       for (let i = 0; i < 20; i++) group.add({ host: `dead-${i}.test`, port: 80, socket: { lookup: () => {} } });
       const healthy = group.add(server.target);
       await within(healthy.whenOpen(), 'the healthy member', 1_000);
-      assert.deepEqual(group.stats, { total: 21, open: 1, connecting: 20, backoff: 0, queuedBytes: 0 });
+      const { total, open: opened, connecting, waiting } = group.stats;
+      assert.deepEqual([total, opened, connecting, waiting], [21, 1, 20, 0]);
 
       // With a bound on dials, a dead one gives its turn away at its time-out.
       const narrow = open({ maxConnecting: 2, connectTimeout: 200 });

@@ -1,0 +1,133 @@
+import type { Duplex } from 'node:stream';
+
+import { type Link, ignore } from '../lib/dial';
+import { type Dialled, type HedgeHost, Hedge } from '../lib/hedge';
+import { ScriptedLink, pass, useFakeClock } from './kit/scripted';
+
+beforeEach(useFakeClock);
+afterEach(() => jest.useRealTimers());
+
+/** Someone whose first socket goes unanswered. */
+class Host implements HedgeHost {
+  readonly links: ScriptedLink[] = [];
+  readonly heard: string[] = [];
+  won: Link | undefined;
+
+  openOther(): Dialled {
+    const link = new ScriptedLink(new AbortController().signal);
+    this.links.push(link);
+    const duplex: Duplex = link;
+    return { link: duplex, reader: undefined };
+  }
+
+  onWin({ link }: Dialled): void {
+    this.won = link;
+    this.heard.push('won');
+  }
+
+  onRefused(error: Error): void {
+    this.heard.push(error.message);
+  }
+}
+
+it('opens another socket when its patience is over, and no sooner', async () => {
+  const host = new Host();
+  const hedge = new Hedge(29.5, true, host);
+  await pass(29);
+  expect(host.links).toHaveLength(0);
+  await pass(1);
+  expect(host.links).toHaveLength(1);
+  await pass(1_000);
+  expect([host.links.length, host.heard]).toEqual([1, []]);
+  hedge.clear();
+});
+
+it('hands the other over as soon as it connects, and has nothing to do with it any more', async () => {
+  const host = new Host();
+  const hedge = new Hedge(30, true, host);
+  await pass(30);
+  host.links[0]?.connect();
+  expect([host.heard, host.won === host.links[0]]).toEqual([['won'], true]);
+  hedge.clear();
+  expect(host.links[0]?.destroyed).toBe(false);
+  expect(host.links[0]?.listenerCount('connect')).toBe(0);
+  host.links[0]?.fail();
+  await pass(1);
+  expect(host.heard).toEqual(['won']);
+});
+
+it('opens nothing when the first has an answer in time, and holds no timer', async () => {
+  const host = new Host();
+  new Hedge(30, true, host).clear();
+  expect(jest.getTimerCount()).toBe(0);
+  await pass(30);
+  expect(host.links).toHaveLength(0);
+});
+
+it('destroys the other when the first is faster after all, and hears nothing of it', async () => {
+  const host = new Host();
+  const hedge = new Hedge(30, true, host);
+  await pass(30);
+  hedge.clear();
+  hedge.clear();
+  expect(host.links[0]?.destroyed).toBe(true);
+  host.links[0]?.emit('error', new Error('late'));
+  host.links[0]?.connect();
+  await pass(1);
+  expect(host.heard).toEqual([]);
+});
+
+it('reports that the other was refused', async () => {
+  const host = new Host();
+  const hedge = new Hedge(30, true, host);
+  await pass(30);
+  host.links[0]?.fail('ECONNREFUSED');
+  await pass(1);
+  expect(host.heard).toEqual(['scripted ECONNREFUSED']);
+  hedge.clear();
+});
+
+it.each(['EMFILE', 'EADDRINUSE', 'EADDRNOTAVAIL'])(
+  'goes on with the first when this end has no other (%s)',
+  async (code) => {
+    const host = new Host();
+    const hedge = new Hedge(30, true, host);
+    await pass(30);
+    host.links[0]?.fail(code);
+    await pass(1);
+    expect([host.heard, host.links.length]).toEqual([[], 1]);
+    hedge.clear();
+  },
+);
+
+it('goes on with the first when another cannot be opened at all', async () => {
+  const host = new Host();
+  jest.spyOn(host, 'openOther').mockImplementation(() => {
+    throw new Error('no');
+  });
+  const hedge = new Hedge(30, true, host);
+  await pass(30);
+  expect(host.heard).toEqual([]);
+  hedge.clear();
+});
+
+it.each([true, false])('lets the other hold the process as the first does: %s', async (held) => {
+  const host = new Host();
+  const hedge = new Hedge(30, held, host);
+  await pass(30);
+  expect(host.links[0]?.referenced).toBe(held);
+  if (held) hedge.unref();
+  else hedge.ref();
+  expect(host.links[0]?.referenced).toBe(!held);
+  hedge.clear();
+});
+
+it('takes over a change of mind while it waits', async () => {
+  const host = new Host();
+  const hedge = new Hedge(30, true, host);
+  hedge.unref();
+  await pass(30);
+  expect(host.links[0]?.referenced).toBe(false);
+  host.links[0]?.on('error', ignore);
+  hedge.clear();
+});

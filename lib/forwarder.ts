@@ -1,0 +1,84 @@
+import type { Announcer } from './announcer';
+import type { ReconnectingConnection } from './connection';
+import type { ConnectionEvents, StateName } from './events';
+
+/** The events of a pool: those of its members, each with the member's tag and the member itself appended. */
+export type PoolEvents<Message = unknown> = {
+  [K in keyof ConnectionEvents<Message>]: (
+    ...args: [...Parameters<ConnectionEvents<Message>[K]>, tag: string, connection: ReconnectingConnection<Message>]
+  ) => void;
+};
+
+/** What a forwarder tells its pool. */
+export interface ForwarderHost<Message> {
+  onState(member: ReconnectingConnection<Message>, previous: StateName): void;
+  /** Whether a writer waits for a member to open; it is told now. */
+  takeRoom(): boolean;
+  /** Its `close` has been told to everyone. */
+  onClosed(member: ReconnectingConnection<Message>): void;
+}
+
+type Listeners<Message> = {
+  readonly [K in keyof ConnectionEvents<Message>]: (
+    this: ReconnectingConnection<Message>,
+    ...args: Parameters<ConnectionEvents<Message>[K]>
+  ) => void;
+};
+
+/** Tells a pool's listeners what its members tell theirs. One set of functions serves them all: `this` is the member. */
+export class Forwarder<Message> {
+  readonly #listeners: Listeners<Message>;
+
+  constructor(announcer: Announcer<PoolEvents<Message>>, host: ForwarderHost<Message>) {
+    this.#listeners = {
+      open(info) {
+        announcer.announce('open', info, this.tag, this);
+        if (host.takeRoom()) announcer.announce('drain', this.tag, this);
+      },
+      data(chunk) {
+        announcer.announce('data', chunk, this.tag, this);
+      },
+      message(message) {
+        announcer.announce('message', message, this.tag, this);
+      },
+      reset(info) {
+        announcer.announce('reset', info, this.tag, this);
+      },
+      backoff(info) {
+        announcer.announce('backoff', info, this.tag, this);
+      },
+      drain() {
+        announcer.announce('drain', this.tag, this);
+      },
+      drop(info) {
+        announcer.announce('drop', info, this.tag, this);
+      },
+      state(next, previous) {
+        host.onState(this, previous);
+        announcer.announce('state', next, previous, this.tag, this);
+      },
+      close(info) {
+        announcer.announce('close', info, this.tag, this);
+        announcer.afterwards(() => host.onClosed(this));
+      },
+    };
+  }
+
+  /** Forwards the events of `member` from now on. */
+  add(member: ReconnectingConnection<Message>): void {
+    this.#each((event, listener) => member.on(event, listener));
+  }
+
+  remove(member: ReconnectingConnection<Message>): void {
+    this.#each((event, listener) => member.off(event, listener));
+  }
+
+  #each(
+    visit: <E extends keyof ConnectionEvents<Message>>(event: E, listener: ConnectionEvents<Message>[E]) => void,
+  ): void {
+    // `as`: `Object.keys` of an object literal of this type.
+    for (const event of Object.keys(this.#listeners) as (keyof ConnectionEvents<Message>)[]) {
+      visit(event, this.#listeners[event]);
+    }
+  }
+}
