@@ -16,8 +16,7 @@ export type { AttemptHost, Established, Outcome } from './outcome';
 export class Attempt implements Holdable, Guest, ConnectorHost {
   readonly settings: Settings;
   readonly #context: AttemptContext;
-  readonly #controller = new AbortController();
-  readonly signal: AbortSignal = this.#controller.signal;
+  #controller: AbortController | undefined;
   /** Never resolves; rejects when the attempt has to stop, whatever it is waiting for. */
   readonly #stopped: Promise<never>;
   #stop!: (failure: AttemptFailure) => void;
@@ -106,6 +105,11 @@ export class Attempt implements Holdable, Guest, ConnectorHost {
   /** A method, so that the compiler does not remember the answer across an await. */
   isOver(): boolean {
     return this.#phase === 'over';
+  }
+
+  /** Made when it is asked for: most dials need none. */
+  get signal(): AbortSignal {
+    return (this.#controller ??= new AbortController()).signal;
   }
 
   get isShakingHands(): boolean {
@@ -244,6 +248,6 @@ export class Attempt implements Holdable, Guest, ConnectorHost {
     if (error === undefined) this.#connector?.stop();
     else this.#connector?.destroy();
     this.#context.pass.leave();
-    if (error !== undefined) this.#controller.abort(error);
+    if (error !== undefined) this.#controller?.abort(error);
   }
 }

@@ -61,14 +61,14 @@ export class Connector implements Holdable, WatchHost, HedgeHost {
 
   /** Dials. To be called once. */
   async connect(): Promise<Dialled> {
-    const { settings, signal } = this.#host;
+    const { settings } = this.#host;
     this.#since = performance.now();
     if (settings.dial === undefined) {
       const dialled = this.#open();
       this.#prepareHedge(dialled);
       return this.#ready(dialled);
     }
-    this.#promised = Promise.resolve(settings.dial(this.#target, signal));
+    this.#promised = Promise.resolve(settings.dial(this.#target, this.#host.signal));
     // `dial` itself may have ended it all, when there was nothing yet to let go of.
     if (this.#host.isOver()) this.#dropPromised();
     const link = checkStream(await this.#host.unlessOver(this.#promised), 'what `dial` returns');
