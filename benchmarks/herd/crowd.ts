@@ -1,0 +1,191 @@
+import type { Backoff } from '../../lib/backoff';
+import { Canary } from '../../lib/canary';
+import { Agenda } from './agenda';
+import { type Dialler, Dials } from './dials';
+import { type Herd, LONGEST_WAIT } from './fleet';
+import { RESENDS, roundTrip } from './network';
+import type { Policy } from './policies';
+import { seeded } from './random';
+import { Server } from './server';
+import { type Outcome, Tally } from './tally';
+
+/** Clients that share processes: each process has a pool of them, and one {@link Canary} for the server. */
+export interface Crowd extends Herd {
+  readonly processes: number;
+}
+
+/** What became of a crowd. */
+export interface CrowdOutcome extends Outcome {
+  /** Second dials beside one that had no answer, a client; they are counted among the attempts. */
+  readonly hedges: number;
+  /** Connections that the server accepted from clients which had one, a client. */
+  readonly wasted: number;
+}
+
+/** What a process knows, and who waits; as `lib/endpoint` keeps it. */
+interface Process {
+  readonly number: number;
+  readonly canary: Canary;
+  /** From here to the server, one way; from 1 to 100 ms. */
+  readonly way: number;
+  /** Who asks to dial, in the order they came. */
+  readonly line: Set<number>;
+  /** Who waits after a failed dial. */
+  resting: Set<number>;
+  /** Those of them who may come, as soon as there is room. */
+  readonly recalled: Set<number>;
+}
+
+/** Processes with pools of clients, whose dials go through the gate of the library's pools. All else is as in `fleet`. */
+export function crowd(policy: Policy, options: Crowd): CrowdOutcome {
+  const { clients, outage, patience, capacity } = options;
+  const until = outage + patience;
+  const server = new Server({ ...options, listensAt: outage });
+  const tally = new Tally(clients, outage, until);
+  const simulation = new CrowdSimulation(policy, options, server, tally);
+  for (let now = 1; now <= until && tally.served < clients; now++) simulation.take(now);
+  const { hedges, wasted } = simulation.dials;
+  return { ...tally.outcome(capacity), hedges: hedges / clients, wasted: wasted / clients };
+}
+
+class CrowdSimulation implements Dialler {
+  readonly dials: Dials;
+  readonly #connectTimeout: number;
+  readonly #backoff: Backoff;
+  readonly #processes: Process[];
+  /** Clients of a process. */
+  readonly #share: number;
+  /** When each client's wait is over. */
+  readonly #waits: Agenda;
+  /** When each process looks again who may dial. */
+  readonly #gates: Agenda;
+  readonly #attempt: Uint16Array;
+  readonly #previousDelay: Int32Array;
+  /** When a client that asks to dial gives up waiting for a sign of life. */
+  readonly #waitsUntil: Int32Array;
+
+  constructor(policy: Policy, options: Crowd, server: Server, tally: Tally) {
+    const { clients, processes, resends = RESENDS, seed } = options;
+    const random = seeded(seed);
+    this.#connectTimeout = policy.connectTimeout;
+    this.#backoff = policy.backoff(random);
+    this.#share = clients / processes;
+    if (!Number.isInteger(this.#share)) throw new RangeError(`${clients} clients cannot be shared by ${processes}`);
+    this.#processes = Array.from({ length: processes }, (_, number) => makeProcess(number, random));
+    this.#waits = new Agenda(clients, LONGEST_WAIT, random);
+    this.#gates = new Agenda(processes, LONGEST_WAIT, random);
+    this.#attempt = new Uint16Array(clients);
+    this.#previousDelay = new Int32Array(clients);
+    this.#waitsUntil = new Int32Array(clients);
+    this.dials = new Dials({ clients, resends, random, connectTimeout: policy.connectTimeout }, server, tally, this);
+    for (let client = 0; client < clients; client++) this.#wait(client, this.way(client));
+  }
+
+  /** Goes on to `now`. */
+  take(now: number): void {
+    this.#waits.take(now, (client) => this.#knock(client, now));
+    this.dials.take(now);
+    this.#gates.take(now, (process) => this.#return(this.#processes[process]!, now));
+  }
+
+  way(client: number): number {
+    return this.#processOf(client).way;
+  }
+
+  connected(client: number, now: number, took: number): void {
+    const process = this.#processOf(client);
+    const { canary } = process;
+    if (canary.connected(now, took)) {
+      for (const member of process.resting) process.recalled.add(member);
+      process.resting = new Set();
+    }
+    // While its place is still taken: those who wait keep the window open.
+    this.#admit(process, now);
+    canary.ended();
+    this.#admit(process, now);
+  }
+
+  failed(client: number, now: number, took: number, isRefused: boolean): void {
+    const process = this.#processOf(client);
+    const { canary } = process;
+    // A refusal is the endpoint's word for all who wait for one; silence is not.
+    const isWord = isRefused && canary.phase === 'probing';
+    canary.failed(now, took);
+    if (isWord) for (const waiting of process.line) this.#rest(waiting, process, now);
+    canary.ended();
+    this.#rest(client, process, now);
+    this.#admit(process, now);
+  }
+
+  /** Waits by the client's own backoff, from `now` on. */
+  #wait(client: number, now: number): void {
+    const attempt = this.#attempt[client]! + 1;
+    const previousDelay = this.#previousDelay[client]!;
+    const delay = this.#backoff({ attempt, generation: 1, ...(attempt > 1 && { previousDelay }) })!;
+    this.#attempt[client] = attempt;
+    this.#previousDelay[client] = delay;
+    this.#waits.set(client, now + Math.max(1, Math.round(delay)));
+  }
+
+  /** The client's wait is over. */
+  #knock(client: number, now: number): void {
+    const process = this.#processOf(client);
+    process.resting.delete(client);
+    process.recalled.delete(client);
+    process.line.add(client);
+    this.#waitsUntil[client] = now + this.#connectTimeout;
+    this.#admit(process, now);
+  }
+
+  /** Lets dial who may, and comes back when one more may. */
+  #admit(process: Process, now: number): void {
+    const { canary, line, recalled } = process;
+    let wait: number;
+    for (;;) {
+      // An only one is its own canary.
+      wait = this.#share > 1 ? canary.mayDial(now) : 0;
+      const next = first(line) ?? (canary.phase === 'probing' ? undefined : first(recalled));
+      if (wait > 0 || next === undefined) break;
+      line.delete(next);
+      if (recalled.delete(next)) this.#waits.cancel(next);
+      canary.begun(now);
+      this.dials.begin(next, now, canary.patience);
+    }
+    if (line.size > 0) this.#gates.set(process.number, now + Math.max(1, Math.ceil(wait)));
+    else this.#gates.cancel(process.number);
+  }
+
+  /** Those who have waited for as long as they can without a sign of life give up; then others may dial. */
+  #return(process: Process, now: number): void {
+    for (const client of process.canary.phase === 'probing' ? process.line : []) {
+      if (this.#waitsUntil[client]! <= now) this.#rest(client, process, now);
+    }
+    this.#admit(process, now);
+  }
+
+  /** The client waits by its own backoff: a dial has failed, its own or that of another whom it waited for. */
+  #rest(client: number, process: Process, now: number): void {
+    process.line.delete(client);
+    process.resting.add(client);
+    this.#wait(client, now);
+  }
+
+  #processOf(client: number): Process {
+    return this.#processes[Math.floor(client / this.#share)]!;
+  }
+}
+
+function makeProcess(number: number, random: () => number): Process {
+  const way = Math.ceil(roundTrip(random) / 2);
+  const canary = new Canary({ random });
+  // The sessions that will be lost were opened once, so it is known how long that takes.
+  canary.begun(0);
+  canary.connected(0, 2 * way);
+  canary.ended();
+  return { number, canary, way, line: new Set(), resting: new Set(), recalled: new Set() };
+}
+
+function first<Item>(items: ReadonlySet<Item>): Item | undefined {
+  const [item] = items;
+  return item;
+}

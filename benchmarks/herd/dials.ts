@@ -1,0 +1,164 @@
+import { Agenda } from './agenda';
+import { KERNEL_TIMEOUT } from './network';
+import type { Server } from './server';
+import type { Tally } from './tally';
+
+/** Who dials, and is told what comes of it. */
+export interface Dialler {
+  /** From the client to the server, one way, in milliseconds. */
+  way(client: number): number;
+  /** The client's dial has connected, `took` after it began. */
+  connected(client: number, now: number, took: number): void;
+  /** It was refused, or has had no answer for as long as it may take. */
+  failed(client: number, now: number, took: number, isRefused: boolean): void;
+}
+
+/** How dials are made. */
+export interface DialsOptions {
+  readonly clients: number;
+  readonly connectTimeout: number;
+  readonly resends: readonly number[];
+  readonly random: () => number;
+}
+
+// What happens next to a dial.
+const ARRIVES = 0;
+const ACCEPTED = 1;
+const REFUSED = 2;
+const TIMES_OUT = 3;
+/** For a second dial: it begins. */
+const HEDGES = 4;
+
+/** Dials on their way: what the kernel and the network do. Each client has one, and may have a second one beside it. */
+export class Dials {
+  readonly #clients: number;
+  readonly #connectTimeout: number;
+  readonly #resends: readonly number[];
+  readonly #server: Server;
+  readonly #tally: Tally;
+  readonly #dialler: Dialler;
+  /** Items: the dial of each client; then, as many again, the second ones. */
+  readonly #agenda: Agenda;
+  readonly #next: Uint8Array;
+  /** When the packet under way was or will be sent. */
+  readonly #sentAt: Int32Array;
+  readonly #dialledAt: Int32Array;
+  readonly #resent: Uint8Array;
+  readonly #isConnected: Uint8Array;
+  readonly #isServed: Uint8Array;
+  /** Second dials that were made. */
+  hedges = 0;
+  /** Connections that the server accepted from clients which had one. */
+  wasted = 0;
+
+  constructor(options: DialsOptions, server: Server, tally: Tally, dialler: Dialler) {
+    const { clients, connectTimeout, resends, random } = options;
+    this.#clients = clients;
+    this.#connectTimeout = connectTimeout;
+    this.#resends = resends;
+    this.#server = server;
+    this.#tally = tally;
+    this.#dialler = dialler;
+    this.#agenda = new Agenda(2 * clients, 2 * KERNEL_TIMEOUT, random);
+    this.#next = new Uint8Array(2 * clients);
+    this.#sentAt = new Int32Array(2 * clients);
+    this.#dialledAt = new Int32Array(2 * clients);
+    this.#resent = new Uint8Array(2 * clients);
+    this.#isConnected = new Uint8Array(clients);
+    this.#isServed = new Uint8Array(clients);
+  }
+
+  /** The client dials, and again after `patience` where that is given and nothing has come of it by then. */
+  begin(client: number, now: number, patience: number | undefined): void {
+    this.#dial(client, now);
+    if (patience === undefined || patience >= this.#connectTimeout) return;
+    this.#next[client + this.#clients] = HEDGES;
+    this.#agenda.set(client + this.#clients, now + Math.ceil(patience));
+  }
+
+  /** Goes on to `now`. */
+  take(now: number): void {
+    this.#agenda.take(now, (dial) => this.#happen(dial, dial % this.#clients, now));
+  }
+
+  #happen(dial: number, client: number, now: number): void {
+    switch (this.#next[dial]) {
+      case ARRIVES:
+        this.#arrive(dial, client, now);
+        break;
+      case ACCEPTED:
+        if (this.#isConnected[client] === 0) this.#connect(dial, client, now);
+        break;
+      case HEDGES:
+        this.hedges += 1;
+        this.#dial(dial, now);
+        break;
+      default:
+        this.#fail(dial, client, now);
+    }
+  }
+
+  #dial(dial: number, now: number): void {
+    this.#tally.dial(now);
+    this.#dialledAt[dial] = now;
+    this.#resent[dial] = 0;
+    this.#send(dial, ARRIVES, now);
+  }
+
+  /** A packet begins its way, now or later. */
+  #send(dial: number, what: number, at: number): void {
+    this.#next[dial] = what;
+    this.#sentAt[dial] = at;
+    this.#agenda.set(dial, at + this.#dialler.way(dial % this.#clients));
+  }
+
+  /** A SYN has reached the server. */
+  #arrive(dial: number, client: number, now: number): void {
+    this.#tally.syn();
+    if (!this.#server.listens(now)) {
+      this.#send(dial, REFUSED, now);
+      return;
+    }
+    const servedAt = this.#server.accept(now);
+    if (servedAt !== Infinity) {
+      if (this.#isServed[client] === 1) this.wasted += 1;
+      else this.#tally.serve(servedAt);
+      this.#isServed[client] = 1;
+      this.#send(dial, ACCEPTED, now);
+      return;
+    }
+    if (this.#isConnected[client] === 1) return;
+    const again = this.#dialledAt[dial]! + (this.#resends[this.#resent[dial]!] ?? Infinity);
+    // Both dials of a client share the deadline of the first.
+    const deadline = this.#dialledAt[client]! + this.#connectTimeout;
+    this.#resent[dial]! += 1;
+    if (again < deadline) {
+      this.#send(dial, ARRIVES, again);
+    } else {
+      this.#next[dial] = TIMES_OUT;
+      this.#agenda.set(dial, Math.max(now + 1, deadline));
+    }
+  }
+
+  #connect(dial: number, client: number, now: number): void {
+    this.#isConnected[client] = 1;
+    const other = this.#other(dial, client);
+    // What is on its way arrives; what was still to be done is not.
+    const isUnderWay = this.#sentAt[other]! <= now && this.#next[other] !== HEDGES && this.#next[other] !== TIMES_OUT;
+    if (!isUnderWay) this.#agenda.cancel(other);
+    this.#dialler.connected(client, now, now - this.#dialledAt[dial]!);
+  }
+
+  #fail(dial: number, client: number, now: number): void {
+    const isRefused = this.#next[dial] === REFUSED;
+    const other = this.#other(dial, client);
+    // Where there are two, the other one may still come through, but not beyond the deadline.
+    if (isRefused && this.#agenda.has(other) && this.#next[other] !== HEDGES) return;
+    this.#agenda.cancel(other);
+    this.#dialler.failed(client, now, now - this.#dialledAt[client]!, isRefused);
+  }
+
+  #other(dial: number, client: number): number {
+    return dial === client ? client + this.#clients : client;
+  }
+}

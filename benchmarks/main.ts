@@ -1,0 +1,92 @@
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+
+import { circumstances } from './circumstances';
+import { type Contest, type Entrant, hold } from './contest';
+import { Lab } from './lab';
+import { page } from './page';
+import { subjects } from './subjects';
+
+// npm run bench -- [--only SUBJECT[/NAME],…] [--entrants NAME,…] [--rounds N] [--quick] [--library DIR]… [--write FILE]
+//
+// Measures this library, Node's own socket, and other libraries, and prints a table for each subject. `--library` adds
+// this library as it is in another directory; `--entrants` leaves out whose names begin otherwise, but for
+// the one that the others are compared with.
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    entrants: { type: 'string' },
+    rounds: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    library: { type: 'string', multiple: true, default: [] },
+    write: { type: 'string' },
+  },
+});
+
+/** Ctrl-C: what was measured by then is shown. */
+const interruption = new AbortController();
+
+async function main(): Promise<void> {
+  const rounds = Number(values.rounds ?? (values.quick ? 3 : 7));
+  if (!Number.isInteger(rounds) || rounds < 1) throw new RangeError(`Expected --rounds to be 1 or more`);
+  const lab = await Lab.open(values.quick ? 0.3 : 1, values.library);
+  try {
+    const contests = chosen(Object.values(subjects).flatMap((make) => make(lab)));
+    if (contests.length === 0) {
+      throw new Error(`Nothing is called ${values.only ?? ''}: ${Object.keys(subjects).join(', ')}`);
+    }
+    const origin = {
+      command: command(),
+      day: new Date().toISOString().slice(0, 10),
+      rounds,
+      circumstances: circumstances(lab.native !== undefined),
+    };
+    const results = await hold(contests, rounds, tell, interruption.signal);
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+    const text = page(results, origin);
+    process.stdout.write(text);
+    if (interruption.signal.aborted)
+      throw new Error('Interrupted: the rounds are not complete, and nothing is written');
+    if (values.write !== undefined) writeFileSync(values.write, text);
+    const failed = results.flatMap(({ entries }) => entries.filter(({ failure }) => failure !== undefined));
+    if (failed.some(({ name }) => name.startsWith('ours'))) process.exitCode = 1;
+  } finally {
+    lab.close();
+  }
+}
+
+function tell({ subject, title }: Contest, { name }: Entrant, round: number, failure?: string): void {
+  if (failure !== undefined) console.error(`${subject}, ${title}: ${name} failed: ${failure}`);
+  else if (process.stderr.isTTY) process.stderr.write(`\r\x1b[Kround ${round + 1}: ${subject}, ${title}: ${name}`);
+}
+
+/** What was asked for of all there is. */
+function chosen(contests: readonly Contest[]): Contest[] {
+  const only = values.only?.split(',');
+  const names = values.entrants?.split(',');
+  return contests
+    .filter(
+      ({ subject, name }) =>
+        only?.some((wish) => {
+          const [wanted, part = ''] = wish.split('/');
+          return subject === wanted && name.startsWith(part);
+        }) ?? true,
+    )
+    .map((contest) => {
+      const named = contest.entrants.filter(({ name }) => names?.some((each) => name.startsWith(each)) ?? true);
+      // Small work has other names.
+      const entrants = named.length === 0 ? contest.entrants : [...new Set([contest.entrants[0]!, ...named])];
+      return { ...contest, entrants };
+    });
+}
+
+function command(): string {
+  return ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(' ');
+}
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => interruption.abort());
+main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+});

@@ -1,0 +1,20 @@
+import type { Contest } from '../contest';
+import type { Lab } from '../lab';
+import { cycle } from './cycle';
+import { memory } from './memory';
+import { receive } from './receive';
+import { recovery } from './recovery';
+import { roundTrip } from './round-trip';
+import { send } from './send';
+import { small } from './small';
+
+/** Everything that is measured, by the names that `--only` knows. */
+export const subjects: Readonly<Record<string, (lab: Lab) => Contest[]>> = {
+  receive,
+  send,
+  'round-trip': roundTrip,
+  memory,
+  cycle,
+  recovery,
+  small,
+};

@@ -1,0 +1,50 @@
+import { inNamespace, namespacesMissing } from '../../__tests__/kit/namespace';
+import type { Who } from '../client/task';
+import type { Contest, Entrant, Figures } from '../contest';
+import type { Lab } from '../lab';
+import type { Recovery, RecoveryWish } from '../recovery/process';
+
+const COUNTS = [1_000, 5_000];
+
+/** Milliseconds. */
+const OUTAGE = 1_000;
+
+/** Each takes seconds. */
+const ROUNDS = 3;
+
+/** A server that is killed under its clients, and comes back. */
+export function recovery(lab: Lab): Contest[] {
+  const isPrivate = namespacesMissing() === undefined;
+  return COUNTS.map((usual): Contest => {
+    const count = lab.scaled(usual);
+    const run = (who: Who) => {
+      const wish: RecoveryWish = { who, count, outage: OUTAGE };
+      const command = [process.execPath, lab.script('recovery/process'), JSON.stringify(wish)];
+      return lab.run<Recovery & Figures>(isPrivate ? inNamespace(command) : command);
+    };
+    const entrants: Entrant[] = [
+      { name: 'connman', run: () => run({ client: 'connman' }) },
+      { name: 'net.Socket, dialling again at once', run: () => run({ client: 'bare' }) },
+      { name: 'reconnect-net', run: () => run({ client: 'reconnectNet' }) },
+      ...lab.ours().map(({ name, who }) => ({ name, run: () => run(who) })),
+      ...lab.ours('pooled').map(({ name, who }) => ({ name: `${name}, in a pool`, run: () => run(who) })),
+    ];
+    return {
+      subject: 'recovery',
+      name: String(usual),
+      title: `${count} connections of a process, whose server is killed and started again ${OUTAGE} ms later`,
+      columns: [
+        { figure: 'half', title: 'ms until 50 % are served', isCompared: false },
+        { figure: 'most', title: '99 %' },
+        { figure: 'all', title: '100 %' },
+        { figure: 'lost', title: 'never served', isCompared: false },
+        { figure: 'attempts', title: 'dials a connection', isCompared: false },
+        { figure: 'peak', title: 'most dials/s', isCompared: false },
+        { figure: 'repeated', title: 'SYNs sent again', isCompared: false },
+        { figure: 'cpu', title: 'CPU ms' },
+      ],
+      rounds: ROUNDS,
+      entrants,
+    };
+  });
+}
