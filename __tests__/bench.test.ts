@@ -53,7 +53,9 @@ describe('the figures of a table', () => {
     [[5, 1, 2, 3, 4], 0.25, 2],
     [[5, 1, 2, 3, 4], 0.75, 4],
     [[7], 0.99, 7],
-  ])('of %j, %d are below %d', (given, share, expected) => {
+    [[1, Infinity, Infinity], 0.75, Infinity],
+    [[1, 2, Infinity], 0.5, 2],
+  ])('of %p, %d are below %d', (given, share, expected) => {
     expect(quantile(given, share)).toBe(expected);
   });
 
@@ -66,6 +68,15 @@ describe('the figures of a table', () => {
     const entry = { name: 'entry', runs: [{ rate: 20 }, { rate: 10 }, { rate: 5 }, { rate: 5 }] };
     expect(ratios(entry, base, 'rate')).toEqual([2, 0.5]);
     expect(ratios(entry, base, 'cpu')).toEqual([]);
+  });
+
+  test('what never came to pass is infinite, and twice never is no multiple', async () => {
+    const never = { name: 'never', runs: [{ rate: Infinity }, { rate: Infinity }] };
+    const once = { name: 'once', runs: [{ rate: 5 }, { rate: Infinity }] };
+    expect(ratios(once, never, 'rate')).toEqual([0]);
+    expect(ratios(never, once, 'rate')).toEqual([Infinity]);
+    const [result] = await holding([scripted('first', [10]), scripted('never', [Infinity])], 1);
+    expect(table(result!)).toContain('| never | never | ∞ |\n');
   });
 
   test('a row shows the median, its quarters, and the multiple of the first row', async () => {
@@ -108,7 +119,7 @@ test.each([
 
 test('a goal is reached where the other never got as far', async () => {
   const entrants = [
-    { name: 'connman', run: () => Promise.resolve({ attempts: 3 }) },
+    { name: 'connman', run: () => Promise.resolve({ attempts: 3, most: Infinity }) },
     { name: 'ours, in a pool', run: () => Promise.resolve({ attempts: 1.2, most: 900 }) },
   ];
   const goals = goalTable(await holding(entrants, 1, { subject: 'recovery', name: '5000' }));

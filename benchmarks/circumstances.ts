@@ -16,7 +16,7 @@ export function circumstances(native: boolean): string[] {
     native ? `peer: peer.c, compiled by ${compiler()}` : 'peer: Node, for there is no C compiler',
     missing === undefined
       ? 'recovery: in a private network each'
-      : `recovery: in the network of the machine, for there is none of its own (${missing})`,
+      : `recovery: in the network of the machine, so the dials of others are counted too (${missing})`,
   ];
 }
 

@@ -74,7 +74,6 @@ export function goalTable(results: readonly Result[]): string {
   return rows.length === 0 ? '' : markdown(['', 'figure', 'goal', 'measured', ''], rows);
 }
 
-/** What is to be held against a goal: 0 times as much as somebody who ran and never got as far. */
 function reached(
   { subject, name, entrant = 'ours', figure, than }: Goal,
   results: readonly Result[],
@@ -85,7 +84,5 @@ function reached(
   if (own === undefined) return undefined;
   if (than === undefined) return summary(values(own, figure))?.median;
   const other = named(than);
-  if (other === undefined) return undefined;
-  const isAlone = values(own, figure).length > 0 && other.runs.length > 0 && values(other, figure).length === 0;
-  return isAlone ? 0 : summary(ratios(own, other, figure))?.median;
+  return other === undefined ? undefined : summary(ratios(own, other, figure))?.median;
 }

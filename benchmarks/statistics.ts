@@ -15,6 +15,8 @@ export function quantile(values: readonly number[], share: number): number {
   const place = share * (sorted.length - 1);
   const below = sorted[Math.floor(place)]!;
   const above = sorted[Math.ceil(place)]!;
+  // Also where both are infinite.
+  if (below === above || place === Math.floor(place)) return below;
   return below + (above - below) * (place - Math.floor(place));
 }
 
@@ -32,6 +34,7 @@ export function values({ runs }: Entry, figure: string): number[] {
 export function ratios(entry: Entry, base: Entry, figure: string): number[] {
   return entry.runs.flatMap((run, round) => {
     const [value, other] = [run[figure], base.runs[round]?.[figure]];
-    return value === undefined || other === undefined || other === 0 ? [] : [value / other];
+    const ratio = value === undefined || other === undefined || other === 0 ? NaN : value / other;
+    return Number.isNaN(ratio) ? [] : [ratio];
   });
 }

@@ -33,13 +33,15 @@ function withQuarters(found: Summary | undefined, text: (value: number) => strin
   return low === high ? median! : `${median!} (${low!}–${high!})`;
 }
 
-/** Three digits that say something, or all there are before the point. */
+/** Three digits that say something, or all there are before the point; what never came to pass is infinite. */
 export function figureText(value: number): string {
+  if (value === Infinity) return 'never';
   const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.max(Math.abs(value), 0.01))));
   return new Intl.NumberFormat('en', { maximumFractionDigits: digits }).format(value);
 }
 
 export function ratioText(value: number): string {
+  if (value === Infinity) return '∞';
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 

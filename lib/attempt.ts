@@ -195,10 +195,10 @@ export class Attempt implements Holdable, Guest, ConnectorHost {
   }
 
   async #shakeHands(link: Link): Promise<void> {
-    const { signal, settings } = this;
-    const { handshake } = settings;
+    const { handshake } = this.settings;
     if (handshake === undefined) return;
     this.#proceed('handshake');
+    const { signal } = this;
     const { generation } = this.#context;
     await this.unlessOver(runHandshake(link, () => handshake(link, { generation, signal })));
   }

@@ -30,10 +30,8 @@ export type Link = Duplex &
 
 /** Opens a socket to `target`. Always a new one: a re-used TLS socket would send plain text. */
 export function openSocket(target: ResolvedTarget, options: SocketOptions, reader?: Reader): Link {
-  const { tls, ...place } = target;
-  const lookup = options.lookup && guardLookup(options.lookup);
-  const network = { ...UNSET, ...options, ...place, lookup };
-  if (tls === undefined) {
+  const network = networkOf(target, options);
+  if (target.tls === undefined) {
     const plain = connect({ ...network, onread: reader?.onread });
     if (reader !== undefined) reader.link = plain;
     return plain;
@@ -45,6 +43,18 @@ export function openSocket(target: ResolvedTarget, options: SocketOptions, reade
     socket.setKeepAlive(options.keepAlive, options.keepAliveInitialDelay);
   });
   return socket;
+}
+
+/** What was made for a target last: an object of the plain kind, for those without a prototype are slow to copy. */
+const networks = new WeakMap<ResolvedTarget, { readonly options: SocketOptions; readonly network: typeof UNSET }>();
+
+function networkOf(target: ResolvedTarget, options: SocketOptions): typeof UNSET {
+  const known = networks.get(target);
+  if (known?.options === options) return known.network;
+  const lookup = options.lookup && guardLookup(options.lookup);
+  const network = { ...UNSET, ...options, ...target, tls: undefined, lookup };
+  networks.set(target, { options, network });
+  return network;
 }
 
 /** Puts TLS over a stream that a custom `dial` opened. */

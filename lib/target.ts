@@ -36,8 +36,20 @@ export type ResolvedTarget =
 /** The host that is meant where none is named. */
 export const DEFAULT_HOST = '127.0.0.1';
 
+/** The tags of targets that do not change any more: each is asked for at every dial. */
+const tags = new WeakMap<Target, string>();
+
 /** A target as text: `host:port`, `[v6]:port` or `unix:/path`. */
 export function tagOf(target: Target): string {
+  let tag = tags.get(target);
+  if (tag === undefined) {
+    tag = textOf(target);
+    if (Object.isFrozen(target)) tags.set(target, tag);
+  }
+  return tag;
+}
+
+function textOf(target: Target): string {
   if (isPath(target)) return `unix:${target.path}`;
   const { host = DEFAULT_HOST } = { host: undefined, ...target };
   return isIPv6(host) ? `[${host}]:${target.port}` : `${host}:${target.port}`;

@@ -22,7 +22,7 @@ export interface RecoveryTask extends Task {
 const AT_FIRST = 50;
 
 /** Milliseconds without a greeting after which none is expected any more. Longer than anybody waits between dials. */
-const SILENCE = 20_000;
+const SILENCE = 12_000;
 
 /**
  * Opens connections to a server that greets each with a byte, says so, and waits until each was greeted again. An open

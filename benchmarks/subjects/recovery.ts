@@ -17,10 +17,11 @@ export function recovery(lab: Lab): Contest[] {
   const isPrivate = namespacesMissing() === undefined;
   return COUNTS.map((usual): Contest => {
     const count = lab.scaled(usual);
-    const run = (who: Who) => {
+    const run = async (who: Who): Promise<Figures> => {
       const wish: RecoveryWish = { who, count, outage: OUTAGE };
       const command = [process.execPath, lab.script('recovery/process'), JSON.stringify(wish)];
-      return lab.run<Recovery & Figures>(isPrivate ? inNamespace(command) : command);
+      const found = await lab.run<Recovery & Figures>(isPrivate ? inNamespace(command) : command);
+      return { half: Infinity, most: Infinity, all: Infinity, ...found };
     };
     const entrants: Entrant[] = [
       { name: 'connman', run: () => run({ client: 'connman' }) },

@@ -4,8 +4,8 @@ import type { Contest, Entrant, Figures } from '../contest';
 import { type Lab, peers } from '../lab';
 
 /** Milliseconds. */
-const WARM_UP = 150;
-const DURATION = 300;
+const WARM_UP = 120;
+const DURATION = 200;
 
 /** Sizes of messages, and how many of them there are in a tick. */
 const LOADS: readonly (readonly [size: number, perTicks: readonly number[]])[] = [
