@@ -121,13 +121,15 @@ export function connmanBackoff(): Backoff {
 
 /**
  * The default, *quick decorrelated*: a first wait of up to 250 ms, so that a blip costs little, then decorrelated
- * growth from 1 s to 10 s, which keeps a fleet from returning in step.
+ * growth from 1 s to 8 s, which keeps a fleet from returning in step. Of 135 of its kind it is among the few by which
+ * 99 % of 100,000 clients are back within 1.15 of the least time there can be after 30 s, with at most 9 attempts each;
+ * a longer cap leaves the server idle in the end, a shorter one knocks more often (docs/herd.md).
  *
  * @throws ConnectionError `ERR_INVALID_OPTION`
  */
 export function defaultBackoff(options: Pick<ExponentialBackoffOptions, 'random'> = {}): Backoff {
   const { random = Math.random } = checkRecord<typeof options>('backoff', options, { random: func });
-  const growing = exponentialBackoff({ initialDelay: 1_000, maxDelay: 10_000, jitter: 'decorrelated', random });
+  const growing = exponentialBackoff({ initialDelay: 1_000, maxDelay: 8_000, jitter: 'decorrelated', random });
   return (context) => (context.attempt === 1 ? clampDelay(between(0, 250, random())) : growing(context));
 }
 

@@ -54,7 +54,7 @@ const jitters: readonly Bounds[] = [
     name: 'the default',
     make: (random) => defaultBackoff(random && { random }),
     least: (attempt) => (attempt === 1 ? 10 : 1_000),
-    most: (attempt, previous) => (attempt === 1 ? 250 : Math.min(Math.max(1_000, previous) * 3, 10_000)),
+    most: (attempt, previous) => (attempt === 1 ? 250 : Math.min(Math.max(1_000, previous) * 3, 8_000)),
   },
 ];
 
