@@ -613,6 +613,33 @@ describe('when a session is lost', () => {
   });
 });
 
+describe('what a turn has put off', () => {
+  /** A link whose kernel takes everything at once. */
+  class QuickLink extends Duplex {
+    bytes = 0;
+
+    override _read(): void {
+      // Silent.
+    }
+
+    override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+      this.bytes += chunk.length;
+      done();
+    }
+  }
+
+  it.each([true, false])('is sent before a write is refused for it (gathered: %s)', (gathers) => {
+    const { outbox } = new Desk({ maxBytes: 10 });
+    const link = new QuickLink({ writableHighWaterMark: 100 });
+    outbox.attach(link, gathers);
+    outbox.flush();
+    for (let write = 0; write < 1_000; write++) outbox.write(Buffer.alloc(30), undefined);
+    expect(outbox.totals.refused).toEqual({ writes: 0, bytes: 0 });
+    outbox.sendNow();
+    expect(link.bytes).toBe(30_000);
+  });
+});
+
 describe('sealed', () => {
   it('takes no more writes, and says so', async () => {
     const desk = new Desk();

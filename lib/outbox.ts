@@ -233,8 +233,14 @@ export class Outbox {
   }
 
   #isFull(link: Link, maxWrites: number): boolean {
-    if (this.#sender === undefined) return false;
-    const { backlog, writes } = this.#sender;
+    const sender = this.#sender;
+    if (sender === undefined || !this.#isOver(sender, link, maxWrites)) return false;
+    // The kernel may have room for what this turn has brought so far.
+    sender.flush();
+    return this.#isOver(sender, link, maxWrites);
+  }
+
+  #isOver({ backlog, writes }: Sender, link: Link, maxWrites: number): boolean {
     return (
       backlog >= Math.max(this.#bounds.maxBytes, link.writableHighWaterMark) || (backlog > 0 && writes >= maxWrites)
     );

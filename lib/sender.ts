@@ -20,10 +20,10 @@ export interface SenderHost {
 }
 
 /** Larger chunks are not copied: that would cost more than a place of their own in the system call. */
-const LARGEST_COPIED = 1_024;
+const LARGEST_COPIED = 512;
 
 /** From so many bytes on there is no point in waiting for more: a system call costs less than moving them. */
-const MUCH = 65_536;
+const MUCH = 262_144;
 
 /**
  * Hands writes to one session's link, those of one turn of the loop in one system call. Small ones are gathered in a
