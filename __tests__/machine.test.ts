@@ -351,6 +351,16 @@ describe('what the events say', () => {
     expect(scene.heard.at(-1)).toEqual(['close', { reason: 'disconnected' }]);
   });
 
+  test('ended while it waits, with writes queued, it closes at once and drops them', async () => {
+    const scene = await situations.backoff();
+    scene.connection.write('queued');
+    scene.heard.splice(0);
+    void scene.connection.disconnect();
+    await settle();
+    expect(names(scene.heard)).toEqual(['state', 'drop', 'close']);
+    expect(scene.heard[1]?.[1]).toMatchObject({ bytes: 6, reason: 'disconnected' });
+  });
+
   test('whoever waits for a session is told that the connection is closing, or closed', async () => {
     const message = 'The connection to 127.0.0.1:1 is closed';
     const closed = { code: 'ERR_CLOSED', message, tag: '127.0.0.1:1' };
