@@ -16,7 +16,7 @@ import { find } from './kit/find-server';
 import { inNamespace, namespacesMissing } from './kit/namespace';
 import { javascript } from './kit/processes';
 
-const TIMEOUT = 60_000;
+const TIMEOUT = 180_000;
 
 /** As little as can be measured. */
 const SCALE = 0.005;
