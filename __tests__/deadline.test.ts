@@ -61,8 +61,8 @@ describe('Deadline', () => {
     const [held, free] = [true, false].map((each) => new Deadline(100, each, () => undefined));
     const holding = () => timers.mock.results.map(({ value }) => (value as NodeJS.Timeout).hasRef());
     expect(holding()).toEqual([true, false]);
-    held!.unref();
-    free!.ref();
+    held!.hold(false);
+    free!.hold(true);
     expect(holding()).toEqual([false, true]);
     timers.mockRestore();
   });
@@ -71,11 +71,11 @@ describe('Deadline', () => {
     const expire = jest.fn();
     const deadline = new Deadline(100, true, expire);
     jest.advanceTimersByTime(100);
-    deadline.unref();
-    deadline.ref();
+    deadline.hold(false);
+    deadline.hold(true);
     await settle();
-    deadline.unref();
-    deadline.ref();
+    deadline.hold(false);
+    deadline.hold(true);
     expect(expire).toHaveBeenCalledTimes(1);
   });
 });

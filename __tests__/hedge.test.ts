@@ -116,8 +116,7 @@ it.each([true, false])('lets the other hold the process as the first does: %s', 
   const hedge = new Hedge(30, held, host);
   await pass(30);
   expect(host.links[0]?.referenced).toBe(held);
-  if (held) hedge.unref();
-  else hedge.ref();
+  hedge.hold(!held);
   expect(host.links[0]?.referenced).toBe(!held);
   hedge.clear();
 });
@@ -125,7 +124,7 @@ it.each([true, false])('lets the other hold the process as the first does: %s', 
 it('takes over a change of mind while it waits', async () => {
   const host = new Host();
   const hedge = new Hedge(30, true, host);
-  hedge.unref();
+  hedge.hold(false);
   await pass(30);
   expect(host.links[0]?.referenced).toBe(false);
   host.links[0]?.on('error', ignore);

@@ -205,8 +205,8 @@ describe('IdleWatch', () => {
   it('may be stopped, held and let go before it has started', () => {
     const watch = new IdleWatch(800, new Peer(), true);
     watch.stop();
-    watch.unref();
-    watch.ref();
+    watch.hold(false);
+    watch.hold(true);
     expect(jest.getTimerCount()).toBe(0);
   });
 
@@ -216,14 +216,12 @@ describe('IdleWatch', () => {
     const watch = new IdleWatch(800, new Peer(), held);
     watch.start();
     expect([heldTimers(sweeps), heldTimers(verdicts)]).toEqual([[held], []]);
-    if (held) watch.unref();
-    else watch.ref();
+    watch.hold(!held);
     expect(heldTimers(sweeps)).toEqual([!held]);
     await pass(700, 100);
     // It has been silent for long enough to have a timer of its own, and left the sweep.
     expect(heldTimers(verdicts)).toEqual([!held]);
-    if (held) watch.ref();
-    else watch.unref();
+    watch.hold(held);
     expect(heldTimers(verdicts)).toEqual([held]);
     watch.stop();
     expect(jest.getTimerCount()).toBe(0);
@@ -238,7 +236,7 @@ describe('IdleWatch', () => {
     expect(heldTimers(sweeps)).toEqual([true, false]);
     watches[0]!.stop();
     expect(heldTimers(sweeps)[0]).toBe(true);
-    watches[2]!.unref();
+    watches[2]!.hold(false);
     expect(heldTimers(sweeps)[0]).toBe(false);
     expect(jest.getTimerCount()).toBe(2);
     for (const watch of [...watches, other]) watch.stop();
@@ -443,8 +441,8 @@ describe('Heartbeat', () => {
   it('may be stopped, held and let go before it has started', () => {
     const { heartbeat } = heartbeatOf(100, 50);
     heartbeat.stop();
-    heartbeat.unref();
-    heartbeat.ref();
+    heartbeat.hold(false);
+    heartbeat.hold(true);
     expect(jest.getTimerCount()).toBe(0);
   });
 
@@ -455,8 +453,7 @@ describe('Heartbeat', () => {
     await pass(100);
     // The first wait is over; the next beat and the answer are waited for.
     expect(heldTimers(timers)).toEqual([held, held, held]);
-    if (held) heartbeat.unref();
-    else heartbeat.ref();
+    heartbeat.hold(!held);
     await pass(100);
     expect(new Set(heldTimers(timers).slice(1))).toEqual(new Set([!held]));
     heartbeat.stop();

@@ -1,5 +1,5 @@
 import { Connector, type ConnectorHost } from './connector';
-import { type Holdable, Deadline, hold } from './deadline';
+import { type Holdable, Deadline } from './deadline';
 import { type Link, ignore, unverified } from './dial';
 import { AbandonedError, AttemptFailure, failureOf, givenUp, isLocal, timedOut, wasConnected } from './failure';
 import type { Guest, Refusal } from './gate';
@@ -62,19 +62,11 @@ export class Attempt implements Holdable, Guest, ConnectorHost {
     this.#finish(failure.error);
   }
 
-  ref(): void {
-    this.#hold(true);
-  }
-
-  unref(): void {
-    this.#hold(false);
-  }
-
-  #hold(held: boolean): void {
+  hold(held: boolean): void {
     this.#held = held;
     this.#context.pass.hold(held);
-    if (this.#deadline !== undefined) hold(held, this.#deadline);
-    if (this.#connector !== undefined) hold(held, this.#connector);
+    this.#deadline?.hold(held);
+    this.#connector?.hold(held);
   }
 
   // What the gate asks and tells.

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-import { type Holdable, hold } from './deadline';
+import type { Holdable } from './deadline';
 import { destroyLink, ignore, openSocket, secure, whenReady } from './dial';
 import { AttemptFailure } from './failure';
 import { type Dialled, type HedgeHost, Hedge } from './hedge';
@@ -98,12 +98,10 @@ export class Connector implements Holdable, WatchHost, HedgeHost {
     await this.#host.unlessOver(new Promise<never>(ignore));
   }
 
-  ref(): void {
-    this.#hold(true);
-  }
-
-  unref(): void {
-    this.#hold(false);
+  hold(held: boolean): void {
+    this.#held = held;
+    this.#watch?.hold(held);
+    this.#hedge?.hold(held);
   }
 
   // What the watch needs, and tells.
@@ -153,12 +151,6 @@ export class Connector implements Holdable, WatchHost, HedgeHost {
 
   onRefused(error: Error): void {
     this.#host.onFailure(new AttemptFailure('error', error));
-  }
-
-  #hold(held: boolean): void {
-    this.#held = held;
-    if (this.#watch !== undefined) hold(held, this.#watch);
-    if (this.#hedge !== undefined) hold(held, this.#hedge);
   }
 
   #open(): Dialled {

@@ -1,11 +1,10 @@
 /** Something that can hold the process, or let it go. */
 export interface Holdable {
-  ref(): void;
-  unref(): void;
+  hold(held: boolean): void;
 }
 
-/** Applies `ref()` or `unref()` of a connection to what it holds. */
-export function hold(held: boolean, resource: Partial<Holdable>): void {
+/** Lets a timer or a socket of Node's hold the process, or not. Streams that are no sockets cannot. */
+export function hold(held: boolean, resource: { ref?(): unknown; unref?(): unknown }): void {
   if (held) resource.ref?.();
   else resource.unref?.();
 }
@@ -32,11 +31,7 @@ export class Deadline implements Holdable {
     if (this.#recheck !== undefined) clearImmediate(this.#recheck);
   }
 
-  ref(): void {
-    this.#timer?.ref();
-  }
-
-  unref(): void {
-    this.#timer?.unref();
+  hold(held: boolean): void {
+    if (this.#timer !== undefined) hold(held, this.#timer);
   }
 }

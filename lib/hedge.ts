@@ -43,17 +43,9 @@ export class Hedge implements Holdable {
     if (other !== undefined) destroyLink(other.link);
   }
 
-  ref(): void {
-    this.#hold(true);
-  }
-
-  unref(): void {
-    this.#hold(false);
-  }
-
-  #hold(held: boolean): void {
+  hold(held: boolean): void {
     this.#held = held;
-    if (this.#timer !== undefined) hold(held, this.#timer);
+    this.#timer?.hold(held);
     if (this.#other !== undefined) hold(held, this.#other.link);
   }
 

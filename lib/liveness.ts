@@ -47,16 +47,10 @@ export class IdleWatch implements Holdable, Swept {
     this.#verdict = undefined;
   }
 
-  ref(): void {
-    this.#held = true;
-    this.#sweep?.hold(this, true);
-    this.#verdict?.ref();
-  }
-
-  unref(): void {
-    this.#held = false;
-    this.#sweep?.hold(this, false);
-    this.#verdict?.unref();
+  hold(held: boolean): void {
+    this.#held = held;
+    this.#sweep?.hold(this, held);
+    this.#verdict?.hold(held);
   }
 
   /** Part of the sweep. */
@@ -132,16 +126,10 @@ export class Heartbeat implements Holdable {
     this.#answers.clear();
   }
 
-  ref(): void {
-    this.#held = true;
-    this.#next?.ref();
-    for (const answer of this.#answers) answer.ref();
-  }
-
-  unref(): void {
-    this.#held = false;
-    this.#next?.unref();
-    for (const answer of this.#answers) answer.unref();
+  hold(held: boolean): void {
+    this.#held = held;
+    this.#next?.hold(held);
+    for (const answer of this.#answers) answer.hold(held);
   }
 
   readonly #beat = (): void => {

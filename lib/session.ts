@@ -52,8 +52,6 @@ export class Session implements Holdable {
   #counted = 0;
   #error: Error | undefined;
   #windUp: Deadline | undefined;
-  /** Set by `release()`, which a listener may call while the decoder is still at work on a chunk. */
-  #released = false;
 
   constructor(established: Established, generation: number, settings: Settings, host: SessionHost, held: boolean) {
     this.generation = generation;
@@ -113,7 +111,6 @@ export class Session implements Holdable {
 
   /** Lets go of everything; nothing is reported from then on. */
   release(): void {
-    this.#released = true;
     this.#stopWatching();
     this.#windUp?.clear();
     this.link[SESSION] = undefined;
@@ -124,19 +121,11 @@ export class Session implements Holdable {
     destroyLink(this.link);
   }
 
-  ref(): void {
-    this.#hold(true);
-  }
-
-  unref(): void {
-    this.#hold(false);
-  }
-
-  #hold(held: boolean): void {
+  hold(held: boolean): void {
     this.#held = held;
     hold(held, this.link);
-    for (const watch of this.#watches) hold(held, watch);
-    if (this.#windUp !== undefined) hold(held, this.#windUp);
+    for (const watch of this.#watches) watch.hold(held);
+    this.#windUp?.hold(held);
   }
 
   #makeWatches(idleTimeout: number, heartbeat: Settings['heartbeat']): (IdleWatch | Heartbeat)[] {
@@ -225,7 +214,8 @@ export class Session implements Holdable {
 
   /** Bounds what is left to do before the session is over. */
   #startWindUp(): void {
-    if (this.#released) return;
+    // A listener may have released it while the decoder was still at work on a chunk.
+    if (this.link[SESSION] !== this) return;
     this.#windUp ??= new Deadline(this.#closeTimeout, this.#held, () => {
       if (this.#isDecoding) {
         const message = `The decoder put nothing out for ${this.#closeTimeout} ms after the peer had ended`;

@@ -94,7 +94,7 @@ export function release(state: State, next: State): void {
 
 /** Lets what `state` holds keep the process alive, or not. */
 export function holdState(state: State, held: boolean): void {
-  if ('work' in state) hold(held, state.work);
+  if ('work' in state) state.work.hold(held);
   if ('timer' in state) hold(held, state.timer);
-  if ('deadline' in state) hold(held, state.deadline);
+  if ('deadline' in state) state.deadline.hold(held);
 }

@@ -51,18 +51,10 @@ export class Watch implements Holdable {
     this.link.off('error', this.#onError).off('close', this.onClose).off('connect', this.#onConnect);
   }
 
-  ref(): void {
-    this.#hold(true);
-  }
-
-  unref(): void {
-    this.#hold(false);
-  }
-
-  #hold(held: boolean): void {
+  hold(held: boolean): void {
     this.#held = held;
     hold(held, this.link);
-    if (this.#deadline !== undefined) hold(held, this.#deadline);
+    this.#deadline?.hold(held);
   }
 
   /** A link that fails closes, and its `close` is what counts. One that does not is not waited for long. */
