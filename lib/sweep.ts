@@ -1,3 +1,5 @@
+import { AsyncResource } from 'node:async_hooks';
+
 /** What is looked at again and again. */
 export interface Swept {
   /** @param now - On the clock of `performance.now()`. */
@@ -14,7 +16,8 @@ const sweeps = new Map<number, Sweep>();
 export class Sweep {
   readonly #interval: number;
   readonly #timer: NodeJS.Timeout;
-  readonly #swept = new Set<Swept>();
+  /** Each with the asynchronous context in which it joined: the timer's own is that of the first of them. */
+  readonly #swept = new Map<Swept, AsyncResource>();
   /** Those of them that hold the process. */
   readonly #holders = new Set<Swept>();
 
@@ -29,14 +32,14 @@ export class Sweep {
     this.#interval = interval;
     this.#timer = setInterval(() => {
       const now = performance.now();
-      for (const each of this.#swept) each.look(now);
+      for (const [each, context] of this.#swept) context.runInAsyncScope(() => each.look(now));
     }, interval);
     this.#timer.unref();
   }
 
   /** Looks at `swept` from now on: the first time within an interval. */
   join(swept: Swept, held: boolean): void {
-    this.#swept.add(swept);
+    this.#swept.set(swept, new AsyncResource('Swept'));
     this.hold(swept, held);
   }
 

@@ -3,8 +3,8 @@ import { join, sep } from 'node:path';
 
 /** Where the JavaScript of the library is, whose timers are meant. */
 const LIBRARY = join(__dirname, '..', '..', 'lib') + sep;
-/** Its timer that all connections of a process share: it belongs to no cell, and runs off by itself. */
-const SHARED = `${LIBRARY}gate.js`;
+/** Its timers that many connections share belong to no cell: the last of them to leave ends them. */
+const SHARED = `${LIBRARY}sweep.js`;
 
 interface Timer {
   /** The line of the library that set it. */
