@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream';
 
-import { readerFor, Reader } from '../lib/reader';
+import { type Link, hear, ignore } from '../lib/link';
+import { type Reading, pauseStream, readingFor } from '../lib/reader';
 import { resolveOptions } from '../lib/settings';
 import { connectTo, Loopback } from './kit/loopback';
 import { until } from './kit/until';
@@ -11,40 +12,37 @@ function bytes(from: number, length: number): Buffer {
   return Buffer.from(Array.from({ length }, (_, offset) => byteAt(from + offset)));
 }
 
-/** A reader in front of a stream, fed by hand as a socket would. */
+/** A stream that is read past its machinery, fed by hand as a socket would be. */
 class Feed {
-  readonly link = new PassThrough();
+  readonly link: Link = new PassThrough();
   readonly delivered: Buffer[] = [];
-  readonly #onread: Reader['onread'];
-  readonly #reader: Reader;
+  readonly #reading: Reading;
   #memory: Buffer;
 
   constructor(lends: boolean) {
-    this.#reader = new Reader(lends);
-    this.#reader.link = this.link;
-    this.#onread = this.#reader.onread;
-    const { buffer } = this.#onread;
+    this.#reading = readingFor(resolveOptions({ port: 1, reuseReadBuffer: lends }), { host: '127.0.0.1', port: 1 })!;
+    const { buffer } = this.#reading;
     this.#memory = typeof buffer === 'function' ? buffer() : buffer;
   }
 
   /** What a session does when it begins to read. */
   open(): this {
-    this.#reader.receiver = { onChunk: this.#deliver };
+    hear(this.link, { onData: this.#deliver, onError: ignore, onClose: ignore });
     this.link.on('data', this.#deliver);
     return this;
   }
 
   pause(): void {
-    this.#reader.pause();
+    pauseStream(this.link);
   }
 
   /** The kernel brings bytes. Returns whether it may bring more. */
   read(chunk: Buffer): boolean {
     chunk.copy(this.#memory);
-    const { buffer, callback } = this.#onread;
-    const goesOn = callback(chunk.length, this.#memory);
+    const { buffer, read } = this.#reading;
+    const readsOn = read(this.link, chunk.length, this.#memory);
     if (typeof buffer === 'function') this.#memory = buffer();
-    return goesOn;
+    return readsOn;
   }
 
   readonly #deliver = (chunk: Buffer): void => void this.delivered.push(chunk);
@@ -149,12 +147,13 @@ describe.each([true, false])('what comes while nobody reads (lent: %s)', (lends)
   });
 });
 
-describe('readerFor()', () => {
+describe('readingFor()', () => {
   const target = { host: '127.0.0.1', port: 1 };
 
   it('is for sockets that nothing needs as a stream', () => {
-    expect(readerFor(resolveOptions({ port: 1 }), target)).toBeInstanceOf(Reader);
-    expect(readerFor(resolveOptions({ path: '/tmp/a' }), { path: '/tmp/a' })).toBeInstanceOf(Reader);
+    expect(readingFor(resolveOptions({ port: 1 }), target)?.buffer).toEqual(expect.any(Function));
+    expect(readingFor(resolveOptions({ port: 1, reuseReadBuffer: true }), target)?.buffer).toBeInstanceOf(Buffer);
+    expect(readingFor(resolveOptions({ path: '/tmp/a' }), { path: '/tmp/a' })).toBeDefined();
   });
 
   it.each([
@@ -163,7 +162,7 @@ describe('readerFor()', () => {
     ['a decoder', { decoder: () => new PassThrough() }, target],
     ['a dial of the application’s', { dial: () => new PassThrough() }, target],
   ])('%s needs the stream', (_, options, place) => {
-    expect(readerFor(resolveOptions({ port: 1, ...options }), place)).toBeUndefined();
+    expect(readingFor(resolveOptions({ port: 1, ...options }), place)).toBeUndefined();
   });
 });
 

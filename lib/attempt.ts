@@ -1,45 +1,45 @@
-import { Connector, type ConnectorHost } from './connector';
+import { type ConnectorHost, Connector } from './connector';
 import { type Holdable, Deadline } from './deadline';
-import { type Link, ignore, unverified } from './dial';
-import { AbandonedError, AttemptFailure, failureOf, givenUp, isLocal, timedOut, wasConnected } from './failure';
+import { unverified } from './dial';
+import { AttemptFailure, failureOf, givenUp, isLocal, timedOut, wasConnected } from './failure';
 import type { Guest, Refusal } from './gate';
 import { runHandshake } from './handshake';
-import type { AttemptContext, Established, Outcome } from './outcome';
-import { race } from './race';
+import type { Link } from './link';
+import type { AttemptContext, Outcome } from './outcome';
+import { Pending } from './pending';
 import { type Settings, resolveTarget } from './settings';
 import { checkDecoder } from './streams';
 import { type ResolvedTarget, tagOf } from './target';
 
 export type { AttemptHost, Established, Outcome } from './outcome';
 
-/** One dial, from the target to a link that is ready for use: name resolution, TCP, TLS and handshake under one deadline. */
+/**
+ * One dial, from the target to a link that is ready for use: name resolution, TCP, TLS and handshake under one deadline.
+ * Each step calls the next; where the application is asked, it may be in a turn of its own.
+ */
 export class Attempt implements Holdable, Guest, ConnectorHost {
   readonly settings: Settings;
   readonly #context: AttemptContext;
   #controller: AbortController | undefined;
-  /** Never resolves; rejects when the attempt has to stop, whatever it is waiting for. */
-  readonly #stopped: Promise<never>;
-  #stop!: (failure: AttemptFailure) => void;
   #deadline: Deadline | undefined;
   /** When the deadline is, on the clock of `performance.now()`. */
   #dueAt = Infinity;
+  /** What was left of its time when the gate held it up. */
+  #leftForDial = Infinity;
   #target: ResolvedTarget | undefined;
   #connector: Connector | undefined;
-  #admitted = ignore;
+  /** What the application was asked for. */
+  #pending: { drop(): void } | undefined;
   /** Whether it has been told as a dial, or never will be, for another was refused in its place. */
   #isCounted = false;
   #held: boolean;
-  #phase: 'waiting' | 'dial' | 'handshake' | 'decode' | 'over' = 'waiting';
+  #phase: 'waiting' | 'target' | 'dial' | 'handshake' | 'decode' | 'over' = 'waiting';
 
   constructor(context: AttemptContext) {
     this.#context = context;
     this.settings = context.settings;
     this.#held = context.held;
     this.#target = context.settings.target;
-    this.#stopped = new Promise<never>((_resolve, reject) => {
-      this.#stop = reject;
-    });
-    this.#stopped.catch(() => undefined);
   }
 
   get tag(): string {
@@ -56,10 +56,7 @@ export class Attempt implements Holdable, Guest, ConnectorHost {
    * nothing when the attempt is over.
    */
   release(): void {
-    if (this.isOver()) return;
-    const failure = givenUp(this.tag);
-    this.#stop(failure);
-    this.#finish(failure.error);
+    if (!this.isOver()) this.#finish(undefined);
   }
 
   hold(held: boolean): void {
@@ -78,8 +75,9 @@ export class Attempt implements Holdable, Guest, ConnectorHost {
   }
 
   admit(): void {
-    if (this.#phase === 'waiting') queueMicrotask(() => void this.#run());
-    else this.#admitted();
+    queueMicrotask(() => {
+      this.#step(() => (this.#phase === 'waiting' ? this.#begin() : this.#goOnToDial()));
+    });
   }
 
   refuse(refusal: Refusal | undefined): void {
@@ -88,13 +86,12 @@ export class Attempt implements Holdable, Guest, ConnectorHost {
       refusal === undefined
         ? timedOut(this.tag, this.settings.connectTimeout, 'dial')
         : new AttemptFailure(refusal.reason, refusal.error);
-    if (this.#phase !== 'waiting') this.#stop(failure);
-    else queueMicrotask(() => this.#end(failure));
+    queueMicrotask(() => this.#end(failure));
   }
 
   // What the connector asks and tells.
 
-  /** A method, so that the compiler does not remember the answer across an await. */
+  /** A method, so that the compiler does not remember the answer. */
   isOver(): boolean {
     return this.#phase === 'over';
   }
@@ -112,16 +109,22 @@ export class Attempt implements Holdable, Guest, ConnectorHost {
     return this.#context.pass.patience;
   }
 
-  checkOn(): void {
-    if (this.isOver()) throw new AbandonedError();
-  }
-
-  unlessOver<T>(work: T | PromiseLike<T>): Promise<T> {
-    return race(this.#stopped, work);
+  goOnWith<T>(work: T | PromiseLike<T>, next: (value: T) => void): void {
+    this.#pending = new Pending(
+      work,
+      (value) => this.#step(() => next(value)),
+      (reason) => this.#fail(reason),
+    );
   }
 
   onConnected(took: number): void {
     this.#context.pass.connected(took);
+  }
+
+  onLink(link: Link): void {
+    // Node begins to read when it has told that the socket is connected. And who awaits `whenOpen()` goes on in a
+    // microtask too: before the stream, which goes by `process.nextTick`, delivers the first byte.
+    queueMicrotask(() => this.#step(() => this.#shakeHands(link)));
   }
 
   onBroken(): void {
@@ -129,70 +132,71 @@ export class Attempt implements Holdable, Guest, ConnectorHost {
   }
 
   onFailure(failure: AttemptFailure): void {
-    this.#stop(failure);
+    this.#end(failure);
   }
 
   // From one step to the next.
 
-  async #run(): Promise<void> {
+  /** Takes a step, unless it is over. What a step throws ends it. */
+  #step(step: () => void): void {
     if (this.isOver()) return;
-    this.#startDeadline(this.settings.connectTimeout);
-    this.#phase = 'dial';
-    const outcome = await this.#establish().then(
-      (established): Outcome => ({ ok: true, ...established }),
-      (thrown: unknown) => failureOf(thrown, this.tag, this.isShakingHands),
-    );
-    this.#end(outcome);
+    try {
+      step();
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
   }
 
-  async #establish(): Promise<Established> {
-    const { settings } = this;
-    const target = await this.#resolve();
-    this.#countDial();
-    this.#connector = new Connector(target, this, this.#held);
-    const dialled = await this.#connector.connect();
-    const defect = unverified(dialled.link, target);
-    if (defect !== undefined) throw defect;
-    await this.#shakeHands(dialled.link);
-    await this.#connector.checkUsable(dialled);
-    this.#proceed('decode');
-    const decoder = settings.decoder && checkDecoder(settings.decoder());
-    return { ...dialled, decoder };
-  }
-
-  async #resolve(): Promise<ResolvedTarget> {
-    const { settings } = this;
-    const { number, host } = this.#context;
-    const { nextTarget, target } = settings;
+  #begin(): void {
+    const { nextTarget, target, tls, connectTimeout } = this.settings;
+    this.#startDeadline(connectTimeout);
+    this.#phase = 'target';
     // Options without either do not pass.
-    const resolved =
-      nextTarget === undefined ? target! : resolveTarget(await this.unlessOver(nextTarget(number)), settings.tls);
-    this.checkOn();
-    this.#target = resolved;
-    host.onTarget(resolved);
-    if (nextTarget !== undefined) await this.#approach(resolved);
-    this.checkOn();
-    return resolved;
+    if (nextTarget === undefined) this.#dial(target!);
+    else this.goOnWith(nextTarget(this.#context.number), (answer) => this.#approach(resolveTarget(answer, tls)));
   }
 
   /** Waits until the gate lets it dial. That does not count against the deadline, which is for the dial. */
-  async #approach(target: ResolvedTarget): Promise<void> {
-    const admitted = new Promise<void>((resolve) => (this.#admitted = resolve));
-    if (this.#context.pass.approach(target)) return;
-    const timeLeft = Math.max(1, this.timeLeft);
+  #approach(target: ResolvedTarget): void {
+    this.#target = target;
+    this.#context.host.onTarget(target);
+    if (this.#context.pass.approach(target)) return this.#dial(target);
+    this.#leftForDial = Math.max(1, this.timeLeft);
     this.#deadline?.clear();
-    await this.unlessOver(admitted);
-    this.checkOn();
-    this.#startDeadline(timeLeft);
   }
 
-  async #shakeHands(link: Link): Promise<void> {
+  #goOnToDial(): void {
+    this.#startDeadline(this.#leftForDial);
+    this.#dial(this.#target!);
+  }
+
+  #dial(target: ResolvedTarget): void {
+    this.#phase = 'dial';
+    this.#countDial();
+    this.#connector = new Connector(target, this, this.#held);
+    this.#connector.connect();
+  }
+
+  #shakeHands(link: Link): void {
+    const defect = unverified(link, this.#target!);
+    if (defect !== undefined) throw defect;
     const { handshake } = this.settings;
-    if (handshake === undefined) return;
-    this.#proceed('handshake');
+    if (handshake === undefined) return this.#establish(link);
+    this.#phase = 'handshake';
     const { signal } = this;
     const { generation } = this.#context;
-    await this.unlessOver(runHandshake(link, () => handshake(link, { generation, signal })));
+    this.goOnWith(
+      runHandshake(link, () => handshake(link, { generation, signal })),
+      () => this.#establish(link),
+    );
+  }
+
+  #establish(link: Link): void {
+    this.#connector?.checkUsable(link);
+    if (this.isOver()) return;
+    this.#phase = 'decode';
+    const { decoder } = this.settings;
+    this.#end({ ok: true, link, decoder: decoder && checkDecoder(decoder()) });
   }
 
   #startDeadline(milliseconds: number): void {
@@ -200,14 +204,8 @@ export class Attempt implements Holdable, Guest, ConnectorHost {
     this.#dueAt = performance.now() + milliseconds;
     this.#deadline = new Deadline(milliseconds, this.#held, () => {
       const what = this.isShakingHands ? 'handshake' : 'dial';
-      this.#stop(timedOut(this.tag, this.settings.connectTimeout, what));
+      this.#end(timedOut(this.tag, this.settings.connectTimeout, what));
     });
-  }
-
-  /** To be called before each step: what the last one waited for may come in the very tick in which the attempt ends. */
-  #proceed(phase: 'handshake' | 'decode'): void {
-    this.checkOn();
-    this.#phase = phase;
   }
 
   #countDial(): void {
@@ -215,13 +213,17 @@ export class Attempt implements Holdable, Guest, ConnectorHost {
     this.#isCounted = true;
   }
 
+  #fail(thrown: unknown): void {
+    this.#end(failureOf(thrown, this.tag, this.isShakingHands));
+  }
+
   #end(outcome: Outcome): void {
     if (this.isOver()) return;
     if (!outcome.ok) this.#tellGate(outcome);
     // What the gate did with it may have ended it.
     if (this.isOver()) return;
-    // Only now, in the tick in which the receiver takes over, does the link lose the listeners that guard it.
-    this.#finish(outcome.ok ? undefined : outcome.error);
+    // Only now, in the tick in which the receiver takes over, does the link lose the watch that guards it.
+    this.#finish(outcome);
     this.#context.host.onOutcome(outcome);
   }
 
@@ -233,13 +235,18 @@ export class Attempt implements Holdable, Guest, ConnectorHost {
     else if (!isLocal(failure.error)) this.#context.pass.failed(took, failure);
   }
 
-  /** Hands over what it has, or where there is an error leaves nothing behind. */
-  #finish(error: Error | undefined): void {
+  /** Hands over what it has, or where there is no such outcome leaves nothing behind. */
+  #finish(outcome: Outcome | undefined): void {
     this.#phase = 'over';
     this.#deadline?.clear();
-    if (error === undefined) this.#connector?.stop();
-    else this.#connector?.destroy();
+    this.#pending?.drop();
+    if (outcome?.ok === true) {
+      this.#connector?.stop();
+      this.#context.pass.leave();
+      return;
+    }
+    this.#connector?.destroy();
     this.#context.pass.leave();
-    if (error !== undefined) this.#controller?.abort(error);
+    this.#controller?.abort(outcome?.error ?? givenUp(this.tag));
   }
 }

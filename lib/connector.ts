@@ -2,10 +2,12 @@ import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import type { Holdable } from './deadline';
-import { destroyLink, ignore, openSocket, secure, whenReady } from './dial';
+import { openSocket, secure } from './dial';
 import { AttemptFailure } from './failure';
-import { type Dialled, type HedgeHost, Hedge } from './hedge';
-import { readerFor } from './reader';
+import { type HedgeHost, Hedge } from './hedge';
+import { type Link, destroyLink, ignore, leave } from './link';
+import type { Dial } from './options';
+import { readingFor } from './reader';
 import type { Settings } from './settings';
 import { checkStream } from './streams';
 import type { ResolvedTarget } from './target';
@@ -21,12 +23,12 @@ export interface ConnectorHost {
   readonly isShakingHands: boolean;
   /** Milliseconds that a socket may go without an answer before another beside it is worth its while. */
   readonly patience: number | undefined;
-  /** Throws when it is over: what a step waited for may come in the very tick in which all ends. */
-  checkOn(): void;
-  /** What `work` brings; rejects as soon as it is over. */
-  unlessOver<T>(work: T | PromiseLike<T>): Promise<T>;
+  /** Calls `next` with what `work` brings, unless it is over by then; what either throws or rejects with ends it. */
+  goOnWith<T>(work: T | PromiseLike<T>, next: (value: T) => void): void;
   /** The link is connected, `took` milliseconds after it was dialled; TLS is yet to come. */
   onConnected(took: number): void;
+  /** The link is connected, and encrypted where it is to be. */
+  onLink(link: Link): void;
   /** The link has failed, and will close. */
   onBroken(): void;
   onFailure(failure: AttemptFailure): void;
@@ -37,7 +39,6 @@ export class Connector implements Holdable, WatchHost, HedgeHost {
   readonly #target: ResolvedTarget;
   readonly #host: ConnectorHost;
   #held: boolean;
-  #dialled: Dialled | undefined;
   #watch: Watch | undefined;
   #hedge: Hedge | undefined;
   /** What a custom `dial` promised. */
@@ -45,8 +46,6 @@ export class Connector implements Holdable, WatchHost, HedgeHost {
   /** When it began to dial; undefined from the moment it is connected. */
   #since: number | undefined;
   #othersSince = 0;
-  #tellReady = ignore;
-  #stopWaiting = ignore;
 
   constructor(target: ResolvedTarget, host: ConnectorHost, held: boolean) {
     this.#target = target;
@@ -59,22 +58,14 @@ export class Connector implements Holdable, WatchHost, HedgeHost {
     return this.#since === undefined ? undefined : performance.now() - this.#since;
   }
 
-  /** Dials. To be called once. */
-  async connect(): Promise<Dialled> {
-    const { settings } = this.#host;
+  /** Dials. To be called once. Throws where there is nothing to wait for. */
+  connect(): void {
+    const { dial } = this.#host.settings;
     this.#since = performance.now();
-    if (settings.dial === undefined) {
-      const dialled = this.#open();
-      this.#prepareHedge(dialled);
-      return this.#ready(dialled);
-    }
-    this.#promised = Promise.resolve(settings.dial(this.#target, this.#host.signal));
-    // `dial` itself may have ended it all, when there was nothing yet to let go of.
-    if (this.#host.isOver()) this.#dropPromised();
-    const link = checkStream(await this.#host.unlessOver(this.#promised), 'what `dial` returns');
-    const dialled = await this.#ready({ link, reader: undefined });
-    if (this.#target.tls === undefined || dialled.link.encrypted === true) return dialled;
-    return this.#ready({ link: secure(link, this.#target), reader: undefined });
+    if (dial !== undefined) return this.#connectBy(dial);
+    const link = this.#open();
+    this.#prepareHedge(link);
+    this.#watchOver(link);
   }
 
   /** Leaves the link to whom it was handed over. */
@@ -86,16 +77,14 @@ export class Connector implements Holdable, WatchHost, HedgeHost {
   /** Leaves nothing behind, not even a stream that a custom `dial` brings too late. */
   destroy(): void {
     this.stop();
-    if (this.#dialled !== undefined) destroyLink(this.#dialled.link);
+    if (this.#watch !== undefined) destroyLink(this.#watch.link);
     this.#dropPromised();
   }
 
   /** A handshake may leave a link that ended or broke meanwhile, or that no longer gives bytes. */
-  async checkUsable({ link }: Dialled): Promise<void> {
+  checkUsable(link: Link): void {
     if (link.readableEncoding !== null) throw new TypeError('An encoding was set on the socket, which must give bytes');
-    if (!link.destroyed && !link.readableEnded) return;
-    this.#watch?.onClose();
-    await this.#host.unlessOver(new Promise<never>(ignore));
+    if (link.destroyed || link.readableEnded) this.#watch?.onClose();
   }
 
   hold(held: boolean): void {
@@ -126,6 +115,13 @@ export class Connector implements Holdable, WatchHost, HedgeHost {
     if (took !== undefined) this.#host.onConnected(took);
   }
 
+  onReady(link: Link): void {
+    const { settings } = this.#host;
+    const isToBeSecured = settings.dial !== undefined && this.#target.tls !== undefined && link.encrypted !== true;
+    if (isToBeSecured) this.#watchOver(secure(link, this.#target));
+    else this.#host.onLink(link);
+  }
+
   onBroken(): void {
     this.#hedge?.clear();
     this.#host.onBroken();
@@ -137,26 +133,32 @@ export class Connector implements Holdable, WatchHost, HedgeHost {
 
   // What a hedge needs, and tells.
 
-  openOther(): Dialled {
+  openOther(): Link {
     this.#othersSince = performance.now();
     return this.#open();
   }
 
-  onWin(other: Dialled): void {
-    if (this.#dialled !== undefined) destroyLink(this.#dialled.link);
-    this.#stopWaiting();
+  onWin(other: Link): void {
+    const slower = this.#watch?.link;
     this.#since = this.#othersSince;
     this.#watchOver(other);
+    if (slower !== undefined) destroyLink(slower);
   }
 
   onRefused(error: Error): void {
     this.#host.onFailure(new AttemptFailure('error', error));
   }
 
-  #open(): Dialled {
-    const { settings } = this.#host;
-    const reader = readerFor(settings, this.#target);
-    return { link: openSocket(this.#target, this.#heardSocket(), reader), reader };
+  #open(): Link {
+    return openSocket(this.#target, this.#heardSocket(), readingFor(this.#host.settings, this.#target));
+  }
+
+  #connectBy(dial: Dial): void {
+    const promised = Promise.resolve(dial(this.#target, this.#host.signal));
+    this.#promised = promised;
+    // `dial` itself may have ended it all, when there was nothing yet to let go of.
+    if (this.#host.isOver()) return this.#dropPromised();
+    this.#host.goOnWith(promised, (stream) => this.#watchOver(checkStream(stream, 'what `dial` returns')));
   }
 
   /** The socket's options, with a `lookup` of the application's heard: it may answer before anyone can listen. */
@@ -179,7 +181,7 @@ export class Connector implements Holdable, WatchHost, HedgeHost {
     this.#startHedge();
   };
 
-  #prepareHedge({ link }: Dialled): void {
+  #prepareHedge(link: Link): void {
     // Nothing is lost on the way to a socket of this machine's.
     if (!('host' in this.#target)) return;
     if (isIP(this.#target.host) !== 0) this.#startHedge();
@@ -191,32 +193,21 @@ export class Connector implements Holdable, WatchHost, HedgeHost {
     if (patience !== undefined && !this.#host.isOver()) this.#hedge = new Hedge(patience, this.#held, this);
   }
 
-  /** Waits until a link is connected and encrypted: this one, or the one that was faster. */
-  async #ready(dialled: Dialled): Promise<Dialled> {
-    // For good: a socket may fail after everyone has left it, and an `error` without a listener ends the process.
-    dialled.link.on('error', ignore);
-    if (this.#host.isOver()) destroyLink(dialled.link);
-    this.#host.checkOn();
-    this.#dialled = dialled;
-    const ready = new Promise<void>((resolve) => (this.#tellReady = resolve));
-    this.#watchOver(dialled);
-    try {
-      await this.#host.unlessOver(ready);
-    } finally {
-      this.#stopWaiting();
-    }
-    return this.#dialled;
-  }
-
-  #watchOver(dialled: Dialled): void {
-    this.#watch?.stop();
-    this.#dialled = dialled;
-    this.#watch = new Watch(dialled.link, this, this.#held);
+  #watchOver(link: Link): void {
+    const before = this.#watch;
+    this.#watch = new Watch(link, this, this.#held);
+    before?.stop();
+    // A custom `dial`, or a `lookup`, may have ended it all meanwhile.
+    if (this.#host.isOver()) return this.destroy();
     this.#watch.start();
-    this.#stopWaiting = whenReady(dialled.link, this.#tellReady);
   }
 
   #dropPromised(): void {
-    void this.#promised?.then((late) => destroyLink(late.on('error', ignore))).catch(ignore);
+    void this.#promised
+      ?.then((late) => {
+        leave(late);
+        destroyLink(late);
+      })
+      .catch(ignore);
   }
 }

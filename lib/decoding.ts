@@ -1,7 +1,7 @@
 import type { Transform } from 'node:stream';
 
-import { type Link, ignore } from './dial';
 import { toError } from './errors';
+import { type Link, ignore } from './link';
 
 /** Who a decoding reports to. */
 export interface DecodingHost {

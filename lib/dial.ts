@@ -1,41 +1,19 @@
-import { type Socket, connect, isIP } from 'node:net';
+import { connect, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type TLSSocket, checkServerIdentity, connect as connectTls } from 'node:tls';
+import { checkServerIdentity, connect as connectTls } from 'node:tls';
 
-import { shielded } from './emitter';
 import { ConnectionError, toError } from './errors';
+import { type Link, ignore } from './link';
 import { guardLookup } from './lookup';
 import type { SocketOptions } from './options';
-import type { Reader } from './reader';
+import type { Reading } from './reader';
 import { type ResolvedTarget, type TlsOptions, tagOf } from './target';
 import { TLS_OPTIONS } from './tls-options';
 
-/** A stream to the peer. One that is no socket, from a custom `dial`, has none of the optional members. */
-export type Link = Duplex &
-  Partial<
-    Pick<
-      Socket,
-      | 'connecting'
-      | 'localAddress'
-      | 'localPort'
-      | 'remoteAddress'
-      | 'remotePort'
-      | 'bytesRead'
-      | 'ref'
-      | 'unref'
-      | 'resetAndDestroy'
-    > &
-      Pick<TLSSocket, 'encrypted' | 'authorized' | 'authorizationError'> & { secureConnecting: boolean }
-  >;
-
 /** Opens a socket to `target`. Always a new one: a re-used TLS socket would send plain text. */
-export function openSocket(target: ResolvedTarget, options: SocketOptions, reader?: Reader): Link {
+export function openSocket(target: ResolvedTarget, options: SocketOptions, reading?: Reading): Link {
   const network = networkOf(target, options);
-  if (target.tls === undefined) {
-    const plain = connect({ ...network, onread: reader?.onread });
-    if (reader !== undefined) reader.link = plain;
-    return plain;
-  }
+  if (target.tls === undefined) return reading === undefined ? connect(network) : connectPastStream(network, reading);
   const socket = connectTls({ ...network, ...tlsOf(target) });
   // `tls.connect` does not pass these on to its socket.
   socket.once('connect', () => {
@@ -43,6 +21,13 @@ export function openSocket(target: ResolvedTarget, options: SocketOptions, reade
     socket.setKeepAlive(options.keepAlive, options.keepAliveInitialDelay);
   });
   return socket;
+}
+
+function connectPastStream(network: typeof UNSET, { buffer, read }: Reading): Link {
+  // `as`: the very buffer that it was given.
+  const callback = (size: number, from: Uint8Array) => read(link, size, from as Buffer);
+  const link: Link = connect({ ...network, onread: { buffer, callback } });
+  return link;
 }
 
 /** What was made for a target last: an object of the plain kind, for those without a prototype are slow to copy. */
@@ -62,45 +47,6 @@ export function secure(stream: Duplex, target: ResolvedTarget): Link {
   return connectTls({ ...UNSET, ...tlsOf(target), host: hostOf(target), socket: stream });
 }
 
-/**
- * Calls back when `link` is connected, and encrypted where it is to be. Failure shows as the link's `close`.
- *
- * @returns stops waiting
- */
-export function whenReady(link: Link, ready: () => void): () => void {
-  const event = link.secureConnecting === true ? 'secureConnect' : link.connecting === true ? 'connect' : undefined;
-  if (event === undefined) {
-    ready();
-    return ignore;
-  }
-  link.once(event, ready);
-  return () => void link.off(event, ready);
-}
-
-/** For what needs a listener and no answer. */
-export function ignore(): void {
-  // Nothing to do.
-}
-
-/** Destroys a link, even one that throws at it. */
-export function destroyLink(link: Duplex, error?: Error): void {
-  shielded(() => link.destroy(error));
-}
-
-/** Whether the kernel picked the very port that was dialled: nobody listens there, and what is written comes back. */
-export function isSelfConnected({ localAddress, localPort, remoteAddress, remotePort }: Link): boolean {
-  return localPort !== undefined && localPort === remotePort && localAddress === remoteAddress;
-}
-
-/**
- * Destroys a link with an RST: after a FIN, one that was connected to itself would keep the port from its server for a
- * minute. Node can do that to plain sockets only.
- */
-export function resetLink(link: Link): void {
-  if (link.encrypted !== true) shielded(() => link.resetAndDestroy?.());
-  destroyLink(link);
-}
-
 /** What is wrong with the certificate of an encrypted link. Node has refused its own already: it is a custom `dial`'s. */
 export function unverified(link: Link, target: ResolvedTarget): Error | undefined {
   if (target.tls === undefined || target.tls.rejectUnauthorized === false || link.authorized === true) return undefined;
@@ -111,12 +57,16 @@ export function unverified(link: Link, target: ResolvedTarget): Error | undefine
 
 /**
  * The names under which Node looks for where and how to connect, as own properties: what was put on `Object.prototype`
- * under such a name (a `path`, say, which would redirect every socket of the process) stays unread.
+ * under such a name (a `path`, say, which would redirect every socket of the process) stays unread. Those with values are
+ * what Node sets by itself: it makes a socket several times as fast where it need not add them to its options.
  */
 const UNSET = {
-  allowHalfOpen: undefined,
+  allowHalfOpen: false,
+  autoDestroy: true,
   autoSelectFamily: undefined,
   autoSelectFamilyAttemptTimeout: undefined,
+  decodeStrings: false,
+  emitClose: false,
   family: undefined,
   fd: undefined,
   handle: undefined,

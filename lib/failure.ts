@@ -13,9 +13,6 @@ export class AttemptFailure {
   }
 }
 
-/** Unwinds an attempt that is over already; nobody sees it. */
-export class AbandonedError extends Error {}
-
 /** Nothing came within `milliseconds`; `what` it was that was waited for. */
 export function timedOut(tag: string, milliseconds: number, what: 'dial' | 'handshake'): AttemptFailure {
   const message =
@@ -45,16 +42,12 @@ function handshakeFailed(tag: string, cause: Error): AttemptFailure {
 }
 
 /** Nobody wants it any more. */
-export function givenUp(tag: string): AttemptFailure {
-  return new AttemptFailure(
-    'error',
-    new ConnectionError('ERR_ABORTED', `The attempt to reach ${tag} was given up`, { tag }),
-  );
+export function givenUp(tag: string): ConnectionError {
+  return new ConnectionError('ERR_ABORTED', `The attempt to reach ${tag} was given up`, { tag });
 }
 
 /** What an attempt failed with, whatever was thrown. */
 export function failureOf(thrown: unknown, tag: string, inHandshake: boolean): AttemptFailure {
-  if (thrown instanceof AttemptFailure) return thrown;
   const cause = toError(thrown);
   return inHandshake ? handshakeFailed(tag, cause) : new AttemptFailure('error', cause);
 }

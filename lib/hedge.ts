@@ -1,20 +1,13 @@
 import { type Holdable, Deadline, hold } from './deadline';
-import { type Link, destroyLink, ignore } from './dial';
 import { isLocal } from './failure';
-import type { Reader } from './reader';
-
-/** A socket, and what reads it past its stream, where that may be. */
-export interface Dialled {
-  readonly link: Link;
-  readonly reader: Reader | undefined;
-}
+import { type Ear, type Link, destroyLink, hear, ignore, leave, listen } from './link';
 
 /** Who hedges. */
 export interface HedgeHost {
   /** Opens another socket to the same target. */
-  openOther(): Dialled;
+  openOther(): Link;
   /** The other one has connected, and is the host's from now on. */
-  onWin(dialled: Dialled): void;
+  onWin(other: Link): void;
   /** The other one was refused, as the first would be. */
   onRefused(error: Error): void;
 }
@@ -24,11 +17,11 @@ export interface HedgeHost {
  * first packet, and the system sends it again only after a second. The first of the two that connects is kept, and the
  * other destroyed.
  */
-export class Hedge implements Holdable {
+export class Hedge implements Holdable, Ear {
   readonly #host: HedgeHost;
   #held: boolean;
   #timer: Deadline | undefined;
-  #other: Dialled | undefined;
+  #other: Link | undefined;
 
   constructor(patience: number, held: boolean, host: HedgeHost) {
     this.#host = host;
@@ -40,43 +33,49 @@ export class Hedge implements Holdable {
   clear(): void {
     this.#timer?.clear();
     const other = this.#take();
-    if (other !== undefined) destroyLink(other.link);
+    if (other === undefined) return;
+    leave(other);
+    destroyLink(other);
   }
 
   hold(held: boolean): void {
     this.#held = held;
     this.#timer?.hold(held);
-    if (this.#other !== undefined) hold(held, this.#other.link);
+    if (this.#other !== undefined) hold(held, this.#other);
   }
 
   #open(): void {
     this.#timer = undefined;
+    let other: Link;
     try {
-      this.#other = this.#host.openOther();
+      other = this.#host.openOther();
     } catch {
       // The first one is still there.
       return;
     }
-    const { link } = this.#other;
-    // For good: a socket may fail after everyone has left it, and an `error` without a listener ends the process.
-    link.on('error', ignore).on('error', this.#onError).on('connect', this.#onConnect);
-    if (!this.#held) link.unref?.();
+    this.#other = other;
+    hear(other, this);
+    listen(other, 'connect');
+    if (!this.#held) other.unref?.();
   }
 
-  readonly #onConnect = (): void => {
+  // What the other tells.
+
+  onConnect(): void {
     const other = this.#take();
     if (other !== undefined) this.#host.onWin(other);
-  };
+  }
 
-  readonly #onError = (error: Error): void => {
+  onError(error: Error): void {
     this.#take();
     if (!isLocal(error)) this.#host.onRefused(error);
-  };
+  }
 
-  #take(): Dialled | undefined {
+  readonly onClose = ignore;
+
+  #take(): Link | undefined {
     const other = this.#other;
     this.#other = undefined;
-    other?.link.off('error', this.#onError).off('connect', this.#onConnect);
     return other;
   }
 }

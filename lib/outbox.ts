@@ -1,8 +1,8 @@
 import { getDefaultHighWaterMark } from 'node:stream';
 
-import type { Link } from './dial';
 import { ConnectionError } from './errors';
 import type { DropInfo, DropReason, WriteCount } from './events';
+import type { Link } from './link';
 import type { QueueOptions } from './options';
 import { type Batch, Sender } from './sender';
 import { type Write, type WriteCallback, Line, Tally } from './writes';

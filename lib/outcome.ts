@@ -1,12 +1,13 @@
 import type { Transform } from 'node:stream';
 
 import type { Pass, Refusal } from './gate';
-import type { Dialled } from './hedge';
+import type { Link } from './link';
 import type { Settings } from './settings';
 import type { ResolvedTarget } from './target';
 
 /** What an attempt hands over to the session. */
-export interface Established extends Dialled {
+export interface Established {
+  readonly link: Link;
   readonly decoder: Transform | undefined;
 }
 

@@ -1,5 +1,5 @@
-import { type Link, destroyLink } from './dial';
 import { toError } from './errors';
+import { type Link, destroyLink } from './link';
 import { type Slab, give, release, take } from './slab';
 import type { WriteCallback } from './writes';
 

@@ -1,13 +1,11 @@
-import type { Duplex } from 'node:stream';
-
 import type { Established } from './attempt';
 import { type Holdable, Deadline, hold } from './deadline';
 import { Decoding } from './decoding';
-import { type Link, destroyLink } from './dial';
 import { toError } from './errors';
 import type { FailureReason, OpenInfo } from './events';
+import { type Ear, type Link, destroyLink, hear, isHeardBy, leave, listen } from './link';
 import { type Watched, Heartbeat, IdleWatch } from './liveness';
-import type { Reader } from './reader';
+import { pauseStream } from './reader';
 import type { Settings } from './settings';
 
 /** Who a session reports to. */
@@ -27,22 +25,18 @@ export interface SessionHost {
 
 const UNWATCHED: readonly never[] = [];
 
-/** Where the listeners of a stream find their session: all sessions share them. */
-const SESSION = Symbol('session');
-
-type Tied<Stream extends Duplex> = Stream & { [SESSION]?: Session | undefined };
-
 /** The life of one established socket: reads it, watches over it, and tells when and why it ended. */
-export class Session implements Holdable {
+export class Session implements Holdable, Ear {
   readonly generation: number;
-  readonly link: Tied<Link>;
+  readonly link: Link;
   readonly openedAt: number = performance.now();
   /** Whether the application vouched for it. */
   healthy = false;
   /** What its `open` said, from then on: a session that was not announced has no `reset` either. */
   info: OpenInfo | undefined;
 
-  readonly #reader: Reader | undefined;
+  /** Whether the link is a socket that this library has opened. */
+  readonly #isOwn: boolean;
   readonly #decoding: Decoding | undefined;
   readonly #closeTimeout: number;
   readonly #host: SessionHost;
@@ -56,14 +50,14 @@ export class Session implements Holdable {
   constructor(established: Established, generation: number, settings: Settings, host: SessionHost, held: boolean) {
     this.generation = generation;
     this.link = established.link;
-    this.#reader = established.reader;
+    this.#isOwn = settings.dial === undefined;
     const { decoder } = established;
     this.#decoding = decoder && new Decoding(decoder, this.link, this);
     this.#closeTimeout = settings.closeTimeout;
     this.#host = host;
     this.#held = held;
-    this.link[SESSION] = this;
-    this.link.on('error', onError).on('end', onEnd).on('close', onClose).on('drain', onDrain);
+    hear(this.link, this);
+    listen(this.link, 'end', 'drain');
     const { idleTimeout, heartbeat } = settings;
     if (idleTimeout > 0 || heartbeat !== undefined) this.#watches = this.#makeWatches(idleTimeout, heartbeat);
   }
@@ -80,19 +74,24 @@ export class Session implements Holdable {
 
   /** Begins to read. Until then every byte waits in the socket. */
   read(paused: boolean): void {
-    if (this.link.bytesRead === undefined) this.link.on('data', count);
-    if (this.#decoding !== undefined) this.#decoding.start(paused);
+    if (this.#decoding === undefined) {
+      // A stream begins to flow with its first `data` listener, unless it was told not to.
+      if (paused) this.#pauseLink();
+      listen(this.link, 'data');
+    } else {
+      if (this.link.bytesRead === undefined) listen(this.link, 'data');
+      this.#decoding.start(paused);
+    }
     if (paused) this.pause();
-    if (this.#reader !== undefined) this.#reader.receiver = this.#host;
-    if (this.#decoding === undefined) this.link.on('data', onChunk);
-    if (!paused) this.resume();
+    else this.resume();
   }
 
   /** Stops reading. */
   pause(): void {
     this.#paused = true;
     this.#watch();
-    (this.#decoding ?? this.#reader ?? this.link).pause();
+    if (this.#decoding === undefined) this.#pauseLink();
+    else this.#decoding.pause();
     if (this.link.closed) this.onClose();
   }
 
@@ -113,10 +112,7 @@ export class Session implements Holdable {
   release(): void {
     this.#stopWatching();
     this.#windUp?.clear();
-    this.link[SESSION] = undefined;
-    this.link.off('error', onError).off('end', onEnd).off('close', onClose).off('drain', onDrain);
-    this.link.off('data', onChunk).off('data', count);
-    if (this.#reader !== undefined) this.#reader.receiver = undefined;
+    leave(this.link);
     this.#decoding?.release();
     destroyLink(this.link);
   }
@@ -126,6 +122,11 @@ export class Session implements Holdable {
     hold(held, this.link);
     for (const watch of this.#watches) watch.hold(held);
     this.#windUp?.hold(held);
+  }
+
+  #pauseLink(): void {
+    if (this.#isOwn) pauseStream(this.link);
+    else this.link.pause();
   }
 
   #makeWatches(idleTimeout: number, heartbeat: Settings['heartbeat']): (IdleWatch | Heartbeat)[] {
@@ -158,12 +159,9 @@ export class Session implements Holdable {
 
   // What the link and the decoder tell.
 
-  onChunk(chunk: Buffer): void {
-    this.#host.onChunk(chunk);
-  }
-
-  count(chunk: Buffer): void {
-    this.#counted += chunk.length;
+  onData(chunk: Buffer): void {
+    if (!this.#isOwn) this.#counted += chunk.length;
+    if (this.#decoding === undefined) this.#host.onChunk(chunk);
   }
 
   onDrain(): void {
@@ -215,7 +213,7 @@ export class Session implements Holdable {
   /** Bounds what is left to do before the session is over. */
   #startWindUp(): void {
     // A listener may have released it while the decoder was still at work on a chunk.
-    if (this.link[SESSION] !== this) return;
+    if (!isHeardBy(this.link, this)) return;
     this.#windUp ??= new Deadline(this.#closeTimeout, this.#held, () => {
       if (this.#isDecoding) {
         const message = `The decoder put nothing out for ${this.#closeTimeout} ms after the peer had ended`;
@@ -240,31 +238,4 @@ export class Session implements Holdable {
     this.release();
     this.#host.onLost(reason, error);
   }
-}
-
-// The listeners, one of each for all sessions: a closure for every event of every session would cost more memory than
-// all the rest of it.
-
-function onChunk(this: Tied<Duplex>, chunk: Buffer): void {
-  this[SESSION]?.onChunk(chunk);
-}
-
-function count(this: Tied<Duplex>, chunk: Buffer): void {
-  this[SESSION]?.count(chunk);
-}
-
-function onDrain(this: Tied<Duplex>): void {
-  this[SESSION]?.onDrain();
-}
-
-function onError(this: Tied<Duplex>, error: Error): void {
-  this[SESSION]?.onError(error);
-}
-
-function onEnd(this: Tied<Duplex>): void {
-  this[SESSION]?.onEnd();
-}
-
-function onClose(this: Tied<Duplex>): void {
-  this[SESSION]?.onClose();
 }

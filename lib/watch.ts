@@ -1,7 +1,7 @@
 import { type Holdable, Deadline, hold } from './deadline';
-import { type Link, destroyLink, isSelfConnected, resetLink } from './dial';
 import { toError } from './errors';
 import { AttemptFailure, closedEarly, selfConnected } from './failure';
+import { type Ear, type Link, destroyLink, hear, isHeardBy, isSelfConnected, leave, listen, resetLink } from './link';
 
 /** Who has a link watched. */
 export interface WatchHost {
@@ -11,14 +11,16 @@ export interface WatchHost {
   readonly isShakingHands: boolean;
   /** It is connected; TLS is yet to come. */
   onConnected(): void;
+  /** It is connected, and encrypted where it is to be. */
+  onReady(link: Link): void;
   /** It has failed and will close. */
   onBroken(): void;
   /** It is no good any more. */
   onFailure(failure: AttemptFailure): void;
 }
 
-/** Watches over a link until it is ready to be handed over. */
-export class Watch implements Holdable {
+/** Watches over a link until it is handed over. */
+export class Watch implements Holdable, Ear {
   readonly link: Link;
   readonly #host: WatchHost;
   #held: boolean;
@@ -29,7 +31,7 @@ export class Watch implements Holdable {
     this.link = link;
     this.#host = host;
     this.#held = held;
-    link.on('error', this.#onError).on('close', this.onClose);
+    hear(link, this);
     if (!held) link.unref?.();
   }
 
@@ -38,17 +40,19 @@ export class Watch implements Holdable {
     const { link } = this;
     if (link.destroyed) {
       // Streams of another make may leave it undefined.
-      if (link.errored) this.#onError(link.errored);
+      if (link.errored) this.onError(link.errored);
       this.onClose();
+      return;
     }
-    if (link.connecting === true) link.once('connect', this.#onConnect);
-    else this.#onConnect();
+    if (link.secureConnecting === true) listen(link, 'secureConnect');
+    if (link.connecting === true) listen(link, 'connect');
+    else this.onConnect();
   }
 
-  /** Leaves the link as it is. */
+  /** Leaves the link as it is, to whoever hears it by now. */
   stop(): void {
     this.#deadline?.clear();
-    this.link.off('error', this.#onError).off('close', this.onClose).off('connect', this.#onConnect);
+    if (isHeardBy(this.link, this)) leave(this.link);
   }
 
   hold(held: boolean): void {
@@ -57,29 +61,38 @@ export class Watch implements Holdable {
     this.#deadline?.hold(held);
   }
 
+  /** Before TLS begins: a socket that is connected to itself would be greeted with its own greeting. */
+  onConnect(): void {
+    const { link } = this;
+    if (isSelfConnected(link)) {
+      resetLink(link);
+      this.#host.onFailure(selfConnected(this.#host.tag));
+      return;
+    }
+    this.#host.onConnected();
+    if (link.secureConnecting !== true) this.#host.onReady(link);
+  }
+
+  onSecure(): void {
+    this.#host.onReady(this.link);
+  }
+
   /** A link that fails closes, and its `close` is what counts. One that does not is not waited for long. */
-  readonly #onError = (error: Error): void => {
+  onError(error: Error): void {
     if (this.#error !== undefined) return;
     this.#error = toError(error);
     this.#host.onBroken();
-    this.#deadline = new Deadline(this.#host.closeTimeout, this.#held, this.onClose);
+    this.#deadline = new Deadline(this.#host.closeTimeout, this.#held, () => this.onClose());
     destroyLink(this.link);
-  };
-
-  /** Before TLS begins: a socket that is connected to itself would be greeted with its own greeting. */
-  readonly #onConnect = (): void => {
-    if (!isSelfConnected(this.link)) return this.#host.onConnected();
-    this.#host.onFailure(selfConnected(this.#host.tag));
-    resetLink(this.link);
-  };
+  }
 
   /** It has closed, or might as well have. */
-  readonly onClose = (): void => {
+  onClose(): void {
     const { tag, isShakingHands } = this.#host;
     if (isShakingHands || this.#error === undefined) {
       this.#host.onFailure(closedEarly(tag, isShakingHands, this.#error));
     } else {
       this.#host.onFailure(new AttemptFailure('error', this.#error));
     }
-  };
+  }
 }
