@@ -43,6 +43,14 @@ export interface ConnectionStats {
 /** Changes of state that are remembered. */
 const KEPT = 8;
 
+/** How sessions ended, for as long as somebody keeps what was said when they opened. */
+const resets = new WeakMap<OpenInfo, ResetInfo>();
+
+/** How the session that opened so has ended, if it has. */
+export function resetOf(info: OpenInfo): ResetInfo | undefined {
+  return resets.get(info);
+}
+
 const NO_TRANSITIONS: readonly never[] = [];
 
 /** Keeps count of what a connection has been through, and words it for `open`, `reset` and `stats`. */
@@ -113,7 +121,9 @@ export class History {
     if (info !== undefined) this.#resets += 1;
     this.#bytesReceived += received;
     this.#lostAt = performance.now();
-    return { generation, reason, ...(error && { error }), uptime: Math.round(uptime), willRetry, uncertain };
+    const reset = { generation, reason, ...(error && { error }), uptime: Math.round(uptime), willRetry, uncertain };
+    if (info !== undefined) resets.set(info, reset);
+    return reset;
   }
 
   stats(state: StateName, tag: string, session: Session | undefined, writes: WriteTotals): ConnectionStats {

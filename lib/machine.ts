@@ -82,6 +82,15 @@ export class Machine<Message> implements AttemptHost, SessionHost, OutboxHost, M
     return this.#history.generation;
   }
 
+  /** How the lifecycle ended, once it has. */
+  get end(): CloseInfo | undefined {
+    return this.#state.name === 'closed' && !this.#state.restart ? this.#state.info : undefined;
+  }
+
+  get settings(): Settings {
+    return this.#settings;
+  }
+
   get stats(): ConnectionStats {
     return this.#history.stats(this.state, this.tag, this.session, this.outbox.totals);
   }
@@ -174,6 +183,15 @@ export class Machine<Message> implements AttemptHost, SessionHost, OutboxHost, M
   resume(): void {
     this.#paused = false;
     this.session?.resume();
+  }
+
+  /** Writes to one session and no other: what would have to wait for the next is refused. */
+  writeTo(generation: number, chunk: Buffer, callback: WriteCallback | undefined): boolean {
+    const { outbox, tag } = this;
+    if (this.session?.generation === generation && outbox.isConnected) return outbox.write(chunk, callback);
+    const message = `Session ${generation} with ${tag} has ended`;
+    outbox.refuse(chunk, callback, new ConnectionError('ERR_SESSION_ENDED', message, { tag }));
+    return false;
   }
 
   hold(held: boolean): void {

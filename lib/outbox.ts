@@ -100,18 +100,40 @@ export class Outbox {
     return this.#waiting.writes > 0;
   }
 
+  /** Whether a write goes to a socket, and not into the queue. */
+  get isConnected(): boolean {
+    return this.#canSend(this.#link);
+  }
+
   /** Takes a write. Returns false when the writer should wait for room, or when the write was refused. */
   write(chunk: Buffer, callback: WriteCallback | undefined): boolean {
     const link = this.#canSend(this.#link) ? this.#link : undefined;
     const refusal = this.#refusal(chunk, link);
     if (refusal !== undefined) {
-      this.#refuse(chunk, callback, refusal);
+      this.refuse(chunk, callback, refusal);
       return false;
     }
     this.#books.accepted.add(1, chunk.length);
     const room = link === undefined ? this.#wait(chunk, callback) : this.#senderTo(link).send(chunk, callback);
     if (!room) this.#wantsRoom = true;
     return room;
+  }
+
+  /** Does not take a write, and says why: to its callback, or else in a `drop`. */
+  refuse(chunk: Buffer, callback: WriteCallback | undefined, error: ConnectionError): void {
+    this.#books.refused.add(1, chunk.length);
+    if (callback !== undefined) {
+      process.nextTick(() => this.#host.settle([callback], error));
+      return;
+    }
+    const tell = () => {
+      this.#isTelling = true;
+      this.#host.onDrop({ chunk, bytes: chunk.length, reason: 'refused', error });
+      this.#isTelling = false;
+    };
+    // A listener that writes again what was dropped must not keep the process from everything else.
+    if (this.#isTelling) setImmediate(tell);
+    else tell();
   }
 
   /**
@@ -244,22 +266,6 @@ export class Outbox {
     return (
       backlog >= Math.max(this.#bounds.maxBytes, link.writableHighWaterMark) || (backlog > 0 && writes >= maxWrites)
     );
-  }
-
-  #refuse(chunk: Buffer, callback: WriteCallback | undefined, error: ConnectionError): void {
-    this.#books.refused.add(1, chunk.length);
-    if (callback !== undefined) {
-      process.nextTick(() => this.#host.settle([callback], error));
-      return;
-    }
-    const tell = () => {
-      this.#isTelling = true;
-      this.#host.onDrop({ chunk, bytes: chunk.length, reason: 'refused', error });
-      this.#isTelling = false;
-    };
-    // A listener that writes again what was dropped must not keep the process from everything else.
-    if (this.#isTelling) setImmediate(tell);
-    else tell();
   }
 
   #canSend(link: Link | undefined): link is Link {
