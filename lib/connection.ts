@@ -1,13 +1,17 @@
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { inspect } from 'node:util';
 
 import { Announcer } from './announcer';
+import { type DuplexOptions, ConnectionDuplex } from './duplex';
 import { Emitter } from './emitter';
 import type { CloseInfo, ConnectionEvents, OpenInfo, StateName } from './events';
 import { type Gate, openGate } from './gate';
+import { Inlet } from './inlet';
 import { Machine } from './machine';
 import type { ConnectionOptions } from './options';
+import { type ConnectionSession, type SessionChunk, type SessionsOptions, Sessions } from './sessions';
 import { resolveOptions } from './settings';
 import type { ConnectionStats } from './history';
 import type { WhenOpenOptions } from './waiters';
@@ -21,6 +25,8 @@ import { type WriteCallback, checkCallback, toBytes } from './writes';
  */
 export class ReconnectingConnection<Message = unknown> extends Emitter<ConnectionEvents<Message>> {
   readonly #machine: Machine<Message>;
+  /** There is one when somebody has a pace of their own to read at. */
+  #inlet: Inlet | undefined;
 
   /** @throws ConnectionError `ERR_INVALID_OPTION`, for a wrong type or range, an unknown name, a contradiction */
   constructor(options: ConnectionOptions);
@@ -122,14 +128,40 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
 
   /** Stops reading, in later sessions too. That the peer has ended the session may not be noticed before `resume()`. */
   pause(): this {
-    this.#machine.pause();
+    this.#reading.stop(this);
     return this;
   }
 
-  /** Reads again. */
+  /** Reads again, unless a loop over `sessions()` or a stream of `toDuplex()` is behind with its reading. */
   resume(): this {
-    this.#machine.resume();
+    this.#inlet?.resume(this);
     return this;
+  }
+
+  /**
+   * The sessions one after another, the present one first, as in `for await (const session of connection.sessions())`.
+   * It listens from the call on; leaving the loop ends that, and the connection goes on. While the loop is behind, reading
+   * stops: a session that begins meanwhile waits, and is left out if it is lost before its turn. The loop ends when the
+   * lifecycle does: quietly after `disconnect()` or `destroy()`, else by throwing the error of `close`.
+   *
+   * @typeParam Chunk - What a session yields: `Message`, or `Buffer` where that is not named. Name it with a `decoder`.
+   * @throws ConnectionError `ERR_INVALID_OPTION`
+   */
+  sessions<Chunk = SessionChunk<Message>>(
+    options: SessionsOptions = {},
+  ): AsyncIterableIterator<ConnectionSession<Chunk>, undefined> {
+    return new Sessions<Chunk>(this.#reading, options);
+  }
+
+  /**
+   * A stream over all sessions, for `pipeline`. It reads what the connection does, messages where there is a `decoder`,
+   * and stops the reading when it has enough; it writes as `write()` does, one write at a time and the next when the fate
+   * of that is known. `end()` disconnects, `destroy()` destroys. It ends with the lifecycle; after giving up, by its error.
+   *
+   * @throws ConnectionError `ERR_INVALID_OPTION`
+   */
+  toDuplex(options: DuplexOptions = {}): Duplex {
+    return new ConnectionDuplex(this.#reading, options);
   }
 
   /** Lets socket and timers keep the process alive, as they do by default. */
@@ -165,6 +197,10 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   /** The connection's {@link ReconnectingConnection.stats}. */
   toJSON(): ConnectionStats {
     return this.stats;
+  }
+
+  get #reading(): Inlet {
+    return (this.#inlet ??= new Inlet(this, this.#machine));
   }
 
   /** Who it is and how it is; never its options, which hold keys. */

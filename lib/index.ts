@@ -11,6 +11,7 @@ export {
 } from './backoff';
 export type { CanaryPhase } from './canary';
 export { ReconnectingConnection } from './connection';
+export type { DuplexOptions } from './duplex';
 export type { EndpointStats } from './endpoint';
 export { type ConnectionErrorDetails, type ErrorCode, ConnectionError } from './errors';
 export type {
@@ -45,6 +46,7 @@ export type { WriteTotals } from './outbox';
 export { type PoolEvents, type PoolOptions, type PoolStats, type SelectMember, ConnectionPool } from './pool';
 export { ConnectionRegistry, registry } from './registry';
 export type { SelectorName } from './selection';
+export type { ConnectionSession, SessionChunk, SessionsOptions } from './sessions';
 export type { ConnectionStats, ErrorSummary, Transition } from './history';
 export type { PathTarget, ResolvedTarget, Target, TcpTarget, TlsOptions } from './target';
 export type { WhenOpenOptions } from './waiters';
