@@ -37,7 +37,7 @@ export interface ConnectionSession<Chunk = Buffer> extends AsyncIterable<Chunk, 
   readonly ended: Promise<ResetInfo>;
   /**
    * Sends in this session or not at all. Once it has ended, the callback is told `ERR_SESSION_ENDED`; without a callback
-   * there is a `drop`. Otherwise as {@link ReconnectingConnection.write}.
+   * there is a `drop`. Otherwise as the `write()` of the connection.
    *
    * @returns false when the writer should wait for the connection's `drain`, or when the write was refused
    * @throws ConnectionError `ERR_INVALID_CHUNK`
