@@ -65,6 +65,21 @@ const expected: Record<string, Line[][]> = {
     [/^127\.0\.0\.1:\d+: Grace got the second write$/, /^127\.0\.0\.1:\d+: Grace got the broadcast$/],
     [/^127\.0\.0\.1:\d+: Edsger got the third write$/, /^127\.0\.0\.1:\d+: Edsger got the broadcast$/],
   ],
+  'pipeline.mjs': [['The server is down: the pipeline waits', 'close: disconnected', '1000000 bytes came back']],
+  'sessions.mjs': [
+    [
+      'session 1: welcome',
+      'session 1: 5',
+      'session 1: 7',
+      'session 1 ended with 12 (read ECONNRESET)',
+      'session 2: welcome',
+      'session 2: 5',
+      'session 2: 7',
+      'session 2: 11',
+      'session 2 ended with 23 (disconnected)',
+      'The lifecycle is over, and so is the loop',
+    ],
+  ],
   'tls.mjs': [
     [
       'open: TLSv1.3 with localhost (DNS:localhost, IP Address:127.0.0.1)',
