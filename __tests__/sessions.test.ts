@@ -442,7 +442,7 @@ describe('a loop that is slow', () => {
         else socket.end('cut');
       },
     });
-    const connection = connectTo<string>(server, { decoder: () => split2({ skipOverflow: true }), minUptime: 0 });
+    const connection = connectTo<string>(server, { decoder: lines, minUptime: 0 });
     const sockets: number[] = [];
     for await (const session of connection.sessions<string>({ highWaterMark: 3 })) {
       const seen: string[] = [];
