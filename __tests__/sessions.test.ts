@@ -14,7 +14,7 @@ import { until } from './kit/until';
 const lines = () => split2();
 
 /** Everything that a session yields from here on, as text. */
-async function textOf(session: ConnectionSession<Buffer>): Promise<string> {
+async function textOf(session: ConnectionSession): Promise<string> {
   let text = '';
   for await (const chunk of session) text += chunk.toString('latin1');
   return text;
@@ -128,7 +128,7 @@ describe('a loop over sessions()', () => {
     const serve = async (port: number) => {
       const stdio = ['ignore', 'pipe', 'inherit'] as const;
       const child = trackProcess(spawn(process.execPath, ['-e', script, String(port)], { stdio: [...stdio] }));
-      const [bound] = (await once(child.stdout!, 'data')) as [Buffer];
+      const [bound] = (await once(child.stdout, 'data')) as [Buffer];
       return { child, port: Number(bound) };
     };
     let server = await serve(0);

@@ -102,7 +102,7 @@ function check(connection: ReconnectingConnection<string>, pool: ConnectionPool<
   expectTypeOf([...pool]).toEqualTypeOf<ReconnectingConnection<string>[]>();
 
   // Loops and streams.
-  void (async () => {
+  (async () => {
     for await (const session of connection.sessions({ signal: AbortSignal.timeout(1) })) {
       expectTypeOf(session).toEqualTypeOf<ConnectionSession<string>>();
       expectTypeOf(session.info).toEqualTypeOf<OpenInfo>();
