@@ -29,8 +29,9 @@ export class Inlet {
   }
 
   stop(reader: object): void {
-    if (this.#stoppedBy.size === 0) this.machine.pause();
+    // First of all, for a session may turn out to be over by this, and the reader with it.
     this.#stoppedBy.add(reader);
+    if (this.#stoppedBy.size === 1) this.machine.pause();
   }
 
   resume(reader: object): void {
