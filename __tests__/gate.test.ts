@@ -33,6 +33,10 @@ class Caller implements Guest, Member {
     this.heard.push(refusal?.error.message ?? 'silence');
   }
 
+  hedge(): void {
+    this.heard.push('hedged');
+  }
+
   recall(): void {
     this.heard.push('recalled');
     this.#pass.rise();
@@ -53,6 +57,12 @@ class Caller implements Guest, Member {
   connect(took = 1): this {
     this.#pass.connected(took);
     return this.leave();
+  }
+
+  /** Its dial has had no answer in `took`. */
+  wait(took = 30): this {
+    if (this.#pass.overdue(took)) this.hedge();
+    return this;
   }
 
   fail(refusal = REFUSED): this {
@@ -239,10 +249,12 @@ describe('an endpoint of several', () => {
       '127.0.0.1:1': { phase: 'probing', waiting: 4, dialling: 1, window: 1, connectTime: null },
     });
     all[0]?.connect(2.44);
-    expect([inside(all), shared.waiting]).toEqual([[0, 1, 2, 3, 4], 0]);
+    expect([inside(all), shared.waiting]).toEqual([[0, 1, 2, 3], 1]);
     expect(shared.endpoints).toEqual({
-      '127.0.0.1:1': { phase: 'releasing', waiting: 0, dialling: 4, window: 64, connectTime: 2.4 },
+      '127.0.0.1:1': { phase: 'releasing', waiting: 1, dialling: 3, window: 3, connectTime: 2.4 },
     });
+    all[1]?.connect(2.44);
+    expect([inside(all), shared.waiting]).toEqual([[0, 1, 2, 3, 4], 0]);
   });
 
   it('lets so many follow at a time as have shown that it takes them', async () => {
@@ -251,9 +263,16 @@ describe('an endpoint of several', () => {
     for (const caller of all.slice(1)) caller.dial();
     await elapse(15);
     all[0]?.connect();
-    expect(inside(all).length).toBe(1 + 64);
-    for (let round = 1; round <= 64; round++) all[round]?.connect();
-    expect(inside(all).length).toBe(1 + 64 + 128);
+    let dialling = inside(all).slice(1);
+    const rounds = [dialling.length];
+    while (rounds.length < 7) {
+      for (const each of dialling) all[each]?.connect();
+      const before = dialling.at(-1)!;
+      dialling = inside(all).filter((each) => each > before);
+      rounds.push(dialling.length);
+    }
+    // Half as many again each time, in whole places.
+    expect(rounds).toEqual([3, 4, 6, 9, 14, 21, 31]);
     for (const caller of all) caller.leave();
     expect(jest.getTimerCount()).toBe(0);
   });
@@ -271,7 +290,7 @@ describe('an endpoint of several', () => {
     all[1]?.fail();
     expect(told(all).filter((each) => each === 'refused')).toEqual([]);
     const before = inside(all).length;
-    await elapse(400);
+    await elapse(90);
     expect(inside(all).length).toBe(before + 1);
     all[before]?.fail();
     expect(told(all).filter((each) => each === 'refused').length).toBe(200 - before - 1);
@@ -291,19 +310,18 @@ describe('an endpoint of several', () => {
 
   it('that is silent is given up by each in its own time', async () => {
     const shared = gate();
-    const all = [10_000, 10_000, 2_000, 0].flatMap((connectTimeout) =>
-      callers(shared, 15, { port: 1, connectTimeout }),
-    );
+    const timeouts = [10_000, 10_000, 10_000, 10_000, 2_000, 0];
+    const all = timeouts.flatMap((connectTimeout) => callers(shared, 15, { port: 1, connectTimeout }));
     for (const caller of all) {
       if (caller.timeLeft === 0) caller.timeLeft = Infinity;
       caller.dial();
     }
     await elapse(3_000);
-    expect(told(all).slice(30, 45)).toEqual(Array(15).fill('silence'));
+    expect(told(all).slice(60, 75)).toEqual(Array(15).fill('silence'));
     await elapse(9_000);
-    expect(new Set(told(all).slice(0, 30))).toEqual(new Set(['in', 'silence']));
+    expect(new Set(told(all).slice(0, 60))).toEqual(new Set(['in', 'silence']));
     await elapse(60_000);
-    expect(told(all).slice(45)).toEqual(Array(15).fill('in'));
+    expect(told(all).slice(75)).toEqual(Array(15).fill('in'));
     for (const caller of all) caller.leave();
     expect(jest.getTimerCount()).toBe(0);
   });
@@ -360,7 +378,7 @@ describe('an endpoint of several', () => {
     const one = new Caller(shared).dial().connect(7);
     new Caller(shared, { port: 1, dial: () => null as never }).dial();
     expect(shared.endpoints).toEqual({
-      '127.0.0.1:1': { phase: 'probing', waiting: 0, dialling: 1, window: 65, connectTime: 7 },
+      '127.0.0.1:1': { phase: 'probing', waiting: 0, dialling: 1, window: 4, connectTime: 7 },
     });
     one.close();
   });
@@ -431,6 +449,101 @@ describe('a target that is found out', () => {
   });
 });
 
+describe('one whose dial is overdue', () => {
+  const tag = '127.0.0.1:1';
+
+  /** Callers of which the first has connected, and the others are let in as the window allows. */
+  async function releasing(gate: Gate, count: number): Promise<Caller[]> {
+    const all = callers(gate, count).map((caller) => caller.dial());
+    await elapse(15);
+    all[0]?.connect(10);
+    return all;
+  }
+
+  it('has a patience of several times what it takes to connect', async () => {
+    const all = await releasing(new PoolGate(Infinity, true), 3);
+    expect(all.map(({ patience }) => patience)).toEqual([50, 50, 50]);
+  });
+
+  it('may dial again when there is room, and only then is there room for others', async () => {
+    const gate = new PoolGate(Infinity, true);
+    const all = await releasing(gate, 6);
+    expect(inside(all)).toEqual([0, 1, 2, 3]);
+    await elapse(50);
+    // The window is cut from three to one: two are under way.
+    all[1]?.wait(50);
+    expect(all[1]?.heard).toEqual(['in']);
+    expect(gate.endpoints[tag]).toMatchObject({ phase: 'releasing', waiting: 2, dialling: 3, window: 1 });
+    all[2]?.wait(50);
+    expect(gate.endpoints[tag]).toMatchObject({ phase: 'releasing', waiting: 2, dialling: 3, window: 1 });
+    all[3]?.connect(60);
+    // Both go before those who have not dialled at all.
+    expect(told(all)).toEqual(['in', 'in hedged', 'in hedged', 'in', '', '']);
+    all[1]?.connect();
+    all[2]?.connect();
+    expect(inside(all)).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
+  it('makes the endpoint one that has to be found out, when there was but one place left', async () => {
+    const gate = new PoolGate(Infinity, true);
+    const all = await releasing(gate, 5);
+    await elapse(50);
+    for (const caller of all.slice(1, 4)) caller.wait(50);
+    expect(told(all)).toEqual(['in', 'in hedged', 'in', 'in', '']);
+    expect(gate.endpoints[tag]).toMatchObject({ phase: 'releasing', window: 1 });
+    await elapse(50);
+    all[1]?.wait(50);
+    expect(gate.endpoints[tag]).toMatchObject({ phase: 'probing', waiting: 1, dialling: 3 });
+    await elapse(87);
+    expect(told(all)).toEqual(['in', 'in hedged', 'in', 'in', '']);
+    await elapse(1);
+    expect(told(all)).toEqual(['in', 'in hedged', 'in hedged', 'in', '']);
+    // Its first dial may still come through; then all may come.
+    all[3]?.connect(188);
+    expect(told(all)).toEqual(['in', 'in hedged hedged', 'in hedged', 'in', 'in']);
+    expect(gate.endpoints[tag]).toMatchObject({ phase: 'releasing', waiting: 0, dialling: 3 });
+  });
+
+  it('dials again by itself when nobody else is there, but not at will', async () => {
+    const gate = new PoolGate(Infinity, true);
+    const [only] = callers(gate, 1);
+    only?.dial().connect(10).dial();
+    let hedged = 0;
+    for (let now = 0; now < 10_000; now += 50) {
+      await elapse(50);
+      const { length } = only!.heard;
+      if (length === hedged + 2) only?.wait(50);
+      hedged = only!.heard.length - 2;
+    }
+    expect(only?.heard.slice(0, 3)).toEqual(['in', 'in', 'hedged']);
+    expect(hedged).toBeGreaterThan(10);
+    expect(hedged).toBeLessThan(60);
+    only?.close();
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('is not told any more when it has connected, failed or left', async () => {
+    for (const end of ['connect', 'fail', 'leave'] as const) {
+      const gate = new PoolGate(Infinity, true);
+      const all = await releasing(gate, 4);
+      all[1]?.wait(15);
+      expect(all[1]?.heard).toEqual(['in']);
+      all[1]?.[end]();
+      all[2]?.connect();
+      all[3]?.connect();
+      await elapse(2_000);
+      expect(all[1]?.heard).toEqual(['in']);
+      expect(gate.endpoints[tag]).toMatchObject({ waiting: 0, dialling: 0 });
+      expect(jest.getTimerCount()).toBe(0);
+    }
+  });
+
+  it('is told nothing where members share nothing', () => {
+    const [only] = callers(new PoolGate(Infinity, false), 1);
+    expect(only?.dial().wait().heard).toEqual(['in']);
+  });
+});
+
 describe('those who wait after a failed dial', () => {
   /** Callers of which the first connects and the others have failed before, and rest. */
   async function resting(gate: Gate, count: number): Promise<Caller[]> {
@@ -458,12 +571,27 @@ describe('those who wait after a failed dial', () => {
     all[0]?.connect();
     expect(all[199]?.heard).toEqual(['refused', 'in']);
     const recalled = () => all.filter(({ heard }) => heard.includes('recalled')).length;
-    expect(recalled()).toBe(63);
-    for (let next = 1; next <= 63; next++) all[next]?.connect();
-    expect(recalled()).toBe(63 + 126);
+    expect(recalled()).toBe(2);
+    all[199]?.connect();
+    expect(recalled()).toBe(3);
+    for (let next = 1; next <= 3; next++) all[next]?.connect();
+    expect(recalled()).toBe(3 + 5);
     // A failure stops it: they go on waiting, and so do those who come.
-    all[100]?.fail();
-    expect(recalled()).toBe(63 + 126);
+    all[4]?.fail();
+    expect(recalled()).toBe(3 + 5);
+  });
+
+  it('are recalled by any that connects, also where the endpoint was not known to be gone', async () => {
+    const all = await resting(new PoolGate(Infinity, true), 4);
+    await elapse(25);
+    all[0]?.dial().connect();
+    all[1]?.connect();
+    // It was not answered in its time, while others were.
+    await elapse(10_000);
+    all[2]?.fail(SILENCE).rest();
+    expect(all[2]?.heard).toEqual(['refused', 'recalled', 'in']);
+    all[3]?.connect();
+    expect(all[2]?.heard).toEqual(['refused', 'recalled', 'in', 'recalled', 'in']);
   });
 
   it('are not those whose session was lost: a server that accepts and hangs up makes no storm', async () => {

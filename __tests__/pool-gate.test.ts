@@ -264,7 +264,7 @@ describe('a member that is held at the gate', () => {
     answer();
     await members[0]?.whenOpen();
     await turn();
-    expect(pool.stats).toMatchObject({ open: 1, connecting: 4, waiting: 0 });
+    expect(pool.stats).toMatchObject({ open: 1, connecting: 4, waiting: 1 });
   });
 
   test.each(['disconnect', 'destroy'] as const)('is ended by %s() without having dialled', async (end) => {

@@ -89,6 +89,10 @@ export class Attempt implements Holdable, Guest, ConnectorHost {
     queueMicrotask(() => this.#end(failure));
   }
 
+  hedge(): void {
+    this.#connector?.openHedge();
+  }
+
   // What the connector asks and tells.
 
   /** A method, so that the compiler does not remember the answer. */
@@ -115,6 +119,10 @@ export class Attempt implements Holdable, Guest, ConnectorHost {
       (value) => this.#step(() => next(value)),
       (reason) => this.#fail(reason),
     );
+  }
+
+  onOverdue(took: number): boolean {
+    return this.#context.pass.overdue(took);
   }
 
   onConnected(took: number): void {

@@ -4,18 +4,33 @@
  */
 export type CanaryPhase = 'clear' | 'probing' | 'releasing';
 
-/** Dials that may be under way at once when the first has come through: what the shortest accept queues hold. */
-export const FIRST_WINDOW = 64;
+// Where the numbers come from: the simulation in benchmarks/herd, with a thousand processes of a hundred connections each,
+// which find the server back within a second of each other. The comments say what others cost there.
+
+/**
+ * Dials that may be under way at once when the first has come through. With 8, and windows that double each round, the
+ * busiest second has half as many dials more.
+ */
+export const FIRST_WINDOW = 3;
+
+/** What each dial that connects adds to the window, so that it grows by half with each round trip. */
+const GROWTH = 0.5;
+
+/** The same once dials have gone unanswered, beside one place for each round of them: as TCP avoids congestion, if bolder. */
+const CAUTIOUS_GROWTH = 0.05;
+
+/** What is left of the window when dials go unanswered. */
+const CUT = 0.5;
 
 /** The first wait after the endpoint has failed is up to this long, in milliseconds: a blip is soon over. */
 const FIRST_WAIT = 50;
-/** The waits after it grow from here … */
+/** The waits after it are up to this share of the time that it has been gone … */
+const SHARE = 0.1;
+/** … but at least this, in milliseconds, … */
 const LEAST_WAIT = 100;
-/** … up to this factor a time … */
-const GROWTH = 3;
-/** … to this, in milliseconds; beyond it they are drawn from its last quarter, so that many processes still spread. */
+/** … and at most this. They are drawn from the last quarter, so that many processes still spread. */
 export const LONGEST_WAIT = 1_000;
-const LEAST_SHARE_AT_CAP = 0.75;
+const LEAST_DRAWN = 0.75;
 
 /** Dials under way at the most for how long they take to be the network's doing alone. */
 const CALM = 4;
@@ -30,20 +45,26 @@ export const LEAST_PATIENCE = 30;
  * ```text
  *   probing   ──► releasing   a dial connected: the others may follow
  *   releasing ──► clear       none is under way any more
- *   clear     ──► releasing   more dials at once than the first window holds
+ *   clear     ──► releasing   as many dials at once as the first window holds
  *   clear     ──► probing     a dial failed
- *   releasing ──► probing     a dial failed
+ *   releasing ──► probing     a dial failed, or one went unanswered when there was but one place left
  * ```
+ *
+ * The window grows with each dial that connects. One that goes unanswered most likely found a full accept queue, which
+ * drops what comes: its place is free, and the window is cut, once for all dials that began before. So many processes
+ * that know nothing of each other come to share what the server can take.
  */
 export class Canary {
   readonly #random: () => number;
   #phase: CanaryPhase = 'probing';
   #window = FIRST_WINDOW;
   #dialling = 0;
-  /** The wait before this one, since the endpoint was last clear. */
-  #wait: number | undefined;
+  /** Since when it has not been known to be there. */
+  #goneSince: number | undefined;
   /** While probing: when the next may dial. */
   #nextAt = -Infinity;
+  /** When the window was last made smaller, since the endpoint was last clear. */
+  #cutAt = -Infinity;
   #begunAt = -Infinity;
   #connectedAt = -Infinity;
   /** How long it takes to connect: a moving average, and how far from it dials are. */
@@ -59,12 +80,12 @@ export class Canary {
     return this.#phase;
   }
 
-  /** Dials that may be under way at once. It grows by one with each that connects, and so doubles with each round trip. */
+  /** Dials that may be under way at once, those that are overdue left out. */
   get window(): number {
-    return this.#phase === 'probing' ? 1 : this.#window;
+    return this.#phase === 'probing' ? 1 : Math.floor(this.#window);
   }
 
-  /** Dials under way. */
+  /** Dials under way, those that are overdue left out. */
   get dialling(): number {
     return this.#dialling;
   }
@@ -75,11 +96,11 @@ export class Canary {
   }
 
   /**
-   * How long a dial may go without an answer before it is worth another one beside it, several times as long as most
-   * take; undefined where nothing is known, and while the endpoint may not be there at all.
+   * How long a dial may go without an answer before it is overdue, several times as long as most take; undefined where
+   * nothing is known.
    */
   get patience(): number | undefined {
-    if (this.#average === undefined || this.#phase === 'probing') return undefined;
+    if (this.#average === undefined) return undefined;
     return Math.max(LEAST_PATIENCE, 3 * this.#average + 4 * this.#deviation);
   }
 
@@ -89,32 +110,27 @@ export class Canary {
    */
   mayDial(now: number): number {
     if (this.#phase === 'probing') return Math.max(0, this.#nextAt - now);
-    return this.#dialling < this.#window ? 0 : Math.max(0, this.#begunAt + LONGEST_WAIT - now);
+    return this.#dialling < this.window ? 0 : Math.max(0, this.#begunAt + LONGEST_WAIT - now);
   }
 
   /** A dial begins. */
   begun(now: number): void {
     this.#dialling += 1;
     this.#begunAt = now;
-    if (this.#phase === 'probing') this.#nextAt = now + this.#nextWait();
+    if (this.#phase === 'probing') this.#nextAt = now + this.#nextWait(now);
     else if (this.#dialling >= this.#window) this.#phase = 'releasing';
   }
 
-  /**
-   * A dial has connected, `took` after it began.
-   *
-   * @returns whether the endpoint is back: who waits because a dial of its own has failed may come at once
-   */
-  connected(now: number, took: number): boolean {
+  /** A dial has connected, `took` after it began. Who waits because a dial of its own has failed may come. */
+  connected(now: number, took: number): void {
     this.#connectedAt = now;
     this.#learn(took);
     if (this.#phase !== 'probing') {
-      this.#window += 1;
-      return false;
+      this.#window += this.#cutAt === -Infinity ? GROWTH : CAUTIOUS_GROWTH + 1 / this.#window;
+      return;
     }
     this.#phase = 'releasing';
     this.#window = FIRST_WINDOW;
-    return true;
   }
 
   /** A dial has failed before it was connected, `took` after it began. */
@@ -122,25 +138,45 @@ export class Canary {
     // What was asked before another was answered is old news.
     if (this.#phase === 'probing' || now - took < this.#connectedAt) return;
     this.#phase = 'probing';
-    this.#nextAt = now + this.#nextWait();
+    this.#nextAt = now + this.#nextWait(now);
   }
 
-  /** A dial is over: after it has connected or failed, or alone where it was given up and says nothing of the endpoint. */
-  ended(): void {
+  /** A dial has had no answer in `took`, which was more than its patience: its place is free. It may still connect or fail. */
+  overdue(now: number, took: number): void {
     this.#dialling -= 1;
+    // What began before the last cut is what that was made for.
+    if (this.#phase === 'probing' || now - took < this.#cutAt) return;
+    this.#cutAt = now;
+    if (this.#window >= 2) {
+      this.#window *= CUT;
+      return;
+    }
+    this.#phase = 'probing';
+    this.#nextAt = now + this.#nextWait(now);
+  }
+
+  /**
+   * A dial is over: after it has connected or failed, or alone where it was given up and says nothing of the endpoint.
+   *
+   * @param isOverdue - Whether its place was free already.
+   */
+  ended(isOverdue = false): void {
+    if (!isOverdue) this.#dialling -= 1;
     if (this.#dialling > 0 || this.#phase === 'probing') return;
     this.#phase = 'clear';
     this.#window = FIRST_WINDOW;
-    this.#wait = undefined;
+    this.#goneSince = undefined;
+    this.#cutAt = -Infinity;
   }
 
-  /** Quick decorrelated: a first short one, then growth by chance up to the longest. */
-  #nextWait(): number {
-    const before = this.#wait;
-    if (before === undefined) return (this.#wait = this.#between(0, FIRST_WAIT));
-    const drawn = this.#between(LEAST_WAIT, GROWTH * Math.max(LEAST_WAIT, before));
-    return (this.#wait =
-      drawn <= LONGEST_WAIT ? drawn : this.#between(LEAST_SHARE_AT_CAP * LONGEST_WAIT, LONGEST_WAIT));
+  /** A short one first, then in proportion to how long it has been gone. */
+  #nextWait(now: number): number {
+    if (this.#goneSince === undefined) {
+      this.#goneSince = now;
+      return this.#between(0, FIRST_WAIT);
+    }
+    const longest = Math.min(LONGEST_WAIT, Math.max(LEAST_WAIT, SHARE * (now - this.#goneSince)));
+    return this.#between(LEAST_DRAWN * longest, longest);
   }
 
   #between(least: number, most: number): number {

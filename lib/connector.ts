@@ -25,6 +25,8 @@ export interface ConnectorHost {
   readonly patience: number | undefined;
   /** Calls `next` with what `work` brings, unless it is over by then; what either throws or rejects with ends it. */
   goOnWith<T>(work: T | PromiseLike<T>, next: (value: T) => void): void;
+  /** The last socket has gone `took` milliseconds without. Returns whether another may be opened; if not, that is told. */
+  onOverdue(took: number): boolean;
   /** The link is connected, `took` milliseconds after it was dialled; TLS is yet to come. */
   onConnected(took: number): void;
   /** The link is connected, and encrypted where it is to be. */
@@ -87,6 +89,11 @@ export class Connector implements Holdable, WatchHost, HedgeHost {
     if (link.destroyed || link.readableEnded) this.#watch?.onClose();
   }
 
+  /** Another socket may be opened beside one that goes unanswered. */
+  openHedge(): void {
+    this.#hedge?.open();
+  }
+
   hold(held: boolean): void {
     this.#held = held;
     this.#watch?.hold(held);
@@ -132,6 +139,15 @@ export class Connector implements Holdable, WatchHost, HedgeHost {
   }
 
   // What a hedge needs, and tells.
+
+  get patience(): number | undefined {
+    return this.#host.patience;
+  }
+
+  onOverdue(): boolean {
+    const since = Math.max(this.#since ?? 0, this.#othersSince);
+    return this.#host.onOverdue(performance.now() - since);
+  }
 
   openOther(): Link {
     this.#othersSince = performance.now();
@@ -189,8 +205,7 @@ export class Connector implements Holdable, WatchHost, HedgeHost {
   }
 
   #startHedge(): void {
-    const { patience } = this.#host;
-    if (patience !== undefined && !this.#host.isOver()) this.#hedge = new Hedge(patience, this.#held, this);
+    if (this.patience !== undefined && !this.#host.isOver()) this.#hedge = new Hedge(this.#held, this);
   }
 
   #watchOver(link: Link): void {

@@ -10,6 +10,8 @@ export interface Sharer {
   admit(): void;
   /** It need not dial: another was refused, or (undefined) nobody has had an answer for as long as it waits. */
   refuse(refusal: Refusal | undefined): void;
+  /** It may dial another time beside its dial, which is overdue: for the endpoint, that has begun anew. */
+  hedge(): void;
   /** It may dial before its wait is over: for the endpoint, its dial has begun. */
   recall(): void;
 }
@@ -20,9 +22,9 @@ export interface EndpointStats {
   readonly phase: CanaryPhase;
   /** Members that are held back until more is known. */
   readonly waiting: number;
-  /** Dials under way that have not connected yet. */
+  /** Members that dial and have not connected yet. */
   readonly dialling: number;
-  /** Dials that may be under way at once. */
+  /** Members that may dial at once, those left out whose dial goes unanswered. */
   readonly window: number;
   /** Milliseconds that it takes to connect, on average; null while that is not known. */
   readonly connectTime: number | null;
@@ -31,19 +33,21 @@ export interface EndpointStats {
 /**
  * Where several dial, and what they know together. While it is not known to be there, one finds out for all: who waits
  * meanwhile follows if it connects, and is refused with it if it is refused. Of those who wait because a dial of their
- * own has failed, all may come when it is back.
+ * own has failed, all may come when another connects. Whose dial is overdue may dial another time, before all others.
  */
 export class Endpoint {
   /** What it is known by among others. */
   readonly key: string;
   readonly tag: string;
   readonly #canary = new Canary();
+  /** Whose dial is overdue, and who asks to dial another time. */
+  readonly #overdue = new Set<Sharer>();
   /** Who asks to dial, in the order they came. */
   readonly #line = new Set<Sharer>();
   /** Who waits after a failed dial. */
-  #resting = new Set<Sharer>();
+  readonly #resting = new Set<Sharer>();
   /** Those of them who may come, as soon as there is room. */
-  #recalled = new Set<Sharer>();
+  readonly #recalled = new Set<Sharer>();
   #sharers = 0;
   #isAdmitting = false;
   #timer: Deadline | undefined;
@@ -57,7 +61,8 @@ export class Endpoint {
   get stats(): EndpointStats {
     const { phase, dialling, window, connectTime } = this.#canary;
     const rounded = connectTime === undefined ? null : Math.round(connectTime * 10) / 10;
-    return { phase, waiting: this.#line.size, dialling, window, connectTime: rounded };
+    const { size } = this.#overdue;
+    return { phase, waiting: this.#line.size, dialling: dialling + size, window, connectTime: rounded };
   }
 
   get patience(): number | undefined {
@@ -79,7 +84,7 @@ export class Endpoint {
   /** Whether `sharer` may dial at once, and so has begun; if not, it is told what it may do. */
   enter(sharer: Sharer): boolean {
     const now = performance.now();
-    if (this.#line.size === 0 && this.#mayDial(now) === 0) {
+    if (this.#line.size + this.#overdue.size === 0 && this.#mayDial(now) === 0) {
       this.#canary.begun(now);
       return true;
     }
@@ -93,7 +98,7 @@ export class Endpoint {
     this.#line.delete(sharer);
     this.#resting.delete(sharer);
     this.#recalled.delete(sharer);
-    if (this.#line.size === 0) this.#disarm();
+    if (!this.#isAwaited) this.#disarm();
   }
 
   /** It waits after a failed dial. */
@@ -101,37 +106,58 @@ export class Endpoint {
     this.#resting.add(sharer);
   }
 
+  /** Whether `sharer`, whose dial has had no answer in `took`, may dial another time at once; if not, it is told later. */
+  overdue(sharer: Sharer, took: number): boolean {
+    const now = performance.now();
+    this.#canary.overdue(now, took);
+    if (this.#overdue.size === 0 && this.#canary.mayDial(now) === 0) {
+      this.#canary.begun(now);
+      return true;
+    }
+    this.#overdue.add(sharer);
+    this.#admitAll();
+    return false;
+  }
+
   /** A dial has connected. */
-  connected(took: number): void {
-    if (this.#canary.connected(performance.now(), took)) this.#recallAll();
+  connected(sharer: Sharer, took: number): void {
+    const isOverdue = this.#overdue.delete(sharer);
+    this.#canary.connected(performance.now(), took);
+    this.#recallAll();
     // While its place is still taken: those who wait keep the window open.
     this.#admitAll();
-    this.ended();
+    this.#canary.ended(isOverdue);
+    this.#admitAll();
   }
 
   /** A dial has failed before it was connected. */
-  failed(took: number, refusal: Refusal): void {
+  failed(sharer: Sharer, took: number, refusal: Refusal): void {
     // One among many that connect is not the endpoint's word yet. Nor is silence: another may have more time.
     const isWord = this.#canary.phase === 'probing' && refusal.reason !== 'connect-timeout';
     this.#canary.failed(performance.now(), took);
     if (isWord) this.#refuseAll(refusal);
-    this.ended();
+    this.ended(sharer);
   }
 
   /** A dial is over. */
-  ended(): void {
-    this.#canary.ended();
+  ended(sharer: Sharer): void {
+    this.#canary.ended(this.#overdue.delete(sharer));
     this.#admitAll();
   }
 
-  /** An only one is its own canary. */
+  /** An only one is its own canary, but hedges by what is known. */
   #mayDial(now: number): number {
-    return this.#sharers > 1 ? this.#canary.mayDial(now) : 0;
+    return this.#sharers > 1 || this.#overdue.size > 0 ? this.#canary.mayDial(now) : 0;
+  }
+
+  /** Whether anyone is to be told when there is room. */
+  get #isAwaited(): boolean {
+    return this.#line.size + this.#overdue.size > 0;
   }
 
   #recallAll(): void {
     for (const sharer of this.#resting) this.#recalled.add(sharer);
-    this.#resting = new Set();
+    this.#resting.clear();
   }
 
   #refuseAll(refusal: Refusal): void {
@@ -147,14 +173,16 @@ export class Endpoint {
     this.#isAdmitting = true;
     for (;;) {
       const now = performance.now();
-      const [waiting] = this.#line;
-      const [recalled] = this.#canary.phase === 'probing' ? [] : this.#recalled;
-      const next = waiting ?? recalled;
+      const late = first(this.#overdue);
+      const waiting = late ?? first(this.#line);
+      const next = waiting ?? (this.#canary.phase === 'probing' ? undefined : first(this.#recalled));
       if (next === undefined || this.#mayDial(now) > 0) break;
       this.#canary.begun(now);
+      this.#overdue.delete(next);
       this.#line.delete(next);
       this.#recalled.delete(next);
-      if (next === waiting) next.admit();
+      if (next === late) next.hedge();
+      else if (next === waiting) next.admit();
       else next.recall();
     }
     this.#isAdmitting = false;
@@ -173,7 +201,7 @@ export class Endpoint {
 
   /** Comes back when the next may dial. */
   #arm(): void {
-    if (this.#line.size === 0) return this.#disarm();
+    if (!this.#isAwaited) return this.#disarm();
     const now = performance.now();
     const dueAt = now + this.#mayDial(now);
     if (this.#timer !== undefined && this.#dueAt <= dueAt) return;
@@ -192,6 +220,11 @@ export class Endpoint {
     this.#timer = undefined;
     this.#dueAt = Infinity;
   }
+}
+
+function first<Item>(items: ReadonlySet<Item>): Item | undefined {
+  for (const item of items) return item;
+  return undefined;
 }
 
 /** The figures of two endpoints that go by one tag, for they are reached in different ways: the worse of the two. */

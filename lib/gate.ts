@@ -16,6 +16,8 @@ export interface Guest {
   admit(): void;
   /** It need not dial: another has just been refused, or (undefined) nobody had an answer in its time. */
   refuse(refusal: Refusal | undefined): void;
+  /** It may dial another time beside its dial, after all: once for each time that it was overdue and told to wait. */
+  hedge(): void;
 }
 
 /** A connection as its gate sees it. */
@@ -26,7 +28,7 @@ export interface Member {
 
 /** What a connection holds of a gate, for all its attempts: it asks before each, and says what came of it. */
 export interface Pass {
-  /** How long a dial may go without an answer before another one beside it is worth its while; undefined for ever. */
+  /** How long a dial may go without an answer before it is overdue, in milliseconds; undefined for ever. */
   readonly patience: number | undefined;
   /**
    * An attempt asks to begin: to dial, where its target is fixed, or else to find out where to.
@@ -41,6 +43,12 @@ export interface Pass {
    * @returns whether it may at once; if not, it is told later
    */
   approach(target: ResolvedTarget): boolean;
+  /**
+   * Its dial is overdue: the last one, if there are two, has had no answer for `took` milliseconds.
+   *
+   * @returns whether it may dial another time beside the first, at once; if not, it is told later
+   */
+  overdue(took: number): boolean;
   /** Its dial has connected, `took` milliseconds after it began. */
   connected(took: number): void;
   /** Its dial has failed before it was connected, `took` milliseconds after it began, for a reason that all will find. */
@@ -68,6 +76,7 @@ const freePass: Pass = {
   patience: undefined,
   enter: () => true,
   approach: () => true,
+  overdue: () => true,
   connected: nothing,
   failed: nothing,
   leave: nothing,

@@ -4,6 +4,10 @@ import { type Ear, type Link, destroyLink, hear, ignore, leave, listen } from '.
 
 /** Who hedges. */
 export interface HedgeHost {
+  /** How long a socket may go without an answer, in milliseconds; undefined for ever. */
+  readonly patience: number | undefined;
+  /** The last socket has had no answer for as long. Returns whether another may be opened at once; if not, that is told. */
+  onOverdue(): boolean;
   /** Opens another socket to the same target. */
   openOther(): Link;
   /** The other one has connected, and is the host's from now on. */
@@ -15,37 +19,32 @@ export interface HedgeHost {
 /**
  * Dials once more where a socket has gone unanswered for longer than dials take here: a full accept queue drops the
  * first packet, and the system sends it again only after a second. The first of the two that connects is kept, and the
- * other destroyed.
+ * other destroyed. If the other has no answer in its time either, the next takes its place.
  */
 export class Hedge implements Holdable, Ear {
   readonly #host: HedgeHost;
   #held: boolean;
   #timer: Deadline | undefined;
   #other: Link | undefined;
+  #isOver = false;
 
-  constructor(patience: number, held: boolean, host: HedgeHost) {
+  constructor(held: boolean, host: HedgeHost) {
     this.#host = host;
     this.#held = held;
-    this.#timer = new Deadline(Math.ceil(patience), held, () => this.#open());
+    this.#watch();
   }
 
   /** No other is needed any more. */
   clear(): void {
+    this.#isOver = true;
     this.#timer?.clear();
-    const other = this.#take();
-    if (other === undefined) return;
-    leave(other);
-    destroyLink(other);
+    this.#drop();
   }
 
-  hold(held: boolean): void {
-    this.#held = held;
-    this.#timer?.hold(held);
-    if (this.#other !== undefined) hold(held, this.#other);
-  }
-
-  #open(): void {
-    this.#timer = undefined;
+  /** Another may be opened. */
+  open(): void {
+    if (this.#isOver) return;
+    this.#drop();
     let other: Link;
     try {
       other = this.#host.openOther();
@@ -57,21 +56,48 @@ export class Hedge implements Holdable, Ear {
     hear(other, this);
     listen(other, 'connect');
     if (!this.#held) other.unref?.();
+    this.#watch();
+  }
+
+  hold(held: boolean): void {
+    this.#held = held;
+    this.#timer?.hold(held);
+    if (this.#other !== undefined) hold(held, this.#other);
   }
 
   // What the other tells.
 
   onConnect(): void {
     const other = this.#take();
-    if (other !== undefined) this.#host.onWin(other);
+    if (other === undefined) return;
+    this.clear();
+    this.#host.onWin(other);
   }
 
   onError(error: Error): void {
     this.#take();
+    // Nor is there another to be had for the next one.
+    this.clear();
     if (!isLocal(error)) this.#host.onRefused(error);
   }
 
   readonly onClose = ignore;
+
+  #watch(): void {
+    const { patience } = this.#host;
+    if (patience === undefined) return;
+    this.#timer = new Deadline(Math.ceil(patience), this.#held, () => {
+      this.#timer = undefined;
+      if (this.#host.onOverdue()) this.open();
+    });
+  }
+
+  #drop(): void {
+    const other = this.#take();
+    if (other === undefined) return;
+    leave(other);
+    destroyLink(other);
+  }
 
   #take(): Link | undefined {
     const other = this.#other;

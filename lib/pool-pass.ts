@@ -83,18 +83,22 @@ export class PoolPass implements Pass, Sharer, Walker {
     return false;
   }
 
+  overdue(took: number): boolean {
+    return this.#dialling && this.#endpoint?.overdue(this, took) === true;
+  }
+
   connected(took: number): void {
     this.#failed = false;
     if (!this.#dialling) return;
     this.#dialling = false;
-    this.#endpoint?.connected(took);
+    this.#endpoint?.connected(this, took);
   }
 
   failed(took: number, refusal: Refusal): void {
     this.#failed = true;
     if (!this.#dialling) return;
     this.#dialling = false;
-    this.#endpoint?.failed(took, refusal);
+    this.#endpoint?.failed(this, took, refusal);
   }
 
   leave(): void {
@@ -147,6 +151,10 @@ export class PoolPass implements Pass, Sharer, Walker {
     this.#guest?.refuse(refusal);
   }
 
+  hedge(): void {
+    this.#guest?.hedge();
+  }
+
   recall(): void {
     this.#dialling = true;
     this.#member.recall();
@@ -195,7 +203,7 @@ export class PoolPass implements Pass, Sharer, Walker {
   #endDial(): void {
     if (!this.#dialling) return;
     this.#dialling = false;
-    this.#endpoint?.ended();
+    this.#endpoint?.ended(this);
   }
 
   #move(stage: Stage): void {
