@@ -28,10 +28,12 @@ interface Process {
   readonly canary: Canary;
   /** From here to the server, one way; from 1 to 100 ms. */
   readonly way: number;
+  /** Whose dial is overdue: they ask for another one beside it. */
+  readonly overdue: Set<number>;
   /** Who asks to dial, in the order they came. */
   readonly line: Set<number>;
   /** Who waits after a failed dial. */
-  resting: Set<number>;
+  readonly resting: Set<number>;
   /** Those of them who may come, as soon as there is room. */
   readonly recalled: Set<number>;
 }
@@ -95,13 +97,20 @@ class CrowdSimulation implements Dialler {
   connected(client: number, now: number, took: number): void {
     const process = this.#processOf(client);
     const { canary } = process;
-    if (canary.connected(now, took)) {
-      for (const member of process.resting) process.recalled.add(member);
-      process.resting = new Set();
-    }
+    const isOverdue = process.overdue.delete(client);
+    canary.connected(now, took);
+    for (const member of process.resting) process.recalled.add(member);
+    process.resting.clear();
     // While its place is still taken: those who wait keep the window open.
     this.#admit(process, now);
-    canary.ended();
+    canary.ended(isOverdue);
+    this.#admit(process, now);
+  }
+
+  overdue(client: number, now: number, took: number): void {
+    const process = this.#processOf(client);
+    process.canary.overdue(now, took);
+    process.overdue.add(client);
     this.#admit(process, now);
   }
 
@@ -112,7 +121,7 @@ class CrowdSimulation implements Dialler {
     const isWord = isRefused && canary.phase === 'probing';
     canary.failed(now, took);
     if (isWord) for (const waiting of process.line) this.#rest(waiting, process, now);
-    canary.ended();
+    canary.ended(process.overdue.delete(client));
     this.#rest(client, process, now);
     this.#admit(process, now);
   }
@@ -139,19 +148,24 @@ class CrowdSimulation implements Dialler {
 
   /** Lets dial who may, and comes back when one more may. */
   #admit(process: Process, now: number): void {
-    const { canary, line, recalled } = process;
+    const { canary, overdue, line, recalled } = process;
     let wait: number;
     for (;;) {
-      // An only one is its own canary.
-      wait = this.#share > 1 ? canary.mayDial(now) : 0;
-      const next = first(line) ?? (canary.phase === 'probing' ? undefined : first(recalled));
+      const late = first(overdue);
+      // An only one is its own canary, but hedges by what is known.
+      wait = this.#share > 1 || late !== undefined ? canary.mayDial(now) : 0;
+      const next = late ?? first(line) ?? (canary.phase === 'probing' ? undefined : first(recalled));
       if (wait > 0 || next === undefined) break;
+      canary.begun(now);
+      if (overdue.delete(next)) {
+        this.dials.hedge(next, now, canary.patience);
+        continue;
+      }
       line.delete(next);
       if (recalled.delete(next)) this.#waits.cancel(next);
-      canary.begun(now);
       this.dials.begin(next, now, canary.patience);
     }
-    if (line.size > 0) this.#gates.set(process.number, now + Math.max(1, Math.ceil(wait)));
+    if (line.size + overdue.size > 0) this.#gates.set(process.number, now + Math.max(1, Math.ceil(wait)));
     else this.#gates.cancel(process.number);
   }
 
@@ -182,7 +196,7 @@ function makeProcess(number: number, random: () => number): Process {
   canary.begun(0);
   canary.connected(0, 2 * way);
   canary.ended();
-  return { number, canary, way, line: new Set(), resting: new Set(), recalled: new Set() };
+  return { number, canary, way, overdue: new Set(), line: new Set(), resting: new Set(), recalled: new Set() };
 }
 
 function first<Item>(items: ReadonlySet<Item>): Item | undefined {

@@ -9,6 +9,8 @@ export interface Dialler {
   way(client: number): number;
   /** The client's dial has connected, `took` after it began. */
   connected(client: number, now: number, took: number): void;
+  /** It has had no answer for longer than it is worth waiting, `took` after it began. */
+  overdue(client: number, now: number, took: number): void;
   /** It was refused, or has had no answer for as long as it may take. */
   failed(client: number, now: number, took: number, isRefused: boolean): void;
 }
@@ -26,8 +28,8 @@ const ARRIVES = 0;
 const ACCEPTED = 1;
 const REFUSED = 2;
 const TIMES_OUT = 3;
-/** For a second dial: it begins. */
-const HEDGES = 4;
+/** For the watch over a client's dials: the last one is overdue. */
+const OVERDUE = 4;
 
 /** Dials on their way: what the kernel and the network do. Each client has one, and may have a second one beside it. */
 export class Dials {
@@ -37,7 +39,7 @@ export class Dials {
   readonly #server: Server;
   readonly #tally: Tally;
   readonly #dialler: Dialler;
-  /** Items: the dial of each client; then, as many again, the second ones. */
+  /** Items: the dial of each client; then, as many again, the second ones; and as many watches over them. */
   readonly #agenda: Agenda;
   readonly #next: Uint8Array;
   /** When the packet under way was or will be sent. */
@@ -59,8 +61,8 @@ export class Dials {
     this.#server = server;
     this.#tally = tally;
     this.#dialler = dialler;
-    this.#agenda = new Agenda(2 * clients, 2 * KERNEL_TIMEOUT, random);
-    this.#next = new Uint8Array(2 * clients);
+    this.#agenda = new Agenda(3 * clients, 2 * KERNEL_TIMEOUT, random);
+    this.#next = new Uint8Array(3 * clients).fill(OVERDUE, 2 * clients);
     this.#sentAt = new Int32Array(2 * clients);
     this.#dialledAt = new Int32Array(2 * clients);
     this.#resent = new Uint8Array(2 * clients);
@@ -68,12 +70,20 @@ export class Dials {
     this.#isServed = new Uint8Array(clients);
   }
 
-  /** The client dials, and again after `patience` where that is given and nothing has come of it by then. */
+  /** The client dials, and says so when nothing has come of it after `patience`. */
   begin(client: number, now: number, patience: number | undefined): void {
     this.#dial(client, now);
-    if (patience === undefined || patience >= this.#connectTimeout) return;
-    this.#next[client + this.#clients] = HEDGES;
-    this.#agenda.set(client + this.#clients, now + Math.ceil(patience));
+    this.#watch(client, now, patience);
+  }
+
+  /** The client dials a second time, in place of another such dial that it may have. */
+  hedge(client: number, now: number, patience: number | undefined): void {
+    const other = client + this.#clients;
+    // An answer that is on its way is as good.
+    if (this.#agenda.has(other) && this.#next[other] === ACCEPTED) return;
+    this.hedges += 1;
+    this.#dial(other, now);
+    this.#watch(client, now, patience);
   }
 
   /** Goes on to `now`. */
@@ -89,9 +99,8 @@ export class Dials {
       case ACCEPTED:
         if (this.#isConnected[client] === 0) this.#connect(dial, client, now);
         break;
-      case HEDGES:
-        this.hedges += 1;
-        this.#dial(dial, now);
+      case OVERDUE:
+        this.#dialler.overdue(client, now, now - this.#lastDialAt(client));
         break;
       default:
         this.#fail(dial, client, now);
@@ -103,6 +112,14 @@ export class Dials {
     this.#dialledAt[dial] = now;
     this.#resent[dial] = 0;
     this.#send(dial, ARRIVES, now);
+  }
+
+  #watch(client: number, now: number, patience: number | undefined): void {
+    if (patience !== undefined) this.#agenda.set(client + 2 * this.#clients, now + Math.ceil(patience));
+  }
+
+  #lastDialAt(client: number): number {
+    return Math.max(this.#dialledAt[client]!, this.#dialledAt[client + this.#clients]!);
   }
 
   /** A packet begins its way, now or later. */
@@ -144,8 +161,9 @@ export class Dials {
     this.#isConnected[client] = 1;
     const other = this.#other(dial, client);
     // What is on its way arrives; what was still to be done is not.
-    const isUnderWay = this.#sentAt[other]! <= now && this.#next[other] !== HEDGES && this.#next[other] !== TIMES_OUT;
+    const isUnderWay = this.#sentAt[other]! <= now && this.#next[other] !== TIMES_OUT;
     if (!isUnderWay) this.#agenda.cancel(other);
+    this.#agenda.cancel(client + 2 * this.#clients);
     this.#dialler.connected(client, now, now - this.#dialledAt[dial]!);
   }
 
@@ -153,8 +171,9 @@ export class Dials {
     const isRefused = this.#next[dial] === REFUSED;
     const other = this.#other(dial, client);
     // Where there are two, the other one may still come through, but not beyond the deadline.
-    if (isRefused && this.#agenda.has(other) && this.#next[other] !== HEDGES) return;
+    if (isRefused && this.#agenda.has(other)) return;
     this.#agenda.cancel(other);
+    this.#agenda.cancel(client + 2 * this.#clients);
     this.#dialler.failed(client, now, now - this.#dialledAt[client]!, isRefused);
   }
 
