@@ -9,9 +9,13 @@ module.exports = {
   modulePathIgnorePatterns: ['<rootDir>/temp/'],
   // The project's own tsconfig.json; types are checked by `npm run types`, not again by every test file.
   transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: 'tsconfig.json' }] },
-  moduleNameMapper: { '^reconnecting-connection$': '<rootDir>/lib/index.ts' },
+  moduleNameMapper: {
+    '^reconnecting-connection$': '<rootDir>/lib/index.ts',
+    '^reconnecting-connection/testing$': '<rootDir>/lib/testing/index.ts',
+    '^reconnecting-connection/([a-z]+)$': '<rootDir>/lib/adapters/$1.ts',
+  },
   // Of `test.concurrent`: processes that mostly wait.
   maxConcurrency: 12,
-  collectCoverageFrom: ['lib/**/*.ts', '!lib/index.ts', '!lib/events.ts'],
+  collectCoverageFrom: ['lib/**/*.ts', '!lib/index.ts', '!lib/testing/index.ts', '!lib/events.ts'],
   coverageThreshold: { global: { lines: 95, branches: 95, functions: 95, statements: 95 } },
 };

@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process';
 import {
-  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -11,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 const ROOT = resolve(__dirname, '..');
@@ -21,10 +20,27 @@ const execute = promisify(execFile);
 // npm and the compiler take seconds, and more where much else goes on.
 jest.setTimeout(60_000);
 
-/** A project that has this package installed, as built. */
-let project: string;
+/** What package.json says of an entry. */
+type Entry = Record<'import' | 'require', { readonly types: string; readonly default: string }>;
 
-beforeAll(() => {
+const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+  readonly version: string;
+  readonly dependencies: Record<string, string>;
+  readonly scripts: Record<string, string>;
+  readonly exports: Record<string, Entry | string>;
+};
+
+/** The entries that hold code: by what they are imported, and their files. */
+const entries = Object.entries(manifest.exports).flatMap(([path, entry]) =>
+  typeof entry === 'string' ? [] : [{ name: path.replace(/^\./, 'reconnecting-connection'), ...entry }],
+);
+
+/** A project that has this package installed, as packed. */
+let project: string;
+let tarball: string;
+let packed: readonly string[];
+
+beforeAll(async () => {
   if (!existsSync(join(DIST, 'index.js'))) throw new Error('There is no dist/: npm run build');
   project = mkdtempSync(join(tmpdir(), 'consumer-'));
   writeFileSync(join(project, 'package.json'), '{ "name": "consumer" }');
@@ -33,10 +49,15 @@ beforeAll(() => {
   for (const name of ['eventemitter3', '@types', 'undici-types', 'typescript']) {
     symlinkSync(join(ROOT, 'node_modules', name), join(modules, name));
   }
+  const pack = ['pack', '--json', '--ignore-scripts', '--pack-destination', project];
+  const { stdout } = await execute('npm', pack, { cwd: ROOT });
+  const [{ filename, files }] = JSON.parse(stdout) as [{ filename: string; files: { path: string }[] }];
+  tarball = join(project, filename);
+  packed = files.map(({ path }) => path);
   // A copy and no link, for from the repository the compiler would find what it must not need.
   const own = join(modules, 'reconnecting-connection');
-  cpSync(DIST, join(own, 'dist'), { recursive: true });
-  cpSync(join(ROOT, 'package.json'), join(own, 'package.json'));
+  mkdirSync(own);
+  await execute('tar', ['-xzf', tarball, '--strip-components', '1', '-C', own]);
 });
 
 afterAll(() => rmSync(project, { recursive: true, force: true }));
@@ -48,31 +69,51 @@ async function evaluate(name: string, script: string): Promise<unknown> {
   return JSON.parse(stdout);
 }
 
-const NAMES = [
-  'ConnectionError',
-  'ConnectionPool',
-  'ConnectionRegistry',
-  'ReconnectingConnection',
-  'connmanBackoff',
-  'constantBackoff',
-  'defaultBackoff',
-  'exponentialBackoff',
-  'registry',
-];
+/** The names that exist at run time. */
+const NAMES: Record<string, readonly string[]> = {
+  'reconnecting-connection': [
+    'ConnectionError',
+    'ConnectionPool',
+    'ConnectionRegistry',
+    'ReconnectingConnection',
+    'connmanBackoff',
+    'constantBackoff',
+    'defaultBackoff',
+    'exponentialBackoff',
+    'registry',
+  ],
+  'reconnecting-connection/testing': ['record'],
+};
 
-describe('the built package', () => {
-  test('exports the same names to `require` and to `import`, and nothing else', async () => {
-    const required = await evaluate(
-      'names.cjs',
-      `console.log(JSON.stringify(Object.keys(require('reconnecting-connection')).sort()))`,
-    );
-    const imported = await evaluate(
-      'names.mjs',
-      `import * as names from 'reconnecting-connection'; console.log(JSON.stringify(Object.keys(names).sort()))`,
+describe('the packed package', () => {
+  test.each(entries)(
+    '$name exports the same names to `require` and to `import`, and nothing else',
+    async ({ name }) => {
+      const print = 'console.log(JSON.stringify(Object.keys(names).sort()))';
+      const [required, imported] = await Promise.all([
+        evaluate('names.cjs', `const names = require('${name}'); ${print}`),
+        evaluate('names.mjs', `import * as names from '${name}'; ${print}`),
+      ]);
+
+      expect(required).toEqual(NAMES[name]);
+      expect(imported).toEqual(NAMES[name]);
+    },
+  );
+
+  test('has one copy of everything, however and by whichever entry it is loaded', async () => {
+    const codes = await evaluate(
+      'copies.mjs',
+      `import { ConnectionError } from 'reconnecting-connection';
+       import { createRequire } from 'node:module';
+       const require = createRequire(import.meta.url);
+       const caught = [];
+       for (const { record } of [await import('reconnecting-connection/testing'), require('reconnecting-connection/testing')]) {
+         try { record(1); } catch (error) { caught.push(error instanceof ConnectionError && error.code); }
+       }
+       console.log(JSON.stringify([...caught, Object.keys(require.cache).filter((path) => path.endsWith('errors.js')).length]));`,
     );
 
-    expect(required).toEqual(NAMES);
-    expect(imported).toEqual(NAMES);
+    expect(codes).toEqual(['ERR_INVALID_OPTION', 'ERR_INVALID_OPTION', 1]);
   });
 
   test('is one and the same under `require` and `import`: one registry for a process', async () => {
@@ -139,62 +180,68 @@ describe('the built package', () => {
   });
 
   test('holds what is built of the present lib/, file by file', () => {
-    const sources = readdirSync(join(ROOT, 'lib')).filter((name) => /\.m?ts$/.test(name));
-    const built = readdirSync(DIST).filter((name) => /\.m?js$/.test(name));
+    const filesOf = (folder: string) => readdirSync(folder, { recursive: true, encoding: 'utf8' });
+    const sources = filesOf(join(ROOT, 'lib')).filter((name) => /\.m?ts$/.test(name));
+    const built = filesOf(DIST).filter((name) => /\.m?js$/.test(name));
 
     expect(built.sort()).toEqual(sources.map((name) => name.replace(/ts$/, 'js')).sort());
   });
 
-  test('packs dist/ and its papers, and nothing else', async () => {
-    const { stdout } = await execute('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: ROOT });
-    const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }];
-    const paths = files.map(({ path }) => path);
-    const strangers = paths.filter(
+  test('holds dist/ and its papers, and nothing else', () => {
+    const strangers = packed.filter(
       (path) =>
-        !/^dist\/[a-z-]+\.(js|mjs|d\.ts|d\.mts)(\.map)?$|^(README|CHANGELOG)\.md$|^LICENSE$|^package\.json$/.test(path),
+        !/^dist\/([a-z]+\/)?[a-z-]+\.(js|mjs|d\.ts|d\.mts)(\.map)?$|^(README|CHANGELOG)\.md$|^LICENSE$|^package\.json$/.test(
+          path,
+        ),
     );
+    const files = entries.flatMap((entry) => [entry.import, entry.require].flatMap((each) => Object.values(each)));
 
     expect(strangers).toEqual([]);
-    expect(paths).toEqual(
-      expect.arrayContaining([
-        'LICENSE',
-        'README.md',
-        'package.json',
-        'dist/index.js',
-        'dist/index.mjs',
-        'dist/index.d.ts',
-        'dist/index.d.mts',
-      ]),
+    expect(files).toHaveLength(4 * entries.length);
+    expect(packed).toEqual(
+      expect.arrayContaining(['LICENSE', 'README.md', 'package.json', ...files.map((path) => path.replace('./', ''))]),
     );
   });
 
   test('needs eventemitter3 at run time, and no install script of its own', () => {
-    const { dependencies, scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
-      dependencies: Record<string, string>;
-      scripts: Record<string, string>;
-    };
+    expect(Object.keys(manifest.dependencies)).toEqual(['eventemitter3']);
+    expect(Object.keys(manifest.scripts).filter((name) => name.includes('install'))).toEqual([]);
+  });
 
-    expect(Object.keys(dependencies)).toEqual(['eventemitter3']);
-    expect(Object.keys(scripts).filter((name) => name.includes('install'))).toEqual([]);
+  test('is what publint and are-the-types-wrong ask for, entry by entry', async () => {
+    const { stdout } = await execute(process.execPath, [join(__dirname, 'consumers/lint.mjs'), tarball]);
+
+    expect(JSON.parse(stdout)).toEqual({ publint: [], problems: [], entries: Object.keys(manifest.exports) });
   });
 });
 
 describe('the shipped types', () => {
-  test('import nothing but Node and eventemitter3', () => {
-    for (const file of ['index.d.ts', 'index.d.mts']) {
-      const types = readFileSync(join(DIST, file), 'utf8');
-      const imported = [...types.matchAll(/(?:from|import\(|require\()\s*['"]([^'"]+)['"]/g)].map(([, name]) => name!);
-      const allowed = imported.filter((name) => /^node:[a-z]+$|^eventemitter3$/.test(name));
+  test.each(entries)('of $name import nothing but Node, eventemitter3 and the main entry', (entry) => {
+    const typesOf = (file: string) => {
+      const types = readFileSync(join(ROOT, file), 'utf8');
+      return {
+        types,
+        imported: [...types.matchAll(/(?:from|import\(|require\()\s*['"]([^'"]+)['"]/g)].map(([, name]) => name!),
+      };
+    };
+    const { types, imported } = typesOf(entry.require.types);
+    const allowed =
+      entry.name === 'reconnecting-connection'
+        ? /^node:[a-z]+$|^eventemitter3$/
+        : /^node:[a-z]+$|^reconnecting-connection$/;
 
-      if (file === 'index.d.ts') expect(imported).toEqual(allowed);
-      else expect(new Set(imported)).toEqual(new Set(['./index.js']));
-      expect(types).not.toMatch(/typed-emitter|\.\.\/lib|rxjs/);
-    }
+    expect(imported.filter((name) => !allowed.test(name))).toEqual([]);
+    expect(types).not.toMatch(/typed-emitter|\.\.\/|rxjs/);
+    expect(types).not.toMatch(
+      entry.name === 'reconnecting-connection' ? /class Recorder/ : /class ReconnectingConnection/,
+    );
+    expect(new Set(typesOf(entry.import.types).imported)).toEqual(new Set([`./${basename(entry.require.default)}`]));
   });
 
   const CONSUMER = `
     import { ConnectionPool, ConnectionError, ReconnectingConnection, connmanBackoff, exponentialBackoff, registry } from 'reconnecting-connection';
     import type { BackoffInfo, ConnectionEvents, ConnectionOptions, OpenInfo, PoolEvents, StateName, Target } from 'reconnecting-connection';
+    import { type NextOptions, type Recorder, record } from 'reconnecting-connection/testing';
     import { once } from 'node:events';
 
     const options: ConnectionOptions = { port: 6379, tls: { servername: 'x' }, backoff: exponentialBackoff({ jitter: 'equal' }), socket: { noDelay: true } };
@@ -216,7 +263,15 @@ describe('the shipped types', () => {
     const target: Target = { path: '/tmp/x' };
     const handlers: Partial<PoolEvents & { other: () => void }> = {};
     const events: Partial<ConnectionEvents<Buffer>> = { message: (message) => message.length };
+    // The classes that the other entries take are those of the main entry.
+    const recorder: Recorder<ConnectionEvents<string>> = record(connection);
+    const longer: NextOptions = { deadline: 100 };
     async function main(): Promise<void> {
+      const [heard] = await recorder.next('message', longer);
+      const [wait, waiting] = await record(pool).next('backoff', { where: (info, tag) => info.attempt > 1 && tag !== '' });
+      console.log(heard.toUpperCase(), wait.delay, waiting.length);
+      // @ts-expect-error there is no such event
+      void recorder.next('opened');
       const { attempts } = await connection.whenOpen({ attempts: 3 });
       await once(registry.connect({ target: async () => target, backoff: connmanBackoff() }) as never, 'open');
       const { reason } = await connection.disconnect();
@@ -233,6 +288,11 @@ describe('the shipped types', () => {
       'with nodenext, from CommonJS and from ESM',
       ['consumer.cts', 'consumer.mts'],
       { module: 'nodenext', moduleResolution: 'nodenext' },
+    ],
+    [
+      'with node16, from CommonJS and from ESM',
+      ['consumer.cts', 'consumer.mts'],
+      { module: 'node16', moduleResolution: 'node16' },
     ],
     ['for a bundler', ['consumer.ts'], { module: 'esnext', moduleResolution: 'bundler' }],
   ])('compile in a strict project of their own, libraries checked: %s', async (_what, files, options) => {

@@ -1,9 +1,14 @@
-import { readFileSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join, posix } from 'node:path';
 
 const lib = join(__dirname, '..', 'lib');
 const rooms = readdirSync(lib)
   .filter((file) => file.endsWith('.ts'))
+  .map((file) => file.slice(0, -'.ts'.length));
+
+/** The files of the folders in lib/, each of which is what a further entry is made of: `testing/recorder`, say. */
+const furnishings = readdirSync(lib, { recursive: true, encoding: 'utf8' })
+  .filter((file) => /^[a-z]+\/.+\.ts$/.test(file))
   .map((file) => file.slice(0, -'.ts'.length));
 
 interface Import {
@@ -18,11 +23,11 @@ function importsOf(room: string): Import[] {
   return [...found].map(([, type, from]) => ({ from: from ?? '', typeOnly: type !== undefined }));
 }
 
-/** The rooms from which a room imports. */
+/** The rooms from which a room imports, or the files beside it for one in a folder. */
 function roomsBelow(room: string): string[] {
   return importsOf(room)
     .filter(({ from }) => from.startsWith('./'))
-    .map(({ from }) => from.slice('./'.length));
+    .map(({ from }) => posix.join(posix.dirname(room), from));
 }
 
 test('imports in lib/ run one way: there is no cycle, types included', () => {
@@ -33,12 +38,42 @@ test('imports in lib/ run one way: there is no cycle, types included', () => {
     for (const below of roomsBelow(room)) visit(below, [...path, room]);
     done.add(room);
   };
-  for (const room of rooms) visit(room, []);
-  expect(done.size).toBe(rooms.length);
+  for (const room of [...rooms, ...furnishings]) visit(room, []);
+  expect(done.size).toBe(rooms.length + furnishings.length);
 });
 
-test('nothing in lib/ imports the index', () => {
-  expect(rooms.filter((room) => roomsBelow(room).includes('index'))).toEqual([]);
+test('no room imports the index, nor what is in a folder', () => {
+  const index = rooms.filter((room) =>
+    importsOf(room).some(({ from }) => /^\.\/index$|\/.*\/|^reconnecting/.test(from)),
+  );
+  expect(index).toEqual([]);
+});
+
+test('what is in a folder imports the public entry by its name, files beside it, `check` and `errors`, and Node', () => {
+  expect(furnishings.length).toBeGreaterThan(0);
+  const allowed = /^reconnecting-connection$|^\.\/[a-z-]+$|^\.\.\/(?:check|errors)$|^node:[a-z]+$/;
+  for (const file of furnishings) {
+    expect([file, importsOf(file).filter(({ from }) => !allowed.test(from))]).toEqual([file, []]);
+  }
+});
+
+test('what package.json exports has its two files in lib/, and the types of both', () => {
+  const { exports, typesVersions } = JSON.parse(readFileSync(join(lib, '..', 'package.json'), 'utf8')) as {
+    exports: Record<string, unknown>;
+    typesVersions: { '*': Record<string, unknown> };
+  };
+  for (const [name, entry] of Object.entries(exports)) {
+    if (name === './package.json') continue;
+    // `as`: were it not so, the comparison would fail.
+    const path = (entry as { require: { default: string } }).require.default.replace(/^\.\/dist\/|\.js$/g, '');
+    expect(entry).toEqual({
+      import: { types: `./dist/${path}.d.mts`, default: `./dist/${path}.mjs` },
+      require: { types: `./dist/${path}.d.ts`, default: `./dist/${path}.js` },
+    });
+    for (const extension of ['ts', 'mts']) expect(existsSync(join(lib, `${path}.${extension}`))).toBe(true);
+    // For compilers that do not know `exports`.
+    if (name !== '.') expect(typesVersions['*'][name.replace('./', '')]).toEqual([`./dist/${path}.d.ts`]);
+  }
 });
 
 test('only `dial` opens sockets', () => {

@@ -22,7 +22,8 @@ for (const folder of ['lib', '__tests__', 'benchmarks']) {
 }
 
 // What runs there imports the library by its own name, and finds the dependencies.
-const manifest = { name: 'reconnecting-connection', type: 'commonjs', exports: './lib/index.js' };
+const exports = { '.': './lib/index.js', './testing': './lib/testing/index.js', './*': './lib/adapters/*.js' };
+const manifest = { name: 'reconnecting-connection', type: 'commonjs', exports };
 writeFileSync(join(directory, 'package.json'), JSON.stringify(manifest));
 try {
   symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));

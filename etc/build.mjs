@@ -1,0 +1,50 @@
+// Makes dist/ of lib/: JavaScript with source maps, and one file of types for each entry and format.
+// What package.json exports, that is built: a new entry needs no line here.
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { basename, join, relative, resolve } from 'node:path';
+
+import { Extractor, ExtractorConfig } from '@microsoft/api-extractor';
+
+const root = resolve(import.meta.dirname, '..');
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+
+for (const made of ['dist', 'temp/types', 'temp/node_modules']) {
+  rmSync(join(root, made), { recursive: true, force: true });
+}
+const { status } = spawnSync(process.execPath, [tsc, '-p', join(root, 'lib')], { stdio: 'inherit' });
+if (status !== 0) process.exit(1);
+
+for (const [name, target] of Object.entries(manifest.exports)) {
+  if (typeof target === 'string') continue;
+  const types = relative('dist', target.require.types);
+  rollUp(name === '.' ? manifest.name : `${manifest.name}-${basename(name)}`, types);
+  copyFileSync(join(root, 'temp/types', types.replace(/ts$/, 'mts')), join(root, target.import.types));
+  if (name === '.') keepAside(target.require.types);
+}
+
+/** Puts the types that an entry reaches into one file, and its public names into a report under etc/. */
+function rollUp(report, types) {
+  const configObject = ExtractorConfig.loadFile(join(root, 'etc/api-extractor.json'));
+  configObject.mainEntryPointFilePath = join(root, 'temp/types', types);
+  configObject.apiReport.reportFileName = `${report}.api.md`;
+  configObject.dtsRollup.untrimmedFilePath = join(root, 'dist', types);
+  const { succeeded } = Extractor.invoke(
+    ExtractorConfig.prepare({
+      configObject,
+      configObjectFullPath: join(root, 'etc/api-extractor.json'),
+      packageJsonFullPath: join(root, 'package.json'),
+    }),
+    { localBuild: true },
+  );
+  if (!succeeded) throw new Error(`The types of ${types} cannot be rolled up`);
+}
+
+/** The types of the main entry where a consumer has them, so that those of the others point there and copy nothing. */
+function keepAside(types) {
+  const folder = join(root, 'temp/node_modules', manifest.name);
+  mkdirSync(folder, { recursive: true });
+  copyFileSync(join(root, types), join(folder, 'index.d.ts'));
+}

@@ -1,0 +1,2 @@
+export { record } from './index.js';
+export type * from './index.js';
