@@ -1,13 +1,20 @@
 import { type ChildProcess, fork } from 'node:child_process';
 
+import type { Direction, Faults } from 'reconnecting-connection/testing';
+
 import { kill, track } from './clean-up';
 import { compiled } from './compiled';
-import type { Cut, CutAfter, Direction, Faults } from './fault-link';
-import type { Accept, Place, Proxy, ProxyStats, Reply } from './fault-proxy-process';
+import type { Methods, Place, ProxyStats, Reply } from './fault-proxy-process';
 import { isStopped } from './processes';
 import { until } from './until';
 
-export type { Accept, Cut, CutAfter, Direction, Faults, Place, ProxyStats };
+export type { Direction, Faults, Place, ProxyStats };
+
+/** How a link is cut: a FIN, or an RST. */
+export type Cut = 'end' | 'reset';
+
+/** What becomes of a client that dials: its link is forwarded, or it is hung up on, or it never hears a word. */
+export type Accept = 'forward' | 'blackhole' | Cut;
 
 /** A proxy in its own process, in front of `target`: every link through it suffers what it is told to do. */
 export class FaultProxy {
@@ -47,17 +54,17 @@ export class FaultProxy {
 
   /** Changes what is done to links, those that are open included; what is not named stays as it was. */
   async set(faults: Faults, direction: Direction | 'both' = 'both'): Promise<void> {
-    await this.#ask('set', faults, direction === 'both' ? ['toTarget', 'toClient'] : [direction]);
+    await this.#ask('set', faults, direction);
   }
 
   /** Cuts each link, open now or made later, when so many more bytes went through it. */
-  async cutAfter(bytes: number, how: Cut, counting: CutAfter['counting'] = 'both'): Promise<void> {
-    await this.#ask('cutAfter', { bytes, how, counting });
+  async cutAfter(bytes: number, how: Cut, counting: Direction | 'both' = 'both'): Promise<void> {
+    await this.#ask('cutAfter', bytes, { how: published(how), counting });
   }
 
   /** What becomes of clients from now on. */
   async accept(accept: Accept): Promise<void> {
-    await this.#ask('accept', accept);
+    await this.#ask('clients', published(accept));
   }
 
   /** Forwards as a good proxy does. */
@@ -67,18 +74,18 @@ export class FaultProxy {
 
   /** Cuts all links now. Returns how many. */
   async cut(how: Cut): Promise<number> {
-    return this.#ask('cut', how);
+    return this.#ask('cut', published(how));
   }
 
   /** Listens no more: dials are refused. Links live on, unless they are to be cut. */
   async down(links: Cut | 'keep' = 'keep'): Promise<void> {
-    await this.#ask('down');
-    if (links !== 'keep') await this.#ask('cut', links);
+    await this.#ask('refuse');
+    if (links !== 'keep') await this.cut(links);
   }
 
   /** Listens again, where it did before. */
   async up(): Promise<void> {
-    await this.#ask('up');
+    await this.#ask('accept');
   }
 
   async stats(): Promise<ProxyStats> {
@@ -103,14 +110,14 @@ export class FaultProxy {
     return kill(this.#child);
   }
 
-  #ask<Method extends keyof Proxy>(
+  #ask<Method extends keyof Methods>(
     method: Method,
-    ...args: Parameters<Proxy[Method]>
-  ): Promise<Awaited<ReturnType<Proxy[Method]>>> {
+    ...args: Parameters<Methods[Method]>
+  ): Promise<Awaited<ReturnType<Methods[Method]>>> {
     const id = ++this.#requests;
     return new Promise((resolve, fail) => {
       // `as`: what comes back is what the method returned, as JSON.
-      this.#waiting.set(id, { settle: (result) => resolve(result as Awaited<ReturnType<Proxy[Method]>>), fail });
+      this.#waiting.set(id, { settle: (result) => resolve(result as Awaited<ReturnType<Methods[Method]>>), fail });
       this.#child.send({ id, method, args }, (error) => {
         if (error !== null) fail(error);
       });
@@ -123,4 +130,10 @@ export class FaultProxy {
     if ('error' in reply) waiting?.fail(new Error(`The proxy could not do it: ${reply.error}`));
     else waiting?.settle(reply.result);
   }
+}
+
+/** The word that the published proxy has for it. */
+function published<Word extends Accept>(word: Word): 'drop' | Exclude<Word, 'end'> {
+  // `as`: what is not `'end'` stays as it is, which the compiler does not conclude of a type parameter.
+  return word === 'end' ? 'drop' : (word as Exclude<Word, 'end'>);
 }

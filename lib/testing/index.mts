@@ -1,2 +1,2 @@
-export { record } from './index.js';
+export { FaultProxy, LoopbackServer, ScriptedDial, record, until } from './index.js';
 export type * from './index.js';

@@ -1,2 +1,11 @@
+export type { Cut, Direction, Faults } from './proxied-link';
+export { FaultProxy } from './proxy';
+export type { CutAfterOptions, ProxyOptions, ProxyStats, Treatment } from './proxy-options';
 export { type NextOptions, type Recorded, type Recorder, record } from './recorder';
+export type { Chunk, Opening, ScriptedAttempt } from './script';
+export { ScriptedDial } from './scripted-dial';
+export type { ScriptedPeer } from './scripted-peer';
+export { LoopbackServer } from './server';
+export type { FlapOptions, LoopbackOptions } from './server-options';
 export type { Heard } from './timeline';
+export { type WaitOptions, until } from './until';

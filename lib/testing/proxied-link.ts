@@ -1,12 +1,14 @@
 import type { Socket } from 'node:net';
 
+import { clearTimer, now, setTimer } from './clock';
+
 /** From the client to the target, or back. */
 export type Direction = 'toTarget' | 'toClient';
 
-/** How a link is cut: a FIN, or an RST. */
-export type Cut = 'end' | 'reset';
+/** How a link is cut: in good order (a FIN to both ends), or not (an RST). On Unix sockets there is no RST. */
+export type Cut = 'drop' | 'reset';
 
-/** What is done to one direction. A 0 or a false is off. */
+/** What is done to one direction. Without a default, it is off; a 0 or a false puts it off again. */
 export interface Faults {
   /** Milliseconds by which bytes and ends come later. */
   readonly latency?: number;
@@ -30,8 +32,7 @@ export interface Faults {
 export interface CutAfter {
   readonly bytes: number;
   readonly how: Cut;
-  /** Which bytes count. Default: `'both'`. */
-  readonly counting?: Direction | 'both';
+  readonly counting: Direction | 'both';
 }
 
 /** Bytes that one direction keeps at the most, before its source has to wait. */
@@ -45,7 +46,7 @@ type Item = { readonly due: number } & (
 );
 
 /** A client and the target, and what goes from one to the other. */
-export class Link {
+export class ProxiedLink {
   readonly #client: Socket;
   readonly #target: Socket;
   readonly #flows: readonly Flow[];
@@ -95,7 +96,7 @@ export class Link {
   }
 
   #counts(direction: Direction): boolean {
-    const { counting = 'both' } = this.#cutAfter ?? {};
+    const counting = this.#cutAfter?.counting ?? 'both';
     return counting === 'both' || counting === direction;
   }
 }
@@ -103,12 +104,12 @@ export class Link {
 /** Ends a socket with a FIN or an RST. */
 export function cutSocket(socket: Socket, how: Cut): void {
   if (socket.destroyed) return;
-  if (how === 'end' && !socket.connecting) {
+  if (how === 'drop' && !socket.connecting) {
     socket.end();
     // The kernel makes an RST of a close with bytes unread, so read they are.
     socket.removeAllListeners('data').resume();
-    setTimeout(() => socket.destroy(), LINGER).unref();
-  } else if (how === 'end' || socket.writableEnded || socket.remotePort === undefined) {
+    setTimer(() => socket.destroy(), LINGER).unref();
+  } else if (how === 'drop' || socket.writableEnded || socket.remotePort === undefined) {
     // Neither after a FIN nor on a Unix socket is there an RST to be had.
     socket.destroy();
   } else {
@@ -138,7 +139,7 @@ class Flow {
   #free = 0;
   #full = false;
   #stopped = false;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: ReturnType<typeof setTimer> | undefined;
 
   constructor(from: Socket, to: Socket, context: FlowContext) {
     this.#from = from;
@@ -156,12 +157,12 @@ class Flow {
 
   /** Sends what may go now, and sees to it that the rest follows. */
   step(): void {
-    clearTimeout(this.#timer);
+    clearTimer(this.#timer);
     for (let item = this.#line[0]; item !== undefined && !this.#stopped; item = this.#line[0]) {
       if (this.#context.faults().stall === true || this.#full || this.#context.allowance() === 0) return;
-      const wait = Math.max(item.due, this.#free) - performance.now();
+      const wait = Math.max(item.due, this.#free) - now();
       if (wait > 0) {
-        this.#timer = setTimeout(() => this.step(), Math.ceil(wait));
+        this.#timer = setTimer(() => this.step(), Math.ceil(wait));
         return;
       }
       this.#line.shift();
@@ -174,7 +175,7 @@ class Flow {
   /** Forwards nothing any more, and lets the source run dry. */
   stop(): void {
     this.#stopped = true;
-    clearTimeout(this.#timer);
+    clearTimer(this.#timer);
     this.#line = [];
     this.#from.resume();
   }
@@ -183,7 +184,7 @@ class Flow {
     const { latency = 0, jitter = 0, lateClose = 0, blackhole = false } = this.#context.faults();
     if (this.#stopped || blackhole) return;
     const late = what.kind === 'bytes' ? 0 : lateClose;
-    this.#latest = Math.max(this.#latest, performance.now() + latency + Math.random() * jitter);
+    this.#latest = Math.max(this.#latest, now() + latency + Math.random() * jitter);
     this.#line.push({ ...what, due: this.#latest + late });
     if (what.kind === 'bytes') this.#kept += what.bytes.length;
     if (this.#kept >= ROOM) this.#from.pause();
@@ -197,7 +198,7 @@ class Flow {
     const size = Math.min(slice || Infinity, rate ? Math.max(1, Math.floor(rate / 50)) : Infinity);
     const piece = bytes.subarray(0, Math.min(size, this.#context.allowance()));
     if (piece.length < bytes.length) this.#line.unshift({ kind: 'bytes', bytes: bytes.subarray(piece.length), due });
-    this.#free = performance.now() + Math.max(slice ? gap : 0, rate ? (piece.length * 1_000) / rate : 0);
+    this.#free = now() + Math.max(slice ? gap : 0, rate ? (piece.length * 1_000) / rate : 0);
     this.#kept -= piece.length;
     this.#context.onSent(piece.length);
     this.#full = !this.#to.write(piece, this.#context.onTaken);

@@ -1,0 +1,211 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { type ConnectionOptions, ReconnectingConnection } from 'reconnecting-connection';
+import { type LoopbackOptions, LoopbackServer, record, until } from 'reconnecting-connection/testing';
+
+import { type Certificates, makeCertificates } from '../kit/certificates';
+import { cleanUp, track } from '../kit/clean-up';
+
+afterEach(cleanUp);
+
+jest.setTimeout(20_000);
+
+/** A server, and a connection to it that is open. */
+async function connected(options: LoopbackOptions = {}, own: ConnectionOptions = {}) {
+  const server = await LoopbackServer.start(options);
+  track({ destroy: () => server.close() });
+  const connection = track(
+    new ReconnectingConnection({ ...server.target, minUptime: 0, backoff: () => 5, closeTimeout: 200, ...own }),
+  );
+  const recorder = record(connection);
+  await recorder.next('open');
+  await server.opens(1);
+  return { server, connection, recorder };
+}
+
+const directory = mkdtempSync(join(tmpdir(), 'testing-'));
+afterAll(() => rmSync(directory, { recursive: true }));
+let sockets = 0;
+
+let certificates: Certificates;
+beforeAll(async () => (certificates = await makeCertificates()));
+
+const transports: [string, () => [LoopbackOptions, ConnectionOptions]][] = [
+  ['TCP', () => [{}, {}]],
+  ['a Unix socket', () => [{ path: join(directory, `${++sockets}.sock`) }, {}]],
+  ['TLS', () => [{ tls: certificates.server }, { tls: { ca: certificates.ca.cert } }]],
+];
+
+describe.each(transports)('over %s', (name, make) => {
+  test('it echoes, and tells what it received, session by session', async () => {
+    const [options, own] = make();
+    const { server, connection, recorder } = await connected({ ...options, echo: true }, own);
+    connection.write('one');
+    expect(String((await recorder.next('data'))[0])).toBe('one');
+    server.drop();
+    await recorder.next('open');
+    connection.write('two');
+    await server.receives('two');
+
+    expect([server.received(1), server.received(2), server.received()].map(String)).toEqual(['one', 'two', 'onetwo']);
+  });
+
+  test('drop() ends every session in good order, reset() does not, and the client comes back', async () => {
+    const [options, own] = make();
+    const { server, recorder } = await connected(options, own);
+    server.drop();
+    const [dropped] = await recorder.next('reset');
+    await server.session(2);
+    await recorder.next('open');
+    server.reset();
+    const [cut] = await recorder.next('reset');
+
+    expect(dropped.reason).toBe('peer-end');
+    if (name === 'TCP') expect(cut.error?.code).toBe('ECONNRESET');
+    else expect(['peer-end', 'error']).toContain(cut.reason);
+  });
+
+  test('refuse() refuses dials until accept(), and leaves sessions as they are', async () => {
+    const [options, own] = make();
+    const { server, connection, recorder } = await connected({ ...options, echo: true }, own);
+    server.refuse();
+    connection.write('still here');
+    await recorder.next('data');
+    connection.reconnect();
+    const [wait] = await recorder.next('backoff');
+    await server.accept();
+    const [{ generation }] = await recorder.next('open');
+
+    expect(['ECONNREFUSED', 'ENOENT']).toContain(wait.error?.code);
+    expect(generation).toBe(2);
+  });
+
+  test('restart() cuts all sessions and listens where it did', async () => {
+    const [options, own] = make();
+    const { server, recorder } = await connected(options, own);
+    const { target } = server;
+    await server.restart();
+    await recorder.next('reset');
+    await recorder.next('open');
+    await server.session(2);
+
+    expect(server.target).toEqual(target);
+    expect(server.sockets).toHaveLength(2);
+  });
+
+  test('mute() reads nothing in any session, until unmute()', async () => {
+    const [options, own] = make();
+    const { server, connection } = await connected({ ...options, echo: true }, own);
+    server.mute();
+    connection.write('into the void');
+    await expect(server.receives('void', { deadline: 50 })).rejects.toThrow(
+      'Not so within 50 ms: the server receives "void"; it has ""',
+    );
+    connection.reconnect();
+    await server.session(2);
+    connection.write('and again');
+    await expect(server.receives('again', { deadline: 50 })).rejects.toThrow('Not so within 50 ms');
+    server.unmute();
+
+    await server.receives('again');
+  });
+
+  test('flap() cuts every session to come, until steady()', async () => {
+    const [options, own] = make();
+    const { server, connection, recorder } = await connected(options, own);
+    server.flap();
+    server.drop();
+    await server.session(4);
+    server.steady();
+    await server.session(server.sockets.length + 1, { deadline: 100 }).catch(() => undefined);
+    await until(() => connection.state === 'open' && server.open === 1);
+    connection.write('steady');
+    await server.receives('steady');
+
+    expect(recorder.payloads('open').length).toBeGreaterThanOrEqual(3);
+  });
+
+  test('close() leaves no socket and refuses dials', async () => {
+    const [options, own] = make();
+    const { server, recorder } = await connected(options, own);
+    await server[Symbol.asyncDispose]();
+    const [wait] = await recorder.next('backoff', {
+      where: ({ reason, error }) => reason === 'error' && error?.syscall === 'connect',
+    });
+
+    expect(server.open).toBe(0);
+    expect(wait.attempt).toBeGreaterThan(0);
+  });
+});
+
+test.each(transports)('over %s flap() can let a session live for a while, and reset it', async (name, make) => {
+  const [options, own] = make();
+  const { server, recorder } = await connected(options, own);
+  server.flap({ after: 40, how: 'reset' });
+  server.drop();
+  await recorder.next('open');
+  const [{ uptime, error }] = await recorder.next('reset');
+
+  if (name === 'TCP') expect(error?.code).toBe('ECONNRESET');
+  expect(uptime).toBeGreaterThanOrEqual(20);
+});
+
+test('every session is shown to `onSession`, and send() reaches the open ones', async () => {
+  const seen: number[] = [];
+  const { server, recorder } = await connected({
+    onSession: (socket, number) => seen.push(number, Number(socket.writable)),
+  });
+  expect(server.send('hello')).toBe(1);
+  expect(String((await recorder.next('data'))[0])).toBe('hello');
+  server.drop();
+  await recorder.next('open');
+  await server.session(2);
+
+  expect(seen).toEqual([1, 1, 2, 1]);
+});
+
+test('a port can be given, and what does not come by the deadline is an error that says what was there', async () => {
+  const first = await LoopbackServer.start();
+  const { port } = first;
+  await first.close();
+  const server = await LoopbackServer.start({ port });
+  track({ destroy: () => server.close() });
+
+  expect(server.target).toEqual({ host: '127.0.0.1', port });
+  await expect(server.session(1, { deadline: 5 })).rejects.toThrow(
+    'Not so within 5 ms: session 1 begins; there were 0',
+  );
+  await expect(server.opens(2, { deadline: 5 })).rejects.toThrow(
+    'Not so within 5 ms: 2 sessions are open; there are 0',
+  );
+  await expect(LoopbackServer.start({ port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+});
+
+test.each<[string, LoopbackOptions, string]>([
+  [
+    'a port that is none',
+    { port: 70_000 },
+    'Expected option `port` to be an integer from 0 to 65535, got 70000 (number)',
+  ],
+  ['a path that is none', { path: '' }, 'Expected option `path` to be a path, got "" (string)'],
+  ['both', { port: 1, path: '/x' }, 'Expected either option `path` or option `port`, got both'],
+  ['TLS without options', { tls: true as never }, 'Expected option `tls` to be an object, got true (boolean)'],
+  [
+    'an unknown option',
+    { ehco: true } as never,
+    'Unknown option `ehco`, expected one of: port, path, tls, echo, onSession',
+  ],
+])('%s is refused with ERR_INVALID_OPTION', async (_what, options, message) => {
+  await expect(LoopbackServer.start(options)).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION', message });
+});
+
+test('what is called with junk is refused with ERR_INVALID_OPTION', async () => {
+  const { server } = await connected();
+  const error = expect.objectContaining({ code: 'ERR_INVALID_OPTION' }) as Error;
+
+  await expect(server.session(0)).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION' });
+  expect(() => server.flap({ how: 'end' as never })).toThrow(error);
+  expect(() => server.send(1 as never)).toThrow(error);
+});
