@@ -215,6 +215,40 @@ describe('the packed package', () => {
   });
 });
 
+describe('the guide to testing', () => {
+  /** The code under a heading of the guide. */
+  const codeUnder = (heading: string) => {
+    const guide = readFileSync(join(ROOT, 'docs/guides/testing.md'), 'utf8');
+    const section = guide.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? '';
+    const [, code] = /^```js\n([\s\S]*?)^```/m.exec(section) ?? [];
+    if (code === undefined) throw new Error(`There is no code under ${heading}`);
+    return code;
+  };
+
+  test('shows what runs under node:test', async () => {
+    writeFileSync(join(project, 'guide.test.mjs'), codeUnder('Under node:test'));
+    // A run of node:test within one would report to that.
+    const env = { ...process.env, NODE_TEST_CONTEXT: undefined };
+    const { stdout } = await execute(process.execPath, ['--test', 'guide.test.mjs'], { cwd: project, env });
+
+    expect(stdout).toMatch(/^\W+ pass 1$/m);
+  });
+
+  test('shows what runs under jest', async () => {
+    writeFileSync(join(project, 'guide.test.js'), codeUnder('Under jest'));
+    writeFileSync(join(project, 'jest.config.json'), '{ "transform": {}, "testMatch": ["**/guide.test.js"] }');
+    const jest = join(ROOT, 'node_modules/jest/bin/jest.js');
+    // Without what this jest tells those that it runs in.
+    const { NODE_OPTIONS, PATH } = process.env;
+    const { stderr } = await execute(process.execPath, [jest, '--watchman=false'], {
+      cwd: project,
+      env: { NODE_OPTIONS, PATH },
+    });
+
+    expect(stderr).toMatch(/^Tests: +1 passed, 1 total$/m);
+  });
+});
+
 describe('the shipped types', () => {
   test.each(entries)('of $name import nothing but Node, eventemitter3 and the main entry', (entry) => {
     const typesOf = (file: string) => {

@@ -1,0 +1,13 @@
+import { readFileSync } from 'node:fs';
+
+/** The code of the guide to testing, by the heading that it stands under. */
+export function guide() {
+  const text = readFileSync(new URL('../../docs/guides/testing.md', import.meta.url), 'utf8');
+  /** @type {Record<string, string>} */
+  const blocks = {};
+  for (const section of text.split(/^## /m)) {
+    const code = /^```js\n([\s\S]*?)^```/m.exec(section)?.[1];
+    if (code !== undefined) blocks[section.slice(0, section.indexOf('\n'))] = code;
+  }
+  return blocks;
+}
