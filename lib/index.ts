@@ -10,8 +10,10 @@ export {
   exponentialBackoff,
 } from './backoff';
 export type { CanaryPhase } from './canary';
+export type { ChannelEvent } from './channels';
 export { ReconnectingConnection } from './connection';
 export type { DuplexOptions } from './duplex';
+export type { ChannelMessage } from './diagnostics';
 export type { EndpointStats } from './endpoint';
 export { type ConnectionErrorDetails, type ErrorCode, ConnectionError } from './errors';
 export type {

@@ -1,6 +1,7 @@
 import { onAbort } from './abort';
 import type { Announcer } from './announcer';
 import { type AttemptHost, type Outcome, Attempt } from './attempt';
+import { type ChannelEvent, publish } from './channels';
 import { Deadline, hold } from './deadline';
 import { shielded } from './emitter';
 import { ConnectionError, unreachable } from './errors';
@@ -269,11 +270,21 @@ export class Machine<Message> implements AttemptHost, SessionHost, OutboxHost, M
   onDrop(info: DropInfo): void {
     // A refusal after the end has its `false`, and nothing follows `close`.
     if (info.reason === 'refused' && this.#state.name === 'closed') return;
-    this.#announcer.announce('drop', info);
+    this.#tell(always, 'drop', info);
   }
 
   onRoom(): void {
     this.#announcer.announce('drain');
+  }
+
+  /** Tells a channel's subscribers and then the listeners, in its turn and if it is still true by then. */
+  #tell<E extends ChannelEvent>(isTrue: () => boolean, event: E, ...args: Parameters<ConnectionEvents[E]>): void {
+    const publishIfTrue = () => {
+      const told = isTrue();
+      if (told) publish(this.#connection, event, args[0]);
+      return told;
+    };
+    this.#announcer.announceIf(publishIfTrue, event, ...args);
   }
 
   // The transitions. Each runs within a transaction.
@@ -315,7 +326,7 @@ export class Machine<Message> implements AttemptHost, SessionHost, OutboxHost, M
     this.#announcer.afterwards(() => {
       if (isCurrent()) session.info = info;
     });
-    this.#announcer.announceIf(isCurrent, 'open', info);
+    this.#tell(isCurrent, 'open', info);
     this.#announcer.afterwards(() => {
       if (isCurrent()) this.#greeted(session, info);
     });
@@ -363,7 +374,7 @@ export class Machine<Message> implements AttemptHost, SessionHost, OutboxHost, M
     this.#pass.rest();
     this.#enter(state);
     tellReset?.();
-    this.#announcer.announceIf(() => this.#state === state, 'backoff', info);
+    this.#tell(() => this.#state === state, 'backoff', info);
   }
 
   /** Counts what the session leaves behind. Returns a function that tells of it. */
@@ -371,7 +382,7 @@ export class Machine<Message> implements AttemptHost, SessionHost, OutboxHost, M
     const { uncertain, settle } = this.outbox.detach(error);
     const info = this.#history.addReset(session, reason, error, willRetry, uncertain);
     return () => {
-      this.#announcer.announceIf(() => session.info !== undefined, 'reset', info);
+      this.#tell(() => session.info !== undefined, 'reset', info);
       settle();
     };
   }
@@ -403,7 +414,7 @@ export class Machine<Message> implements AttemptHost, SessionHost, OutboxHost, M
     if (!restart) this.#waiters.reject(closedError);
     tellReset?.();
     tellDropped();
-    this.#announcer.announce('close', closed.info);
+    this.#tell(always, 'close', closed.info);
     this.#announcer.afterwards(() => {
       ending?.resolve(closed.info);
       if (closed.restart && this.#state === closed) this.#restart(closed);
@@ -460,6 +471,8 @@ interface Ending {
   readonly promise: Promise<CloseInfo>;
   readonly resolve: (info: CloseInfo) => void;
 }
+
+const always = () => true;
 
 function newEnding(state: State): Ending {
   let resolve!: Ending['resolve'];
