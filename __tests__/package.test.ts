@@ -80,6 +80,7 @@ const NAMES: Record<string, readonly string[]> = {
     'constantBackoff',
     'defaultBackoff',
     'exponentialBackoff',
+    'logEvents',
     'registry',
   ],
   'reconnecting-connection/testing': ['FaultProxy', 'LoopbackServer', 'ScriptedDial', 'record', 'until'],

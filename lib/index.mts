@@ -8,6 +8,7 @@ export {
   constantBackoff,
   defaultBackoff,
   exponentialBackoff,
+  logEvents,
   registry,
 } from './index.js';
 export type * from './index.js';

@@ -44,6 +44,9 @@ export type {
   QueueOptions,
   SocketOptions,
 } from './options';
+export type { LogEvent } from './log-lines';
+export type { LogConvention, Logger } from './logger';
+export { type LogEventsOptions, type LogLevels, logEvents } from './logging';
 export type { WriteTotals } from './outbox';
 export { type PoolEvents, type PoolOptions, type PoolStats, type SelectMember, ConnectionPool } from './pool';
 export { ConnectionRegistry, registry } from './registry';
