@@ -84,6 +84,8 @@ const NAMES: Record<string, readonly string[]> = {
     'registry',
   ],
   'reconnecting-connection/testing': ['FaultProxy', 'LoopbackServer', 'ScriptedDial', 'record', 'until'],
+  'reconnecting-connection/prometheus': ['exportMetrics'],
+  'reconnecting-connection/opentelemetry': ['exportMetrics'],
 };
 
 describe('the packed package', () => {

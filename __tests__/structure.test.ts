@@ -51,7 +51,7 @@ test('no room imports the index, nor what is in a folder', () => {
 
 test('what is in a folder imports the public entry by its name, files beside it, `check` and `errors`, and Node', () => {
   expect(furnishings.length).toBeGreaterThan(0);
-  const allowed = /^reconnecting-connection$|^\.\/[a-z-]+$|^\.\.\/(?:check|errors)$|^node:[a-z]+$/;
+  const allowed = /^reconnecting-connection$|^\.\/[a-z-]+$|^\.\.\/(?:check|errors)$|^node:[a-z_]+$/;
   for (const file of furnishings) {
     expect([file, importsOf(file).filter(({ from }) => !allowed.test(from))]).toEqual([file, []]);
   }

@@ -1,0 +1,2 @@
+export { exportMetrics } from './opentelemetry.js';
+export type * from './opentelemetry.js';

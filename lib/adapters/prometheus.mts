@@ -1,0 +1,2 @@
+export { exportMetrics } from './prometheus.js';
+export type * from './prometheus.js';
