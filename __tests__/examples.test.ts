@@ -42,17 +42,22 @@ const expected: Record<string, Line[][]> = {
   ],
   'logger.mjs': [
     [
+      /^127\.0\.0\.1:\d+: open, session 1$/,
+      /^127\.0\.0\.1:\d+: back after \d+ attempts in \d+ ms$/,
+      /^127\.0\.0\.1:\d+: closed \(disconnected\), session 2 after \d+ ms$/,
+    ],
+    [
+      /^127\.0\.0\.1:\d+: lost session 1 after \d+ ms \(peer-end\)$/,
       /^127\.0\.0\.1:\d+: retry 1 in \d+ ms \(peer-end\)$/,
       /^127\.0\.0\.1:\d+: retry 2 in \d+ ms \(connect ECONNREFUSED 127\.0\.0\.1:\d+\)$/,
     ],
     [
-      /^\{"level":30,.*"generation":1,"reopened":false,.*"msg":"open"\}$/,
-      /^\{"level":40,.*"reason":"peer-end",.*"willRetry":true,.*"msg":"reset"\}$/,
-      /^\{"level":40,.*"attempt":1,"delay":\d+,.*"reason":"peer-end","msg":"backoff"\}$/,
-      /^\{"level":40,.*"attempt":2,.*"error":\{"type":"Error","message":"connect ECONNREFUSED .*"msg":"backoff"\}$/,
-      /^\{"level":30,.*"generation":2,"reopened":true,"attempts":2,.*"msg":"open"\}$/,
-      /^\{"level":40,.*"reason":"disconnected",.*"willRetry":false,.*"msg":"reset"\}$/,
-      /^\{"level":30,.*"reason":"disconnected","msg":"close"\}$/,
+      /^\{"level":30,.*"event":"open","tag":"127\.0\.0\.1:\d+","generation":1,.*"msg":".*: open, session 1"\}$/,
+      /^\{"level":40,.*"event":"reset",.*"reason":"peer-end","msg":".*"\}$/,
+      /^\{"level":40,.*"event":"backoff",.*"attempt":1,"delay":\d+,"reason":"peer-end","msg":".*"\}$/,
+      /^\{"level":40,.*"event":"backoff",.*"attempt":2,.*"code":"ECONNREFUSED",.*"msg":".*"\}$/,
+      /^\{"level":30,.*"event":"open",.*"attempts":\d+,"downtime":\d+,"heldBack":10,"msg":".*: back after .*"\}$/,
+      /^\{"level":30,.*"event":"close",.*"reason":"disconnected",.*"msg":".*"\}$/,
     ],
   ],
   'pool.mjs': [
