@@ -43,13 +43,11 @@ const expected: Record<string, Line[][]> = {
   'logger.mjs': [
     [
       /^127\.0\.0\.1:\d+: open, session 1$/,
-      /^127\.0\.0\.1:\d+: back after \d+ attempts in \d+ ms$/,
-      /^127\.0\.0\.1:\d+: closed \(disconnected\), session 2 after \d+ ms$/,
-    ],
-    [
       /^127\.0\.0\.1:\d+: lost session 1 after \d+ ms \(peer-end\)$/,
       /^127\.0\.0\.1:\d+: retry 1 in \d+ ms \(peer-end\)$/,
       /^127\.0\.0\.1:\d+: retry 2 in \d+ ms \(connect ECONNREFUSED 127\.0\.0\.1:\d+\)$/,
+      /^127\.0\.0\.1:\d+: back after \d+ attempts in \d+ ms$/,
+      /^127\.0\.0\.1:\d+: closed \(disconnected\), session 2 after \d+ ms$/,
     ],
     [
       /^\{"level":30,.*"event":"open","tag":"127\.0\.0\.1:\d+","generation":1,.*"msg":".*: open, session 1"\}$/,

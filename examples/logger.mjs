@@ -1,5 +1,6 @@
 // One line logs the life of a connection, in words for a console and with fields for a structured logger.
 // Run it: node examples/logger.mjs
+import { Console } from 'node:console';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { pino } from 'pino';
@@ -12,7 +13,7 @@ const { port } = /** @type {AddressInfo} */ (server.address());
 
 const connection = new ReconnectingConnection({ port, backoff: { initialDelay: 10, maxDelay: 20 } });
 
-logEvents(connection, console);
+logEvents(connection, new Console(process.stdout)); // `console` would put warnings on stderr
 logEvents(connection, pino());
 
 // The server goes down with its first session. Of what repeats, the first is logged, and what it came to.
