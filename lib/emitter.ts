@@ -59,7 +59,7 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
     return Infinity;
   }
 
-  /** Changes nothing, see {@link Emitter.getMaxListeners}. */
+  /** Changes nothing: there is no warning about the number of listeners. */
   override setMaxListeners(): this {
     return this;
   }

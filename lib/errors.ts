@@ -2,21 +2,37 @@ import { types } from 'node:util';
 
 /** Every code a {@link ConnectionError} can carry. Codes are API: they change only with a major version. */
 export type ErrorCode =
+  /** Thrown: an option is not what it must be. The message names it, what was expected, and what came. */
   | 'ERR_INVALID_OPTION'
+  /** Thrown by a write: the chunk is neither a string nor bytes, or the encoding is none of Buffer's. */
   | 'ERR_INVALID_CHUNK'
+  /** The write was refused: the bound of `queue` is reached. */
   | 'ERR_QUEUE_FULL'
+  /** The write waited for a session longer than `queue.maxAge`. */
   | 'ERR_EXPIRED'
+  /** The session ended before it confirmed the write, which may or may not have left. */
   | 'ERR_DELIVERY_UNCERTAIN'
+  /** The lifecycle has ended, or is ending. */
   | 'ERR_CLOSED'
+  /** The session that was written to, or looped over, has ended or was left. */
   | 'ERR_SESSION_ENDED'
+  /** The attempt took longer than `connectTimeout`. */
   | 'ERR_CONNECT_TIMEOUT'
+  /** The `handshake` failed (see `cause`), or the peer closed before the session was open. */
   | 'ERR_HANDSHAKE_FAILED'
+  /** Nothing was received for `idleTimeout`. */
   | 'ERR_IDLE'
+  /** Nothing was received within `heartbeat.timeout` of a ping. */
   | 'ERR_HEARTBEAT'
+  /** The kernel connected the socket to itself. */
   | 'ERR_SELF_CONNECT'
+  /** `maxRetries`, `maxElapsed`, `shouldRetry` or the `backoff` ended the lifecycle; `cause` is the last failure. */
   | 'ERR_GAVE_UP'
+  /** A signal was aborted; `cause` is its reason. */
   | 'ERR_ABORTED'
+  /** The write was refused: no member of the pool is open. */
   | 'ERR_NO_OPEN_MEMBER'
+  /** Thrown by a registry: it has a live connection with that tag, or a pool of that name. */
   | 'ERR_DUPLICATE_TARGET';
 
 /** What a {@link ConnectionError} knows beyond its code and message. */
@@ -37,6 +53,7 @@ export class ConnectionError extends Error {
   /** The target it concerns, such as `127.0.0.1:6379`, where there is one. */
   readonly tag: string | undefined;
 
+  /** Makes one: of use in tests that play the part of this library. */
   constructor(code: ErrorCode, message: string, details: ConnectionErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;

@@ -4,7 +4,9 @@ import type { Session } from './session';
 
 /** A change of state, as remembered. */
 export interface Transition {
+  /** The state that was left. */
   readonly from: StateName;
+  /** The state that was entered. */
   readonly to: StateName;
   /** Milliseconds since the epoch. */
   readonly at: number;
@@ -12,7 +14,9 @@ export interface Transition {
 
 /** An error as remembered: its own words and code, and nothing of what it refers to. */
 export interface ErrorSummary {
+  /** Its message. */
   readonly message: string;
+  /** Its code, such as `ECONNREFUSED` or `ERR_IDLE`, where it has one. */
   readonly code?: string;
   /** Milliseconds since the epoch. */
   readonly at: number;
@@ -20,7 +24,9 @@ export interface ErrorSummary {
 
 /** A connection in figures. They add up over all its sessions and lifecycles. */
 export interface ConnectionStats {
+  /** Where the connection is in its life. */
   readonly state: StateName;
+  /** Its target as text: `host:port`, `[v6]:port` or `unix:/path`. */
   readonly tag: string;
   /** Number of the latest session: how often the connection has opened. */
   readonly generation: number;
@@ -32,7 +38,9 @@ export interface ConnectionStats {
   readonly resets: number;
   /** Milliseconds that this session has been open; absent while there is none. */
   readonly uptime?: number;
+  /** Bytes read from the sockets of all sessions, after TLS where there is TLS. */
   readonly bytesReceived: number;
+  /** Writes by their fate. */
   readonly writes: WriteTotals;
   /** The latest error of an attempt or a session. */
   readonly lastError?: ErrorSummary;

@@ -41,8 +41,11 @@ export type Dial = (target: ResolvedTarget, signal: AbortSignal) => Duplex | Pro
 
 /** The connection as a heartbeat's `ping` sees it. */
 export interface HeartbeatConnection {
+  /** Its target as text: `host:port`, `[v6]:port` or `unix:/path`. */
   readonly tag: string;
+  /** Number of the session that is being asked. */
   readonly generation: number;
+  /** Sends a ping, as `ReconnectingConnection.write` does: a string in `encoding`, by default `'utf8'`, or bytes. */
   write(chunk: string | Uint8Array, encoding?: BufferEncoding): boolean;
 }
 

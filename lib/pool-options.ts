@@ -24,11 +24,15 @@ export interface PoolOptions<Message = unknown> extends ConnectionOptions {
   readonly select?: SelectorName | SelectMember<Message>;
 }
 
-/** A pool in figures. */
+/** A pool in figures, as they are when `stats` is read. */
 export interface PoolStats {
+  /** Members, whatever their state. */
   readonly total: number;
+  /** Members that have a session. */
   readonly open: number;
+  /** Members that dial, those held at the gate included: see `waiting`. */
   readonly connecting: number;
+  /** Members that wait for a retry. */
   readonly backoff: number;
   /** Members that are connecting, but held at the gate: until their endpoint may be dialled, or `maxConnecting` allows it. */
   readonly waiting: number;

@@ -30,8 +30,20 @@ export type Target = TcpTarget | PathTarget;
 
 /** A checked target with nothing left open: what `dial` is handed. Frozen. */
 export type ResolvedTarget =
-  | { readonly host: string; readonly port: number; readonly tls?: TlsOptions }
-  | { readonly path: string; readonly tls?: TlsOptions };
+  | {
+      /** A name or an address, an IPv6 one without brackets. */
+      readonly host: string;
+      /** An integer from 1 to 65535. */
+      readonly port: number;
+      /** What TLS is to be made with; absent where there is to be none. */
+      readonly tls?: TlsOptions;
+    }
+  | {
+      /** A Unix socket or a Windows named pipe. */
+      readonly path: string;
+      /** What TLS is to be made with; absent where there is to be none. */
+      readonly tls?: TlsOptions;
+    };
 
 /** The host that is meant where none is named. */
 export const DEFAULT_HOST = '127.0.0.1';
