@@ -13,7 +13,25 @@ export interface BackoffContext {
   readonly generation?: number;
 }
 
-/** How long to wait before a retry, in milliseconds; `undefined` gives up. */
+/**
+ * How long to wait before a retry, in milliseconds; `undefined` gives up. What it returns is rounded and kept within 10 ms
+ * and 2,147,483,647 ms, the longest that Node's timers can wait. One that throws or returns no number is survived with
+ * 1000 ms in its place, and `fault` of the `backoff` event tells of it.
+ *
+ * @example
+ * ```ts
+ * const growing = exponentialBackoff({ initialDelay: 500, maxDelay: 20_000 });
+ * const patient = new ReconnectingConnection({
+ *   port: 6379,
+ *   // A refused port is soon back; whatever else, take it slowly. Ten attempts are enough.
+ *   backoff: (context) => {
+ *     if (context.attempt > 10) return undefined;
+ *     return context.error?.code === 'ECONNREFUSED' ? 100 : growing(context);
+ *   },
+ * });
+ * await patient.disconnect();
+ * ```
+ */
 export type Backoff = (context: BackoffContext) => number | undefined;
 
 /** How a delay is spread, so that clients that failed together do not return together. */
@@ -35,7 +53,7 @@ export interface ExponentialBackoffOptions {
   readonly maxDelay?: number;
   /** Growth from one retry to the next, at least 1. Default: 2; 3 with `'decorrelated'` jitter. */
   readonly multiplier?: number;
-  /** Default: `'full'`. */
+  /** How the delay is spread. Default: `'full'`. */
   readonly jitter?: Jitter;
   /** Where chance comes from: a number from 0 up to 1. Default: `Math.random`. */
   readonly random?: () => number;
@@ -43,7 +61,7 @@ export interface ExponentialBackoffOptions {
 
 /** Options of {@link constantBackoff}. */
 export interface ConstantBackoffOptions {
-  /** Default: `'none'`. */
+  /** How the delay is spread. Default: `'none'`. */
   readonly jitter?: 'full' | 'equal' | 'none';
   /** Where chance comes from: a number from 0 up to 1. Default: `Math.random`. */
   readonly random?: () => number;
@@ -62,6 +80,15 @@ export function clampDelay(value: number): number {
  * them have reached it.
  *
  * @throws ConnectionError `ERR_INVALID_OPTION`
+ *
+ * @example
+ * ```ts
+ * const backoff = exponentialBackoff({ initialDelay: 100, maxDelay: 1_000, jitter: 'none' });
+ * console.log([1, 2, 3, 4, 5, 6].map((attempt) => backoff({ attempt })).join(', '));
+ * ```
+ * ```text
+ * 100, 200, 400, 800, 1000, 1000
+ * ```
  */
 export function exponentialBackoff(options: ExponentialBackoffOptions = {}): Backoff {
   const given = checkRecord<ExponentialBackoffOptions>('backoff', options, {
@@ -100,6 +127,11 @@ export function exponentialBackoff(options: ExponentialBackoffOptions = {}): Bac
  *
  * @param milliseconds - The wait; jitter takes from it, never adds.
  * @throws ConnectionError `ERR_INVALID_OPTION`
+ *
+ * @example
+ * ```ts
+ * const connection = new ReconnectingConnection({ port: 6379, backoff: constantBackoff(1_000, { jitter: 'equal' }) });
+ * ```
  */
 export function constantBackoff(milliseconds: number, options: ConstantBackoffOptions = {}): Backoff {
   const wait = delay(milliseconds, 'the delay of `constantBackoff`');

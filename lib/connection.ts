@@ -21,7 +21,23 @@ import { type WriteCallback, checkCallback, toBytes } from './writes';
  * A TCP, TLS or Unix socket connection that comes back. It dials on the microtask after its creation and, when a
  * session is lost, dials again until it is told to stop.
  *
+ * It is an `EventEmitter` of {@link ConnectionEvents}, with all the methods of eventemitter3 and of `node:events`. There
+ * is no `error` event: network trouble rides in `reset`, `backoff` and `close`, and programming errors throw.
+ *
  * @typeParam Message - What the `decoder` puts out, and so what `message` carries.
+ *
+ * @example
+ * ```ts
+ * const connection = new ReconnectingConnection({ port: 6379 });
+ * connection.on('open', ({ generation }) => console.log(`session ${generation}`));
+ * connection.on('data', (chunk) => console.log(chunk.toString()));
+ * connection.on('backoff', ({ attempt, delay }) => console.log(`retry ${attempt} in ${delay} ms`));
+ * connection.write('Hello'); // waits for the session
+ * ```
+ * ```text
+ * session 1
+ * Hello
+ * ```
  */
 export class ReconnectingConnection<Message = unknown> extends Emitter<ConnectionEvents<Message>> {
   readonly #machine: Machine<Message>;
@@ -89,15 +105,25 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   }
 
   /**
-   * Sends, or keeps until there is a session to send on.
+   * Sends, or keeps until there is a session to send on. Each write is sent at most once. That it was confirmed says that
+   * the kernel took it, not that the peer received it.
    *
    * @param chunk - A string is encoded now; bytes must stay as they are until the callback.
    * @param encoding - Of a string. Default: `'utf8'`.
    * @param callback - Called once: without an error when the kernel took the chunk, else with the reason why not.
    * @returns false when the writer should wait for `drain`, or when the write was refused
-   * @throws ConnectionError `ERR_INVALID_CHUNK`
+   * @throws ConnectionError `ERR_INVALID_CHUNK`, for what is neither a string nor bytes, and for an unknown encoding
+   *
+   * @example
+   * ```ts
+   * const hasRoom = connection.write('PING\r\n', (error) => {
+   *   console.log(error ? `not sent, or not known to be: ${error.message}` : 'taken by the kernel');
+   * });
+   * if (!hasRoom) connection.once('drain', () => console.log('room again'));
+   * ```
    */
   write(chunk: string | Uint8Array, encoding?: BufferEncoding, callback?: WriteCallback): boolean;
+  /** The same, with `'utf8'` as the encoding of a string. */
   write(chunk: string | Uint8Array, callback?: WriteCallback): boolean;
   write(chunk: string | Uint8Array, encoding?: BufferEncoding | WriteCallback, callback?: WriteCallback): boolean {
     if (typeof encoding === 'function') return this.write(chunk, undefined, encoding);
@@ -111,6 +137,12 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
    * @returns resolves at once while open; rejects with `ERR_CLOSED` or what the lifecycle ended with, with
    *   `ERR_ABORTED`, or with the last attempt's error after `attempts` of them. The connection itself goes on.
    * @throws ConnectionError `ERR_INVALID_OPTION`
+   *
+   * @example
+   * ```ts
+   * const { generation, remoteAddress } = await connection.whenOpen({ attempts: 3, signal: AbortSignal.timeout(5_000) });
+   * console.log(`session ${generation} with ${remoteAddress}`);
+   * ```
    */
   whenOpen(options: WhenOpenOptions = {}): Promise<OpenInfo> {
     return this.#machine.whenOpen(options);
@@ -121,7 +153,17 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
     this.#machine.reconnect();
   }
 
-  /** Vouches for this session, however short it will be: the backoff starts afresh at its loss. */
+  /**
+   * Vouches for this session, however short it will be: the backoff starts afresh at its loss. Without it, a session that
+   * is shorter than `minUptime`, or than the wait before it, counts as a failed attempt.
+   *
+   * @example
+   * ```ts
+   * // Whoever answers a ping is well.
+   * connection.once('data', () => connection.markHealthy());
+   * connection.write('PING\r\n');
+   * ```
+   */
   markHealthy(): void {
     this.#machine.markHealthy();
   }
@@ -178,7 +220,15 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
 
   /**
    * Ends the lifecycle in good order: what was written goes out, and what is not done after `closeTimeout` is destroyed.
-   * Legal in every state; calls share one promise.
+   * Legal in every state; calls share one promise, which resolves with what `close` tells and never rejects.
+   *
+   * @example
+   * ```ts
+   * process.once('SIGTERM', async () => {
+   *   const { reason } = await connection.disconnect();
+   *   console.log(reason); // disconnected
+   * });
+   * ```
    */
   disconnect(): Promise<CloseInfo> {
     return this.#machine.disconnect();

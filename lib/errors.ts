@@ -46,6 +46,15 @@ export interface ConnectionErrorDetails {
 /**
  * Every error this library makes itself. Node's own errors (`ECONNREFUSED`, certificate errors …) are passed on as
  * they are, never wrapped, except where a `cause` says so.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   new ReconnectingConnection({ port: 70_000 });
+ * } catch (error) {
+ *   if (error instanceof ConnectionError) console.log(`${error.code}: ${error.message}`);
+ * }
+ * ```
  */
 export class ConnectionError extends Error {
   /** What went wrong, for code to compare. */

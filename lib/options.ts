@@ -33,10 +33,39 @@ export interface HandshakeContext {
   readonly signal: AbortSignal;
 }
 
-/** Prepares a new socket, and resolves when it is ready for use. */
+/**
+ * Prepares a new socket, and resolves when it is ready for use. `connectTimeout` bounds it. What it throws or rejects
+ * with is the `cause` of an `ERR_HANDSHAKE_FAILED`, and the attempt has failed.
+ *
+ * @example
+ * ```ts
+ * import { once } from 'node:events';
+ *
+ * const handshake: Handshake = async (socket, { signal }) => {
+ *   socket.write('AUTH secret');
+ *   const [answer] = await once(socket, 'data', { signal });
+ *   if (String(answer) !== 'AUTH secret') throw new Error(`Not let in: ${answer}`);
+ * };
+ * const connection = new ReconnectingConnection({ port: 6379, handshake });
+ * ```
+ */
 export type Handshake = (socket: Duplex, context: HandshakeContext) => Promise<void> | void;
 
-/** Opens a new stream to `target`, unless `signal` is aborted first. */
+/**
+ * Opens a new stream to `target`, unless `signal` is aborted first. The attempt waits until the stream is connected;
+ * what is thrown, and an `error` of the stream before that, is a failed attempt.
+ *
+ * @example
+ * ```ts
+ * import net from 'node:net';
+ *
+ * const dial: Dial = (target, signal) => {
+ *   if ('path' in target) throw new Error('No way to a Unix socket');
+ *   return net.connect({ host: target.host, port: target.port, signal });
+ * };
+ * const connection = new ReconnectingConnection({ port: 6379, dial });
+ * ```
+ */
 export type Dial = (target: ResolvedTarget, signal: AbortSignal) => Duplex | Promise<Duplex>;
 
 /** The connection as a heartbeat's `ping` sees it. */
@@ -49,7 +78,15 @@ export interface HeartbeatConnection {
   write(chunk: string | Uint8Array, encoding?: BufferEncoding): boolean;
 }
 
-/** Sends something that the peer answers, and ends the session when it does not. */
+/**
+ * Sends something that the peer answers, and ends the session with `'heartbeat'` when it does not.
+ *
+ * @example
+ * ```ts
+ * const heartbeat: HeartbeatOptions = { interval: 10_000, timeout: 3_000, ping: (peer) => peer.write('PING\r\n') };
+ * const connection = new ReconnectingConnection({ port: 6379, heartbeat });
+ * ```
+ */
 export interface HeartbeatOptions {
   /** Milliseconds from one ping to the next. */
   readonly interval: number;
@@ -71,7 +108,18 @@ export interface QueueOptions {
   readonly maxAge?: number;
 }
 
-/** What `shouldRetry` judges. */
+/**
+ * What `shouldRetry` judges.
+ *
+ * @example
+ * ```ts
+ * const connection = new ReconnectingConnection({
+ *   port: 6379,
+ *   // Wrong credentials will not be right the next time.
+ *   shouldRetry: ({ reason }) => reason !== 'handshake-failed',
+ * });
+ * ```
+ */
 export interface Failure {
   /** Why the attempt or the session failed. */
   readonly reason: FailureReason;
@@ -95,8 +143,8 @@ export interface ConnectionOptions {
    */
   readonly tls?: boolean | TlsOptions;
   /**
-   * Asked before every dial where to connect: for failover, service discovery, rotated certificates. A throw or a
-   * rejection is a failed attempt. With `port` or `path` beside it, these name the connection until it has answered.
+   * Asked before every dial where to connect: for failover, service discovery, rotated certificates. `attempt` numbers
+   * the dials of this opening from 1. A throw or a rejection is a failed attempt. With `port` or `path` beside it, these name the connection until it has answered.
    */
   readonly target?: (attempt: number) => Target | Promise<Target>;
   /** How Node's socket is set up. Default: `{ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }`. */

@@ -4,7 +4,16 @@ import type { EndpointStats } from './endpoint';
 import type { ConnectionOptions } from './options';
 import type { SelectorName } from './selection';
 
-/** Chooses among the open members of a pool; there is at least one. */
+/**
+ * Chooses among the open members of a pool; there is at least one. What is no member of the pool counts as undefined.
+ *
+ * @example
+ * ```ts
+ * const oldest: SelectMember = (open) => open[0];
+ * const pool = new ConnectionPool({ select: oldest });
+ * pool.add({ port: 6379 });
+ * ```
+ */
 export type SelectMember<Message = unknown> = (
   open: readonly ReconnectingConnection<Message>[],
   key?: string,

@@ -19,7 +19,23 @@ export type { PoolOptions, PoolStats, SelectMember } from './pool-options';
  * Connections kept together. Members may share a target, and the trouble of one never touches another. A member that
  * closes leaves the pool after its `close`; one that is then started again returns.
  *
+ * It is an `EventEmitter` of {@link PoolEvents}: every event of a member, with the member's tag and the member itself as
+ * two arguments more.
+ *
  * @typeParam Message - What the members' `decoder` puts out.
+ *
+ * @example
+ * ```ts
+ * const pool = new ConnectionPool({ select: 'least-pending', maxConnecting: 8 });
+ * pool.on('data', (chunk, tag) => console.log(`${tag}: ${chunk.toString()}`));
+ * pool.on('backoff', ({ attempt, delay }, tag) => console.log(`${tag}: retry ${attempt} in ${delay} ms`));
+ * const first = pool.add({ port: 6379 });
+ * pool.add({ port: 6379 });
+ *
+ * await first.whenOpen();
+ * pool.write('to one of them');
+ * await pool.disconnect();
+ * ```
  */
 export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Message>> {
   readonly #defaults: ConnectionOptions;
@@ -109,6 +125,11 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * An open member, as `select` chooses; undefined when none is open. With `'round-robin'`, each call is a turn.
    *
    * @param key - For `'rendezvous'` and functions: equal keys go to the same member for as long as it is open.
+   *
+   * @example
+   * ```ts
+   * pool.pick()?.write('PING\r\n', (error) => console.log(error?.message ?? 'sent'));
+   * ```
    */
   pick(key?: string): ReconnectingConnection<Message> | undefined {
     const chosen = this.#choose((this.#open ??= this.connections.filter(isOpen)), key);
@@ -121,9 +142,14 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * Writes to `pick()`. When no member is open the write is refused: it returns false, the callback is told
    * `ERR_NO_OPEN_MEMBER`, and `drain` comes with the first member that opens. A pool keeps no writes of its own.
    *
-   * @throws ConnectionError `ERR_INVALID_CHUNK`
+   * @param chunk - A string is encoded now; bytes must stay as they are until the callback.
+   * @param encoding - Of a string. Default: `'utf8'`.
+   * @param callback - Called once: without an error when the kernel took the chunk, else with the reason why not.
+   * @returns false when the writer should wait for `drain`, or when the write was refused
+   * @throws ConnectionError `ERR_INVALID_CHUNK`, for what is neither a string nor bytes, and for an unknown encoding
    */
   write(chunk: string | Uint8Array, encoding?: BufferEncoding, callback?: WriteCallback): boolean;
+  /** The same, with `'utf8'` as the encoding of a string. */
   write(chunk: string | Uint8Array, callback?: WriteCallback): boolean;
   write(chunk: string | Uint8Array, encoding?: BufferEncoding | WriteCallback, callback?: WriteCallback): boolean {
     if (typeof encoding === 'function') return this.write(chunk, undefined, encoding);

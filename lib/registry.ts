@@ -5,7 +5,17 @@ import { ConnectionPool, type PoolOptions } from './pool';
 import { checkOptions, resolveOptions } from './settings';
 import { tagOf } from './target';
 
-/** Connections and pools that can be looked up: single connections by their tag, pools by their name. */
+/**
+ * Connections and pools that can be looked up: single connections by their tag, pools by their name.
+ *
+ * @example
+ * ```ts
+ * const registry = new ConnectionRegistry();
+ * registry.connect({ port: 6379 }).on('data', (chunk) => console.log(chunk.toString()));
+ * registry.getConnection('127.0.0.1:6379')?.write('Hello');
+ * await registry.disconnectAll();
+ * ```
+ */
 export class ConnectionRegistry {
   readonly #connections = new Set<ReconnectingConnection>();
   readonly #pools = new Map<string, ConnectionPool>();
@@ -36,6 +46,7 @@ export class ConnectionRegistry {
 
   /** The live connection to a port, by default of `'127.0.0.1'`, or with a tag. */
   getConnection<Message = unknown>(port: number, host?: string): ReconnectingConnection<Message> | undefined;
+  /** The same, by its tag: `host:port`, `[v6]:port` or `unix:/path`. */
   getConnection<Message = unknown>(tag: string): ReconnectingConnection<Message> | undefined;
   getConnection(portOrTag: number | string, host?: string): ReconnectingConnection | undefined {
     const tag =

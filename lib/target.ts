@@ -25,7 +25,17 @@ export interface PathTarget {
   readonly tls?: boolean | TlsOptions;
 }
 
-/** Where to connect. */
+/**
+ * Where to connect. A `target` function returns one for every dial.
+ *
+ * @example
+ * ```ts
+ * // The first host at first, and the two by turns while neither opens.
+ * const connection = new ReconnectingConnection({
+ *   target: (attempt) => ({ host: attempt % 2 === 1 ? '127.0.0.1' : 'localhost', port: 6379 }),
+ * });
+ * ```
+ */
 export type Target = TcpTarget | PathTarget;
 
 /** A checked target with nothing left open: what `dial` is handed. Frozen. */
