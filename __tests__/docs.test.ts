@@ -1,8 +1,6 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-import * as library from 'reconnecting-connection';
-
 import { examplesIn, printed, runSnippet, snippetsIn, typeErrorsOf } from './kit/snippets';
 
 const root = join(__dirname, '..');
@@ -15,10 +13,12 @@ const filesIn = (folder: string, ending: string) =>
     .map((file) => join(folder, file))
     .sort();
 
+/** Every public name, types too. */
+const names = [...read('lib/index.ts').matchAll(/(?<=[{,]\s*(?:type )?)\w+(?=\s*[,}])/g)].map(([name]) => name);
 const guides = filesIn('docs/guides', '.md');
 const snippets = [
   ...guides.flatMap((guide) => snippetsIn(read(guide), guide)),
-  ...filesIn('lib', '.ts').flatMap((file) => examplesIn(read(file), file, Object.keys(library))),
+  ...filesIn('lib', '.ts').flatMap((file) => examplesIn(read(file), file, names)),
 ];
 const programs = snippets.filter(({ notRun }) => notRun === undefined);
 
@@ -29,7 +29,7 @@ test('there is code in every guide, and there are examples in doc comments', () 
 });
 
 test('every program in the guides and in doc comments compiles', () => {
-  expect(typeErrorsOf(programs.map(({ code }) => code))).toEqual([]);
+  expect(typeErrorsOf(programs)).toEqual([]);
 }, 60_000);
 
 test.concurrent.each(programs.map((program) => [program.where, program] as const))(
@@ -42,14 +42,16 @@ test.concurrent.each(programs.map((program) => [program.where, program] as const
   30_000,
 );
 
-/** Headings as the links to them are written. */
+/** Headings as the links to them are written: a number parts those that are alike. */
 function anchorsIn(text: string): string[] {
-  const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
-    heading
-      .toLowerCase()
-      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
-      .replaceAll(' ', '-'),
-  );
+  const seen = new Map<string, number>();
+  const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => {
+    const plain = heading.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, '');
+    const anchor = plain.replaceAll(' ', '-');
+    const count = seen.get(anchor) ?? 0;
+    seen.set(anchor, count + 1);
+    return count === 0 ? anchor : `${anchor}-${count}`;
+  });
   const ids = [...text.matchAll(/<a id="([^"]+)"/g)].map(([, id = '']) => id);
   return [...headings, ...ids];
 }

@@ -12,6 +12,7 @@ import { javascript } from './processes';
 export interface Snippet {
   /** The file and the line where it begins. */
   readonly where: string;
+  readonly language: 'js' | 'ts';
   readonly code: string;
   /** What it prints, where the documentation says so; `…` stands for anything within a line. */
   readonly prints: string | undefined;
@@ -20,6 +21,14 @@ export interface Snippet {
 }
 
 const root = join(__dirname, '..', '..');
+
+/** A snippet while it is put together. */
+interface Parts extends Omit<Snippet, 'code' | 'prints'> {
+  readonly before: string;
+  shown: string;
+  after: string;
+  prints?: string;
+}
 
 const FENCE = /^```(\w*)$/;
 const COMMENT = /^<!-- (before|after|continues|not run)\b:?/;
@@ -36,7 +45,7 @@ const COMMENT = /^<!-- (before|after|continues|not run)\b:?/;
  * A `port: 6379` in a block stands for the `port` that the code before it declares.
  */
 export function snippetsIn(text: string, file: string): Snippet[] {
-  const found: { where: string; before: string; shown: string; after: string; prints?: string; notRun?: string }[] = [];
+  const found: Parts[] = [];
   let before = '';
   let notRun: string | undefined;
   let continues = false;
@@ -69,7 +78,7 @@ export function snippetsIn(text: string, file: string): Snippet[] {
       const shown = `${code.join('\n')}\n`;
       if (language === 'js' || language === 'ts') {
         if (continues && latest !== undefined) latest.shown += `${latest.after}${before}${shown}`;
-        else found.push({ where: `${file}:${index + 1}`, before, shown, after: '', ...(notRun && { notRun }) });
+        else found.push({ where: `${file}:${index + 1}`, language, before, shown, after: '', notRun });
         if (continues && latest !== undefined) latest.after = '';
         before = '';
         notRun = undefined;
@@ -81,10 +90,10 @@ export function snippetsIn(text: string, file: string): Snippet[] {
       index += code.length + 1;
     }
   }
-  return found.map(({ where, before, shown, after, prints, notRun }) => {
+  return found.map(({ before, shown, after, prints, ...rest }) => {
     const port = /\bport\b[^;]*=/.test(before) ? 'port: port' : undefined;
     const code = before + (port === undefined ? shown : shown.replace(/\bport: 6379\b/g, port)) + after;
-    return { where, code, prints, notRun };
+    return { ...rest, code, prints };
   });
 }
 
@@ -134,9 +143,13 @@ function besideAnEcho(code: string, names: readonly string[]): string {
   ].join('\n');
 }
 
+/** What TypeScript says of a parameter without a type: JavaScript has no way to give it one. */
+const IMPLICIT_ANY = [7005, 7006, 7019, 7031, 7034];
+
 /** Type errors in ES modules, as a user's compiler would report them. They stand beside the tests. */
-export function typeErrorsOf(sources: readonly string[]): string[] {
-  const files = new Map(sources.map((source, index) => [join(root, '__tests__', `snippet-${index}.mts`), source]));
+export function typeErrorsOf(snippets: readonly Pick<Snippet, 'code' | 'language'>[]): string[] {
+  const nameOf = ({ language }: (typeof snippets)[number], index: number) => `snippet-${index}.${language}.mts`;
+  const files = new Map(snippets.map((each, index) => [join(root, '__tests__', nameOf(each, index)), each.code]));
   const config = ts.readConfigFile(join(root, 'tsconfig.json'), (path) => ts.sys.readFile(path)).config as object;
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);
   Object.assign(options, { noUnusedLocals: false, noUnusedParameters: false });
@@ -154,7 +167,10 @@ export function typeErrorsOf(sources: readonly string[]): string[] {
   host.fileExists = (path) => files.has(path) || fileExists(path);
   host.readFile = (path) => files.get(path) ?? readFile(path);
   const program = ts.createProgram([...files.keys()], options, host);
-  return ts.getPreEmitDiagnostics(program).map(({ file, start, messageText }) => {
+  const found = ts
+    .getPreEmitDiagnostics(program)
+    .filter(({ file, code }) => !(file?.fileName.endsWith('.js.mts') === true && IMPLICIT_ANY.includes(code)));
+  return found.map(({ file, start, messageText }) => {
     const text = ts.flattenDiagnosticMessageText(messageText, '\n');
     const line = file?.text.slice(0, start).split('\n').length ?? 0;
     return file === undefined ? text : `${file.text.split('\n')[line - 1]?.trim() ?? ''} // ${text}`;
