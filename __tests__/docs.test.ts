@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-import { examplesIn, printed, runSnippet, snippetsIn, typeErrorsOf } from './kit/snippets';
+import { anchorsIn, tableUnder } from './kit/markdown';
+import { examplesIn, pattern, runSnippets, snippetsIn, typeErrorsOf } from './kit/snippets';
 
 const root = join(__dirname, '..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -28,33 +29,42 @@ test('there is code in every guide, and there are examples in doc comments', () 
   expect(programs.filter(({ where }) => where.startsWith('lib')).length).toBeGreaterThan(10);
 });
 
-test('every program in the guides and in doc comments compiles', () => {
-  expect(typeErrorsOf(programs)).toEqual([]);
+/** What the calls of others have become, with what they need. */
+const replacements = ['connman 1', 'connman 2', 'reconnect-net', 'a loop of your own'].map((from) => {
+  const rows = tableUnder(read('docs/guides/migrating.md'), `From ${from}`);
+  return rows.flatMap(([, cell = '']) => /^`([^`]+)`/.exec(cell)?.[1] ?? []);
+});
+const DECLARATIONS = `
+  import { connmanBackoff, registry, ConnectionPool, Handshake, ReconnectingConnection, SocketOptions } from 'reconnecting-connection';
+  declare const connection: ReconnectingConnection, pool: ConnectionPool, chunk: Buffer, isWanted: boolean;
+  declare const port: number, host: string, options: SocketOptions, handshake: Handshake;
+  declare const onOpen: () => void, newOnOpen: () => void, onReopen: () => void, greet: (generation: number) => void;
+  declare const onReset: (why: unknown) => void, onData: (chunk: Buffer) => void, onClose: (error?: Error) => void;
+  declare const onBackoff: (attempt: number, delay: number) => void;
+  export {};
+`;
+
+test('everything in the README, in the guides and in doc comments compiles, and so do the calls that the guide to migrating names', () => {
+  expect(replacements.map(({ length }) => length)).toEqual([13, 8, 14, 7]);
+  const calls = { code: DECLARATIONS + replacements.flat().join(';\n'), language: 'ts' } as const;
+  expect(typeErrorsOf([...snippetsIn(read('README.md'), 'README.md'), ...programs, calls])).toEqual([]);
 }, 60_000);
 
-test.concurrent.each(programs.map((program) => [program.where, program] as const))(
-  '%s runs, prints what is said, and ends by itself',
-  async (_where, program) => {
-    const { code, stdout, stderr } = await runSnippet(program);
+test.concurrent.each([...guides, 'lib'])(
+  'the programs in %s run, print what is said, and end by themselves',
+  async (file) => {
+    const shown = programs.filter(({ where }) => where.startsWith(file));
+    const { code, printed, stderr } = await runSnippets(shown);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    if (program.prints !== undefined) expect(stdout).toMatch(printed(program.prints));
+    const expected = shown.map(({ where, prints }) => [
+      where,
+      prints && (expect.stringMatching(pattern(prints)) as string),
+    ]);
+    const actual = shown.map(({ where, prints }, index) => [where, prints && printed[index]]);
+    expect(actual).toEqual(expected);
   },
-  30_000,
+  40_000,
 );
-
-/** Headings as the links to them are written: a number parts those that are alike. */
-function anchorsIn(text: string): string[] {
-  const seen = new Map<string, number>();
-  const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => {
-    const plain = heading.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, '');
-    const anchor = plain.replaceAll(' ', '-');
-    const count = seen.get(anchor) ?? 0;
-    seen.set(anchor, count + 1);
-    return count === 0 ? anchor : `${anchor}-${count}`;
-  });
-  const ids = [...text.matchAll(/<a id="([^"]+)"/g)].map(([, id = '']) => id);
-  return [...headings, ...ids];
-}
 
 test.each(['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...filesIn('docs', '.md')])(
   'every link in %s leads to a file and a heading that are there',

@@ -5,30 +5,19 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 
 import * as library from 'reconnecting-connection';
-import ts from 'typescript';
 
 import { transitions } from '../lib/states';
+import { tableUnder } from './kit/markdown';
 import { EVENTS } from './kit/record';
+import { snippetsIn } from './kit/snippets';
 
 const root = join(__dirname, '..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
 const readme = read('README.md');
 
-/** The cells of each row of the table under a heading; pipes within code do not part cells. */
-function tableUnder(heading: string): string[][] {
-  const section = readme.split(/^#+ /m).find((part) => part.startsWith(`${heading}\n`)) ?? '';
-  const lines = section.split('\n').filter((line) => line.startsWith('|'));
-  return lines.slice(2).map((line) =>
-    line
-      .split('|')
-      .slice(1, -1)
-      .map((cell) => cell.trim()),
-  );
-}
-
 /** The names in the first cells of a table: `name(arguments)` and `name` alike. */
 function namesUnder(heading: string): string[] {
-  return tableUnder(heading).flatMap(([cell = '']) =>
+  return tableUnder(readme, heading).flatMap(([cell = '']) =>
     [...cell.matchAll(/`([^`]+)`/g)].map(([, code = '']) => code.replace(/\(.*$/, '')),
   );
 }
@@ -49,9 +38,6 @@ function membersOf(constructor: { readonly prototype: object }): string[] {
     });
 }
 
-/** Fenced code in JavaScript. */
-const blocks = [...readme.matchAll(/^```js\n([\s\S]*?)^```/gm)].map(([, code = '']) => code);
-
 test('the first example comes within the first thirty lines', () => {
   expect(readme.split('\n').indexOf('```js')).toBeLessThan(30);
 });
@@ -63,11 +49,12 @@ test('the first example runs: it opens, hears the answer, and leaves at SIGTERM'
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
+  const [first] = snippetsIn(readme, 'README.md');
   // Within the repository, so that the library is found under its own name.
   mkdirSync(join(root, 'temp'), { recursive: true });
   const folder = mkdtempSync(join(root, 'temp', 'readme-'));
   try {
-    writeFileSync(join(folder, 'example.mjs'), (blocks[0] ?? '').replace('port: 6379', `port: ${port}`));
+    writeFileSync(join(folder, 'example.mjs'), (first?.code ?? '').replace('port: 6379', `port: ${port}`));
     const child = spawn(process.execPath, [join(folder, 'example.mjs')], { stdio: ['ignore', 'pipe', 'inherit'] });
     const exited = once(child, 'exit');
     let output = '';
@@ -84,38 +71,6 @@ test('the first example runs: it opens, hears the answer, and leaves at SIGTERM'
   }
 });
 
-/** Type errors in a piece of the README, as a user's compiler would report them. */
-function typeErrorsOf(sources: readonly string[]): string[] {
-  const files = new Map(sources.map((source, index) => [join(root, '__tests__', `readme-${index}.mts`), source]));
-  const config = ts.readConfigFile(join(root, 'tsconfig.json'), (path) => ts.sys.readFile(path)).config as object;
-  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);
-  Object.assign(options, { noUnusedLocals: false });
-  const host = ts.createCompilerHost(options);
-  const { getSourceFile, fileExists, readFile } = host;
-  host.getSourceFile = (path, ...rest) => {
-    const source = files.get(path);
-    return source === undefined
-      ? getSourceFile(path, ...rest)
-      : ts.createSourceFile(path, source, ts.ScriptTarget.ES2022);
-  };
-  host.fileExists = (path) => files.has(path) || fileExists(path);
-  host.readFile = (path) => files.get(path) ?? readFile(path);
-  const program = ts.createProgram([...files.keys()], options, host);
-  return ts.getPreEmitDiagnostics(program).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
-}
-
-test('every example compiles, and so does what connman’s calls have become', () => {
-  const declarations = `
-    import { connmanBackoff, registry, ConnectionPool, ReconnectingConnection, SocketOptions } from 'reconnecting-connection';
-    declare const connection: ReconnectingConnection, pool: ConnectionPool;
-    declare const port: number, host: string, options: SocketOptions, onOpen: () => void, newOnOpen: () => void;
-    export {};
-  `;
-  const replacements = tableUnder('Coming from connman').map(([, code = '']) => `${code.replaceAll('`', '')};\n`);
-  expect(replacements).toHaveLength(13);
-  expect(typeErrorsOf([...blocks, declarations + replacements.join('')])).toEqual([]);
-});
-
 test('the table of events has every event', () => {
   expect(namesUnder('Events').sort()).toEqual([...EVENTS].sort());
 });
@@ -124,7 +79,7 @@ test.each(['OpenInfo', 'ResetInfo', 'BackoffInfo', 'DropInfo', 'CloseInfo'])(
   'the table of events has every field of %s',
   (info) => {
     const event = info.replace('Info', '').toLowerCase();
-    const [, payload = ''] = tableUnder('Events').find(([cell]) => cell === `\`${event}\``) ?? [];
+    const [, payload = ''] = tableUnder(readme, 'Events').find(([cell]) => cell === `\`${event}\``) ?? [];
     for (const field of propertiesOf('lib/events.ts', info).keys())
       expect(payload).toMatch(new RegExp(`\\b${field}\\b`));
   },
@@ -138,7 +93,7 @@ test('every reason is named', () => {
 
 test('the table of options has every option, with the default that its comment gives', () => {
   const documented = propertiesOf('lib/options.ts', 'ConnectionOptions');
-  const rows = tableUnder('Options');
+  const rows = tableUnder(readme, 'Options');
   expect(rows.map(([name = '']) => name.replaceAll('`', ''))).toEqual([...documented.keys()]);
   for (const [name = '', value = ''] of rows) {
     const doc = documented.get(name.replaceAll('`', '')) ?? '';
@@ -180,10 +135,4 @@ test.each([
   const drawn = [...text.matchAll(arrows)].map(([, from, to]) => `${from} → ${to}`);
   const table = Object.entries(transitions).flatMap(([from, all]) => all.map((to) => `${from} → ${to}`));
   expect(drawn.sort()).toEqual(table.sort());
-});
-
-test('every file that is linked to is there', () => {
-  const links = [...readme.matchAll(/\]\((?!https?:|#)([^)]+)\)/g)].map(([, path = '']) => path);
-  expect(links.length).toBeGreaterThan(5);
-  for (const link of links) expect(() => read(link === 'examples' ? 'examples/echo.mjs' : link)).not.toThrow();
 });

@@ -49,6 +49,13 @@ export async function makeCertificates(): Promise<Certificates> {
   return { ca, otherCa, server, rotated, wrongHost, expired, selfSigned, client };
 }
 
+let made: Promise<Certificates> | undefined;
+
+/** The same for everyone in this process. */
+export function certificates(): Promise<Certificates> {
+  return (made ??= makeCertificates());
+}
+
 async function makeAuthority(name: string): Promise<Pair> {
   const made = await generate([{ name: 'commonName', value: name }], {
     keyType: 'ec',

@@ -177,30 +177,39 @@ export function typeErrorsOf(snippets: readonly Pick<Snippet, 'code' | 'language
   });
 }
 
-/** How a snippet ended. */
-export interface SnippetEnd {
+/** How a process that ran snippets ended, and what each of them printed. */
+export interface SnippetsEnd {
   readonly code: number | null;
-  readonly stdout: string;
+  readonly printed: readonly string[];
   readonly stderr: string;
 }
 
-/** Runs a snippet in a process of its own to its end. It finds the library by its own name, and what is in `kit/`. */
-export async function runSnippet({ code, where }: Snippet): Promise<SnippetEnd> {
+/**
+ * Runs snippets one after the other in a process of their own, to its end. They find the library by its own name, and
+ * what is in `kit/`.
+ */
+export async function runSnippets(snippets: readonly Snippet[]): Promise<SnippetsEnd> {
+  const folder = join(await javascript(), '__tests__');
   const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 };
-  const { outputText } = ts.transpileModule(code, { compilerOptions });
-  const file = join(await javascript(), '__tests__', `${where.replaceAll(/\W+/g, '-')}.mjs`);
-  writeFileSync(file, outputText);
-  const child = trackProcess(spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 15_000 }));
+  const names = snippets.map(({ where, code }) => {
+    const name = `${where.replaceAll(/\W+/g, '-')}.mjs`;
+    writeFileSync(join(folder, name), ts.transpileModule(code, { compilerOptions }).outputText);
+    return name;
+  });
+  const main = join(folder, `all-of-${names[0]!}`);
+  // Each is over when it has run to its last line; a NUL parts what they print.
+  writeFileSync(main, names.map((name) => `await import('./${name}'); process.stdout.write('\\0');`).join('\n'));
+  const child = trackProcess(spawn(process.execPath, [main], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 30_000 }));
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
   await once(child, 'close');
-  return { code: child.exitCode, stdout, stderr };
+  return { code: child.exitCode, printed: stdout.split('\0').slice(0, -1), stderr };
 }
 
 /** What a snippet is to print, as an expression: `…` stands for anything within a line. */
-export function printed(prints: string): RegExp {
+export function pattern(prints: string): RegExp {
   const literal = prints.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
   return new RegExp(`^${literal.replaceAll('…', '.*')}$`);
 }
