@@ -14,10 +14,11 @@ import { snippetsIn } from './kit/snippets';
 const root = join(__dirname, '..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
 const readme = read('README.md');
+const api = read('docs/api.md');
 
 /** The names in the first cells of a table: `name(arguments)` and `name` alike. */
 function namesUnder(heading: string): string[] {
-  return tableUnder(readme, heading).flatMap(([cell = '']) =>
+  return tableUnder(api, heading).flatMap(([cell = '']) =>
     [...cell.matchAll(/`([^`]+)`/g)].map(([, code = '']) => code.replace(/\(.*$/, '')),
   );
 }
@@ -79,7 +80,7 @@ test.each(['OpenInfo', 'ResetInfo', 'BackoffInfo', 'DropInfo', 'CloseInfo'])(
   'the table of events has every field of %s',
   (info) => {
     const event = info.replace('Info', '').toLowerCase();
-    const [, payload = ''] = tableUnder(readme, 'Events').find(([cell]) => cell === `\`${event}\``) ?? [];
+    const [, payload = ''] = tableUnder(api, 'Events').find(([cell]) => cell === `\`${event}\``) ?? [];
     for (const field of propertiesOf('lib/events.ts', info).keys())
       expect(payload).toMatch(new RegExp(`\\b${field}\\b`));
   },
@@ -88,12 +89,12 @@ test.each(['OpenInfo', 'ResetInfo', 'BackoffInfo', 'DropInfo', 'CloseInfo'])(
 test('every reason is named', () => {
   const reasons = [...read('lib/events.ts').matchAll(/^ {2}\| '([a-z-]+)'/gm)].map(([, reason]) => reason ?? '');
   expect(reasons.length).toBeGreaterThan(10);
-  for (const reason of [...reasons, 'forced', 'expired', 'refused']) expect(readme).toContain(`'${reason}'`);
+  for (const reason of [...reasons, 'forced', 'expired', 'refused']) expect(api).toContain(`'${reason}'`);
 });
 
 test('the table of options has every option, with the default that its comment gives', () => {
   const documented = propertiesOf('lib/options.ts', 'ConnectionOptions');
-  const rows = tableUnder(readme, 'Options');
+  const rows = tableUnder(api, 'Options');
   expect(rows.map(([name = '']) => name.replaceAll('`', ''))).toEqual([...documented.keys()]);
   for (const [name = '', value = ''] of rows) {
     const doc = documented.get(name.replaceAll('`', '')) ?? '';
@@ -135,4 +136,36 @@ test.each([
   const drawn = [...text.matchAll(arrows)].map(([, from, to]) => `${from} → ${to}`);
   const table = Object.entries(transitions).flatMap(([from, all]) => all.map((to) => `${from} → ${to}`));
   expect(drawn.sort()).toEqual(table.sort());
+});
+
+test('the table that compares says of every case and library what the page on conformance says', () => {
+  const page = read('docs/conformance.md');
+  const cellsOf = (line: string) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim());
+  const libraries = cellsOf(/^\|  \|.*$/m.exec(page)?.[0] ?? '');
+  const header = cellsOf(/^\| case \|.*$/m.exec(readme)?.[0] ?? '').slice(1);
+  /** Which column of the page a column of the README is. */
+  const columns = header.map((name) => {
+    const plain = name.replaceAll('`', '').replace('this library', 'reconnecting-connection');
+    return libraries.findIndex((library) => library === plain || new RegExp(`^${plain}[ .][\\d.]+$`).test(library));
+  });
+  expect(new Set(columns).size).toBe(8);
+  expect(columns).not.toContain(-1);
+
+  const rows = tableUnder(readme, 'How it compares');
+  expect(rows).toHaveLength(16);
+  for (const [name = '', ...cells] of rows.slice(0, -1)) {
+    const [, id = ''] = /\[(C\d+)\]/.exec(name) ?? [];
+    const line = page.split('\n').find((each) => each.startsWith(`| **${id}** `)) ?? '';
+    expect([id, cells]).toEqual([id, columns.map((column) => cellsOf(line)[column])]);
+  }
+  const totals = columns.map((column) => {
+    const line = page.split('\n').find((each) => each.startsWith(`| ${libraries[column]!} | `)) ?? '';
+    const [, asked, passed] = cellsOf(line);
+    return `${passed!} of ${asked!}`;
+  });
+  expect(rows.at(-1)?.slice(1)).toEqual(totals);
 });
