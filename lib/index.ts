@@ -1,3 +1,14 @@
+/**
+ * Connections that come back. Begin with {@link ReconnectingConnection}, its {@link ConnectionOptions} and its
+ * {@link ConnectionEvents}. A {@link ConnectionPool} keeps many of them together, and a {@link ConnectionRegistry} finds
+ * them again.
+ *
+ * All durations are in milliseconds, and all sizes in bytes. What is wrong with an argument throws a
+ * {@link ConnectionError} with a code; what is wrong with a network never throws, and shows in events.
+ *
+ * @packageDocumentation
+ */
+
 export {
   type Backoff,
   type BackoffContext,
