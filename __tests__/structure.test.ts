@@ -18,7 +18,8 @@ interface Import {
 
 /** What a room imports, types included. */
 function importsOf(room: string): Import[] {
-  const source = readFileSync(join(lib, `${room}.ts`), 'utf8');
+  // Not what an example in a comment imports.
+  const source = readFileSync(join(lib, `${room}.ts`), 'utf8').replace(/\/\*\*[\s\S]*?\*\//g, '');
   const found = source.matchAll(/^(?:import|export)\s+(type\s+)?(?:[\s\S]*?\sfrom\s+)?'([^']+)';/gm);
   return [...found].map(([, type, from]) => ({ from: from ?? '', typeOnly: type !== undefined }));
 }
