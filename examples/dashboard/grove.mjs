@@ -1,0 +1,178 @@
+// Four servers and a pool with two members on each, which write all the time, whatever state they are in.
+import { once } from 'node:events';
+import { ConnectionPool } from 'reconnecting-connection';
+import { Member } from './member.mjs';
+import { GREETING, TroubledServer } from './server.mjs';
+import { deeds, words } from './words.mjs';
+/** @import { WriteTotals, ReconnectingConnection } from 'reconnecting-connection' */
+/** @import { Action, Entry, Message, Mode, ServerIntroduction, Step } from './messages.js' */
+
+const NAMES = ['Alder', 'Birch', 'Cedar', 'Elm'];
+const MEMBERS_EACH = 2;
+
+/** Milliseconds from one write of a member to its next. */
+const BEAT = 100;
+const LINE = `${'.'.repeat(63)}\n`;
+/** Milliseconds between looks at those whom the gate holds. */
+const GLANCE = 50;
+/** Lines of the log that a new page is told. */
+const KEPT = 60;
+
+/** What each action makes of a server. @type {Partial<Record<Action, Mode>>} */
+const modes = { kill: 'down', mute: 'muted', flap: 'flapping', revive: 'up' };
+
+export class Grove {
+  /** @type {Map<string, { id: string, name: string, tag: string, server: TroubledServer, members: Member[] }>} */
+  #trees = new Map();
+  /** @type {Map<string, Member>} */
+  #members = new Map();
+  /** @type {Entry[]} */
+  #entries = [];
+  /** @type {NodeJS.Timeout[]} */
+  #timers = [];
+  #tell;
+
+  /** @param {(message: Message) => void} tell */
+  constructor(tell) {
+    this.#tell = tell;
+    this.pool = new ConnectionPool({
+      handshake: greeted,
+      // Any byte counts as an answer, and there are echoes all the time: it asks only when a server falls silent.
+      heartbeat: { interval: 1000, timeout: 1000, ping: (connection) => connection.write('ping\n') },
+      connectTimeout: 2000,
+      minUptime: 2000,
+      queue: { maxBytes: 16_384 },
+    });
+  }
+
+  /** @param {(message: Message) => void} tell */
+  static async start(tell) {
+    const grove = new Grove(tell);
+    for (const name of NAMES) grove.#plant(name, await TroubledServer.start());
+    grove.#timers.push(
+      setInterval(() => grove.#write(), BEAT),
+      setInterval(() => grove.#look(), GLANCE),
+    );
+    return grove;
+  }
+
+  /** Does what the page asks for; returns false where there is nobody of that name. @param {string} id @param {Action} action */
+  async act(id, action) {
+    const mode = modes[action];
+    if (mode !== undefined) return this.#setServer(id, mode, action);
+    const member = this.#members.get(id);
+    if (member === undefined) return false;
+    this.note('you', member.name, deeds[action]);
+    // It leaves the pool when it has closed, and comes back with `connect()`.
+    if (action === 'disconnect') void member.connection.disconnect();
+    else member.connection.connect();
+    return true;
+  }
+
+  /** @param {Entry['kind']} kind @param {string} who @param {string} text */
+  note(kind, who, text) {
+    const entry = { at: Date.now(), who, kind, text };
+    this.#entries = [...this.#entries.slice(1 - KEPT), entry];
+    this.#tell({ type: 'entry', at: entry.at, entry });
+  }
+
+  get entries() {
+    return this.#entries;
+  }
+
+  /** @returns {ServerIntroduction[]} */
+  introduce() {
+    return [...this.#trees.values()].map(({ id, name, tag, server, members }) => ({
+      id,
+      name,
+      tag,
+      mode: server.mode,
+      members: members.map((member) => member.introduce()),
+    }));
+  }
+
+  /** @param {number} at */
+  figures(at) {
+    const { endpoints, ...pool } = this.pool.stats;
+    const members = [...this.#members.values()];
+    const writes = sum(members.map(({ connection }) => connection.stats.writes));
+    return {
+      pool: { ...pool, endpoints: {} },
+      gates: endpoints,
+      writes,
+      members: members.map((each) => each.figures(at)),
+    };
+  }
+
+  async stop() {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.pool.destroy();
+    await Promise.all([...this.#trees.values()].map(({ server }) => server.set('down')));
+  }
+
+  /** @param {string} name @param {TroubledServer} server */
+  #plant(name, server) {
+    const id = name.toLowerCase();
+    const { port } = server;
+    const members = Array.from({ length: MEMBERS_EACH }, (_, index) =>
+      this.#adopt(`${id}-${index + 1}`, `${name} ${index + 1}`, this.pool.add({ port })),
+    );
+    this.#trees.set(id, { id, name, tag: `127.0.0.1:${port}`, server, members });
+  }
+
+  /** @param {string} id @param {string} name @param {ReconnectingConnection} connection */
+  #adopt(id, name, connection) {
+    /** @param {Member} member @param {Step} step */
+    const onStep = (member, step) => this.#tell({ type: 'step', at: step.at, id: member.id, step });
+    const member = new Member(id, name, connection, onStep);
+    this.#members.set(id, member);
+    connection.on('open', (info) => this.note('open', name, words.open(info)));
+    connection.on('reset', (info) => this.note('reset', name, words.reset(info)));
+    connection.on('backoff', (info) => this.note('backoff', name, words.backoff(info)));
+    connection.on('close', (info) => this.note('close', name, words.close(info)));
+    return member;
+  }
+
+  /** @param {string} id @param {Mode} mode @param {Action} action */
+  async #setServer(id, mode, action) {
+    const tree = this.#trees.get(id);
+    if (tree === undefined) return false;
+    if (tree.server.mode === mode) return true;
+    this.note('you', tree.name, deeds[action]);
+    await tree.server.set(mode);
+    this.#tell({ type: 'mode', at: Date.now(), id, mode });
+    return true;
+  }
+
+  /** What the queue has no room for is refused, and counted; it has a callback, so that nobody else need be told. */
+  #write() {
+    for (const { connection } of this.#members.values()) connection.write(LINE, () => undefined);
+  }
+
+  #look() {
+    for (const member of this.#members.values()) member.look();
+  }
+}
+
+/** A server that does not greet is none. @type {import('reconnecting-connection').Handshake} */
+async function greeted(socket, { signal }) {
+  const [words] = await once(socket, 'data', { signal });
+  if (String(words) !== GREETING) throw new Error(`Expected a greeting, got ${String(words)}`);
+}
+
+/** @param {readonly WriteTotals[]} all @returns {WriteTotals} */
+function sum(all) {
+  /** @param {keyof WriteTotals} kind */
+  const of = (kind) => ({
+    writes: all.reduce((total, each) => total + each[kind].writes, 0),
+    bytes: all.reduce((total, each) => total + each[kind].bytes, 0),
+  });
+  return {
+    accepted: of('accepted'),
+    confirmed: of('confirmed'),
+    uncertain: of('uncertain'),
+    dropped: of('dropped'),
+    queued: of('queued'),
+    refused: of('refused'),
+  };
+}

@@ -1,0 +1,112 @@
+// The page: it hears what happens, and hands it to the parts that show it.
+/** @import { Action, Downtime, Message } from '../messages.js' */
+import { restartClock, setClock } from './clock.mjs';
+import { CrowdChart } from './crowd-chart.mjs';
+import { ask, enable, find, findCanvas, onPress, write } from './dom.mjs';
+import { showFigures } from './figures.mjs';
+import { addToLog, fillLog } from './log.mjs';
+import { ServerCard } from './server-card.mjs';
+import { drawPhase, legend } from './shapes.mjs';
+import { clearStage, perform } from './stage.mjs';
+import { listenToTheme } from './theme.mjs';
+
+/** Milliseconds from one look at the countdowns to the next. */
+const GLANCE = 100;
+
+/** @type {ServerCard[]} */
+let cards = [];
+/** @type {CrowdChart[]} */
+let charts = [];
+/** @type {readonly Downtime[]} */
+let downtimes = [];
+
+listenToTheme();
+explainShapes();
+letButtonsAct();
+follow();
+setInterval(() => rows().forEach((row) => row.countDown()), GLANCE);
+
+function rows() {
+  return cards.flatMap((card) => card.rows);
+}
+
+function follow() {
+  const link = find(document, '#link');
+  const feed = new EventSource('feed');
+  feed.onopen = () => {
+    link.dataset['link'] = 'live';
+    write(link, 'live');
+  };
+  feed.onmessage = ({ data }) => hear(JSON.parse(data));
+  // It comes back by itself.
+  feed.onerror = () => {
+    link.dataset['link'] = 'lost';
+    write(link, 'the process behind this page is gone; trying again');
+  };
+}
+
+/** @param {Message} message */
+function hear(message) {
+  if (message.type === 'hello') restartClock(message.at);
+  else setClock(message.at);
+  switch (message.type) {
+    case 'hello':
+      cards = message.servers.map((server) => new ServerCard(server));
+      charts = message.crowds.map((crowd) => new CrowdChart(crowd, () => downtimes));
+      find(document, '#servers').replaceChildren(...cards.map(({ element }) => element));
+      find(document, '#crowds').replaceChildren(...charts.map(({ element }) => element));
+      clearStage();
+      setDowntimes(message.downtimes);
+      fillLog(message.entries);
+      return;
+    case 'step':
+      rows()
+        .find(({ id }) => id === message.id)
+        ?.step(message.step);
+      return;
+    case 'mode':
+      cards.find(({ id }) => id === message.id)?.set(message.mode);
+      return;
+    case 'downtimes':
+      setDowntimes(message.downtimes);
+      return;
+    case 'entry':
+      addToLog(message.entry);
+      return;
+    case 'tick':
+      showFigures(message, rows().length);
+      for (const card of cards) card.show(message.gates);
+      for (const figures of message.members)
+        rows()
+          .find(({ id }) => id === figures.id)
+          ?.show(figures);
+      for (const figures of message.crowds) charts.find(({ id }) => id === figures.id)?.show(figures);
+  }
+}
+
+/** @param {readonly Downtime[]} latest */
+function setDowntimes(latest) {
+  downtimes = latest;
+  const last = latest.at(-1);
+  const isDown = last !== undefined && last.to === undefined;
+  enable(find(document, '[data-crowds=kill]'), !isDown);
+  enable(find(document, '[data-crowds=revive]'), isDown);
+}
+
+function letButtonsAct() {
+  for (const action of /** @satisfies {Action[]} */ (['kill', 'revive'])) {
+    onPress(find(document, `[data-crowds=${action}]`), () => ask('crowds', action));
+    onPress(find(document, `[data-everyone=${action}]`), () => cards.forEach(({ id }) => ask(id, action)));
+  }
+}
+
+function explainShapes() {
+  const items = legend.map(([phase, text]) => {
+    const item = document.createElement('li');
+    item.innerHTML = '<canvas class="swatch" aria-hidden="true"></canvas><span></span>';
+    write(find(item, 'span'), text);
+    perform(findCanvas(item, 'canvas'), (context, width, height) => drawPhase(context, phase, 0, width, height));
+    return item;
+  });
+  find(document, '#legend').replaceChildren(...items);
+}

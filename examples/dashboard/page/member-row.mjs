@@ -1,0 +1,74 @@
+// A member's row: who it is, in which phase, its lane, and what passes.
+/** @import { MemberFigures, MemberIntroduction, Phase, Step } from '../messages.js' */
+import { now, rate, seconds } from './clock.mjs';
+import { ask, find, findCanvas, make, onPress, write } from './dom.mjs';
+import { drawLane } from './lane.mjs';
+import { drawPhase } from './shapes.mjs';
+import { perform } from './stage.mjs';
+
+/** Milliseconds of which the steps are kept. */
+const MEMORY = 70_000;
+
+export class MemberRow {
+  element = make('member-template');
+  #parts = {
+    session: find(this.element, '.session'),
+    phase: find(this.element, '.phase > span'),
+    countdown: find(this.element, 'time'),
+    lane: findCanvas(this.element, '.lane'),
+    rate: find(this.element, '.rate'),
+    queue: find(this.element, '.queue'),
+    button: find(this.element, 'button'),
+  };
+  /** @type {readonly Step[]} */
+  #steps = [];
+
+  /** @param {MemberIntroduction} introduction */
+  constructor({ id, name, steps }) {
+    this.id = id;
+    this.#name = name;
+    this.element.id = id;
+    write(find(this.element, 'b'), name);
+    perform(findCanvas(this.element, '.swatch'), (context, width, height) =>
+      drawPhase(context, this.phase, 0, width, height),
+    );
+    perform(this.#parts.lane, (context, width, height) => drawLane(context, width, height, this.#steps));
+    onPress(this.#parts.button, () => ask(id, this.phase === 'closed' ? 'connect' : 'disconnect'));
+    for (const step of steps) this.step(step);
+  }
+
+  #name;
+
+  /** @returns {Phase} */
+  get phase() {
+    return this.#steps.at(-1)?.phase ?? 'idle';
+  }
+
+  /** @param {Step} step */
+  step(step) {
+    const since = this.#steps.findLastIndex(({ at }) => at < now() - MEMORY);
+    this.#steps = [...this.#steps.slice(Math.max(0, since)), step];
+    const { phase, generation } = step;
+    const { session, lane, button } = this.#parts;
+    this.element.dataset['phase'] = phase;
+    write(this.#parts.phase, phase === 'waiting' ? 'at the gate' : phase);
+    write(session, generation === 0 ? '' : `session ${generation}`);
+    write(button, phase === 'closed' ? 'Connect' : 'Disconnect');
+    button.setAttribute('aria-label', `${button.textContent} ${this.#name}`);
+    lane.setAttribute('aria-label', `${this.#name}: ${phase}, ${generation} sessions so far`);
+    this.countDown();
+  }
+
+  /** What is left of its wait. */
+  countDown() {
+    const { phase, until = 0 } = this.#steps.at(-1) ?? {};
+    write(this.#parts.countdown, phase === 'backoff' ? seconds(Math.max(0, until - now())) : '');
+  }
+
+  /** @param {MemberFigures} figures */
+  show(figures) {
+    const { queue } = this.#parts;
+    write(this.#parts.rate, rate(figures.rate));
+    write(queue, `${figures.queued} queued`);
+  }
+}

@@ -1,0 +1,50 @@
+// What the events of a connection say, in a sentence each.
+/** @import { BackoffInfo, CloseInfo, DropInfo, OpenInfo, ResetInfo } from 'reconnecting-connection' */
+/** @import { Action } from './messages.js' */
+
+export const words = {
+  /** @param {OpenInfo} info */
+  open({ generation, reopened, attempts, downtime }) {
+    const dials = `${attempts} ${attempts === 1 ? 'dial' : 'dials'}`;
+    return reopened
+      ? `session ${generation} is open after ${seconds(downtime)} and ${dials}`
+      : `session ${generation} is open`;
+  },
+  /** @param {ResetInfo} info */
+  reset({ generation, reason, error, uptime, uncertain }) {
+    const unsure = uncertain.writes > 0 ? `; ${uncertain.writes} writes are uncertain` : '';
+    return `session ${generation} ended after ${seconds(uptime)}: ${cause(reason, error)}${unsure}`;
+  },
+  /** @param {BackoffInfo} info */
+  backoff({ attempt, delay, reason, error }) {
+    return `retry ${attempt} in ${seconds(delay)} (${cause(reason, error)})`;
+  },
+  /** @param {DropInfo} info */
+  drop({ bytes, reason }) {
+    return `a write of ${bytes} bytes was dropped (${reason})`;
+  },
+  /** @param {CloseInfo} info */
+  close({ reason }) {
+    return `closed: ${reason}`;
+  },
+};
+
+/** What you did to a server or a member. @type {Record<Action, string>} */
+export const deeds = {
+  kill: 'you killed it: it refuses everyone',
+  mute: 'you muted it: it accepts, and says nothing',
+  flap: 'you let it flap: it hangs up on everyone soon',
+  revive: 'you revived it',
+  disconnect: 'you disconnected it',
+  connect: 'you connected it again',
+};
+
+/** @param {string} reason @param {Error} [error] */
+function cause(reason, error) {
+  return error !== undefined && 'code' in error ? String(error.code) : reason;
+}
+
+/** @param {number} milliseconds */
+function seconds(milliseconds) {
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+}
