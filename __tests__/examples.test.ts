@@ -102,7 +102,9 @@ const expected: Record<string, Line[][]> = {
   ],
 };
 
-const examples = readdirSync(join(root, 'examples')).filter((file) => !file.startsWith('demo'));
+const examples = readdirSync(join(root, 'examples')).filter(
+  (file) => file.endsWith('.mjs') && !file.startsWith('demo'),
+);
 
 test('every example has its expected output here, and every output its example', () => {
   expect(examples.sort()).toEqual(Object.keys(expected).sort());

@@ -53,7 +53,7 @@ export class Member {
     this.#samples = [...this.#samples.filter((sample) => sample.at > at - SPAN), { at, bytes }];
     const first = this.#samples[0] ?? { at, bytes };
     const rate = ((bytes - first.bytes) * 1000) / Math.max(1, at - first.at);
-    return { id: this.id, rate: Math.round(rate), queued: writes.queued.writes };
+    return { id: this.id, rate: Math.round(rate), queued: writes.queued.writes, refused: writes.refused.writes };
   }
 
   get #phase() {

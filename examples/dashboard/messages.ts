@@ -34,6 +34,8 @@ export interface MemberFigures {
   /** Bytes a second, written and received together. */
   readonly rate: number;
   readonly queued: number;
+  /** Writes that were refused, for the queue was full. */
+  readonly refused: number;
 }
 
 /** A member from its birth: what the page needs to draw it. */

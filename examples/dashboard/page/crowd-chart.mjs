@@ -13,11 +13,14 @@ const titles = {
   pool: { title: 'This library as it comes', policy: 'jitter, and one member finds out for all' },
 };
 
-/** Milliseconds that are remembered, and the pixels of a second. */
+/** Milliseconds that are remembered. */
 const MEMORY = 70_000;
-const PIXELS = 14;
+/** A minute is shown, if a second has as many pixels then, and no more of them than of these. */
+const SPAN = 60;
+const LEAST_PIXELS = 8;
+const MOST_PIXELS = 14;
 const FOOT = 16;
-const HEAD = 10;
+const HEAD = 14;
 
 export class CrowdChart {
   element = make('crowd-template');
@@ -57,15 +60,17 @@ export class CrowdChart {
   #draw(context, width, total) {
     const colours = palette();
     const base = total - FOOT;
-    const scale = PIXELS / 1000;
+    const pixels = Math.min(MOST_PIXELS, Math.max(LEAST_PIXELS, width / SPAN));
     const present = now();
     /** @param {number} at */
-    const place = (at) => width - (present - at) * scale;
+    const place = (at) => width - ((present - at) * pixels) / 1000;
 
     context.fillStyle = colours.sunk;
     context.fillRect(0, HEAD, width, base - HEAD);
     this.#drawDowntimes(context, place, base);
-    drawGrid(context, width, base, this.#size);
+    drawGrid(context, width, base, pixels);
+    context.textAlign = 'left';
+    context.fillText(String(this.#size), 0, HEAD - 3);
 
     context.fillStyle = colours.connecting;
     for (const { from, to, dials } of this.#buckets) {
@@ -83,7 +88,7 @@ export class CrowdChart {
     const { lost, open, backoff } = palette();
     context.font = FONT;
     context.textAlign = 'left';
-    context.textBaseline = 'top';
+    context.textBaseline = 'alphabetic';
     for (const { from, to } of this.#downtimes()) {
       const right = place(to ?? now());
       if (right < -60) continue;
@@ -93,23 +98,23 @@ export class CrowdChart {
       context.globalAlpha = 1;
       context.fillStyle = lost;
       context.fillRect(place(from), HEAD, 1, base - HEAD);
-      context.fillText('killed', place(from) + 5, HEAD + 4);
+      context.fillText('killed', Math.max(26, place(from)), HEAD - 3);
       if (to === undefined) continue;
       context.fillStyle = open;
       context.fillRect(right, HEAD, 1, base - HEAD);
-      context.fillText('revived', right + 5, HEAD + 4);
+      if (right > 64) context.fillText('revived', right, HEAD - 3);
     }
   }
 }
 
-/** @param {CanvasRenderingContext2D} context @param {number} width @param {number} base @param {number} size */
-function drawGrid(context, width, base, size) {
+/** @param {CanvasRenderingContext2D} context @param {number} width @param {number} base @param {number} pixels Of a second. */
+function drawGrid(context, width, base, pixels) {
   const { quiet, rule } = palette();
   context.font = FONT;
   context.textBaseline = 'alphabetic';
   context.textAlign = 'center';
-  for (let second = 10; second * PIXELS < width - 16; second += 10) {
-    const x = Math.round(width - second * PIXELS);
+  for (let second = 10; second * pixels < width - 16; second += 10) {
+    const x = Math.round(width - second * pixels);
     context.fillStyle = rule;
     context.fillRect(x, HEAD, 1, base - HEAD);
     context.fillStyle = quiet;
@@ -117,6 +122,4 @@ function drawGrid(context, width, base, size) {
   }
   context.textAlign = 'right';
   context.fillText('now', width, base + 14);
-  context.textAlign = 'left';
-  context.fillText(String(size), 0, HEAD - 1);
 }

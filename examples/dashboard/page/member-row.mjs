@@ -22,6 +22,7 @@ export class MemberRow {
   };
   /** @type {readonly Step[]} */
   #steps = [];
+  #refused = Infinity;
 
   /** @param {MemberIntroduction} introduction */
   constructor({ id, name, steps }) {
@@ -69,6 +70,10 @@ export class MemberRow {
   show(figures) {
     const { queue } = this.#parts;
     write(this.#parts.rate, rate(figures.rate));
-    write(queue, `${figures.queued} queued`);
+    // Refused since the last look: the queue is full now.
+    const isFull = figures.refused > this.#refused;
+    this.#refused = figures.refused;
+    queue.classList.toggle('full', isFull);
+    write(queue, isFull ? `${figures.queued}, full` : `${figures.queued} queued`);
   }
 }

@@ -9,7 +9,7 @@ export const FONT = '11px Inter, system-ui, sans-serif';
 export const legend = [
   ['open', 'open'],
   ['connecting', 'connecting'],
-  ['waiting', 'waiting at the gate'],
+  ['waiting', 'waiting at the pool’s gate'],
   ['backoff', 'backoff'],
   ['closed', 'closed'],
 ];
