@@ -1,0 +1,93 @@
+// Makes the pictures of the README: two of the page, and a short animation of an outage.
+// Run it: npm run dashboard:record (it needs chromium and ffmpeg)
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import { startDashboard } from './dashboard.mjs';
+/** @import { Page } from 'playwright-core' */
+
+const docs = fileURLToPath(new URL('../../docs/', import.meta.url));
+/** Frames a second of the animation, its length in seconds, and its width in pixels. */
+const FRAMES = 8;
+const SECONDS = 9;
+const WIDTH = 960;
+
+const { url, stop } = await startDashboard(0);
+const browser = await chromium.launch({
+  executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
+});
+const folder = mkdtempSync(join(tmpdir(), 'dashboard-'));
+try {
+  await pause(2000);
+  await animate();
+  await takePictures();
+} finally {
+  rmSync(folder, { recursive: true });
+  await browser.close();
+  await stop();
+}
+
+/** A server is killed and revived; so is that of the crowds. */
+async function animate() {
+  const page = await open('dark', WIDTH, 600);
+  await page.locator('.servers').evaluate((section) => section.scrollIntoView());
+  await pause(1000);
+  const story = new Map([
+    [0.6, () => press(page, 'Kill Birch')],
+    [1.6, () => press(page, 'Flap Cedar')],
+    [4.8, () => press(page, 'Revive Cedar')],
+    [5.4, () => press(page, 'Revive Birch')],
+  ]);
+  const from = performance.now();
+  for (let frame = 0; frame < FRAMES * SECONDS; frame += 1) {
+    const at = frame / FRAMES;
+    for (const [when, act] of story) {
+      if (when > at) continue;
+      story.delete(when);
+      await act();
+    }
+    await pause(Math.max(0, from + at * 1000 - performance.now()));
+    await page.screenshot({ path: join(folder, `${String(frame).padStart(3, '0')}.png`) });
+  }
+  await page.close();
+  const frames = ['-framerate', String(FRAMES), '-i', join(folder, '%03d.png')];
+  const webp = ['-c:v', 'libwebp_anim', '-quality', '60', '-compression_level', '6', '-loop', '0'];
+  execFileSync('ffmpeg', ['-y', '-loglevel', 'error', ...frames, ...webp, join(docs, 'dashboard.webp')]);
+}
+
+/** What one sees in the middle of much trouble, in either theme at the same moment. */
+async function takePictures() {
+  const pages = [await open('light', 1440, 1500), await open('dark', 1440, 1500)];
+  const [page] = pages;
+  if (page === undefined) return;
+  await press(page, 'Mute Elm');
+  await press(page, 'Kill their server');
+  await pause(5000);
+  await press(page, 'Kill Birch');
+  await press(page, 'Flap Cedar');
+  await pause(7000);
+  await press(page, 'Revive it');
+  await press(page, 'Revive Cedar');
+  await pause(9000);
+  for (const [index, theme] of ['light', 'dark'].entries()) {
+    await pages[index]?.screenshot({ path: join(docs, `dashboard-${theme}.png`), fullPage: true });
+  }
+}
+
+/** @param {'light' | 'dark'} colorScheme @param {number} width @param {number} height */
+async function open(colorScheme, width, height) {
+  const page = await browser.newPage({ viewport: { width, height }, colorScheme });
+  await page.goto(url);
+  await page.locator('.member').first().waitFor();
+  return page;
+}
+
+/** @param {Page} page @param {string} name */
+function press(page, name) {
+  return page.getByRole('button', { name, exact: true }).click();
+}
