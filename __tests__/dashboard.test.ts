@@ -12,7 +12,10 @@ let dashboard: Dashboard;
 beforeAll(async () => {
   dashboard = await Dashboard.start();
 });
-afterAll(() => dashboard.destroy());
+afterAll(() => Promise.all([dashboard, ...leavers].map((each) => each.destroy())));
+
+/** Those that are to leave by themselves, and may not. */
+const leavers: Dashboard[] = [];
 
 /** Asks for something, with headers that no browser would let a page set. */
 async function ask(path: string, headers: OutgoingHttpHeaders = {}, body?: string): Promise<IncomingMessage> {
@@ -114,6 +117,7 @@ describe('the dashboard', () => {
 
   test.each(['SIGINT', 'SIGTERM'] as const)('leaves at %s by itself, with pages that listen', async (signal) => {
     const leaving = await Dashboard.start('--port', '0');
+    leavers.push(leaving);
     const { port } = new URL(leaving.url);
     const listening = request({ host: '127.0.0.1', port, path: '/feed' }).on('error', () => undefined);
     listening.end();
