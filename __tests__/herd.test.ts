@@ -6,6 +6,7 @@ import { Calendar, shuffle } from '../benchmarks/herd/calendar';
 import { asPolicy, candidates, defaultCandidate } from '../benchmarks/herd/candidates';
 import { compared, front, measure } from '../benchmarks/herd/choice';
 import { crowd } from '../benchmarks/herd/crowd';
+import { type Dialler, Dials } from '../benchmarks/herd/dials';
 import { type Herd, fleet } from '../benchmarks/herd/fleet';
 import { lone } from '../benchmarks/herd/lone';
 import { type Findings, page } from '../benchmarks/herd/page';
@@ -43,6 +44,14 @@ describe('seeded()', () => {
     const draw = (seed: number) => Array.from({ length: 20 }, seeded(seed));
     expect(draw(1)).toEqual(draw(1));
     expect(draw(1)).not.toEqual(draw(2));
+  });
+
+  it('is the generator that it says it is', () => {
+    // The first numbers of sfc32 with this seed, by another program.
+    const random = seeded(1);
+    expect(Array.from({ length: 4 }, () => random() * 2 ** 32)).toEqual([
+      1_506_684_997, 389_392_296, 138_374_344, 482_077_534,
+    ]);
   });
 
   it('gives numbers from 0 up to 1, spread evenly', () => {
@@ -299,6 +308,85 @@ describe('lone()', () => {
   });
 });
 
+describe('Dials', () => {
+  /** Clients that are 5 ms away from a server that comes back at 1 s, and has room for so many in each 100 s. */
+  function dials({ clients = 1, room = 1, connectTimeout = 900, resends = [1_000, 3_000] } = {}) {
+    const heard: string[] = [];
+    const say =
+      (what: string) =>
+      (client: number, now: number, took: number): void =>
+        void heard.push(`${now} ${what} ${client} ${took}`);
+    const dialler: Dialler = {
+      way: () => 5,
+      connected: say('connected'),
+      overdue: say('overdue'),
+      failed: (client, now, took, isRefused) => say(isRefused ? 'refused' : 'silent')(client, now, took),
+    };
+    const server = new Server({ capacity: room / 100, backlog: room, listensAt: 1_000 });
+    const tally = new Tally(clients, 1_000, 30_000);
+    const made = new Dials({ clients, connectTimeout, resends, random: seeded(1) }, server, tally, dialler);
+    let now = 0;
+    const pass = (until: number) => {
+      while (now < until) made.take(++now);
+    };
+    return { made, tally, heard, pass };
+  }
+
+  it('come to nothing while nobody listens', () => {
+    const { made, heard, pass } = dials();
+    pass(100);
+    made.begin(0, 100, 50);
+    pass(2_000);
+    expect(heard).toEqual(['110 refused 0 10']);
+  });
+
+  it('connect a round trip later where there is room, and are overdue no more', () => {
+    const { made, tally, heard, pass } = dials();
+    pass(1_000);
+    made.begin(0, 1_000, 50);
+    pass(5_000);
+    expect([heard, tally.served]).toEqual([['1010 connected 0 10'], 1]);
+  });
+
+  it('are overdue after their patience where there is none, and end once, however many there are', () => {
+    const { made, tally, heard, pass } = dials({ clients: 2 });
+    pass(1_000);
+    made.begin(0, 1_000, undefined);
+    pass(1_100);
+    made.begin(1, 1_100, 50);
+    pass(1_150);
+    made.hedge(1, 1_150, 60);
+    pass(1_210);
+    made.hedge(1, 1_210, undefined);
+    pass(200_000);
+    expect(heard).toEqual(['1010 connected 0 10', '1150 overdue 1 50', '1210 overdue 1 60', '2000 silent 1 900']);
+    expect([made.hedges, tally.served]).toEqual([2, 1]);
+  });
+
+  it('and their packets are called off when they fail, those of a second one too', () => {
+    const { made, tally, heard, pass } = dials({ clients: 2, resends: [850], connectTimeout: 900 });
+    pass(1_000);
+    made.begin(0, 1_000, undefined);
+    pass(1_100);
+    made.begin(1, 1_100, 50);
+    pass(1_990);
+    // The deadline of the first is in 10 ms: it ends both.
+    made.hedge(1, 1_990, 5_000);
+    pass(200_000);
+    expect(heard).toEqual(['1010 connected 0 10', '1150 overdue 1 50', '2000 silent 1 900']);
+    expect(tally.outcome(1).syns * 2).toBe(4);
+  });
+
+  it('take the answer of whichever comes through, and what the other brings is wasted', () => {
+    const { made, tally, heard, pass } = dials({ room: 2 });
+    pass(1_000);
+    made.begin(0, 1_000, undefined);
+    made.hedge(0, 1_000, undefined);
+    pass(5_000);
+    expect([heard, made.wasted, tally.served]).toEqual([['1010 connected 0 10'], 1, 1]);
+  });
+});
+
 describe('crowd()', () => {
   const crowds = [
     [20, 100],
@@ -336,6 +424,24 @@ describe('crowd()', () => {
     // The first one comes within a second, and the others within some round trips of at most 0.2 s.
     expect(crowd(ours, long).t100).toBeLessThan(3_500);
     expect(fleet(ours, long).t100).toBeGreaterThan(5_000);
+  });
+
+  it('lets those who wait behind a server without a word give up in their own time', () => {
+    let waits = 0;
+    const counted = policy(
+      () => () => {
+        waits += 1;
+        return 1_000;
+      },
+      1_000,
+    );
+    // It takes one, and then has no room for 1,000 s.
+    const silent = { ...herd, clients: 50, capacity: 0.001, backlog: 1, outage: 1, patience: 20_000, processes: 1 };
+    const { served, attempts } = crowd(counted, silent);
+    expect(served).toBe(1);
+    // Each waits 1 s and then is out of patience after 1 s, 10 times; few of them dial.
+    expect(waits).toBeGreaterThan(50 * 8);
+    expect(attempts).toBeLessThan(2);
   });
 
   it('is shared out evenly or not at all', () => {

@@ -10,12 +10,14 @@ import {
   ReconnectingConnection,
 } from 'reconnecting-connection';
 
+import * as dialling from '../lib/dial';
 import { type Gate, openGate } from '../lib/gate';
 import { makeCertificates } from './kit/certificates';
 import { trackProcess } from './kit/clean-up';
 import { Loopback, QUICK, next, pair, payload, run, track } from './kit/loopback';
 import { isStopped, javascript } from './kit/processes';
 import { record } from './kit/record';
+import { ScriptedLink } from './kit/scripted';
 
 // What members of a pool that share a target know of it together, over real sockets. By its parts: `gate`, `canary`.
 
@@ -411,6 +413,26 @@ describe('a dial that goes unanswered', () => {
     `);
 
     expect({ code, said, stderr }).toEqual({ code: 0, said: [2, []], stderr: '' });
+  });
+
+  test('is no better off with another socket that the kernel connects to itself: that one is cut', async () => {
+    const links: ScriptedLink[] = [];
+    const self = { localAddress: '127.0.0.1', localPort: 4242, remoteAddress: '127.0.0.1', remotePort: 4242 };
+    let cut = 0;
+    const opening = jest.spyOn(dialling, 'openSocket').mockImplementation(() => {
+      const link = new ScriptedLink(new AbortController().signal);
+      links.push(link);
+      return Object.assign(link, links.length === 2 ? { ...self, resetAndDestroy: () => (cut += 1) } : {});
+    });
+    const connection = track(new ReconnectingConnection({ ...QUICK, port: 4242, backoff: () => 60_000 }, hedging(20)));
+    const heard = record(connection, ['open', 'backoff']);
+    while (links.length < 2) await new Promise(setImmediate);
+    links[1]!.connect();
+    await next(connection, 'backoff');
+
+    expect(heard).toMatchObject([['backoff', { reason: 'self-connect', error: { code: 'ERR_SELF_CONNECT' } }]]);
+    expect([cut, ...links.map(({ destroyed }) => destroyed)]).toEqual([1, true, true]);
+    opening.mockRestore();
   });
 
   test('is left alone where nothing is known to be lost: by a function of the application’s, on this machine', async () => {
