@@ -39,7 +39,9 @@ describe('a loop over sessions()', () => {
     const server = await Loopback.start({ onSocket: (socket, number) => socket.end(`hello ${number}`) });
     const connection = connectTo(server);
     const seen: unknown[] = [];
+    const read: ConnectionSession[] = [];
     for await (const session of connection.sessions()) {
+      read.push(session);
       const text = await textOf(session);
       const { generation, reason, willRetry } = await session.ended;
       seen.push([session.generation, session.info.reopened, text, generation, reason, willRetry]);
@@ -51,6 +53,8 @@ describe('a loop over sessions()', () => {
       [2, true, 'hello 2', 2, 'peer-end', true],
       [3, true, 'hello 3', 3, 'peer-end', true],
     ]);
+    // What was read to its end stays at its end.
+    expect(await Promise.all(read.map(textOf))).toEqual(['', '', '']);
   });
 
   test('yields messages where there is a decoder, and half a line never crosses a reset', async () => {
@@ -339,11 +343,11 @@ describe('a session that the loop has no time for', () => {
     await (
       await first(sessions)
     ).ended;
-    // The body is still at work on the first session. The second begins, and its peer's end is behind what is not read.
-    await payload(connection, 'open');
-    await server.has(2);
+    // The body is still at work on the first session.
+    const heard = record(connection, ['data', 'reset']);
+    await until(() => connection.stats.bytesReceived === 'session 1session 2'.length);
     await settle();
-    expect([connection.state, connection.generation, server.accepted]).toEqual(['open', 2, 2]);
+    expect([connection.state, connection.generation, server.accepted, heard]).toEqual(['open', 2, 2, []]);
     const session = await first(sessions);
 
     expect([session.generation, await textOf(session)]).toEqual([2, 'session 2']);
@@ -365,6 +369,19 @@ describe('a session that the loop has no time for', () => {
     expect([session.generation, await textOf(session)]).toEqual([3, 'third']);
   });
 
+  test('is left out when the lifecycle ends meanwhile', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo(server);
+    const sessions = connection.sessions();
+    await first(sessions);
+    const open = payload(connection, 'open');
+    connection.reconnect();
+    await open;
+    connection.destroy();
+
+    expect(await sessions.next()).toEqual({ value: undefined, done: true });
+  });
+
   test('lets go of the last session when it is asked for, unless a loop over that is under way', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
@@ -376,7 +393,8 @@ describe('a session that the loop has no time for', () => {
     // It no longer holds up the reading, and so the end is noticed.
     server.latest.end('nor this');
     const read = await waiting;
-    await expect(textOf(unread)).rejects.toThrow('Session 1 was let go when the loop asked for the next');
+    const loop = unread[Symbol.asyncIterator]();
+    await expect(loop.next()).rejects.toThrow('Session 1 was let go when the loop asked for the next');
     const text = textOf(read);
     const after = first(sessions);
     server.latest.end('all of it');
@@ -431,6 +449,22 @@ describe('a loop that is slow', () => {
     }
 
     expect(seen).toEqual(['1', '2', '3', '4', '5']);
+  });
+
+  test('does not hold up the next session with what it has not taken of the last', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo(server);
+    const sessions = connection.sessions({ highWaterMark: 1 });
+    const loop = (await first(sessions))[Symbol.asyncIterator]();
+    const data = next(connection, 'data');
+    server.latest.write('old');
+    await data;
+    connection.reconnect();
+    const later = await first(sessions);
+    (await server.meets(connection)).end('new');
+
+    expect(await textOf(later)).toBe('new');
+    expect(String((await loop.next()).value)).toBe('old');
   });
 
   test('never mixes sessions, and has each in order from its first byte on', async () => {
