@@ -204,6 +204,22 @@ describe('a lost session', () => {
     expect([script.last.written, stream.errored]).toEqual([['kepttoo'], null]);
   });
 
+  test('is told to the callback of each write that was handed over with others', async () => {
+    const { stream, link, script } = await scripted();
+    link.connect().stalled = true;
+    const told = ['first', 'second ', 'third'].map((text) => fate(stream, text));
+    await settle();
+    link.fail();
+    await until(() => script.links.length === 2);
+    script.last.connect().stalled = true;
+    await until(() => script.last.written.length === 1);
+    script.last.fail();
+
+    const uncertain = withCode('ERR_DELIVERY_UNCERTAIN');
+    expect([link.written, script.links[1]!.written]).toEqual([['first'], ['second third']]);
+    expect(await Promise.all(told)).toEqual([uncertain, uncertain, uncertain]);
+  });
+
   test('with `end` ends the stream and the connection', async () => {
     const server = await Loopback.start({ onSocket: (socket) => socket.end('all') });
     const connection = connectTo(server);
