@@ -6,8 +6,11 @@ import { disown, invalidOption, toError, unreachable } from './errors';
  * winston, bunyan and most others do.
  */
 export interface Logger {
+  /** What goes well: sessions that open, ends that were asked for. */
   readonly info: (...args: never[]) => unknown;
+  /** Trouble that may pass: sessions that are lost, attempts that fail. */
   readonly warn: (...args: never[]) => unknown;
+  /** Trouble that stays: a connection that gave up. */
   readonly error: (...args: never[]) => unknown;
 }
 

@@ -43,6 +43,7 @@ export interface ConnectionSession<Chunk = Buffer> extends AsyncIterable<Chunk, 
    * @throws ConnectionError `ERR_INVALID_CHUNK`
    */
   write(chunk: string | Uint8Array, encoding?: BufferEncoding, callback?: WriteCallback): boolean;
+  /** The same, with the encoding left out. */
   write(chunk: string | Uint8Array, callback?: WriteCallback): boolean;
 }
 

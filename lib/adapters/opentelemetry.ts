@@ -12,28 +12,46 @@ export type OpenTelemetryAttributes = Readonly<Record<string, string | number | 
 
 /** What an instrument is made with. */
 export interface OpenTelemetryInstrumentOptions {
+  /** What it counts or measures. */
   description: string;
+  /** In the notation of UCUM, as OpenTelemetry asks for. */
   unit: string;
-  advice?: { explicitBucketBoundaries?: number[] };
+  /** What a histogram is advised to do. */
+  advice?: {
+    /** The upper bounds of its buckets, in seconds. */
+    explicitBucketBoundaries?: number[];
+  };
 }
 
 /** Takes what is so at the moment. */
 export interface OpenTelemetryResult {
+  /** The value of an instrument's series at the moment. */
   observe(instrument: never, value: number, attributes?: OpenTelemetryAttributes): void;
+}
+
+/** An instrument that only grows. */
+export interface OpenTelemetryCounter {
+  /** Adds to the series with these attributes. */
+  add(value: number, attributes?: OpenTelemetryAttributes): void;
+}
+
+/** An instrument that sorts values into buckets. */
+export interface OpenTelemetryHistogram {
+  /** Adds a value, in seconds, to the series with these attributes. */
+  record(value: number, attributes?: OpenTelemetryAttributes): void;
 }
 
 /** The part of OpenTelemetry's `Meter` that is used. */
 export interface OpenTelemetryMeter {
-  createCounter(
-    name: string,
-    options: OpenTelemetryInstrumentOptions,
-  ): { add(value: number, attributes?: OpenTelemetryAttributes): void };
-  createHistogram(
-    name: string,
-    options: OpenTelemetryInstrumentOptions,
-  ): { record(value: number, attributes?: OpenTelemetryAttributes): void };
+  /** Makes an instrument that only grows. */
+  createCounter(name: string, options: OpenTelemetryInstrumentOptions): OpenTelemetryCounter;
+  /** Makes an instrument that sorts values into buckets. */
+  createHistogram(name: string, options: OpenTelemetryInstrumentOptions): OpenTelemetryHistogram;
+  /** Makes an instrument that is asked for its values, which rise and fall. */
   createObservableUpDownCounter(name: string, options: OpenTelemetryInstrumentOptions): object;
+  /** Asks `callback` for the values of `instruments` at each export. */
   addBatchObservableCallback(callback: (result: OpenTelemetryResult) => void, instruments: never[]): void;
+  /** Asks it no more. */
   removeBatchObservableCallback(callback: (result: OpenTelemetryResult) => void, instruments: never[]): void;
 }
 

@@ -4,37 +4,55 @@ import type { PrometheusLabels, PrometheusRegistry } from './prometheus-options'
 
 /** What a metric is made with. */
 export interface PrometheusMetricConfig {
+  /** Its name, with the prefix. */
   name: string;
+  /** What it counts or measures. */
   help: string;
+  /** The names of all its labels. */
   labelNames: string[];
+  /** The one registry that it is in. */
   registers: never[];
+  /** Called before each scrape. */
   collect: () => void;
+  /** The upper bounds of a histogram's buckets, in seconds. */
   buckets?: number[];
 }
 
 /** The part of the module prom-client that is used. */
 export interface PrometheusClient {
+  /** The registry that is meant where none is named. */
   readonly register: PrometheusRegistry;
+  /** Makes a metric that only grows. */
   readonly Counter: new (config: PrometheusMetricConfig) => PrometheusCounter;
+  /** Makes a metric that rises and falls. */
   readonly Gauge: new (config: PrometheusMetricConfig) => PrometheusGauge;
+  /** Makes a metric that sorts values into buckets. */
   readonly Histogram: new (config: PrometheusMetricConfig) => PrometheusHistogram;
 }
 
 /** A metric whose series can be removed. */
 export interface PrometheusMetric {
+  /** Removes the series with these labels. */
   remove(labels: PrometheusLabels): void;
 }
 
+/** A metric that only grows. */
 export interface PrometheusCounter extends PrometheusMetric {
+  /** Adds to the series with these labels. */
   inc(labels: PrometheusLabels, value: number): void;
 }
 
+/** A metric that rises and falls. */
 export interface PrometheusGauge extends PrometheusMetric {
+  /** Adds to the series with these labels. */
   inc(labels: PrometheusLabels, value: number): void;
+  /** Sets all its series to zero. */
   reset(): void;
 }
 
+/** A metric that sorts values into buckets. */
 export interface PrometheusHistogram extends PrometheusMetric {
+  /** Adds a value, in seconds, to the series with these labels. */
   observe(labels: PrometheusLabels, value: number): void;
 }
 

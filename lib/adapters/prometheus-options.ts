@@ -6,7 +6,9 @@ export type PrometheusLabels = Readonly<Record<string, string>>;
 
 /** The part of prom-client's `Registry` that is used. */
 export interface PrometheusRegistry {
+  /** The metric of that name, or undefined. */
   getSingleMetric(name: string): unknown;
+  /** Removes the metric of that name. */
   removeSingleMetric(name: string): void;
 }
 

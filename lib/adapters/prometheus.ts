@@ -6,7 +6,14 @@ import { PrometheusSeries } from './prometheus-series';
 
 export type { MetricsSource } from './observation';
 export type { PrometheusLabels, PrometheusOptions, PrometheusRegistry } from './prometheus-options';
-export type { PrometheusClient, PrometheusMetricConfig } from './prometheus-metrics';
+export type {
+  PrometheusClient,
+  PrometheusCounter,
+  PrometheusGauge,
+  PrometheusHistogram,
+  PrometheusMetric,
+  PrometheusMetricConfig,
+} from './prometheus-metrics';
 
 /** The metrics of each registry, by their prefix: sources share them. */
 const registered = new WeakMap<PrometheusRegistry, Map<string, PrometheusMetrics>>();

@@ -1,7 +1,16 @@
 export type { Cut, Direction, Faults } from './proxied-link';
 export { FaultProxy } from './proxy';
-export type { CutAfterOptions, ProxyOptions, ProxyStats, Treatment } from './proxy-options';
-export { type NextOptions, type Recorded, type Recorder, record } from './recorder';
+export type {
+  CutAfterOptions,
+  PathPlace,
+  Place,
+  PortPlace,
+  PortTarget,
+  ProxyOptions,
+  ProxyStats,
+  Treatment,
+} from './proxy-options';
+export { type Args, type Listeners, type NextOptions, type Recorded, type Recorder, record } from './recorder';
 export type { Chunk, Opening, ScriptedAttempt } from './script';
 export { ScriptedDial } from './scripted-dial';
 export type { ScriptedPeer } from './scripted-peer';

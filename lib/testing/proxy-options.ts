@@ -2,13 +2,35 @@ import { type Check, type Checks, boolean, checkObject, checkRecord, delay, inte
 import { ConnectionError, invalidOption } from '../errors';
 import type { Cut, CutAfter, Direction, Faults } from './proxied-link';
 
-/** A port, or a Unix socket. */
-export type Place = { readonly port: number; readonly host: string } | { readonly path: string };
+/** A port of this machine. */
+export interface PortPlace {
+  /** `'127.0.0.1'`, unless another was asked for. */
+  readonly host: string;
+  /** A port that was free. */
+  readonly port: number;
+}
+
+/** A port to connect to. */
+export interface PortTarget {
+  /** Default: `'127.0.0.1'`. */
+  readonly host?: string;
+  /** An integer from 1 to 65535. */
+  readonly port: number;
+}
+
+/** A Unix socket. */
+export interface PathPlace {
+  /** The path of its file. */
+  readonly path: string;
+}
+
+/** Where something listens: to be spread into the options of a connection. */
+export type Place = PortPlace | PathPlace;
 
 /** How a `FaultProxy` is set up. */
 export interface ProxyOptions {
-  /** The server that it stands in front of: the `target` of a `LoopbackServer`, say. `host` is by default `'127.0.0.1'`. */
-  readonly target: { readonly port: number; readonly host?: string } | { readonly path: string };
+  /** The server that it stands in front of: the `target` of a `LoopbackServer`, say. */
+  readonly target: PortTarget | PathPlace;
   /** Where it listens. Default: a free port. */
   readonly port?: number;
   /** A Unix socket to listen at, in place of a port. */

@@ -56,7 +56,7 @@ export class FaultProxy {
   }
 
   /** Where it listens, to be given to a connection. */
-  get target(): { readonly port: number; readonly host: string } | { readonly path: string } {
+  get target(): Place {
     return this.#place;
   }
 

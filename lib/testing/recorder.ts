@@ -6,9 +6,10 @@ import { DEADLINE, clearTimer, now, setTimer } from './clock';
 import { type Heard, timeline } from './timeline';
 
 /** Any map of events. */
-type Listeners = Readonly<Record<string, (...args: never) => void>>;
+export type Listeners = Readonly<Record<string, (...args: never) => void>>;
 
-type Args<Events extends Listeners, E extends keyof Events> = Parameters<Events[E]>;
+/** What an event tells. */
+export type Args<Events extends Listeners, E extends keyof Events> = Parameters<Events[E]>;
 
 /** What a recorder has heard: one of its events. */
 export type Recorded<Events extends Listeners> = {

@@ -5,6 +5,7 @@ import { Server as TlsServer, createServer as createTlsServer } from 'node:tls';
 import { invalidOption } from '../errors';
 import { clearTimer, setTimer } from './clock';
 import { cutSocket } from './proxied-link';
+import type { Place } from './proxy-options';
 import { type Chunk, checkChunk } from './script';
 import { type FlapOptions, type LoopbackOptions, checkFlapOptions, checkLoopbackOptions } from './server-options';
 import { Waiting, type WaitOptions } from './until';
@@ -38,7 +39,7 @@ export class LoopbackServer {
   }
 
   /** Where it listens, to be given to a connection. */
-  get target(): { readonly host: string; readonly port: number } | { readonly path: string } {
+  get target(): Place {
     return this.#options.path === undefined ? { host: '127.0.0.1', port: this.#port } : { path: this.#options.path };
   }
 
