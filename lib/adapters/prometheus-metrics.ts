@@ -18,16 +18,19 @@ export interface PrometheusMetricConfig {
   buckets?: number[];
 }
 
+/** Makes a metric, and registers it. */
+export type PrometheusConstructor<Metric> = new (config: PrometheusMetricConfig) => Metric;
+
 /** The part of the module prom-client that is used. */
 export interface PrometheusClient {
   /** The registry that is meant where none is named. */
   readonly register: PrometheusRegistry;
   /** Makes a metric that only grows. */
-  readonly Counter: new (config: PrometheusMetricConfig) => PrometheusCounter;
+  readonly Counter: PrometheusConstructor<PrometheusCounter>;
   /** Makes a metric that rises and falls. */
-  readonly Gauge: new (config: PrometheusMetricConfig) => PrometheusGauge;
+  readonly Gauge: PrometheusConstructor<PrometheusGauge>;
   /** Makes a metric that sorts values into buckets. */
-  readonly Histogram: new (config: PrometheusMetricConfig) => PrometheusHistogram;
+  readonly Histogram: PrometheusConstructor<PrometheusHistogram>;
 }
 
 /** A metric whose series can be removed. */

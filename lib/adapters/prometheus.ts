@@ -8,6 +8,7 @@ export type { MetricsSource } from './observation';
 export type { PrometheusLabels, PrometheusOptions, PrometheusRegistry } from './prometheus-options';
 export type {
   PrometheusClient,
+  PrometheusConstructor,
   PrometheusCounter,
   PrometheusGauge,
   PrometheusHistogram,
