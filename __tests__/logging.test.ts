@@ -94,6 +94,21 @@ test('after it is undone nothing is logged, and the others’ listeners stay', a
   expect([calls, opened, other.calls.length]).toEqual([[], 1, 1]);
 });
 
+test('what waits for the end of a storm does not hold the process', async () => {
+  const server = await Loopback.start();
+  const connection = connectTo(server);
+  const timers = jest.spyOn(globalThis, 'setTimeout');
+  logEvents(connection, keeper().logger, { settleTime: 54_321 });
+  await server.meets(connection);
+  server.drop();
+  await next(connection, 'open');
+
+  const made = timers.mock.calls.findIndex(([, delay]) => delay === 54_321);
+  const timer = timers.mock.results[made]?.value as NodeJS.Timeout | undefined;
+  timers.mockRestore();
+  expect(timer?.hasRef()).toBe(false);
+});
+
 test.each<[string, unknown]>([
   ['nothing', undefined],
   ['null', null],

@@ -168,6 +168,19 @@ test('a server that accepts and hangs up: told once, summed up, and at an end wh
   expect(jest.getTimerCount()).toBe(0);
 });
 
+test('a session that is lost before it has lasted does not end its storm', async () => {
+  start();
+  await scene!.fail();
+  await pass(1000);
+  await scene!.connect();
+  expect(scene!.texts.at(-1)).toBe('back after 2 attempts in 1 s');
+
+  await pass(1000);
+  await scene!.fail();
+  await scene!.failFor(8000);
+  expect(scene!.texts).toEqual(['lost session 1 after 1 s (scripted ECONNREFUSED)']);
+});
+
 test('a loss after the end of a storm is a new one', async () => {
   start();
   await scene!.fail();
