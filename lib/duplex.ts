@@ -122,7 +122,7 @@ export class ConnectionDuplex extends Duplex {
   #send(bytes: Buffer, writes: number, done: Done): void {
     const drains = this.#drains;
     const told: WriteCallback = (error) => {
-      const code = error instanceof ConnectionError ? error.code : undefined;
+      const code = error?.code;
       if (code === 'ERR_QUEUE_FULL') {
         const retry = () => this.#send(bytes, writes, done);
         if (this.#drains !== drains) return retry();

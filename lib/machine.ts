@@ -261,7 +261,7 @@ export class Machine<Message> implements AttemptHost, SessionHost, OutboxHost, M
 
   // What the outbox reports.
 
-  settle(callbacks: readonly WriteCallback[], error?: Error): void {
+  settle(callbacks: readonly WriteCallback[], error?: ConnectionError): void {
     this.#announcer.afterwards(() => {
       for (const callback of callbacks) shielded(() => callback(error));
     });

@@ -38,7 +38,7 @@ export class Sender {
 
   /** Whether bytes may be gathered: a stream that is no socket may keep the very memory it was handed. */
   readonly #gathers: boolean;
-  readonly #onWritten: WriteCallback;
+  readonly #onWritten: (error?: Error | null) => void;
   #first: Batch | undefined;
   #last: Batch | undefined;
   /** The one being gathered. */

@@ -2,7 +2,7 @@ import { ConnectionError, describe } from './errors';
 import type { WriteCount } from './events';
 
 /** What a write's callback is told: nothing when the kernel took it, else why not. */
-export type WriteCallback = (error?: Error | null) => void;
+export type WriteCallback = (error?: ConnectionError | null) => void;
 
 /** A write that was accepted and whose fate is open. */
 export interface Write {
