@@ -399,6 +399,7 @@ describe('crowd()', () => {
     expect(outcome.served).toBe(herd.clients);
     expect(outcome.t100).toBeGreaterThanOrEqual(outcome.lowerBound - 1e-6);
     expect(sum(outcome.dials)).toBe(Math.round(outcome.attempts * herd.clients));
+    expect(outcome.wasted).toBeLessThan(0.1);
     expect(overtaken(outcome)).toEqual([]);
   });
 
@@ -424,6 +425,15 @@ describe('crowd()', () => {
     // The first one comes within a second, and the others within some round trips of at most 0.2 s.
     expect(crowd(ours, long).t100).toBeLessThan(3_500);
     expect(fleet(ours, long).t100).toBeGreaterThan(5_000);
+  });
+
+  it('wastes next to nothing of a server that is full for long', () => {
+    const full = { ...herd, processes: 200, capacity: 500, backlog: 100 };
+    const { served, hedges, wasted } = crowd(ours, full);
+    expect(served).toBe(herd.clients);
+    expect(hedges).toBeGreaterThan(0.1);
+    expect(hedges).toBeLessThan(1.5);
+    expect(wasted).toBeLessThan(0.1);
   });
 
   it('lets those who wait behind a server without a word give up in their own time', () => {

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type LookupFunction, connect } from 'node:net';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 
 import {
   type ConnectionOptions,
@@ -417,12 +418,19 @@ describe('a dial that goes unanswered', () => {
 
   test('is no better off with another socket that the kernel connects to itself: that one is cut', async () => {
     const links: ScriptedLink[] = [];
-    const self = { localAddress: '127.0.0.1', localPort: 4242, remoteAddress: '127.0.0.1', remotePort: 4242 };
     let cut = 0;
+    const self = {
+      localAddress: '127.0.0.1',
+      localPort: 4242,
+      remoteAddress: '127.0.0.1',
+      remotePort: 4242,
+      resetAndDestroy: () => void (cut += 1),
+    };
     const opening = jest.spyOn(dialling, 'openSocket').mockImplementation(() => {
       const link = new ScriptedLink(new AbortController().signal);
       links.push(link);
-      return Object.assign(link, links.length === 2 ? { ...self, resetAndDestroy: () => (cut += 1) } : {});
+      const duplex: Duplex = links.length < 2 ? link : Object.assign(link, self);
+      return duplex;
     });
     const connection = track(new ReconnectingConnection({ ...QUICK, port: 4242, backoff: () => 60_000 }, hedging(20)));
     const heard = record(connection, ['open', 'backoff']);
