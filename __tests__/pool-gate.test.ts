@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type LookupFunction, connect } from 'node:net';
@@ -114,6 +115,28 @@ describe('members that share a target', () => {
     expect(await failed).toMatchObject({ code: 'ECONNREFUSED' });
     expect(members.map(({ stats }) => stats.failures)).toEqual(Array(100).fill(3));
     expect(dialsOf(members)).toBeLessThan(60);
+  });
+
+  test('hear of their sessions in their own asynchronous contexts, whoever found the server back', async () => {
+    const server = await Loopback.start();
+    const pool = newPool();
+    const contexts = new AsyncLocalStorage<number>();
+    const heard: (number | undefined)[][] = [];
+    const members = Array.from({ length: 50 }, (_, index) => {
+      const own: (number | undefined)[] = [];
+      heard.push(own);
+      return contexts.run(index, () => pool.add(server.target).on('open', () => own.push(contexts.getStore())));
+    });
+    await opened(members);
+    server.refuse();
+    server.reset();
+    let failures = 0;
+    await next(pool, 'backoff', () => ++failures === 200);
+    const reopened = opened(members);
+    await server.restart();
+    await reopened;
+
+    expect(heard).toEqual(members.map((_, index) => [index, index]));
   });
 
   test('fail over to another when the first is refused, all of them', async () => {
@@ -435,8 +458,9 @@ describe('a dial that goes unanswered', () => {
     const connection = track(new ReconnectingConnection({ ...QUICK, port: 4242, backoff: () => 60_000 }, hedging(20)));
     const heard = record(connection, ['open', 'backoff']);
     while (links.length < 2) await new Promise(setImmediate);
+    const failed = next(connection, 'backoff');
     links[1]!.connect();
-    await next(connection, 'backoff');
+    await failed;
 
     expect(heard).toMatchObject([['backoff', { reason: 'self-connect', error: { code: 'ERR_SELF_CONNECT' } }]]);
     expect([cut, ...links.map(({ destroyed }) => destroyed)]).toEqual([1, true, true]);

@@ -1,3 +1,5 @@
+import { AsyncResource } from 'node:async_hooks';
+
 import type { Endpoint, Sharer } from './endpoint';
 import type { Guest, Member, Pass, Refusal } from './gate';
 import type { Pace, Walker } from './pace';
@@ -40,6 +42,8 @@ type Stage = 'away' | 'paced' | 'held' | 'queued' | 'inside';
 /** A member's pass through the gate of its pool. */
 export class PoolPass implements Pass, Sharer, Walker {
   waitsUntil = Infinity;
+  /** The asynchronous context of its connection: what it is told comes from others, in theirs. */
+  readonly #context = new AsyncResource('PoolPass');
   readonly #gate: Porter;
   readonly #member: Member;
   readonly #settings: Settings;
@@ -137,27 +141,27 @@ export class PoolPass implements Pass, Sharer, Walker {
 
   /** Its turn in the pace. */
   go(): void {
-    if (this.#knock()) this.#guest?.admit();
+    if (this.#knock()) this.#tell((guest) => guest.admit());
   }
 
   /** Its endpoint may be dialled. */
   admit(): void {
     this.#dialling = true;
-    if (this.#goInside()) this.#guest?.admit();
+    if (this.#goInside()) this.#tell((guest) => guest.admit());
   }
 
   refuse(refusal: Refusal | undefined): void {
     this.#failed = true;
-    this.#guest?.refuse(refusal);
+    this.#tell((guest) => guest.refuse(refusal));
   }
 
   hedge(): void {
-    this.#guest?.hedge();
+    this.#tell((guest) => guest.hedge());
   }
 
   recall(): void {
     this.#dialling = true;
-    this.#member.recall();
+    this.#context.runInAsyncScope(() => this.#member.recall());
     // It was to dial, unless something else came first.
     if (this.#stage === 'away') this.#endDial();
   }
@@ -165,7 +169,12 @@ export class PoolPass implements Pass, Sharer, Walker {
   /** There is room inside, and it is there. */
   proceed(): void {
     this.#move('inside');
-    this.#guest?.admit();
+    this.#tell((guest) => guest.admit());
+  }
+
+  #tell(call: (guest: Guest) => void): void {
+    const guest = this.#guest;
+    if (guest !== undefined) this.#context.runInAsyncScope(call, undefined, guest);
   }
 
   #knock(): boolean {
