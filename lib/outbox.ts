@@ -343,6 +343,8 @@ export class Outbox {
   }
 
   #settleUncertain(lost: readonly Batch[], cause: Error | undefined): void {
+    // An error is costly to make, and most sessions leave nothing behind.
+    if (lost.every(({ callbacks }) => callbacks === undefined)) return;
     const { tag } = this.#host;
     const message = `The session with ${tag} ended before it confirmed this write, which may or may not have arrived`;
     const error = new ConnectionError('ERR_DELIVERY_UNCERTAIN', message, { cause, tag });
