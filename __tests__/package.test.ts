@@ -39,6 +39,7 @@ const entries = Object.entries(manifest.exports).flatMap(([path, entry]) =>
 let project: string;
 let tarball: string;
 let packed: readonly string[];
+let bytes: { readonly size: number; readonly unpackedSize: number };
 
 beforeAll(async () => {
   if (!existsSync(join(DIST, 'index.js'))) throw new Error('There is no dist/: npm run build');
@@ -51,7 +52,10 @@ beforeAll(async () => {
   }
   const pack = ['pack', '--json', '--ignore-scripts', '--pack-destination', project];
   const { stdout } = await execute('npm', pack, { cwd: ROOT });
-  const [{ filename, files }] = JSON.parse(stdout) as [{ filename: string; files: { path: string }[] }];
+  const [{ filename, files, ...sizes }] = JSON.parse(stdout) as [
+    { filename: string; files: { path: string }[]; size: number; unpackedSize: number },
+  ];
+  bytes = sizes;
   tarball = join(project, filename);
   packed = files.map(({ path }) => path);
   // A copy and no link, for from the repository the compiler would find what it must not need.
@@ -209,6 +213,11 @@ describe('the packed package', () => {
   test('needs eventemitter3 at run time, and no install script of its own', () => {
     expect(Object.keys(manifest.dependencies)).toEqual(['eventemitter3']);
     expect(Object.keys(manifest.scripts).filter((name) => name.includes('install'))).toEqual([]);
+  });
+
+  test('stays within its budget: 300 kB to download, 1.2 MB on disk with the source maps', () => {
+    expect(bytes.size).toBeLessThan(300_000);
+    expect(bytes.unpackedSize).toBeLessThan(1_200_000);
   });
 
   test('is what publint and are-the-types-wrong ask for, entry by entry', async () => {
