@@ -46,6 +46,14 @@ test('next() goes on from the event that it returned last, whether what follows 
   expect(recorder.payloads('open')).toEqual([first, second]);
 });
 
+test('next() takes what was heard long ago one by one', async () => {
+  const { connection, recorder } = recorded('drop', 'drop', 'open');
+  await until(() => connection.generation === 3 && connection.state === 'open');
+  const opened = [await recorder.next('open'), await recorder.next('open'), await recorder.next('open')];
+
+  expect(opened.map(([{ generation }]) => generation)).toEqual([1, 2, 3]);
+});
+
 test('next() does not go back: an event before the one that it returned last is not found', async () => {
   const { recorder } = recorded({ deliver: 'x' });
   await recorder.next('data');

@@ -11,6 +11,9 @@ afterEach(async () => {
 
 const QUICK = { port: 1, minUptime: 0, backoff: () => 5 };
 
+/** Time for a confirmation to come that must not come. */
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
 function scripted(script: ScriptedDial, options: object = {}) {
   const connection = track(new ReconnectingConnection({ ...QUICK, dial: script.dial, ...options }));
   return { connection, recorder: record(connection) };
@@ -86,6 +89,7 @@ test('what a muted peer was sent is uncertain when it is lost, and confirmed whe
   first.mute();
   const lost = new Promise((resolve) => connection.write('one', resolve));
   await first.receives('one');
+  await turn();
   first.reset();
 
   expect(await lost).toMatchObject({ code: 'ERR_DELIVERY_UNCERTAIN' });
@@ -96,6 +100,7 @@ test('what a muted peer was sent is uncertain when it is lost, and confirmed whe
   second.mute();
   const kept = new Promise((resolve) => connection.write('two', resolve));
   await second.receives('two');
+  await turn();
   expect(connection.pendingBytes).toBe(3);
   second.unmute();
   expect(await kept).toBeFalsy();

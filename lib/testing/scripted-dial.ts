@@ -24,9 +24,9 @@ export class ScriptedDial {
    */
   constructor(script: readonly ScriptedAttempt[] = []) {
     this.follow(script);
-    this.dial = (target, signal) => {
+    this.dial = (target) => {
       const attempt = (this.#last = this.#script.shift() ?? this.#last);
-      const peer = new ScriptedPeer(this.#peers.length + 1, target, signal);
+      const peer = new ScriptedPeer(this.#peers.length + 1, target);
       this.#peers.push(peer);
       peer.play(checkAttempt(attempt, 'script'));
       this.#waiting.changed();

@@ -23,7 +23,7 @@ export class ScriptedPeer {
   #timer: NodeJS.Timeout | undefined;
 
   /** @internal */
-  constructor(number: number, target: ResolvedTarget, signal: AbortSignal) {
+  constructor(number: number, target: ResolvedTarget) {
     this.number = number;
     this.target = target;
     this.#link = new ScriptedLink(target.tls !== undefined, {
@@ -34,8 +34,6 @@ export class ScriptedPeer {
       clearTimeout(this.#timer);
       this.#waiting.changed();
     });
-    // A dial that is given up is not to stay behind.
-    signal.addEventListener('abort', () => this.#link.destroy(), { once: true });
   }
 
   /** @internal The end that the connection is given. */
