@@ -119,6 +119,8 @@ export class Attempt implements Holdable, Guest, ConnectorHost {
       (value) => this.#step(() => next(value)),
       (reason) => this.#fail(reason),
     );
+    // What was called for the work may have ended it.
+    if (this.isOver()) this.#pending.drop();
   }
 
   onOverdue(took: number): boolean {
