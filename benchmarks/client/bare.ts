@@ -7,18 +7,24 @@ interface SocketEars extends Omit<Ears, 'onOpen'> {
   readonly onOpen: (socket: Socket) => void;
 }
 
+/** Whether the session that a socket had last was one: a reset ends it with an error, as if it had never opened. */
+const OPENED = Symbol('opened');
+
+type Marked = Socket & { [OPENED]?: boolean };
+
 /** Node's own socket in the loop that many write by hand: a new one a while after the last one closed. */
 export const bare: Connector = (place, ears, wait) => looping(place, ears, wait);
 
 function looping(place: Place, ears: SocketEars, wait: Wait): () => void {
   const options = { ...place, noDelay: true };
 
-  function onConnect(this: Socket): void {
+  function onConnect(this: Marked): void {
+    this[OPENED] = true;
     ears.onOpen(this);
   }
-  function onClose(failed: boolean): void {
+  function onClose(this: Marked): void {
     ears.onWait?.();
-    again(connect, failed, wait);
+    again(connect, this[OPENED] !== true, wait);
   }
   function connect(): void {
     listen(dial(options), ears, onConnect).on('close', onClose);
@@ -28,13 +34,16 @@ function looping(place: Place, ears: SocketEars, wait: Wait): () => void {
 
 /** The same, with one socket for all sessions. */
 export const reused: Connector = (place, ears, wait) => {
-  function onConnect(this: Socket): void {
+  function onConnect(this: Marked): void {
+    this[OPENED] = true;
     ears.onOpen(this);
   }
   return () => {
-    const socket = listen(new NetSocket().setNoDelay(), ears, onConnect);
+    const socket: Marked = listen(new NetSocket().setNoDelay(), ears, onConnect);
     const connect = () => void socket.connect(place);
-    socket.on('close', (failed) => {
+    socket.on('close', () => {
+      const failed = socket[OPENED] !== true;
+      socket[OPENED] = false;
       ears.onWait?.();
       again(connect, failed, wait);
     });
