@@ -14,6 +14,8 @@ module.exports = {
     '^reconnecting-connection/testing$': '<rootDir>/lib/testing/index.ts',
     '^reconnecting-connection/([a-z]+)$': '<rootDir>/lib/adapters/$1.ts',
   },
+  // As many as there are processors, where jest would leave one out: most tests wait for what other processes do.
+  maxWorkers: '100%',
   // Of `test.concurrent`: processes that mostly wait.
   maxConcurrency: 12,
   collectCoverageFrom: ['lib/**/*.ts', '!lib/index.ts', '!lib/testing/index.ts', '!lib/events.ts'],
