@@ -35,6 +35,9 @@ const CORE = [
   'unix',
 ];
 
+/** Bytes of a bundle of the connection alone, minified and gzipped, at the most. */
+const CORE_BUDGET = 23_000;
+
 /** @param {string} command @param {string[]} args */
 const run = async (command, args, cwd = project) => {
   const env = { ...process.env, NODE_OPTIONS: undefined, NODE_TEST_CONTEXT: undefined };
@@ -212,12 +215,14 @@ for (const [name, attempt] of Object.entries(runtimes)) {
 /** @param {number} bytes */
 const size = (bytes) => `${(bytes / 1000).toFixed(0)} kB`;
 const connectionOnly = `export { ReconnectingConnection } from 'reconnecting-connection';`;
+const core = await bundle(put('core.mjs', connectionOnly), 'core.cjs', 'cjs');
+await works(async () => expect(String(core <= CORE_BUDGET), /true/), `${core} bytes of ${CORE_BUDGET}`);
 const sizes = [
   ['what is downloaded', size(packed.size)],
   ['on disk, with source maps', size(packed.unpackedSize)],
   [
     'one file of `ReconnectingConnection`, minified by esbuild, gzipped',
-    size(await bundle(put('core.mjs', connectionOnly), 'core.cjs', 'cjs')),
+    `${size(core)} (at most ${size(CORE_BUDGET)})`,
   ],
   [
     'the same with everything else of the main entry',
@@ -227,7 +232,7 @@ const sizes = [
 
 const page = `# Where it runs
 
-What was packed by \`npm pack\` is installed in a project of its own, and tried as its users would: with both entries, over real sockets, and with the programs of [the guide to testing](guides/testing.md). Made by \`npm run consumers -- --write\` on ${new Date().toISOString().slice(0, 10)}, on ${process.platform} (${process.arch}).
+What was packed by \`npm pack\` is installed in a project of its own, and tried as its users would: with the main entry and \`reconnecting-connection/testing\`, over real sockets, and with the programs of [the guide to testing](guides/testing.md). Made by \`npm run consumers -- --write\` on ${new Date().toISOString().slice(0, 10)}, on ${process.platform} (${process.arch}).
 
 ${lines.join('\n')}
 
