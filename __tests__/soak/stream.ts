@@ -22,7 +22,6 @@ export const streams: readonly Stream[] = [
 const ROUND = 6;
 /** Rounds after which caches are warm and code is compiled. */
 const WARM_UP = 4;
-
 /** Rounds that are played whatever time they take. */
 const LEAST_ROUNDS = 2;
 /** Bytes that a round may leave behind: processes that are started leave some. Frames and fates of a round take far more. */
