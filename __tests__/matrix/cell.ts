@@ -143,6 +143,9 @@ export class Cell {
   #hear(event: string): void {
     const last = this.#heard.at(-1);
     if (event === `data ${PONG}`) return;
+    // Whether the kernel repeats a dial before the new server listens is up to the machine.
+    const isEither = this.state === 'tcp' && this.fault === 'server restarted';
+    if (isEither && event === 'backoff error') return;
     // How bytes are parted on their way is not what this is about.
     if (event.startsWith('data ') && last?.startsWith('data ') === true) {
       this.#heard[this.#heard.length - 1] = last + event.slice('data '.length);
