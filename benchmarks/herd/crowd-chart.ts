@@ -1,5 +1,5 @@
 import type { CrowdOutcome } from './crowd';
-import { MARGIN, WIDTH, axes, draw, text } from './drawing';
+import { type Chart, MARGIN, TOP, WIDTH, axes, downtime, draw, headed, text } from './drawing';
 import { LEAST, perSecond, points, short } from './fleet-chart';
 import { type Outcome, SPAN } from './tally';
 import type { Theme } from './theme';
@@ -13,21 +13,11 @@ export interface CrowdRun {
   readonly alone: Outcome;
 }
 
-/** What the chart is about. */
-export interface CrowdChart {
-  readonly runs: readonly CrowdRun[];
-  readonly clients: number;
-  readonly capacity: number;
-  /** In milliseconds. */
-  readonly outage: number;
-}
-
-const TOP = 146;
 const right = { align: 'right' } as const;
 const PANEL = { heights: [150, 130], gapX: 44, gapY: 56, label: 44 } as const;
 
 /** For each way to share out the clients, attempts a second, and below them the share of clients that are back. */
-export function crowdChart({ runs, clients, capacity, outage }: CrowdChart, theme: Theme): string {
+export function crowdChart({ runs, clients, capacity, outage }: Chart<CrowdRun>, theme: Theme): string {
   const bound = (1_000 * clients) / capacity;
   const last = Math.ceil((outage + 2.2 * bound) / 20_000) * 20;
   const busiest = runs.flatMap(({ gated, alone }) => [...perSecond(gated.dials), ...perSecond(alone.dials)]);
@@ -37,28 +27,22 @@ export function crowdChart({ runs, clients, capacity, outage }: CrowdChart, them
 
   const title = `A pool's gate, after an outage of ${lasting(outage)}`;
   const about = `${count(clients)} clients of a server that can serve ${count(capacity)} a second: ${span(bound)} for all, at best.`;
-  const graphic: object[] = [
-    text(title, MARGIN, 30, theme.text, { size: 20, weight: 600 }),
-    text(about, MARGIN, 55, theme.quiet, { size: 13 }),
+  const drawing = headed(
+    title,
+    about,
+    theme,
     text('Through the gate', MARGIN, 75, theme.ours, { size: 13, weight: 600 }),
     text('Each for itself', MARGIN + 150, 75, theme.quiet, { size: 13, weight: 600 }),
     text('As fast as can be', MARGIN + 280, 75, theme.limit, { size: 13, weight: 600 }),
-  ];
-  const option = {
-    grid: [] as object[],
-    xAxis: [] as object[],
-    yAxis: [] as object[],
-    series: [] as object[],
-    graphic,
-  };
+  );
 
   for (const [column, { processes, gated, alone }] of runs.entries()) {
     const left = MARGIN + column * (width + PANEL.gapX);
     const [upper, lower] = [2 * column, 2 * column + 1];
     const lowerTop = TOP + PANEL.heights[0] + PANEL.gapY;
     const box = { left: left + PANEL.label, width: width - PANEL.label };
-    option.grid.push({ ...box, top: TOP, height: PANEL.heights[0] });
-    option.grid.push({ ...box, top: lowerTop, height: PANEL.heights[1] });
+    drawing.grid.push({ ...box, top: TOP, height: PANEL.heights[0] });
+    drawing.grid.push({ ...box, top: lowerTop, height: PANEL.heights[1] });
     const time = { min: 0, max: last, interval: last / 4, axisLabel: { formatter: '{value} s' } };
     const dials = axes(upper, theme, time, { type: 'log', min: LEAST, max: top, axisLabel: { formatter: short } });
     const back = axes(lower, theme, time, {
@@ -68,14 +52,10 @@ export function crowdChart({ runs, clients, capacity, outage }: CrowdChart, them
       interval: 50,
       axisLabel: { formatter: '{value} %' },
     });
-    option.xAxis.push(dials.xAxis, back.xAxis);
-    option.yAxis.push(dials.yAxis, back.yAxis);
+    drawing.xAxis.push(dials.xAxis, back.xAxis);
+    drawing.yAxis.push(dials.yAxis, back.yAxis);
 
-    const down = {
-      silent: true,
-      itemStyle: { color: theme.shade },
-      data: [[{ xAxis: 0 }, { xAxis: outage / 1_000 }]],
-    };
+    const down = downtime(outage, theme);
     const line = (index: number, data: [number, number][], color: string, line: object, area?: string) => ({
       type: 'line',
       xAxisIndex: index,
@@ -86,7 +66,7 @@ export function crowdChart({ runs, clients, capacity, outage }: CrowdChart, them
       lineStyle: { color, width: 2, ...line },
       ...(area !== undefined && { areaStyle: { color: area, origin: 'start' } }),
     });
-    option.series.push(
+    drawing.series.push(
       { ...line(upper, points(alone.dials, last), theme.other, { width: 1.5 }, theme.otherArea), markArea: down },
       line(upper, points(gated.dials, last), theme.ours, {}, theme.oursArea),
       { ...line(lower, open(alone, clients, last), theme.other, {}), markArea: down },
@@ -102,7 +82,7 @@ export function crowdChart({ runs, clients, capacity, outage }: CrowdChart, them
       line(lower, open(gated, clients, last), theme.ours, {}),
     );
     const share = `${count(processes)} processes × ${count(clients / processes)} connections`;
-    graphic.push(
+    drawing.graphic.push(
       text(share, left + PANEL.label, TOP - 33, theme.text, { size: 14, weight: 600 }),
       text('Attempts a second', left + PANEL.label, TOP - 15, theme.quiet),
       text(
@@ -121,7 +101,7 @@ export function crowdChart({ runs, clients, capacity, outage }: CrowdChart, them
       `${count(processes)} processes: ${figure(gated.attempts)} attempts each and all back after ${whole(gated)} through the gate, ` +
       `${figure(alone.attempts)} and ${whole(alone)} each for itself`,
   );
-  return draw(option, height, theme, `${title}. ${about} ${words.join('; ')}.`);
+  return draw(drawing, height, theme, `${title}. ${about} ${words.join('; ')}.`);
 }
 
 function whole({ t100 }: Outcome): string {

@@ -14,6 +14,43 @@ interface Echarts {
 export const WIDTH = 800;
 export const MARGIN = 24;
 
+/** Where the panels begin, below the heading. */
+export const TOP = 146;
+
+/** What a chart is about: fleets of so many clients, and the outage that all of them go through. */
+export interface Chart<Run> {
+  readonly runs: readonly Run[];
+  readonly clients: number;
+  /** Clients that the server can serve in a second. */
+  readonly capacity: number;
+  /** In milliseconds. */
+  readonly outage: number;
+}
+
+/** What is drawn, panel by panel. */
+export interface Drawing {
+  readonly grid: object[];
+  readonly xAxis: object[];
+  readonly yAxis: object[];
+  readonly series: object[];
+  readonly graphic: object[];
+}
+
+/** A drawing with a heading only: a title, a line about it, and a key. */
+export function headed(title: string, about: string, theme: Theme, ...key: object[]): Drawing {
+  const heading = [
+    text(title, MARGIN, 30, theme.text, { size: 20, weight: 600 }),
+    text(about, MARGIN, 55, theme.quiet, { size: 13 }),
+    ...key,
+  ];
+  return { grid: [], xAxis: [], yAxis: [], series: [], graphic: heading };
+}
+
+/** The time without a server. */
+export function downtime(outage: number, theme: Theme): object {
+  return { silent: true, itemStyle: { color: theme.shade }, data: [[{ xAxis: 0 }, { xAxis: outage / 1_000 }]] };
+}
+
 /** Draws what the option describes. `about` is what is said in place of the picture to those who cannot see it. */
 export function draw(option: object, height: number, theme: Theme, about: string): string {
   // `as`: whatever a package exports.

@@ -1,4 +1,4 @@
-import { MARGIN, WIDTH, axes, draw, text } from './drawing';
+import { type Chart, MARGIN, TOP, WIDTH, axes, downtime, draw, headed, text } from './drawing';
 import type { Policy } from './policies';
 import { type Outcome, SPAN } from './tally';
 import type { Theme } from './theme';
@@ -10,22 +10,12 @@ export interface Run {
   readonly outcome: Outcome;
 }
 
-/** What the chart is about. */
-export interface FleetChart {
-  readonly runs: readonly Run[];
-  readonly clients: number;
-  readonly capacity: number;
-  /** In milliseconds. */
-  readonly outage: number;
-}
-
-const TOP = 146;
 const PANEL = { height: 104, gapX: 44, gapY: 78, label: 44 } as const;
 /** The foot of the logarithmic axes. */
 export const LEAST = 100;
 
 /** One panel for each policy, ours first and as a line in all others: attempts a second, by time. */
-export function fleetChart({ runs, clients, capacity, outage }: FleetChart, theme: Theme): string {
+export function fleetChart({ runs, clients, capacity, outage }: Chart<Run>, theme: Theme): string {
   const [ours] = runs;
   const bound = (1_000 * clients) / capacity;
   const last = Math.ceil((outage + 3.5 * bound) / 20_000) * 20;
@@ -38,35 +28,24 @@ export function fleetChart({ runs, clients, capacity, outage }: FleetChart, them
   const title = `${count(clients)} clients after an outage of ${lasting(outage)}`;
   const about = `Attempts a second, by how the clients wait. The server can serve ${count(capacity)} a second: ${span(bound)} for all, at best.`;
   const key = `Blue, in every panel: ${ours!.policy.name}. Shaded: the server is down. Time counts from its loss.`;
-  const graphic: object[] = [
-    text(title, MARGIN, 30, theme.text, { size: 20, weight: 600 }),
-    text(about, MARGIN, 55, theme.quiet, { size: 13 }),
-    text(key, MARGIN, 75, theme.quiet, { size: 13 }),
-  ];
-  const option = {
-    grid: [] as object[],
-    xAxis: [] as object[],
-    yAxis: [] as object[],
-    series: [] as object[],
-    graphic,
-  };
+  const drawing = headed(title, about, theme, text(key, MARGIN, 75, theme.quiet, { size: 13 }));
 
   for (const [index, { policy, outcome }] of runs.entries()) {
     const isOurs = index === 0;
     const left = MARGIN + (index % 2) * (width + PANEL.gapX);
     const y = TOP + Math.floor(index / 2) * (PANEL.height + PANEL.gapY);
-    option.grid.push({ left: left + PANEL.label, top: y, width: width - PANEL.label, height: PANEL.height });
+    drawing.grid.push({ left: left + PANEL.label, top: y, width: width - PANEL.label, height: PANEL.height });
     const { xAxis, yAxis } = axes(
       index,
       theme,
       { min: 0, max: last, interval: last / 5, axisLabel: { formatter: '{value} s' } },
       { type: 'log', min: LEAST, max: top, axisLabel: { formatter: short } },
     );
-    option.xAxis.push(xAxis);
-    option.yAxis.push(yAxis);
+    drawing.xAxis.push(xAxis);
+    drawing.yAxis.push(yAxis);
 
     const color = isOurs ? theme.ours : theme.other;
-    option.series.push({
+    drawing.series.push({
       type: 'line',
       xAxisIndex: index,
       yAxisIndex: index,
@@ -75,11 +54,7 @@ export function fleetChart({ runs, clients, capacity, outage }: FleetChart, them
       symbol: 'none',
       lineStyle: { color, width: isOurs ? 2 : 1.5 },
       areaStyle: { color: isOurs ? theme.oursArea : theme.otherArea, origin: 'start' },
-      markArea: {
-        silent: true,
-        itemStyle: { color: theme.shade },
-        data: [[{ xAxis: 0 }, { xAxis: outage / 1_000 }]],
-      },
+      markArea: downtime(outage, theme),
       markLine: {
         silent: true,
         symbol: 'none',
@@ -89,7 +64,7 @@ export function fleetChart({ runs, clients, capacity, outage }: FleetChart, them
       },
     });
     if (!isOurs) {
-      option.series.push({
+      drawing.series.push({
         type: 'line',
         xAxisIndex: index,
         yAxisIndex: index,
@@ -99,12 +74,12 @@ export function fleetChart({ runs, clients, capacity, outage }: FleetChart, them
         lineStyle: { color: theme.ours, width: 1.25 },
       });
     }
-    graphic.push(
+    drawing.graphic.push(
       text(policy.name, left + PANEL.label, y - 33, isOurs ? theme.ours : theme.text, { size: 14, weight: 600 }),
       text(summary(outcome), left + PANEL.label, y - 15, theme.quiet),
     );
     if (isOurs) {
-      graphic.push(
+      drawing.graphic.push(
         text('server down', left + PANEL.label + 6, y + 11, theme.quiet, { size: 11 }),
         text('what it can serve', left + width, y + PANEL.height * (1 - height01(capacity, top)) - 8, theme.limit, {
           size: 11,
@@ -114,7 +89,7 @@ export function fleetChart({ runs, clients, capacity, outage }: FleetChart, them
     }
   }
   const words = runs.map(({ policy, outcome }) => `${policy.name}: ${summary(outcome)}`);
-  return draw(option, height, theme, `${title}. ${about} ${words.join('; ')}.`);
+  return draw(drawing, height, theme, `${title}. ${about} ${words.join('; ')}.`);
 }
 
 /** Where a value is on the logarithmic axis: 0 at its foot, 1 at its head. */

@@ -91,23 +91,16 @@ const socketIo: Policy = {
 const AWS = { base: 100, cap: 30_000 } as const;
 const AWS_POST = 'Marc Brooker, Exponential Backoff And Jitter (AWS Architecture Blog, 2015)';
 
-const awsFull: Policy = {
-  name: 'AWS full',
-  origin: AWS_POST,
-  waits: 'anything up to 100 ms doubling to 30 s',
-  backoff: (random) =>
-    exponentialBackoff({ initialDelay: AWS.base, maxDelay: AWS.cap, multiplier: 2, jitter: 'full', random }),
-  connectTimeout: OUR_TIMEOUT,
-};
-
-const awsEqual: Policy = {
-  name: 'AWS equal',
-  origin: AWS_POST,
-  waits: 'between half and all of 100 ms doubling to 30 s',
-  backoff: (random) =>
-    exponentialBackoff({ initialDelay: AWS.base, maxDelay: AWS.cap, multiplier: 2, jitter: 'equal', random }),
-  connectTimeout: OUR_TIMEOUT,
-};
+function aws(jitter: 'full' | 'equal', waits: string): Policy {
+  return {
+    name: `AWS ${jitter}`,
+    origin: AWS_POST,
+    waits: `${waits} 100 ms doubling to 30 s`,
+    backoff: (random) =>
+      exponentialBackoff({ initialDelay: AWS.base, maxDelay: AWS.cap, multiplier: 2, jitter, random }),
+    connectTimeout: OUR_TIMEOUT,
+  };
+}
 
 /** As published: cut off at the cap. The library's own `'decorrelated'` draws anew there. */
 const awsDecorrelated: Policy = {
@@ -122,4 +115,12 @@ const awsDecorrelated: Policy = {
 };
 
 /** What the library's default is compared with. */
-export const others: readonly Policy[] = [connman, reconnectNet, grpc, socketIo, awsFull, awsEqual, awsDecorrelated];
+export const others: readonly Policy[] = [
+  connman,
+  reconnectNet,
+  grpc,
+  socketIo,
+  aws('full', 'anything up to'),
+  aws('equal', 'between half and all of'),
+  awsDecorrelated,
+];
