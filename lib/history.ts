@@ -59,7 +59,24 @@ export function resetOf(info: OpenInfo): ResetInfo | undefined {
   return resets.get(info);
 }
 
-const NO_TRANSITIONS: readonly never[] = [];
+const STATES: readonly StateName[] = ['idle', 'connecting', 'open', 'backoff', 'closing', 'closed'];
+
+/** Changes of state in bare numbers, two each: an object for each would be a good part of an idle connection's memory. */
+type Changes = readonly number[];
+
+const NO_CHANGES: Changes = [];
+
+function newChange(from: StateName, to: StateName, at: number): Changes {
+  return [STATES.indexOf(from) * STATES.length + STATES.indexOf(to), at];
+}
+
+function* inWords(changes: Changes): Iterable<Transition> {
+  for (let index = 0; index < changes.length; index += 2) {
+    const fromAndTo = changes[index]!;
+    const from = STATES[Math.floor(fromAndTo / STATES.length)]!;
+    yield { from, to: STATES[fromAndTo % STATES.length]!, at: changes[index + 1]! };
+  }
+}
 
 /** Keeps count of what a connection has been through, and words it for `open`, `reset` and `stats`. */
 export class History {
@@ -74,7 +91,7 @@ export class History {
   /** When the last session of this lifecycle ended, on the clock of `performance.now()`. */
   #lostAt: number | undefined;
   #lastError: ErrorSummary | undefined;
-  #transitions: readonly Transition[] = NO_TRANSITIONS;
+  #changes = NO_CHANGES;
 
   /** A lifecycle begins: its opening is counted afresh. What adds up goes on. */
   begin(): void {
@@ -84,7 +101,7 @@ export class History {
 
   addTransition(from: StateName, to: StateName): void {
     // A new array is as long as it has to be; one that grows keeps room for many more.
-    this.#transitions = this.#transitions.slice(1 - KEPT).concat({ from, to, at: Date.now() });
+    this.#changes = this.#changes.slice(2 * (1 - KEPT)).concat(newChange(from, to, Date.now()));
   }
 
   addDial(): void {
@@ -146,7 +163,7 @@ export class History {
       bytesReceived: this.#bytesReceived + (session?.received ?? 0),
       writes,
       ...(this.#lastError && { lastError: this.#lastError }),
-      transitions: [...this.#transitions],
+      transitions: [...inWords(this.#changes)],
     };
   }
 }

@@ -49,7 +49,8 @@ export class Machine<Message> implements AttemptHost, SessionHost, OutboxHost, M
   readonly #settings: Settings;
   readonly #announcer: Announcer<ConnectionEvents<Message>>;
   readonly #retry: RetryPolicy;
-  readonly #waiters = new Waiters();
+  /** There are some from the first `whenOpen()` on. */
+  #waiters: Waiters | undefined;
   readonly #history = new History();
   #state: State = { name: 'idle' };
   #paused = false;
@@ -164,11 +165,11 @@ export class Machine<Message> implements AttemptHost, SessionHost, OutboxHost, M
   #stayClosed(state: Closing | Closed): void {
     if (!state.restart) return;
     state.restart = false;
-    this.#waiters.reject(this.#closedError());
+    this.#waiters?.reject(this.#closedError());
   }
 
   whenOpen(options: WhenOpenOptions): Promise<OpenInfo> {
-    const opened = this.#waiters.add(options, this.tag);
+    const opened = (this.#waiters ??= new Waiters()).add(options, this.tag);
     const state = this.#state;
     if (state.name === 'open' && state.work.info !== undefined) this.#waiters.resolve(state.work.info);
     if (state.name === 'closed' && !state.restart) this.#waiters.reject(this.#closedError(state.info.error));
@@ -200,7 +201,7 @@ export class Machine<Message> implements AttemptHost, SessionHost, OutboxHost, M
     holdState(this.#state, held);
   }
 
-  // What the gate asks.
+  // What the gate asks, or the time of a wait that is over.
 
   recall(): void {
     if (this.#state.name === 'backoff') this.#announcer.transact(() => this.#dial());
@@ -224,7 +225,7 @@ export class Machine<Message> implements AttemptHost, SessionHost, OutboxHost, M
         return;
       }
       this.#history.addFailure();
-      this.#waiters.countFailure(outcome.error);
+      this.#waiters?.countFailure(outcome.error);
       this.#fail(outcome.reason, outcome.error);
     });
   }
@@ -338,7 +339,7 @@ export class Machine<Message> implements AttemptHost, SessionHost, OutboxHost, M
       this.outbox.seal();
       session.end();
     } else {
-      this.#waiters.resolve(info);
+      this.#waiters?.resolve(info);
       this.outbox.flush();
     }
     session.read(this.#paused);
@@ -368,7 +369,7 @@ export class Machine<Message> implements AttemptHost, SessionHost, OutboxHost, M
     const { attempt, delay, fault } = verdict;
     const info: BackoffInfo = { attempt, delay, retryAt: Date.now() + delay, ...failure, ...(fault && { fault }) };
     const tellReset = session && this.#endSession(session, reason, error, true);
-    const timer = setTimeout(() => this.#announcer.transact(() => this.#dial()), delay);
+    const timer = setTimeout(recall, delay, this);
     hold(this.#held, timer);
     const state: State = { name: 'backoff', timer, pass: this.#pass };
     this.#pass.rest();
@@ -394,7 +395,7 @@ export class Machine<Message> implements AttemptHost, SessionHost, OutboxHost, M
     });
     this.#enter({ name: 'closing', work, deadline, restart: false });
     this.outbox.seal();
-    this.#waiters.reject(this.#closedError());
+    this.#waiters?.reject(this.#closedError());
   }
 
   /** The end of the lifecycle, from any state. */
@@ -411,7 +412,7 @@ export class Machine<Message> implements AttemptHost, SessionHost, OutboxHost, M
     this.#leaveSignal?.();
     this.#enter(closed);
     this.#pass.close();
-    if (!restart) this.#waiters.reject(closedError);
+    if (!restart) this.#waiters?.reject(closedError);
     tellReset?.();
     tellDropped();
     this.#tell(always, 'close', closed.info);
@@ -473,6 +474,11 @@ interface Ending {
 }
 
 const always = () => true;
+
+/** A function of its own for each wait would keep what it was made beside. */
+function recall(machine: Pick<Member, 'recall'>): void {
+  machine.recall();
+}
 
 function newEnding(state: State): Ending {
   let resolve!: Ending['resolve'];
