@@ -1,5 +1,6 @@
+import { AsyncResource } from 'node:async_hooks';
 import { type Socket, connect } from 'node:net';
-import { Duplex } from 'node:stream';
+import { Duplex, type DuplexOptions } from 'node:stream';
 
 import { type Batch, Sender } from '../lib/sender';
 import { connectTo, Loopback, track } from './kit/loopback';
@@ -13,8 +14,8 @@ class Wire extends Duplex {
   stalled = false;
   #done: (() => void) | undefined;
 
-  constructor() {
-    super({ read: () => undefined });
+  constructor(options: DuplexOptions = {}) {
+    super({ read: () => undefined, ...options });
     this.on('error', () => undefined);
   }
 
@@ -48,10 +49,34 @@ async function turn(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
 }
 
-function start(gathers = true): { wire: Wire; sender: Sender; confirmed: Batch[] } {
-  const wire = new Wire();
+/** Calls `task` in so many turns, each of a scope of its own. */
+async function inTurns(count: number, task: (index: number) => void): Promise<void> {
+  for (let index = 0; index < count; index++) {
+    await new Promise<void>((resolve) =>
+      setImmediate(() => {
+        task(index);
+        resolve();
+      }),
+    );
+  }
+}
+
+interface Bench {
+  readonly wire: Wire;
+  readonly sender: Sender;
+  /** What was confirmed by a word of the link's, and what was not in need of one. */
+  readonly confirmed: Batch[];
+  readonly taken: number[];
+}
+
+function start(gathers = true, wire = new Wire()): Bench {
   const confirmed: Batch[] = [];
-  return { wire, sender: new Sender(wire, gathers, { onConfirmed: (batch) => void confirmed.push(batch) }), confirmed };
+  const taken: number[] = [];
+  const sender = new Sender(wire, gathers, {
+    onConfirmed: (batch) => void confirmed.push(batch),
+    onTaken: (bytes) => void taken.push(bytes),
+  });
+  return { wire, sender, confirmed, taken };
 }
 
 function sendAll(sender: Sender, ...texts: string[]): boolean {
@@ -88,6 +113,109 @@ describe('a write alone in its turn', () => {
     await turn();
     sendAll(sender, 'b');
     expect(wire.calls).toEqual([['a'], ['b']]);
+  });
+});
+
+describe('a write alone in its turn, of which nobody wants to hear', () => {
+  it('is confirmed as soon as the kernel has taken it', async () => {
+    const { wire, sender, confirmed, taken } = start();
+    await inTurns(3, (index) => {
+      expect(sender.send(Buffer.from('abc'.slice(index)), undefined)).toBe(true);
+      expect(wire.calls).toHaveLength(index + 1);
+      expect(taken).toHaveLength(index + 1);
+    });
+    expect(wire.calls).toEqual([['abc'], ['bc'], ['c']]);
+    expect(taken).toEqual([3, 2, 1]);
+    expect(confirmed).toEqual([]);
+    expect([sender.writes, sender.bytes]).toEqual([0, 0]);
+  });
+
+  it('is remembered until the kernel takes it, where that is later', async () => {
+    const { wire, sender, confirmed, taken } = start();
+    wire.stalled = true;
+    await inTurns(1, () => sendAll(sender, 'abc'));
+    await turn();
+    expect([sender.writes, sender.bytes]).toEqual([1, 3]);
+    expect(confirmed).toEqual([]);
+    wire.stalled = false;
+    wire.accept();
+    await turn();
+    expect(confirmed).toMatchObject([{ writes: 1, bytes: 3 }]);
+    expect(taken).toEqual([]);
+    expect(Buffer.concat(wire.chunks).toString()).toBe('abc');
+    expect([sender.writes, sender.bytes]).toEqual([0, 0]);
+  });
+
+  it('is the caller’s where the link breaks over it', async () => {
+    class Broken extends Wire {
+      override _write(_chunk: Buffer, _encoding: string, done: (error?: Error) => void): void {
+        done(new Error('EPIPE'));
+      }
+    }
+    const { sender, confirmed, taken } = start(true, new Broken());
+    let hasRoom: boolean | undefined;
+    await inTurns(1, () => (hasRoom = sendAll(sender, 'abc')));
+    await turn();
+    expect(hasRoom).toBe(false);
+    expect([taken, confirmed]).toEqual([[], []]);
+    expect(sender.takeAll()).toMatchObject([{ writes: 1, bytes: 3 }]);
+  });
+
+  it('is the caller’s where the link is over already', async () => {
+    const { wire, sender, taken } = start();
+    wire.end();
+    let hasRoom: boolean | undefined;
+    await inTurns(1, () => (hasRoom = sendAll(sender, 'abc')));
+    expect(hasRoom).toBe(false);
+    expect(taken).toEqual([]);
+    expect(sender.takeAll()).toMatchObject([{ writes: 1, bytes: 3 }]);
+  });
+
+  it('waits for a word of the link where bytes may be on their way through it', async () => {
+    for (const { sender, confirmed, taken } of [
+      start(false),
+      start(true, Object.assign(new Wire(), { encrypted: true })),
+      start(true, new Wire({ writableHighWaterMark: 0 })),
+    ]) {
+      await inTurns(2, () => sendAll(sender, 'abc'));
+      await turn();
+      expect(confirmed).toMatchObject([{ bytes: 3 }, { bytes: 3 }]);
+      expect(taken).toEqual([]);
+    }
+  });
+
+  it('goes out at once in a scope that serves many turns, too', async () => {
+    const { wire, sender } = start();
+    const scope = new AsyncResource('Interval');
+    const calls: number[] = [];
+    await inTurns(10, () => {
+      scope.runInAsyncScope(() => sendAll(sender, 'a'));
+      calls.push(wire.calls.length);
+    });
+    // The second waits, for it might be of the first one's turn, and the third behind it.
+    expect(calls).toEqual([1, 1, 2, 4, 5, 6, 7, 8, 9, 10]);
+  });
+
+  it('is no reason to take many of one turn for lone ones, whatever scopes they come from', async () => {
+    const { wire, sender } = start();
+    const burst = () => {
+      for (let index = 0; index < 100; index++) new AsyncResource('Bound').runInAsyncScope(() => sendAll(sender, 'a'));
+    };
+    await inTurns(1, burst);
+    expect(wire.calls).toHaveLength(16);
+    expect(wire.calls.at(-1)).toEqual(['a'.repeat(85)]);
+    await inTurns(3, burst);
+    expect(wire.calls).toHaveLength(19);
+  });
+
+  it('does not overtake what waits for the end of the turn', async () => {
+    const { wire, sender } = start();
+    await inTurns(1, () => {
+      sendAll(sender, 'a', 'b');
+      new AsyncResource('Bound').runInAsyncScope(() => sendAll(sender, 'c'));
+    });
+    await turn();
+    expect(wire.calls).toEqual([['a'], ['bc']]);
   });
 });
 
@@ -179,7 +307,8 @@ describe('behind a slow link', () => {
     wire.stalled = false;
     wire.accept();
     await turn();
-    expect(wire.calls).toEqual([['a'], ['b', 'c', 'd']]);
+    // Of the first nobody wanted to hear; the empty one behind it brings word of it all the same.
+    expect(wire.calls).toEqual([['a'], ['', 'b', 'c', 'd']]);
   });
 
   it('the memory of what is under way is left alone', async () => {
@@ -313,12 +442,30 @@ describe('over real sockets', () => {
     for (const connection of connections) expect(connection.stats.writes.queued).toEqual({ writes: 0, bytes: 0 });
   });
 
+  test('lone writes are confirmed without being asked after, and so is what the kernel takes later', async () => {
+    const server = await Loopback.start({ onSocket: (socket) => socket.pause() });
+    const connection = connectTo(server, { queue: { maxBytes: 64 * 2 ** 20 } });
+    await connection.whenOpen();
+    await inTurns(20, () => connection.write('a'));
+    const { confirmed, queued } = connection.stats.writes;
+    // One in sixteen waits for the end of its turn.
+    expect(confirmed.writes + queued.writes).toBe(20);
+    expect(confirmed.writes).toBeGreaterThanOrEqual(19);
+    const much = Buffer.alloc(2 ** 20);
+    const isFull = () => connection.stats.writes.queued.writes > 0;
+    while (!isFull()) await inTurns(1, () => connection.write(much));
+    const drained = new Promise<void>((resolve) => connection.once('drain', resolve));
+    for (const socket of server.sockets) socket.resume();
+    await drained;
+    expect(connection.stats.writes.queued).toEqual({ writes: 0, bytes: 0 });
+  });
+
   test('a thousand writes of a turn are one write of the socket', async () => {
     const server = await Loopback.start();
     const socket = track(connect(server.port, '127.0.0.1'));
     await new Promise((resolve) => socket.once('connect', resolve));
     const write = jest.spyOn(socket, 'write');
-    const sender = new Sender(socket, true, { onConfirmed: () => undefined });
+    const sender = new Sender(socket, true, { onConfirmed: () => undefined, onTaken: () => undefined });
     sender.expectMore();
     for (let index = 0; index < 1_000; index++) sender.send(Buffer.alloc(64), undefined);
     await turn();

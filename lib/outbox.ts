@@ -284,6 +284,11 @@ export class Outbox {
     if (this.#wantsRoom) this.onDrain();
   }
 
+  /** The kernel has taken a write of which nobody else wants to hear. */
+  onTaken(bytes: number): void {
+    this.#books.confirmed.add(1, bytes);
+  }
+
   #wait(chunk: Buffer, callback: WriteCallback | undefined): boolean {
     const { maxAge } = this.#bounds;
     const expiresAt = maxAge === Infinity ? Infinity : performance.now() + maxAge;

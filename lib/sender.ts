@@ -1,3 +1,5 @@
+import { executionAsyncId } from 'node:async_hooks';
+
 import { toError } from './errors';
 import { type Link, destroyLink } from './link';
 import { type Slab, give, release, take } from './slab';
@@ -17,7 +19,12 @@ export interface Batch {
 export interface SenderHost {
   /** The kernel took a batch. They come in order. */
   onConfirmed(batch: Batch): void;
+  /** The kernel took a write without a callback, of so many bytes, as soon as it was handed over. */
+  onTaken(bytes: number): void;
 }
+
+/** Called by a stream that has done with a write. */
+type Written = (error?: Error | null) => void;
 
 /** Larger chunks are not copied: that would cost more than a place of their own in the system call. */
 const LARGEST_COPIED = 512;
@@ -25,10 +32,22 @@ const LARGEST_COPIED = 512;
 /** From so many bytes on there is no point in waiting for more: a system call costs less than moving them. */
 const MUCH = 262_144;
 
+/** Of so many turns that are told by nothing but their scope, one is made sure of. */
+const TURNS_A_CHECK = 16;
+
+/** What Node calls the scope of promises, which tells nothing. */
+const NO_SCOPE = 0;
+
+/** Written behind bytes of which it is to be known when the kernel has taken them. */
+const NOTHING = Buffer.alloc(0);
+
 /**
  * Hands writes to one session's link, those of one turn of the loop in one system call. Small ones are gathered in a
  * slab, larger ones in the link's own cork. A write that is alone in its turn is not held up: when the turn before had
  * but one, the first goes out at once. Otherwise they leave with `process.nextTick`, before any other event.
+ *
+ * A lone write asks Node for no word of it where none is needed: a socket whose stream keeps nothing of it has given it
+ * to the kernel, and that the next write is of another turn shows in the scope that it comes from.
  */
 export class Sender {
   readonly link: Link;
@@ -38,7 +57,10 @@ export class Sender {
 
   /** Whether bytes may be gathered: a stream that is no socket may keep the very memory it was handed. */
   readonly #gathers: boolean;
-  readonly #onWritten: (error?: Error | null) => void;
+  /** Whether it shows at once when the kernel has taken a write. */
+  readonly #shows: boolean;
+  readonly #host: SenderHost;
+  readonly #onWritten: Written;
   #first: Batch | undefined;
   #last: Batch | undefined;
   /** The one being gathered. */
@@ -46,6 +68,10 @@ export class Sender {
   /** Where its bytes begin in its slab. */
   #start = 0;
   #writesThisTurn = 0;
+  /** The scope of execution that the last write came from. */
+  #scope = NO_SCOPE;
+  /** Turns that were told by their scope. */
+  #scopes = 0;
   /** Whether something was put off to the end of this turn. */
   #endsLater = false;
   /** Whether the last turn brought several writes. */
@@ -55,6 +81,9 @@ export class Sender {
   constructor(link: Link, gathers: boolean, host: SenderHost) {
     this.link = link;
     this.#gathers = gathers;
+    // TLS keeps to itself for a while what it has been given.
+    this.#shows = gathers && link.encrypted !== true && link.writableHighWaterMark > 0;
+    this.#host = host;
     // One function a session, not one a write.
     this.#onWritten = (error) => {
       // What failed stays until the session ends, which is near. Nor does Node tell of an error when the socket of a
@@ -74,17 +103,18 @@ export class Sender {
 
   /** Takes a write. Returns whether there is room for more. */
   send(chunk: Buffer, callback: WriteCallback | undefined): boolean {
-    this.writes += 1;
-    this.bytes += chunk.length;
-    if (this.#writesThisTurn++ === 0 && !this.#wasBusy) {
-      this.#hand(newBatch(chunk.length, callback), chunk);
+    const isNewTurn = this.#isNewTurn();
+    if (isNewTurn) this.#writesThisTurn = 0;
+    const isToWait = this.#wasBusy || (isNewTurn && this.#scopes % TURNS_A_CHECK === 0);
+    if (this.#writesThisTurn++ === 0 && !isToWait) {
+      const isUnheard = isNewTurn && callback === undefined && this.#handUnheard(chunk);
+      if (!isUnheard) this.#handOne(chunk, callback);
     } else {
       if (!this.#endsLater) this.#endLater();
       if (this.#gather(chunk, callback)) return this.backlog < this.link.writableHighWaterMark;
       this.#handLater(chunk, callback);
     }
-    // A stream that threw has been destroyed.
-    return this.link.writable && this.backlog < this.link.writableHighWaterMark;
+    return this.#hasRoom;
   }
 
   /** Several writes are to follow in this turn: the first of them need not go out alone. */
@@ -106,6 +136,25 @@ export class Sender {
     const batches: Batch[] = [];
     for (let batch = this.#takeFirst(); batch !== undefined; batch = this.#takeFirst()) batches.push(batch);
     return batches;
+  }
+
+  get #hasRoom(): boolean {
+    // A stream that threw has been destroyed.
+    return this.link.writable && this.backlog < this.link.writableHighWaterMark;
+  }
+
+  /** Whether the link is well and keeps nothing of what it was handed. */
+  #isClear(): boolean {
+    return this.link.writable && this.link.writableLength === 0;
+  }
+
+  /** Whether this write is certain to be of another turn than the last one. What was put off ends its turn by itself. */
+  #isNewTurn(): boolean {
+    const scope = executionAsyncId();
+    const isNew = scope !== this.#scope && scope !== NO_SCOPE && !this.#endsLater;
+    this.#scope = scope;
+    if (isNew) this.#scopes += 1;
+    return isNew;
   }
 
   #endLater(): void {
@@ -137,6 +186,7 @@ export class Sender {
     slab.end += length;
     batch.writes += 1;
     batch.bytes += length;
+    this.#count(length);
     if (callback !== undefined) (batch.callbacks ??= []).push(callback);
     return true;
   }
@@ -175,8 +225,26 @@ export class Sender {
       this.#shield(() => this.link.cork());
     }
     this.#closeBatch();
-    this.#hand(newBatch(chunk.length, callback), chunk);
+    this.#handOne(chunk, callback);
     if (this.#isCorked && this.link.writableLength >= MUCH) this.flush();
+  }
+
+  /** Hands over a write of which nobody wants to hear, where it shows what became of it. Returns whether it does. */
+  #handUnheard(chunk: Buffer): boolean {
+    if (!this.#shows || !this.#isClear()) return false;
+    this.#write(chunk, undefined);
+    if (this.#isClear()) {
+      this.#host.onTaken(chunk.length);
+    } else {
+      this.#count(chunk.length);
+      this.#hand(newBatch(chunk.length, undefined), NOTHING);
+    }
+    return true;
+  }
+
+  #handOne(chunk: Buffer, callback: WriteCallback | undefined): void {
+    this.#count(chunk.length);
+    this.#hand(newBatch(chunk.length, callback), chunk);
   }
 
   #hand(batch: Batch, chunk: Buffer): void {
@@ -184,7 +252,21 @@ export class Sender {
     else this.#last.next = batch;
     this.#last = batch;
     // One that has ended meanwhile would complain; its session is about to end, and finds these unconfirmed.
-    if (this.link.writable) this.#shield(() => this.link.write(chunk, this.#onWritten));
+    if (this.link.writable) this.#write(chunk, this.#onWritten);
+  }
+
+  /** A stream that throws is broken, and what it was handed uncertain: its `close` will tell. */
+  #write(chunk: Buffer, onWritten: Written | undefined): void {
+    try {
+      this.link.write(chunk, onWritten);
+    } catch (error) {
+      destroyLink(this.link, toError(error));
+    }
+  }
+
+  #count(bytes: number): void {
+    this.writes += 1;
+    this.bytes += bytes;
   }
 
   #takeFirst(): Batch | undefined {
@@ -198,7 +280,6 @@ export class Sender {
     return batch;
   }
 
-  /** A stream that throws is broken, and what it was handed uncertain: its `close` will tell. */
   #shield(call: () => unknown): void {
     try {
       call();
