@@ -182,7 +182,7 @@ describe.each(kinds)('with %s, what was measured is what was done:', (_title, wi
   }
 
   const inC = withNative ? ['a client in C'] : [];
-  const receivers = ['net.Socket', 'ours', 'ours, reuseReadBuffer', ...inC];
+  const receivers = ['net.Socket', 'ours', 'ours, reuseReadBuffer', 'ours, idleTimeout', ...inC];
 
   test.each(['tcp', 'unix'])(
     'a flood, over %s',

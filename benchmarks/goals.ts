@@ -29,10 +29,13 @@ const holding = { subject: 'memory', name: 'idle' } as const;
 const cycling = { subject: 'cycle', name: 'reset', figure: 'cpu', words: 'CPU/cycle' } as const;
 const recovering = { subject: 'recovery', name: '5000', entrant: 'ours, in a pool' } as const;
 const reusing = 'ours, reuseReadBuffer';
+const watched = 'ours, idleTimeout';
 
 const goals: readonly Goal[] = [
   { ...receiving, name: 'small-tcp', figure: 'user', words: 'user CPU/event', most: 0.65 },
   { ...receiving, name: 'small-tcp', figure: 'rate', words: 'events/s', least: EVENTS },
+  // It costs nothing an event; the rest is what two medians may differ by.
+  { ...receiving, name: 'small-tcp', entrant: watched, figure: 'cpu', words: 'CPU/event', than: 'ours', most: 1.05 },
   { ...receiving, name: 'bulk-tcp', figure: 'rate', words: 'MB/s', least: 1.15 },
   { ...receiving, name: 'bulk-tcp', figure: 'cpu', words: 'CPU/MB', most: 0.9 },
   { ...receiving, name: 'bulk-tcp', entrant: reusing, figure: 'rate', words: 'MB/s', least: 1.8 },
@@ -45,6 +48,7 @@ const goals: readonly Goal[] = [
   { ...calls, name: '10x64' },
   { ...calls, name: '100x64' },
   { ...asking, name: '1', figure: 'p50', words: 'p50', most: 1.05 },
+  { ...asking, name: '1', figure: 'p99', words: 'p99', most: 1.05 },
   { ...asking, name: '32', figure: 'p50', words: 'p50', most: 0.25 },
   { ...asking, name: '32', figure: 'rate', words: 'requests/s', least: 4 },
   { ...holding, figure: 'openHeap', words: 'heap, open', than: SOCKET, most: 1.4 },

@@ -81,10 +81,12 @@ function entrants(
   { run, runNative }: { run: (who: Who) => Promise<Figures>; runNative: () => Promise<Figures> },
 ): Entrant[] {
   const reusing = lab.ours('ours', { reuseReadBuffer: true });
+  const watched = lab.ours('ours', { idleTimeout: 60_000 });
   return [
     { name: 'net.Socket', run: () => run({ client: 'bare' }) },
     ...lab.ours().map(({ name, who }) => ({ name, run: () => run(who) })),
     ...reusing.map(({ name, who }) => ({ name: `${name}, reuseReadBuffer`, run: () => run(who) })),
+    ...watched.map(({ name, who }) => ({ name: `${name}, idleTimeout`, run: () => run(who) })),
     ...(transport === 'tcp' ? peers.map(({ name, client }) => ({ name, run: () => run({ client }) })) : []),
     ...(lab.native === undefined ? [] : [{ name: 'a client in C', run: runNative }]),
   ];
