@@ -248,8 +248,46 @@ describe('writes of one turn', () => {
     sender.send(large, undefined);
     sendAll(sender, 'c', 'd');
     await turn();
-    expect(wire.calls).toEqual([['ab', large.toString(), 'c', 'd']]);
+    // The empty one brings word of those before it.
+    expect(wire.calls).toEqual([['ab', large.toString(), 'c', 'd', '']]);
     expect(wire.chunks[1]).toBe(large);
+  });
+
+  it('share one word of the link where they are large, with a callback for each', async () => {
+    const { wire, sender, confirmed } = start();
+    const callbacks = [1, 2, 3].map(() => () => undefined);
+    const large = Buffer.alloc(2_000, 'L');
+    sender.expectMore();
+    for (const callback of callbacks) sender.send(large, callback);
+    expect([sender.writes, sender.bytes]).toEqual([3, 6_000]);
+    await turn();
+    expect(wire.calls).toHaveLength(1);
+    expect(confirmed).toMatchObject([{ writes: 3, bytes: 6_000, callbacks }]);
+    expect([sender.writes, sender.bytes]).toEqual([0, 0]);
+  });
+
+  it('keep their order and their callbacks where small and large ones alternate', async () => {
+    const { wire, sender, confirmed } = start();
+    const large = 'L'.repeat(600);
+    const told: string[] = [];
+    sender.expectMore();
+    for (const text of ['a', large, 'b', large, large, 'c']) sender.send(Buffer.from(text), () => told.push(text[0]!));
+    await turn();
+    expect(Buffer.concat(wire.chunks).toString()).toBe(['a', large, 'b', large, large, 'c'].join(''));
+    for (const { callbacks } of confirmed) for (const callback of callbacks!) callback();
+    expect(told).toEqual(['a', 'L', 'b', 'L', 'L', 'c']);
+    expect(sender.takeAll()).toEqual([]);
+  });
+
+  it('are the caller’s, large ones too, where the link breaks before it has taken them', async () => {
+    const { wire, sender, confirmed } = start();
+    const large = Buffer.alloc(2_000, 'L');
+    sender.expectMore();
+    for (let index = 0; index < 3; index++) sender.send(large, undefined);
+    wire.destroy();
+    await turn();
+    expect(confirmed).toEqual([]);
+    expect(sender.takeAll()).toMatchObject([{ writes: 3, bytes: 6_000 }]);
   });
 
   it('are handed over as they are where the stream may keep them, and in one call all the same', async () => {
@@ -273,12 +311,12 @@ describe('writes of one turn', () => {
 
   it('leave as soon as they are much, for what the kernel takes need not be kept', async () => {
     const { wire, sender } = start();
-    const large = Buffer.alloc(150_000, 'L').toString();
+    const large = 'L'.repeat(600_000);
     sender.expectMore();
     sendAll(sender, 'a', large);
     expect(wire.calls).toEqual([]);
     sendAll(sender, large);
-    expect(wire.calls).toEqual([['a', large, large]]);
+    expect(wire.calls.map((call) => call.map(({ length }) => length))).toEqual([[1, 600_000, 600_000, 0]]);
     expect(sender.backlog).toBe(0);
     sendAll(sender, 'b');
     await turn();

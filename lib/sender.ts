@@ -30,7 +30,7 @@ type Written = (error?: Error | null) => void;
 const LARGEST_COPIED = 512;
 
 /** From so many bytes on there is no point in waiting for more: a system call costs less than moving them. */
-const MUCH = 262_144;
+const MUCH = 1_048_576;
 
 /** Of so many turns that are told by nothing but their scope, one is made sure of. */
 const TURNS_A_CHECK = 16;
@@ -77,6 +77,8 @@ export class Sender {
   /** Whether the last turn brought several writes. */
   #wasBusy = false;
   #isCorked = false;
+  /** What the cork holds that is to share a batch. */
+  #corked: Batch | undefined;
 
   constructor(link: Link, gathers: boolean, host: SenderHost) {
     this.link = link;
@@ -125,6 +127,7 @@ export class Sender {
   /** Hands over what was gathered, now. */
   flush(): void {
     this.#closeBatch();
+    this.#closeCork();
     if (!this.#isCorked) return;
     this.#isCorked = false;
     this.#shield(() => this.link.uncork());
@@ -184,10 +187,7 @@ export class Sender {
     const slab = batch.slab!;
     slab.bytes.set(chunk, slab.end);
     slab.end += length;
-    batch.writes += 1;
-    batch.bytes += length;
-    this.#count(length);
-    if (callback !== undefined) (batch.callbacks ??= []).push(callback);
+    this.#add(batch, length, callback);
     return true;
   }
 
@@ -197,7 +197,7 @@ export class Sender {
     const slab = take();
     if (slab === undefined) return undefined;
     this.#start = slab.end;
-    this.#open = { writes: 0, bytes: 0, callbacks: undefined, slab, next: undefined };
+    this.#open = newBatch(slab);
     return this.#open;
   }
 
@@ -205,6 +205,7 @@ export class Sender {
     const batch = this.#open;
     if (batch === undefined) return;
     this.#open = undefined;
+    this.#closeCork();
     const slab = batch.slab!;
     slab.readers += 1;
     this.#hand(batch, slab.bytes.subarray(this.#start, slab.end));
@@ -225,7 +226,8 @@ export class Sender {
       this.#shield(() => this.link.cork());
     }
     this.#closeBatch();
-    this.#handOne(chunk, callback);
+    if (this.#isCorked && this.#gathers) this.#putInCork(chunk, callback);
+    else this.#handOne(chunk, callback);
     if (this.#isCorked && this.link.writableLength >= MUCH) this.flush();
   }
 
@@ -236,15 +238,31 @@ export class Sender {
     if (this.#isClear()) {
       this.#host.onTaken(chunk.length);
     } else {
-      this.#count(chunk.length);
-      this.#hand(newBatch(chunk.length, undefined), NOTHING);
+      const batch = newBatch();
+      this.#add(batch, chunk.length, undefined);
+      this.#hand(batch, NOTHING);
     }
     return true;
   }
 
+  /** What leaves the cork together shares one word of the link's: a word for each would cost more than the rest. */
+  #putInCork(chunk: Buffer, callback: WriteCallback | undefined): void {
+    this.#corked ??= newBatch();
+    this.#add(this.#corked, chunk.length, callback);
+    this.#write(chunk, undefined);
+  }
+
+  #closeCork(): void {
+    const batch = this.#corked;
+    if (batch === undefined) return;
+    this.#corked = undefined;
+    this.#hand(batch, NOTHING);
+  }
+
   #handOne(chunk: Buffer, callback: WriteCallback | undefined): void {
-    this.#count(chunk.length);
-    this.#hand(newBatch(chunk.length, callback), chunk);
+    const batch = newBatch();
+    this.#add(batch, chunk.length, callback);
+    this.#hand(batch, chunk);
   }
 
   #hand(batch: Batch, chunk: Buffer): void {
@@ -264,9 +282,12 @@ export class Sender {
     }
   }
 
-  #count(bytes: number): void {
+  #add(batch: Batch, bytes: number, callback: WriteCallback | undefined): void {
     this.writes += 1;
     this.bytes += bytes;
+    batch.writes += 1;
+    batch.bytes += bytes;
+    if (callback !== undefined) (batch.callbacks ??= []).push(callback);
   }
 
   #takeFirst(): Batch | undefined {
@@ -293,6 +314,6 @@ function endTurn(sender: Sender): void {
   sender.endTurn();
 }
 
-function newBatch(bytes: number, callback: WriteCallback | undefined): Batch {
-  return { writes: 1, bytes, callbacks: callback && [callback], slab: undefined, next: undefined };
+function newBatch(slab?: Slab): Batch {
+  return { writes: 0, bytes: 0, callbacks: undefined, slab, next: undefined };
 }
