@@ -1,5 +1,5 @@
 import { History } from '../lib/history';
-import type { WriteTotals } from '../lib/outbox';
+import type { WriteTotals } from '../lib/ledger';
 import type { Session } from '../lib/session';
 import { useFakeClock } from './kit/scripted';
 

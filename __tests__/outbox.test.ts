@@ -4,7 +4,8 @@ import * as fc from 'fast-check';
 
 import { ConnectionError } from '../lib/errors';
 import type { DropInfo, DropReason, WriteCount } from '../lib/events';
-import { type WriteTotals, Outbox } from '../lib/outbox';
+import type { WriteTotals } from '../lib/ledger';
+import { Outbox } from '../lib/outbox';
 import type { WriteCallback } from '../lib/writes';
 import { settle, useFakeClock } from './kit/scripted';
 

@@ -1,5 +1,5 @@
 import type { OpenInfo, ResetInfo, ResetReason, StateName, WriteCount } from './events';
-import type { WriteTotals } from './outbox';
+import type { WriteTotals } from './ledger';
 import type { Session } from './session';
 
 /** A change of state, as remembered. */

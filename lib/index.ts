@@ -58,7 +58,7 @@ export type {
 export type { LogEvent } from './log-lines';
 export type { LogConvention, Logger } from './logger';
 export { type LogEventsOptions, type LogLevels, logEvents } from './logging';
-export type { WriteTotals } from './outbox';
+export type { WriteTotals } from './ledger';
 export { type PoolEvents, type PoolOptions, type PoolStats, type SelectMember, ConnectionPool } from './pool';
 export { ConnectionRegistry, registry } from './registry';
 export type { SelectorName } from './selection';

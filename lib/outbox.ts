@@ -1,11 +1,11 @@
-import { getDefaultHighWaterMark } from 'node:stream';
-
 import { ConnectionError } from './errors';
 import type { DropInfo, DropReason, WriteCount } from './events';
+import { Ledger, type WriteTotals } from './ledger';
 import type { Link } from './link';
 import type { QueueOptions } from './options';
-import { type Batch, Sender } from './sender';
-import { type Write, type WriteCallback, Line, Tally } from './writes';
+import { LEAST_WRITES, Queue, type QueueHost, highWaterMark, mostWrites } from './queue';
+import { type Batch, Sender, type SenderHost } from './sender';
+import { type Write, type WriteCallback, Tally } from './writes';
 
 /** Who an outbox reports to. Each call may run the application's code. */
 export interface OutboxHost {
@@ -15,52 +15,18 @@ export interface OutboxHost {
   onRoom(): void;
 }
 
-/** Writes by their fate. At every instant `accepted = confirmed + uncertain + dropped + queued`. */
-export interface WriteTotals {
-  /** Taken by `write()`. */
-  readonly accepted: WriteCount;
-  /** Taken by the kernel, which is not delivery. */
-  readonly confirmed: WriteCount;
-  /** Handed to a socket that died before it confirmed them. */
-  readonly uncertain: WriteCount;
-  /** Never sent. */
-  readonly dropped: WriteCount;
-  /** Waiting for a session, or for the socket of this one. */
-  readonly queued: WriteCount;
-  /** Not taken by `write()`, and so in none of the others. */
-  readonly refused: WriteCount;
-}
-
 /**
  * `holding`: no session, writes wait. `greeting`: a session has opened and its `open` listeners write ahead of those
  * that wait. `flowing`: writes go to the socket. `sealed`: no more writes are taken.
  */
 type Phase = 'holding' | 'greeting' | 'flowing' | 'sealed';
 
-/** A queue holds one write at the most for so many bytes of its bound: many small writes cost more than their bytes. */
-const BYTES_A_WRITE = 16;
-
-/** But so many writes in any case. */
-const LEAST_WRITES = 1_024;
-
-/** Never added to. */
-const NO_WRITES = new Line();
-
-/** What became of the writes whose fate is known. */
-class Ledger {
-  readonly accepted = new Tally();
-  readonly confirmed = new Tally();
-  readonly uncertain = new Tally();
-  readonly dropped = new Tally();
-  readonly refused = new Tally();
-}
-
 /** Where a write's fate is decided: sent at most once, and its callback called exactly once. */
-export class Outbox {
+export class Outbox implements QueueHost, SenderHost {
   readonly #bounds: Required<QueueOptions>;
   readonly #host: OutboxHost;
   /** There is one from the first write on that has to wait. */
-  #waiting: Line = NO_WRITES;
+  #waiting: Queue | undefined;
   /** There is one from the first write on: many connections only listen. */
   #ledger: Ledger | undefined;
   #phase: Phase = 'holding';
@@ -71,7 +37,6 @@ export class Outbox {
   #wantsRoom = false;
   /** Whether a refusal is being told of. */
   #isTelling = false;
-  #expiry: NodeJS.Timeout | undefined;
 
   constructor(bounds: Required<QueueOptions>, host: OutboxHost) {
     this.#bounds = bounds;
@@ -79,25 +44,18 @@ export class Outbox {
   }
 
   get totals(): WriteTotals {
-    const { accepted, confirmed, uncertain, dropped, refused } = this.#ledger ?? new Ledger();
-    return {
-      accepted: accepted.count,
-      confirmed: confirmed.count,
-      uncertain: uncertain.count,
-      dropped: dropped.count,
-      queued: { writes: this.#waiting.writes + (this.#sender?.writes ?? 0), bytes: this.pendingBytes },
-      refused: refused.count,
-    };
+    const writes = (this.#waiting?.writes ?? 0) + (this.#sender?.writes ?? 0);
+    return (this.#ledger ?? new Ledger()).totals({ writes, bytes: this.pendingBytes });
   }
 
   /** Bytes accepted whose fate is open. */
   get pendingBytes(): number {
-    return this.#waiting.bytes + (this.#sender?.bytes ?? 0);
+    return (this.#waiting?.bytes ?? 0) + (this.#sender?.bytes ?? 0);
   }
 
   /** Whether writes wait for a session. */
   get hasWaiting(): boolean {
-    return this.#waiting.writes > 0;
+    return this.#waiting !== undefined && this.#waiting.writes > 0;
   }
 
   /** Whether a write goes to a socket, and not into the queue. */
@@ -145,7 +103,7 @@ export class Outbox {
     this.#link = link;
     this.#gathers = gathers;
     this.#phase = 'greeting';
-    this.#stopExpiry();
+    this.#waiting?.unwatch();
   }
 
   /** The session has been greeted: sends what waits, and then what is written. */
@@ -189,7 +147,7 @@ export class Outbox {
     this.#link = undefined;
     this.#sender = undefined;
     if (this.#phase !== 'sealed') this.#phase = 'holding';
-    this.#scheduleExpiry();
+    this.#waiting?.watch();
     return { uncertain: uncertain.count, settle: () => this.#settleUncertain(lost, cause) };
   }
 
@@ -200,8 +158,8 @@ export class Outbox {
    */
   drop(reason: DropReason, error: ConnectionError): () => void {
     this.#phase = 'sealed';
-    this.#stopExpiry();
-    const writes = this.#waiting.takeAll();
+    this.#waiting?.unwatch();
+    const writes = this.#waiting?.takeAll() ?? [];
     for (const { chunk } of writes) this.#books.dropped.add(1, chunk.length);
     return () => {
       for (const write of writes) this.#tellDropped(write, reason, error);
@@ -219,14 +177,13 @@ export class Outbox {
   }
 
   #tellRoom(): void {
-    if (!this.#wantsRoom || (this.hasWaiting && this.#waiting.bytes >= this.#highWaterMark)) return;
+    if (!this.#wantsRoom || (this.hasWaiting && !this.#isBelowMark)) return;
     this.#wantsRoom = false;
     this.#host.onRoom();
   }
 
-  /** Bytes waiting for a session from which on a writer should wait for room. */
-  get #highWaterMark(): number {
-    return Math.min(this.#bounds.maxBytes, getDefaultHighWaterMark(false));
+  get #isBelowMark(): boolean {
+    return (this.#waiting?.bytes ?? 0) < highWaterMark(this.#bounds.maxBytes);
   }
 
   #refusal(chunk: Buffer, link: Link | undefined): ConnectionError | undefined {
@@ -237,10 +194,11 @@ export class Outbox {
       return new ConnectionError('ERR_CLOSED', `The connection to ${tag} is closed for writing`, { tag });
     }
     // A socket is full when its bound is reached, so that one large chunk passes; the queue never exceeds its bound.
-    const maxWrites = Math.max(LEAST_WRITES, Math.floor(maxBytes / BYTES_A_WRITE));
+    const maxWrites = mostWrites(maxBytes);
+    const { writes = 0, bytes = 0 } = this.#waiting ?? {};
     const full =
       link === undefined
-        ? this.#waiting.bytes + chunk.length > maxBytes || this.#waiting.writes >= maxWrites || maxBytes === 0
+        ? bytes + chunk.length > maxBytes || writes >= maxWrites || maxBytes === 0
         : this.#isFull(link, maxWrites);
     if (!full) return undefined;
     this.#wantsRoom = true;
@@ -289,56 +247,38 @@ export class Outbox {
     this.#books.confirmed.add(1, bytes);
   }
 
+  /** A write has waited for too long. */
+  onExpired(write: Write): void {
+    this.#books.dropped.add(1, write.chunk.length);
+    const { tag } = this.#host;
+    const message = `A write for ${tag} waited longer than ${this.#bounds.maxAge} ms`;
+    this.#tellDropped(write, 'expired', new ConnectionError('ERR_EXPIRED', message, { tag }));
+  }
+
+  /** The time of some writes is over. */
+  onExpiry(): void {
+    if (this.#phase === 'holding') this.#tellRoom();
+  }
+
   #wait(chunk: Buffer, callback: WriteCallback | undefined): boolean {
-    const { maxAge } = this.#bounds;
-    const expiresAt = maxAge === Infinity ? Infinity : performance.now() + maxAge;
-    if (this.#waiting === NO_WRITES) this.#waiting = new Line();
-    this.#waiting.add({ chunk, callback, expiresAt, next: undefined });
-    if (this.#link === undefined) this.#scheduleExpiry();
-    return this.#waiting.bytes < this.#highWaterMark;
+    this.#waiting ??= new Queue(this.#bounds.maxAge, this);
+    this.#waiting.put(chunk, callback);
+    if (this.#link === undefined) this.#waiting.watch();
+    return this.#isBelowMark;
   }
 
   #flush(): void {
     const link = this.#link;
-    if (!this.#canSend(link) || this.#waiting.writes === 0) return;
-    this.#expire();
+    const waiting = this.#waiting;
+    if (!this.#canSend(link) || waiting === undefined || waiting.writes === 0) return;
+    waiting.expire();
     const sender = this.#senderTo(link);
     sender.expectMore();
     // It may break on the way: what was not handed to it keeps waiting.
     while (link.writable) {
-      const write = this.#waiting.take();
+      const write = waiting.take();
       if (write === undefined) return;
       sender.send(write.chunk, write.callback);
-    }
-  }
-
-  /** One timer, for the oldest write, and only while writes wait for a session. */
-  #scheduleExpiry(): void {
-    const { first } = this.#waiting;
-    if (this.#expiry !== undefined || first === undefined || first.expiresAt === Infinity) return;
-    this.#expiry = setTimeout(() => {
-      this.#expiry = undefined;
-      this.#expire();
-      this.#scheduleExpiry();
-      if (this.#phase === 'holding') this.#tellRoom();
-    }, first.expiresAt - performance.now());
-    // Whatever brings the session holds the process if it is to be held.
-    this.#expiry.unref();
-  }
-
-  #stopExpiry(): void {
-    clearTimeout(this.#expiry);
-    this.#expiry = undefined;
-  }
-
-  #expire(): void {
-    const now = performance.now();
-    const { tag } = this.#host;
-    for (let { first } = this.#waiting; first !== undefined && first.expiresAt <= now; { first } = this.#waiting) {
-      this.#waiting.take();
-      this.#books.dropped.add(1, first.chunk.length);
-      const message = `A write for ${tag} waited longer than ${this.#bounds.maxAge} ms`;
-      this.#tellDropped(first, 'expired', new ConnectionError('ERR_EXPIRED', message, { tag }));
     }
   }
 

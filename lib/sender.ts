@@ -1,8 +1,7 @@
-import { executionAsyncId } from 'node:async_hooks';
-
 import { toError } from './errors';
 import { type Link, destroyLink } from './link';
 import { type Slab, give, release, take } from './slab';
+import { Turns, type TurnsHost } from './turns';
 import type { WriteCallback } from './writes';
 
 /** Writes that were handed to the socket as one, and so share one fate. */
@@ -32,12 +31,6 @@ const LARGEST_COPIED = 512;
 /** From so many bytes on there is no point in waiting for more: a system call costs less than moving them. */
 const MUCH = 1_048_576;
 
-/** Of so many turns that are told by nothing but their scope, one is made sure of. */
-const TURNS_A_CHECK = 16;
-
-/** What Node calls the scope of promises, which tells nothing. */
-const NO_SCOPE = 0;
-
 /** Written behind bytes of which it is to be known when the kernel has taken them. */
 const NOTHING = Buffer.alloc(0);
 
@@ -47,9 +40,9 @@ const NOTHING = Buffer.alloc(0);
  * but one, the first goes out at once. Otherwise they leave with `process.nextTick`, before any other event.
  *
  * A lone write asks Node for no word of it where none is needed: a socket whose stream keeps nothing of it has given it
- * to the kernel, and that the next write is of another turn shows in the scope that it comes from.
+ * to the kernel.
  */
-export class Sender {
+export class Sender implements TurnsHost {
   readonly link: Link;
   /** Writes handed over, or gathered to be, whose fate is open. */
   writes = 0;
@@ -60,6 +53,7 @@ export class Sender {
   /** Whether it shows at once when the kernel has taken a write. */
   readonly #shows: boolean;
   readonly #host: SenderHost;
+  readonly #turns = new Turns(this);
   readonly #onWritten: Written;
   #first: Batch | undefined;
   #last: Batch | undefined;
@@ -67,15 +61,6 @@ export class Sender {
   #open: Batch | undefined;
   /** Where its bytes begin in its slab. */
   #start = 0;
-  #writesThisTurn = 0;
-  /** The scope of execution that the last write came from. */
-  #scope = NO_SCOPE;
-  /** Turns that were told by their scope. */
-  #scopes = 0;
-  /** Whether something was put off to the end of this turn. */
-  #endsLater = false;
-  /** Whether the last turn brought several writes. */
-  #wasBusy = false;
   #isCorked = false;
   /** What the cork holds that is to share a batch. */
   #corked: Batch | undefined;
@@ -92,7 +77,7 @@ export class Sender {
       // write under way is destroyed: it may be half sent.
       if (error || link.destroyed) return;
       // Node says so with `process.nextTick` at the earliest: a turn with one write needs no other end.
-      if (!this.#endsLater) this.#writesThisTurn = 0;
+      this.#turns.end();
       const batch = this.#takeFirst();
       if (batch !== undefined) host.onConfirmed(batch);
     };
@@ -105,23 +90,20 @@ export class Sender {
 
   /** Takes a write. Returns whether there is room for more. */
   send(chunk: Buffer, callback: WriteCallback | undefined): boolean {
-    const isNewTurn = this.#isNewTurn();
-    if (isNewTurn) this.#writesThisTurn = 0;
-    const isToWait = this.#wasBusy || (isNewTurn && this.#scopes % TURNS_A_CHECK === 0);
-    if (this.#writesThisTurn++ === 0 && !isToWait) {
-      const isUnheard = isNewTurn && callback === undefined && this.#handUnheard(chunk);
-      if (!isUnheard) this.#handOne(chunk, callback);
-    } else {
-      if (!this.#endsLater) this.#endLater();
+    const place = this.#turns.add();
+    if (place === 'later') {
       if (this.#gather(chunk, callback)) return this.backlog < this.link.writableHighWaterMark;
       this.#handLater(chunk, callback);
+    } else {
+      const isUnheard = place === 'lone' && callback === undefined && this.#handUnheard(chunk);
+      if (!isUnheard) this.#handOne(chunk, callback);
     }
     return this.#hasRoom;
   }
 
   /** Several writes are to follow in this turn: the first of them need not go out alone. */
   expectMore(): void {
-    this.#wasBusy = true;
+    this.#turns.expectMore();
   }
 
   /** Hands over what was gathered, now. */
@@ -131,6 +113,10 @@ export class Sender {
     if (!this.#isCorked) return;
     this.#isCorked = false;
     this.#shield(() => this.link.uncork());
+  }
+
+  onTurnEnd(): void {
+    this.flush();
   }
 
   /** Gives up on what is not confirmed: it is the caller's. */
@@ -149,28 +135,6 @@ export class Sender {
   /** Whether the link is well and keeps nothing of what it was handed. */
   #isClear(): boolean {
     return this.link.writable && this.link.writableLength === 0;
-  }
-
-  /** Whether this write is certain to be of another turn than the last one. What was put off ends its turn by itself. */
-  #isNewTurn(): boolean {
-    const scope = executionAsyncId();
-    const isNew = scope !== this.#scope && scope !== NO_SCOPE && !this.#endsLater;
-    this.#scope = scope;
-    if (isNew) this.#scopes += 1;
-    return isNew;
-  }
-
-  #endLater(): void {
-    this.#endsLater = true;
-    process.nextTick(endTurn, this);
-  }
-
-  /** To be called at the end of a turn, by {@link Sender.send}'s own arrangement. */
-  endTurn(): void {
-    this.#endsLater = false;
-    this.#wasBusy = this.#writesThisTurn > 1;
-    this.#writesThisTurn = 0;
-    this.flush();
   }
 
   /** Copies a small chunk behind those that were gathered before it. Returns false where it does not fit. */
@@ -308,10 +272,6 @@ export class Sender {
       destroyLink(this.link, toError(error));
     }
   }
-}
-
-function endTurn(sender: Sender): void {
-  sender.endTurn();
 }
 
 function newBatch(slab?: Slab): Batch {
