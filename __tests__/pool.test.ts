@@ -136,6 +136,35 @@ describe('events', () => {
   });
 });
 
+describe('the listeners of a member', () => {
+  it('are all the application’s: the pool adds none', async () => {
+    const { members } = await openPool(1);
+    expect(members[0]!.eventNames()).toEqual([]);
+  });
+
+  it('may all be removed, and the pool hears and knows what happens all the same', async () => {
+    const { pool, members, far } = await openPool(2);
+    const heard = record(pool);
+    for (const member of members) member.removeAllListeners();
+    far.get(1)!.write('hello');
+    await next(pool, 'data');
+    await members[0]!.disconnect();
+    expect(names(heard)).toEqual(['data', 'state', 'state', 'reset', 'close']);
+    expect(pool.connections).toEqual([members[1]]);
+  });
+
+  it('hear of an event after the pool’s do, and may emit any that no pool knows', async () => {
+    const { pool, members } = await openPool(1);
+    const member = members[0]! as unknown as NodeJS.EventEmitter;
+    const order: string[] = [];
+    member.prependListener('data', () => order.push('member'));
+    pool.on('data', () => order.push('pool'));
+    member.emit('data', Buffer.from('hello'));
+    expect(order).toEqual(['pool', 'member']);
+    for (const name of ['toString', '__proto__', 'constructor', 'apply']) expect(member.emit(name)).toBe(false);
+  });
+});
+
 describe('add()', () => {
   test('joins at once, and dials; members may share a target', async () => {
     const server = await Loopback.start();

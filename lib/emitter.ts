@@ -16,6 +16,15 @@ interface Internals {
   removeListener(event: PropertyKey, fn: Entry['fn'], context: undefined, once: boolean): void;
 }
 
+/**
+ * What is told of an emitter's events, each under its name, ahead of the listeners and still when those are removed.
+ * `this` is the emitter.
+ */
+export type Relay = Readonly<Record<PropertyKey, (...args: never[]) => void>>;
+
+/** The name under which an emitter takes its relay. */
+export const RELAY: unique symbol = Symbol('relay');
+
 // eventemitter3 seen through typed-emitter's type, whose plain `Events[K]` lets generic code compile where
 // eventemitter3's conditional types do not. The five methods it adds to eventemitter3 are implemented below.
 const TypedEventEmitter3 = EventEmitter as unknown as new <Events extends EventMap>() => TypedEventEmitter<Events>;
@@ -25,8 +34,16 @@ const TypedEventEmitter3 = EventEmitter as unknown as new <Events extends EventM
  * others still hear the event. And the listener methods of `node:events` that eventemitter3 leaves out are there.
  */
 export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events> {
+  #relay: Relay | undefined;
+
+  /** @internal What is told of its events from now on. */
+  [RELAY](relay: Relay | undefined): void {
+    this.#relay = relay;
+  }
+
   /** Calls the listeners of `event` now. Returns whether there were any. */
   override emit<E extends keyof Events>(event: E, ...args: Parameters<Events[E]>): boolean {
+    if (this.#relay !== undefined) this.#tellRelay(this.#relay, event, args);
     const entries = this.#internals._events[event];
     if (entries === undefined) return false;
     if (Array.isArray(entries)) {
@@ -67,6 +84,11 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
   get #internals(): Internals {
     // `as`: the two declared types of one object, see `TypedEventEmitter3`.
     return this as unknown as Internals;
+  }
+
+  #tellRelay(relay: Relay, event: PropertyKey, args: unknown[]): void {
+    // `as`: it was made for the events of this emitter.
+    relay[event]?.apply(this, args as never[]);
   }
 
   #call(event: keyof Events, entry: Entry, args: unknown[]): void {

@@ -1,5 +1,6 @@
 import type { Announcer } from './announcer';
 import type { ReconnectingConnection } from './connection';
+import { RELAY, type Relay } from './emitter';
 import type { ConnectionEvents, StateName } from './events';
 
 /** The events of a pool: those of its members, each with the member's tag and the member itself appended. */
@@ -18,19 +19,19 @@ export interface ForwarderHost<Message> {
   onClosed(member: ReconnectingConnection<Message>): void;
 }
 
-type Listeners<Message> = {
+type MemberRelay<Message> = {
   readonly [K in keyof ConnectionEvents<Message>]: (
     this: ReconnectingConnection<Message>,
     ...args: Parameters<ConnectionEvents<Message>[K]>
   ) => void;
 };
 
-/** Tells a pool's listeners what its members tell theirs. One set of functions serves them all: `this` is the member. */
+/** Tells a pool's listeners what its members tell theirs. One relay serves them all. */
 export class Forwarder<Message> {
-  readonly #listeners: Listeners<Message>;
+  readonly #relay: Relay;
 
   constructor(announcer: Announcer<PoolEvents<Message>>, host: ForwarderHost<Message>) {
-    this.#listeners = {
+    const relay: MemberRelay<Message> = {
       open(info) {
         announcer.announce('open', info, this.tag, this);
         if (host.takeRoom()) announcer.announce('drain', this.tag, this);
@@ -62,23 +63,16 @@ export class Forwarder<Message> {
         announcer.afterwards(() => host.onClosed(this));
       },
     };
+    // An event may have any name, `toString` too.
+    this.#relay = Object.setPrototypeOf(relay, null) as Relay;
   }
 
   /** Forwards the events of `member` from now on. */
   add(member: ReconnectingConnection<Message>): void {
-    this.#each((event, listener) => member.on(event, listener));
+    member[RELAY](this.#relay);
   }
 
   remove(member: ReconnectingConnection<Message>): void {
-    this.#each((event, listener) => member.off(event, listener));
-  }
-
-  #each(
-    visit: <E extends keyof ConnectionEvents<Message>>(event: E, listener: ConnectionEvents<Message>[E]) => void,
-  ): void {
-    // `as`: `Object.keys` of an object literal of this type.
-    for (const event of Object.keys(this.#listeners) as (keyof ConnectionEvents<Message>)[]) {
-      visit(event, this.#listeners[event]);
-    }
+    member[RELAY](undefined);
   }
 }

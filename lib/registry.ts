@@ -70,7 +70,7 @@ export class ConnectionRegistry {
     }
     const pool = new ConnectionPool<Message>(options);
     // `as`: see `connect`.
-    this.#pools.set(name, pool as unknown as ConnectionPool);
+    this.#pools.set(name, pool);
     return pool;
   }
 

@@ -127,7 +127,7 @@ export function exportMetrics<Message>(
     }),
   };
   // `as`: what a decoder puts out plays no part here.
-  const observation = new Observation(source as MetricsSource, {
+  const observation = new Observation(source, {
     add: (name, amount, tag, cause) => {
       made.counters[name].add(amount, attributesOf(tag, cause && causeAttributes(cause, errors)));
     },

@@ -45,7 +45,7 @@ export function exportMetrics<Message>(
   });
   metrics.checkLabels(labels, maxTargets > 0);
   // `as`: what a decoder puts out plays no part here.
-  const series = new PrometheusSeries(source as MetricsSource, metrics, labels, maxTargets);
+  const series = new PrometheusSeries(source, metrics, labels, maxTargets);
   metrics.add(series);
   return () => {
     series.stop();
