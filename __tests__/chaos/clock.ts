@@ -116,7 +116,9 @@ export class Clock {
   /** Takes the place of the process's own clock and of its chance. */
   install(random: () => number): void {
     const elapsed = () => this.#read();
-    this.#replace(globalThis, 'setTimeout', (run: () => void, delay: unknown) => this.#setTimer(run, delay));
+    this.#replace(globalThis, 'setTimeout', (run: (...args: unknown[]) => void, delay: unknown, ...args: unknown[]) =>
+      this.#setTimer(() => run(...args), delay),
+    );
     this.#replace(globalThis, 'clearTimeout', (timer: SimulatedTimer | undefined) => {
       this.#timers = this.#timers.filter((each) => each !== timer);
     });
