@@ -169,7 +169,6 @@ export class Sender implements TurnsHost {
     const batch = this.#open;
     if (batch === undefined) return;
     this.#open = undefined;
-    this.#closeCork();
     const slab = batch.slab!;
     slab.readers += 1;
     this.#hand(batch, slab.bytes.subarray(this.#start, slab.end));
