@@ -105,6 +105,13 @@ describe('in one scope', () => {
     }
   });
 
+  it('a promise may be of the turn that another scope began', () => {
+    const { add } = start();
+    expect(add()).toEqual(['lone']);
+    jest.spyOn(asyncHooks, 'executionAsyncId').mockReturnValue(0);
+    expect(add()).toEqual(['later']);
+  });
+
   it('a turn that ends by itself is not ended before', async () => {
     const { turns, add } = start();
     await inTurn(() => {
