@@ -16,11 +16,8 @@ interface Internals {
   removeListener(event: PropertyKey, fn: Entry['fn'], context: undefined, once: boolean): void;
 }
 
-/**
- * What is told of an emitter's events, each under its name, ahead of the listeners and still when those are removed.
- * `this` is the emitter.
- */
-export type Relay = Readonly<Record<PropertyKey, (...args: never[]) => void>>;
+/** Told of an emitter's events ahead of its listeners, and still when those are removed. */
+export type Relay = (emitter: never, event: PropertyKey, args: readonly unknown[]) => void;
 
 /** The name under which an emitter takes its relay. */
 export const RELAY: unique symbol = Symbol('relay');
@@ -43,7 +40,8 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
 
   /** Calls the listeners of `event` now. Returns whether there were any. */
   override emit<E extends keyof Events>(event: E, ...args: Parameters<Events[E]>): boolean {
-    if (this.#relay !== undefined) this.#tellRelay(this.#relay, event, args);
+    // `as`: it was made for emitters of this kind.
+    this.#relay?.(this as never, event, args);
     const entries = this.#internals._events[event];
     if (entries === undefined) return false;
     if (Array.isArray(entries)) {
@@ -84,11 +82,6 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
   get #internals(): Internals {
     // `as`: the two declared types of one object, see `TypedEventEmitter3`.
     return this as unknown as Internals;
-  }
-
-  #tellRelay(relay: Relay, event: PropertyKey, args: unknown[]): void {
-    // `as`: it was made for the events of this emitter.
-    relay[event]?.apply(this, args as never[]);
   }
 
   #call(event: keyof Events, entry: Entry, args: unknown[]): void {
