@@ -1,6 +1,7 @@
 import type { OpenInfo, ResetInfo, ResetReason, StateName, WriteCount } from './events';
 import type { WriteTotals } from './ledger';
 import type { Session } from './session';
+import { transitions } from './states';
 
 /** A change of state, as remembered. */
 export interface Transition {
@@ -59,7 +60,8 @@ export function resetOf(info: OpenInfo): ResetInfo | undefined {
   return resets.get(info);
 }
 
-const STATES: readonly StateName[] = ['idle', 'connecting', 'open', 'backoff', 'closing', 'closed'];
+// `as`: `Object.keys` of an object literal with these keys.
+const STATES = Object.keys(transitions) as StateName[];
 
 /** Changes of state in bare numbers, two each: an object for each would be a good part of an idle connection's memory. */
 type Changes = readonly number[];

@@ -69,14 +69,12 @@ export class ConnectionRegistry {
       throw new ConnectionError('ERR_DUPLICATE_TARGET', `There is a pool called ${JSON.stringify(name)} already`);
     }
     const pool = new ConnectionPool<Message>(options);
-    // `as`: see `connect`.
     this.#pools.set(name, pool);
     return pool;
   }
 
   /** The pool with this name. */
   getPool<Message = unknown>(name: string): ConnectionPool<Message> | undefined {
-    // `as`: see `connect`.
     return this.#pools.get(name);
   }
 

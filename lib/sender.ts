@@ -198,13 +198,8 @@ export class Sender implements TurnsHost {
   #handUnheard(chunk: Buffer): boolean {
     if (!this.#shows || !this.#isClear()) return false;
     this.#write(chunk, undefined);
-    if (this.#isClear()) {
-      this.#host.onTaken(chunk.length);
-    } else {
-      const batch = newBatch();
-      this.#add(batch, chunk.length, undefined);
-      this.#hand(batch, NOTHING);
-    }
+    if (this.#isClear()) this.#host.onTaken(chunk.length);
+    else this.#handOne(chunk, undefined, NOTHING);
     return true;
   }
 
@@ -222,10 +217,11 @@ export class Sender implements TurnsHost {
     this.#hand(batch, NOTHING);
   }
 
-  #handOne(chunk: Buffer, callback: WriteCallback | undefined): void {
+  /** Makes a batch of one write, of which `rest` is still to be written. */
+  #handOne(chunk: Buffer, callback: WriteCallback | undefined, rest = chunk): void {
     const batch = newBatch();
     this.#add(batch, chunk.length, callback);
-    this.#hand(batch, chunk);
+    this.#hand(batch, rest);
   }
 
   #hand(batch: Batch, chunk: Buffer): void {
@@ -236,13 +232,8 @@ export class Sender implements TurnsHost {
     if (this.link.writable) this.#write(chunk, this.#onWritten);
   }
 
-  /** A stream that throws is broken, and what it was handed uncertain: its `close` will tell. */
   #write(chunk: Buffer, onWritten: Written | undefined): void {
-    try {
-      this.link.write(chunk, onWritten);
-    } catch (error) {
-      destroyLink(this.link, toError(error));
-    }
+    this.#shield(() => this.link.write(chunk, onWritten));
   }
 
   #add(batch: Batch, bytes: number, callback: WriteCallback | undefined): void {
@@ -264,6 +255,7 @@ export class Sender implements TurnsHost {
     return batch;
   }
 
+  /** A stream that throws is broken, and what it was handed uncertain: its `close` will tell. */
   #shield(call: () => unknown): void {
     try {
       call();

@@ -126,7 +126,6 @@ export function exportMetrics<Message>(
       return meter.createHistogram(nameOf(each), { ...about(each), advice });
     }),
   };
-  // `as`: what a decoder puts out plays no part here.
   const observation = new Observation(source, {
     add: (name, amount, tag, cause) => {
       made.counters[name].add(amount, attributesOf(tag, cause && causeAttributes(cause, errors)));

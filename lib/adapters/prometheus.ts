@@ -44,7 +44,6 @@ export function exportMetrics<Message>(
     return new PrometheusMetrics(client, registry, prefix, names);
   });
   metrics.checkLabels(labels, maxTargets > 0);
-  // `as`: what a decoder puts out plays no part here.
   const series = new PrometheusSeries(source, metrics, labels, maxTargets);
   metrics.add(series);
   return () => {
