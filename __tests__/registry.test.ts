@@ -124,6 +124,17 @@ describe('connect()', () => {
 });
 
 describe('a closed connection', () => {
+  test('cannot be looked up, whatever listeners were removed, and the registry adds none', async () => {
+    const made = newRegistry();
+    const connection = made.connect({ ...MEMORY, port: 1 });
+    expect(connection.eventNames()).toEqual([]);
+    connection.removeAllListeners();
+    await connection.disconnect();
+    expect(made.getConnection(1)).toBeUndefined();
+    connection.connect();
+    expect(made.getConnection(1)).toBe(connection);
+  });
+
   test('leaves by itself, whatever closed it', async () => {
     const made = newRegistry();
     const server = await Loopback.start();

@@ -1,4 +1,5 @@
 import { ReconnectingConnection } from './connection';
+import { RELAY } from './emitter';
 import { ConnectionError, invalidOption } from './errors';
 import type { ConnectionOptions } from './options';
 import { ConnectionPool, type PoolOptions } from './pool';
@@ -37,7 +38,9 @@ export class ConnectionRegistry {
     // `as`: what its messages are, the one who looks it up says again.
     const member = connection as unknown as ReconnectingConnection;
     this.#connections.add(member);
-    connection.on('state', (next, previous) => {
+    // The listeners are the application's: it may remove them all.
+    connection[RELAY]((_connection, event, [next, previous]) => {
+      if (event !== 'state') return;
       if (next === 'closed') this.#connections.delete(member);
       if (previous === 'closed') this.#connections.add(member);
     });
