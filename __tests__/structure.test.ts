@@ -2,58 +2,83 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join, posix } from 'node:path';
 
 const lib = join(__dirname, '..', 'lib');
-const rooms = readdirSync(lib)
-  .filter((file) => file.endsWith('.ts'))
-  .map((file) => file.slice(0, -'.ts'.length));
 
-/** The files of the folders in lib/, each of which is what a further entry is made of: `testing/recorder`, say. */
-const furnishings = readdirSync(lib, { recursive: true, encoding: 'utf8' })
-  .filter((file) => /^[a-z]+\/.+\.ts$/.test(file))
-  .map((file) => file.slice(0, -'.ts'.length));
+/** The folders of lib/ and the files beside them, from the bottom up. What stands in one line does not import each other. */
+const LEVELS = [
+  ['errors', 'timers'],
+  ['events'],
+  ['options'],
+  ['socket'],
+  ['attempt', 'writes'],
+  ['session'],
+  ['lifecycle'],
+  ['streams'],
+  ['connection'],
+  ['pool'],
+  ['logging', 'registry'],
+  ['index'],
+];
+
+/** Folders of further entries: they import the public names by the package's own name. */
+const ENTRIES = ['adapters', 'testing'];
 
 interface Import {
   readonly from: string;
   readonly typeOnly: boolean;
 }
 
-/** What a room imports, types included. */
-function importsOf(room: string): Import[] {
+const files = readdirSync(lib, { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => file.slice(0, -'.ts'.length))
+  .sort();
+
+const folderOf = (file: string) => file.split('/')[0]!;
+const levelOf = (file: string) => LEVELS.findIndex((level) => level.includes(folderOf(file)));
+const core = files.filter((file) => !ENTRIES.includes(folderOf(file)));
+
+/** What a file imports, types included. */
+function importsOf(file: string): Import[] {
   // Not what an example in a comment imports.
-  const source = readFileSync(join(lib, `${room}.ts`), 'utf8').replace(/\/\*\*[\s\S]*?\*\//g, '');
+  const source = readFileSync(join(lib, `${file}.ts`), 'utf8').replace(/\/\*\*[\s\S]*?\*\//g, '');
   const found = source.matchAll(/^(?:import|export)\s+(type\s+)?(?:[\s\S]*?\sfrom\s+)?'([^']+)';/gm);
   return [...found].map(([, type, from]) => ({ from: from ?? '', typeOnly: type !== undefined }));
 }
 
-/** The rooms from which a room imports, or the files beside it for one in a folder. */
-function roomsBelow(room: string): string[] {
-  return importsOf(room)
-    .filter(({ from }) => from.startsWith('./'))
-    .map(({ from }) => posix.join(posix.dirname(room), from));
+/** The files of lib/ that a file imports, as `folder/file`. */
+function localImportsOf(file: string): string[] {
+  return importsOf(file)
+    .filter(({ from }) => from.startsWith('.'))
+    .map(({ from }) => posix.join(posix.dirname(file), from));
 }
 
-test('imports in lib/ run one way: there is no cycle, types included', () => {
-  const done = new Set<string>();
-  const visit = (room: string, path: readonly string[]) => {
-    expect([...path, room]).toEqual([...new Set([...path, room])]);
-    if (done.has(room)) return;
-    for (const below of roomsBelow(room)) visit(below, [...path, room]);
-    done.add(room);
-  };
-  for (const room of [...rooms, ...furnishings]) visit(room, []);
-  expect(done.size).toBe(rooms.length + furnishings.length);
+test('every file of lib/ is on a level, or belongs to a further entry', () => {
+  expect(core.filter((file) => levelOf(file) === -1)).toEqual([]);
 });
 
-test('no room imports the index, nor what is in a folder', () => {
-  const index = rooms.filter((room) =>
-    importsOf(room).some(({ from }) => /^\.\/index$|\/.*\/|^reconnecting/.test(from)),
+test.each(core)('%s imports from lower levels and from its own folder only', (file) => {
+  const upward = localImportsOf(file).filter(
+    (below) => folderOf(below) !== folderOf(file) && levelOf(below) >= levelOf(file),
   );
-  expect(index).toEqual([]);
+  expect(upward).toEqual([]);
 });
 
-test('what is in a folder imports the public entry by its name, files beside it, `check` and `errors`, and Node', () => {
-  expect(furnishings.length).toBeGreaterThan(0);
-  const allowed = /^reconnecting-connection$|^\.\/[a-z-]+$|^\.\.\/(?:check|errors)$|^node:[a-z_]+$/;
-  for (const file of furnishings) {
+test('there is no cycle between files, types included', () => {
+  const done = new Set<string>();
+  const visit = (file: string, path: readonly string[]) => {
+    expect([...path, file]).toEqual([...new Set([...path, file])]);
+    if (done.has(file)) return;
+    for (const below of localImportsOf(file)) visit(below, [...path, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+  expect(done.size).toBe(files.length);
+});
+
+test('a further entry imports the public names by the name of the package, its own files, the checks and the errors', () => {
+  const entries = files.filter((file) => ENTRIES.includes(folderOf(file)));
+  expect(entries.length).toBeGreaterThan(0);
+  const allowed = /^reconnecting-connection$|^\.\/[a-z-]+$|^\.\.\/(?:options\/checks|errors)$|^node:[a-z_]+$/;
+  for (const file of entries) {
     expect([file, importsOf(file).filter(({ from }) => !allowed.test(from))]).toEqual([file, []]);
   }
 });
@@ -77,48 +102,52 @@ test('what package.json exports has its two files in lib/, and the types of both
   }
 });
 
-test('only `dial` opens sockets', () => {
-  const openers = rooms.filter((room) => {
-    const source = readFileSync(join(lib, `${room}.ts`), 'utf8');
+test('only `socket/open-socket` opens sockets', () => {
+  const openers = core.filter((file) => {
+    const source = readFileSync(join(lib, `${file}.ts`), 'utf8');
     return /\b(?:createConnection|connectTls|new Socket|new TLSSocket)\b|\bconnect\b[^'\n]*from 'node:(?:net|tls)'/.test(
       source,
     );
   });
-  expect(openers).toEqual(['dial']);
+  expect(openers).toEqual(['socket/open-socket']);
 });
 
 test.each([
-  'backoff',
-  'canary',
-  'check',
   'errors',
-  'events',
-  'gate',
-  'options',
-  'retry',
-  'selection',
-  'states',
-  'target',
-  'writes',
-])('%s decides and describes, and imports no I/O', (room) => {
-  const io = importsOf(room).filter(({ from, typeOnly }) => /^node:(?!util$)/.test(from) && !typeOnly);
+  'events/events',
+  'options/backoff',
+  'options/checks',
+  'options/options',
+  'options/target',
+  'attempt/dial-gate',
+  'writes/write',
+  'lifecycle/retry-policy',
+  'lifecycle/states',
+  'pool/connect-window',
+  'pool/selection',
+])('%s decides and describes, and imports no I/O', (file) => {
+  const io = importsOf(file).filter(({ from, typeOnly }) => /^node:(?!util$)/.test(from) && !typeOnly);
   // `isIPv6` looks at a string.
-  expect(io.filter(({ from }) => !(room === 'target' && from === 'node:net'))).toEqual([]);
+  expect(io.filter(({ from }) => !(file === 'options/target' && from === 'node:net'))).toEqual([]);
 });
 
 test('the only package that is imported at run time is eventemitter3', () => {
-  const packages = rooms.flatMap((room) =>
-    importsOf(room).filter(({ from, typeOnly }) => !typeOnly && !/^(?:node:|\.\/)/.test(from)),
+  const packages = core.flatMap((file) =>
+    importsOf(file).filter(({ from, typeOnly }) => !typeOnly && !/^(?:node:|\.)/.test(from)),
   );
   expect(packages.map(({ from }) => from)).toEqual(['eventemitter3']);
 });
 
-test('CONTRIBUTING.md names every room, once, below all that it imports', () => {
+test('CONTRIBUTING.md has a row for each folder and each file beside them, from the bottom up', () => {
   const guide = readFileSync(join(lib, '..', 'CONTRIBUTING.md'), 'utf8');
-  const order = [...guide.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, room]) => room ?? '');
-  expect([...order].sort()).toEqual([...rooms].sort());
-  for (const room of rooms) {
-    const later = roomsBelow(room).filter((below) => order.indexOf(below) > order.indexOf(room));
-    expect([room, later]).toEqual([room, []]);
-  }
+  const [, section = ''] = guide.split(/^## The folders of .*$/m);
+  const table = section.slice(0, section.indexOf('\n## '));
+  const rows = [...table.matchAll(/^\| `([a-z]+)\/?` \|/gm)].map(([, name]) => name ?? '');
+  const names = [...new Set(files.map(folderOf))];
+  expect([...rows].sort()).toEqual(names.sort());
+  const order = LEVELS.flat();
+  const core = rows.filter((row) => order.includes(row));
+  expect(core.map((row) => LEVELS.findIndex((level) => level.includes(row)))).toEqual(
+    core.map((row) => LEVELS.findIndex((level) => level.includes(row))).sort((a, b) => a - b),
+  );
 });

@@ -5,35 +5,35 @@ const path = require('node:path');
 const config = require('../jest.config.js');
 
 // The tests that run in a second or two: mutants are tried one by one, and each by the tests that reach it.
-const ROOMS = [
-  'announcer',
-  'backoff',
-  'canary',
+const FILES = [
+  'attempt/cancellable',
+  'pool/dial-slot',
+  'chaos/walk',
   'connection',
-  'deadline',
-  'gate',
-  'history',
-  'liveness',
-  'machine',
-  'outbox',
-  'pending',
-  'reader',
-  'retry',
-  'selection',
-  'sender',
-  'slab',
-  'sweep',
-  'turns',
-  'waiters',
-  'walk',
-  'writes',
+  'events/delivery-queue',
+  'lifecycle/machine',
+  'lifecycle/retry-policy',
+  'lifecycle/stats',
+  'lifecycle/when-open',
+  'options/backoff',
+  'pool/connect-window',
+  'pool/selection',
+  'session/liveness',
+  'socket/fast-read',
+  'timers/deadline',
+  'timers/shared-interval',
+  'writes/outbox',
+  'writes/sender',
+  'writes/tick-batching',
+  'writes/write',
+  'writes/write-buffer',
 ];
 
 /** @type {import('jest').Config} */
 module.exports = {
   ...config,
   rootDir: path.resolve(__dirname, '..'),
-  testMatch: ROOMS.map((room) => `<rootDir>/__tests__/${room}.test.ts`),
+  testMatch: FILES.map((file) => `<rootDir>/__tests__/${file}.test.ts`),
   // None of these starts processes.
   globalSetup: undefined,
   globalTeardown: undefined,

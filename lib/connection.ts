@@ -3,19 +3,20 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { inspect } from 'node:util';
 
-import { Announcer } from './announcer';
-import { type DuplexOptions, ConnectionDuplex } from './duplex';
-import { Emitter } from './emitter';
-import type { CloseInfo, ConnectionEvents, OpenInfo, StateName } from './events';
-import { type Gate, openGate } from './gate';
-import { Inlet } from './inlet';
-import { Machine } from './machine';
-import type { ConnectionOptions } from './options';
-import { type ConnectionSession, type SessionChunk, type SessionsOptions, Sessions } from './sessions';
-import { resolveOptions } from './settings';
-import type { ConnectionStats } from './history';
-import type { WhenOpenOptions } from './waiters';
-import { type WriteCallback, checkCallback, toBytes } from './writes';
+import { DeliveryQueue } from './events/delivery-queue';
+import { type DuplexOptions, ConnectionDuplex } from './streams/duplex';
+import { Emitter } from './events/emitter';
+import type { ChannelEvent } from './events/diagnostics-channel';
+import type { CloseInfo, ConnectionEvents, OpenInfo, StateName } from './events/events';
+import { type Gate, openGate } from './attempt/dial-gate';
+import { ReadControl } from './streams/read-control';
+import { Machine } from './lifecycle/machine';
+import type { ConnectionOptions } from './options/options';
+import { type ConnectionSession, type SessionChunk, type SessionsOptions, Sessions } from './streams/sessions';
+import { resolveOptions } from './options/settings';
+import type { ConnectionStats } from './lifecycle/stats';
+import type { WhenOpenOptions } from './lifecycle/when-open';
+import { type WriteCallback, checkCallback, toBytes } from './writes/write';
 
 /**
  * A TCP, TLS or Unix socket connection that comes back. It dials on the microtask after its creation and, when a
@@ -42,7 +43,7 @@ import { type WriteCallback, checkCallback, toBytes } from './writes';
 export class ReconnectingConnection<Message = unknown> extends Emitter<ConnectionEvents<Message>> {
   readonly #machine: Machine<Message>;
   /** There is one when somebody has a pace of their own to read at. */
-  #inlet: Inlet | undefined;
+  #inlet: ReadControl | undefined;
 
   /** @throws ConnectionError `ERR_INVALID_OPTION`, for a wrong type or range, an unknown name, a contradiction */
   constructor(options: ConnectionOptions);
@@ -52,7 +53,7 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   constructor(options: ConnectionOptions, gate: Gate = openGate) {
     super();
     const settings = resolveOptions(options);
-    this.#machine = new Machine({ settings, gate, announcer: new Announcer(this), connection: this });
+    this.#machine = new Machine({ settings, gate, announcer: new DeliveryQueue(this), connection: this });
     if (settings.autoConnect) {
       queueMicrotask(() => {
         if (this.state === 'idle') this.connect();
@@ -86,7 +87,7 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
    */
   get socket(): Socket | TLSSocket | undefined {
     // `as`: by default it is one, and who sets `dial` knows what it returns.
-    return this.#machine.session?.link as Socket | undefined;
+    return this.#machine.session?.transport as Socket | undefined;
   }
 
   /** Counters, queue depth, the last error and the last transitions: a plain object without secrets. */
@@ -249,8 +250,8 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
     return this.stats;
   }
 
-  get #reading(): Inlet {
-    return (this.#inlet ??= new Inlet(this, this.#machine));
+  get #reading(): ReadControl {
+    return (this.#inlet ??= new ReadControl(this, this.#machine));
   }
 
   /** Who it is and how it is; never its options, which hold keys. */
@@ -258,3 +259,15 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
     return `${this.constructor.name} ${inspect({ tag: this.tag, state: this.state, generation: this.generation })}`;
   }
 }
+
+/**
+ * What a subscriber to the `node:diagnostics_channel` called `reconnecting-connection:connection:` and the event's name
+ * is handed: the payload of the event, with the connection and its tag. It is published once, before the listeners of
+ * the connection and of its pool hear of it.
+ */
+export type ChannelMessage<E extends ChannelEvent = ChannelEvent> = Parameters<ConnectionEvents[E]>[0] & {
+  /** The connection itself, a member of a pool or not. */
+  readonly connection: ReconnectingConnection;
+  /** Its target as text, such as `127.0.0.1:6379`. */
+  readonly tag: string;
+};

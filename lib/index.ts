@@ -19,13 +19,12 @@ export {
   constantBackoff,
   defaultBackoff,
   exponentialBackoff,
-} from './backoff';
-export type { CanaryPhase } from './canary';
-export type { ChannelEvent } from './channels';
-export { ReconnectingConnection } from './connection';
-export type { DuplexOptions } from './duplex';
-export type { ChannelMessage } from './diagnostics';
-export type { EndpointStats } from './endpoint';
+} from './options/backoff';
+export type { EndpointPhase } from './pool/connect-window';
+export type { ChannelEvent } from './events/diagnostics-channel';
+export { type ChannelMessage, ReconnectingConnection } from './connection';
+export type { DuplexOptions } from './streams/duplex';
+export type { EndpointStats } from './pool/endpoint';
 export { type ConnectionErrorDetails, type ErrorCode, ConnectionError } from './errors';
 export type {
   BackoffInfo,
@@ -43,7 +42,7 @@ export type {
   ResetReason,
   StateName,
   WriteCount,
-} from './events';
+} from './events/events';
 export type {
   ConnectionOptions,
   Dial,
@@ -54,16 +53,16 @@ export type {
   HeartbeatOptions,
   QueueOptions,
   SocketOptions,
-} from './options';
-export type { LogEvent } from './log-lines';
-export type { LogConvention, Logger } from './logger';
-export { type LogEventsOptions, type LogLevels, logEvents } from './logging';
-export type { WriteTotals } from './ledger';
-export { type PoolEvents, type PoolOptions, type PoolStats, type SelectMember, ConnectionPool } from './pool';
+} from './options/options';
+export type { LogEvent } from './logging/lines';
+export type { LogConvention, Logger } from './logging/logger';
+export { type LogEventsOptions, type LogLevels, logEvents } from './logging/log-events';
+export type { WriteTotals } from './writes/counts';
+export { type PoolEvents, type PoolOptions, type PoolStats, type SelectMember, ConnectionPool } from './pool/pool';
 export { ConnectionRegistry, registry } from './registry';
-export type { SelectorName } from './selection';
-export type { ConnectionSession, SessionChunk, SessionsOptions } from './sessions';
-export type { ConnectionStats, ErrorSummary, Transition } from './history';
-export type { PathTarget, ResolvedTarget, Target, TcpTarget, TlsOptions } from './target';
-export type { WhenOpenOptions } from './waiters';
-export type { WriteCallback } from './writes';
+export type { SelectorName } from './pool/selection';
+export type { ConnectionSession, SessionChunk, SessionsOptions } from './streams/sessions';
+export type { ConnectionStats, ErrorSummary, Transition } from './lifecycle/stats';
+export type { PathTarget, ResolvedTarget, Target, TcpTarget, TlsOptions } from './options/target';
+export type { WhenOpenOptions } from './lifecycle/when-open';
+export type { WriteCallback } from './writes/write';

@@ -1,10 +1,10 @@
 import { ReconnectingConnection } from './connection';
-import { RELAY } from './emitter';
+import { RELAY } from './events/emitter';
 import { ConnectionError, invalidOption } from './errors';
-import type { ConnectionOptions } from './options';
-import { ConnectionPool, type PoolOptions } from './pool';
-import { checkOptions, resolveOptions } from './settings';
-import { tagOf } from './target';
+import type { ConnectionOptions } from './options/options';
+import { ConnectionPool, type PoolOptions } from './pool/pool';
+import { checkOptions, resolveOptions } from './options/settings';
+import { tagOf } from './options/target';
 
 /**
  * Connections and pools that can be looked up: single connections by their tag, pools by their name.

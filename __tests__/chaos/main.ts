@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-import { transitions } from '../../lib/states';
+import { transitions } from '../../lib/lifecycle/states';
 import { planOf } from './plan';
 import { run } from './run';
 import { shrink } from './shrink';

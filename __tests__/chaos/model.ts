@@ -7,7 +7,7 @@ import type {
   StateName,
 } from 'reconnecting-connection';
 
-import { transitions } from '../../lib/states';
+import { transitions } from '../../lib/lifecycle/states';
 import type { Clock } from './clock';
 import { Ledger, sessionOf } from './ledger';
 import type { Link } from './link';

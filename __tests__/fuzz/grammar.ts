@@ -1,5 +1,5 @@
 import type { ReconnectingConnection, StateName } from '../../lib/index';
-import { transitions } from '../../lib/states';
+import { transitions } from '../../lib/lifecycle/states';
 
 /** Hears every event of a connection, and what in their order is not as it is promised. */
 export class Grammar {

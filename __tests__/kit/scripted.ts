@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 
-import type { ConnectionOptions } from '../../lib/options';
+import type { ConnectionOptions } from '../../lib/options/options';
 
 /** A link whose every move the test makes. It behaves as a socket does, with the network left out. */
 export class ScriptedLink extends Duplex {

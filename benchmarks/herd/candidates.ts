@@ -1,4 +1,4 @@
-import { type Backoff, clampDelay, defaultBackoff } from '../../lib/backoff';
+import { type Backoff, clampDelay, defaultBackoff } from '../../lib/options/backoff';
 import type { Policy } from './policies';
 import { OUR_TIMEOUT } from './network';
 import { seeded } from './random';

@@ -1,5 +1,5 @@
-import type { Backoff } from '../../lib/backoff';
-import { Canary } from '../../lib/canary';
+import type { Backoff } from '../../lib/options/backoff';
+import { ConnectWindow } from '../../lib/pool/connect-window';
 import { Agenda } from './agenda';
 import { type Dialler, Dials } from './dials';
 import { type Herd, LONGEST_WAIT } from './fleet';
@@ -9,7 +9,7 @@ import { seeded } from './random';
 import { Server } from './server';
 import { type Outcome, Tally } from './tally';
 
-/** Clients that share processes: each process has a pool of them, and one {@link Canary} for the server. */
+/** Clients that share processes: each process has a pool of them, and one {@link ConnectWindow} for the server. */
 export interface Crowd extends Herd {
   readonly processes: number;
 }
@@ -25,7 +25,7 @@ export interface CrowdOutcome extends Outcome {
 /** What a process knows, and who waits; as `lib/endpoint` keeps it. */
 interface Process {
   readonly number: number;
-  readonly canary: Canary;
+  readonly canary: ConnectWindow;
   /** From here to the server, one way; from 1 to 100 ms. */
   readonly way: number;
   /** Whose dial is overdue: they ask for another one beside it. */
@@ -191,7 +191,7 @@ class CrowdSimulation implements Dialler {
 
 function makeProcess(number: number, random: () => number): Process {
   const way = Math.ceil(roundTrip(random) / 2);
-  const canary = new Canary({ random });
+  const canary = new ConnectWindow({ random });
   // The sessions that will be lost were opened once, so it is known how long that takes.
   canary.begun(0);
   canary.connected(0, 2 * way);

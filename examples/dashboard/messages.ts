@@ -1,4 +1,4 @@
-import type { CanaryPhase, EndpointStats, PoolStats, StateName, WriteTotals } from 'reconnecting-connection';
+import type { EndpointPhase, EndpointStats, PoolStats, StateName, WriteTotals } from 'reconnecting-connection';
 
 // What the dashboard's process tells its page: JSON over server-sent events. Times are milliseconds since the epoch.
 
@@ -77,7 +77,7 @@ export interface CrowdFigures {
   readonly bucket: Bucket;
   readonly waiting: number;
   /** Absent where members know nothing of each other. */
-  readonly gate?: CanaryPhase;
+  readonly gate?: EndpointPhase;
   readonly outage?: Outage;
 }
 

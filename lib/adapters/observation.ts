@@ -9,7 +9,7 @@ import type {
   StateName,
 } from 'reconnecting-connection';
 
-import { checkObject } from '../check';
+import { checkObject } from '../options/checks';
 import { invalidOption } from '../errors';
 import type { CounterName, HistogramName } from './instruments';
 

@@ -1,4 +1,4 @@
-import { type Check, type Checks, checkObject, checkRecord, integer, readProperties } from '../check';
+import { type Check, type Checks, checkObject, checkRecord, integer, readProperties } from '../options/checks';
 import { invalidOption } from '../errors';
 import { causeAttributes, targetAttributes } from './attributes';
 import { Bounded } from './bounded';

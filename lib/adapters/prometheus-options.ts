@@ -1,4 +1,4 @@
-import { type Check, type Checks, checkObject, checkRecord, integer, readProperties } from '../check';
+import { type Check, type Checks, checkObject, checkRecord, integer, readProperties } from '../options/checks';
 import { invalidOption } from '../errors';
 
 /** Labels and their values. */

@@ -1,4 +1,14 @@
-import { type Check, type Checks, boolean, checkObject, checkRecord, delay, integer, number, oneOf } from '../check';
+import {
+  type Check,
+  type Checks,
+  boolean,
+  checkObject,
+  checkRecord,
+  delay,
+  integer,
+  number,
+  oneOf,
+} from '../options/checks';
 import { ConnectionError, invalidOption } from '../errors';
 import type { Cut, CutAfter, Direction, Faults } from './proxied-link';
 

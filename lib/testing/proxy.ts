@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type NetConnectOpts, type Server, type Socket, connect, createServer } from 'node:net';
 
-import { checkRecord } from '../check';
+import { checkRecord } from '../options/checks';
 import { now } from './clock';
 import { type Cut, type CutAfter, type Direction, type Faults, ProxiedLink, cutSocket } from './proxied-link';
 import {

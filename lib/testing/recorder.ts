@@ -1,6 +1,6 @@
 import type { ConnectionEvents, ConnectionPool, PoolEvents, ReconnectingConnection } from 'reconnecting-connection';
 
-import { type Checks, checkRecord, func, interval, oneOf } from '../check';
+import { type Checks, checkRecord, func, interval, oneOf } from '../options/checks';
 import { invalidOption } from '../errors';
 import { DEADLINE, clearTimer, now, setTimer } from './clock';
 import { type Heard, timeline } from './timeline';

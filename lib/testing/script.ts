@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 
-import { type Check, type Checks, checkRecord, delay } from '../check';
+import { type Check, type Checks, checkRecord, delay } from '../options/checks';
 import { invalidOption } from '../errors';
 
 /** A link that opens, and what its peer does then. */

@@ -1,7 +1,17 @@
 import type { Socket } from 'node:net';
 import type { TlsOptions } from 'node:tls';
 
-import { type Check, type Checks, boolean, checkObject, checkRecord, delay, func, integer, oneOf } from '../check';
+import {
+  type Check,
+  type Checks,
+  boolean,
+  checkObject,
+  checkRecord,
+  delay,
+  func,
+  integer,
+  oneOf,
+} from '../options/checks';
 import { ConnectionError, invalidOption } from '../errors';
 
 /** How a `LoopbackServer` is set up. */

@@ -1,4 +1,4 @@
-import { type Checks, checkRecord, func, interval } from '../check';
+import { type Checks, checkRecord, func, interval } from '../options/checks';
 import { invalidOption } from '../errors';
 import { DEADLINE, clearTimer, now, setTimer } from './clock';
 

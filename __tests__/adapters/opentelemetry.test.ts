@@ -1,0 +1,178 @@
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from '@opentelemetry/sdk-metrics';
+import { ConnectionPool, ReconnectingConnection } from 'reconnecting-connection';
+import { type OpenTelemetryOptions, exportMetrics } from 'reconnecting-connection/opentelemetry';
+
+import { causeAttributes, targetAttributes } from '../../lib/adapters/attributes';
+import { Bounded } from '../../lib/adapters/bounded';
+import { Loopback, QUICK, connectTo, next, payload, receives, track } from '../kit/loopback';
+
+const clean: (() => Promise<void> | void)[] = [];
+
+afterEach(async () => {
+  for (const each of clean.splice(0).reverse()) await each();
+});
+
+/** An SDK that exports into memory, and what it is handed. */
+function start() {
+  const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+  const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
+  const provider = new MeterProvider({ readers: [reader] });
+  clean.push(() => provider.shutdown());
+  const meter = provider.getMeter('test');
+  return {
+    meter,
+    observe: (source: Parameters<typeof exportMetrics>[0], options: OpenTelemetryOptions = {}) => {
+      const undo = exportMetrics(source, meter, options);
+      clean.push(undo);
+      return undo;
+    },
+    /** Exports for real: by the name without the prefix, the value (or the count) of each set of attributes. */
+    collect: async () => {
+      exporter.reset();
+      await provider.forceFlush();
+      const metrics = exporter.getMetrics().flatMap(({ scopeMetrics }) => scopeMetrics.flatMap((each) => each.metrics));
+      return Object.fromEntries(
+        metrics.map(({ descriptor, dataPoints }) => [
+          descriptor.name.replace('reconnecting_connection.', ''),
+          {
+            unit: descriptor.unit,
+            points: dataPoints.map(({ attributes, value }) => ({
+              attributes,
+              value: typeof value === 'number' ? value : value.count,
+            })),
+          },
+        ]),
+      );
+    },
+  };
+}
+
+test('a connection is exported with the names of the semantic conventions', async () => {
+  const { observe, collect } = start();
+  const server = await Loopback.start({ echo: true });
+  const connection = connectTo(server);
+  observe(connection);
+  await server.meets(connection);
+  server.reset();
+  await payload(connection, 'open');
+  connection.write('hello');
+  await receives(connection, 'hello');
+
+  const target = { 'server.address': '127.0.0.1', 'server.port': server.port, 'network.transport': 'tcp' };
+  const failed = { ...target, 'reconnecting_connection.reason': 'error', 'error.type': 'ECONNRESET' };
+  expect(await collect()).toEqual({
+    dials: { unit: '{dial}', points: [{ attributes: target, value: 2 }] },
+    opens: { unit: '{session}', points: [{ attributes: target, value: 2 }] },
+    resets: { unit: '{session}', points: [{ attributes: failed, value: 1 }] },
+    backoffs: { unit: '{wait}', points: [{ attributes: failed, value: 1 }] },
+    sent_bytes: { unit: 'By', points: [{ attributes: target, value: 5 }] },
+    received_bytes: { unit: 'By', points: [{ attributes: target, value: 5 }] },
+    connections: {
+      unit: '{connection}',
+      points: [{ attributes: { ...target, 'reconnecting_connection.state': 'open' }, value: 1 }],
+    },
+    pending_bytes: { unit: 'By', points: [{ attributes: target, value: 0 }] },
+    session_duration: { unit: 's', points: [{ attributes: target, value: 1 }] },
+    downtime: { unit: 's', points: [{ attributes: target, value: 1 }] },
+  });
+});
+
+test('members of a pool with the same attributes are added up, and those beyond `maxTargets` are one', async () => {
+  const { observe, collect } = start();
+  const servers = [await Loopback.start(), await Loopback.start(), await Loopback.start()];
+  const pool = track(new ConnectionPool(QUICK));
+  observe(pool, { attributes: { pool: 'cache' }, maxTargets: 1 });
+  for (const server of servers) pool.add(server.target);
+  await next(pool, 'open', () => pool.stats.open === 3);
+
+  const { connections, opens, waiting_connections: waiting } = await collect();
+  const other = { pool: 'cache', 'server.address': '_OTHER' };
+  const state = { 'reconnecting_connection.state': 'open' };
+  expect(opens?.points).toContainEqual({ attributes: other, value: 2 });
+  expect(connections?.points).toContainEqual({ attributes: { ...other, ...state }, value: 2 });
+  expect(connections?.points).toHaveLength(2);
+  expect(waiting?.points).toEqual([{ attributes: { pool: 'cache' }, value: 0 }]);
+});
+
+test('`all`, without the target', async () => {
+  const { observe, collect } = start();
+  observe('all', { maxTargets: 0 });
+  const server = await Loopback.start();
+  const connections = [connectTo(server), connectTo(server)];
+  await Promise.all(connections.map((connection) => connection.whenOpen()));
+
+  const { connections: states, opens } = await collect();
+  expect(opens?.points).toEqual([{ attributes: {}, value: 2 }]);
+  expect(states?.points).toEqual([{ attributes: { 'reconnecting_connection.state': 'open' }, value: 2 }]);
+});
+
+test('after it is undone nothing more is recorded, and what had been is', async () => {
+  const { observe, collect } = start();
+  const server = await Loopback.start();
+  const connection = connectTo(server);
+  const undo = observe(connection, { maxTargets: 0 });
+  await connection.whenOpen();
+  await new Promise<void>((resolve) => connection.write('123', () => resolve()));
+  undo();
+  undo();
+  expect(connection.eventNames()).toEqual([]);
+  await connection.disconnect();
+
+  const { opens, closes, connections, sent_bytes: sent } = await collect();
+  expect([opens?.points, sent?.points]).toEqual([[{ attributes: {}, value: 1 }], [{ attributes: {}, value: 3 }]]);
+  expect([closes, connections?.points ?? []]).toEqual([undefined, []]);
+});
+
+test.each([
+  ['127.0.0.1:80', { 'server.address': '127.0.0.1', 'server.port': 80, 'network.transport': 'tcp' }],
+  ['[::1]:80', { 'server.address': '::1', 'server.port': 80, 'network.transport': 'tcp' }],
+  ['unix:/run/app.sock', { 'server.address': '/run/app.sock', 'network.transport': 'unix' }],
+  ['unix:\\\\.\\pipe\\app', { 'server.address': '\\\\.\\pipe\\app', 'network.transport': 'pipe' }],
+  ['unresolved', {}],
+  ['', { 'server.address': '_OTHER' }],
+])('the tag %j as attributes', (tag, attributes) => {
+  expect(targetAttributes(tag)).toEqual(attributes);
+});
+
+test('a failure has a type: its error’s code or its reason; what was asked for has none; and types stay few', () => {
+  const errors = new Bounded(2, '_OTHER');
+  const failed = (code: string) =>
+    causeAttributes({ reason: 'error', error: Object.assign(new Error(code), { code }) }, errors)['error.type'];
+
+  expect(causeAttributes({ reason: 'peer-end' }, errors)).toEqual({
+    'reconnecting_connection.reason': 'peer-end',
+    'error.type': 'peer-end',
+  });
+  expect([failed('ECONNRESET'), failed('E1'), failed('ECONNRESET')]).toEqual(['ECONNRESET', '_OTHER', 'ECONNRESET']);
+  expect(causeAttributes({ reason: 'disconnected' }, errors)).toEqual({
+    'reconnecting_connection.reason': 'disconnected',
+  });
+});
+
+describe('what it is called with', () => {
+  const connection = new ReconnectingConnection({ port: 1, autoConnect: false });
+  const meter = new MeterProvider().getMeter('test');
+
+  test.each<[string, unknown, unknown, unknown, RegExp]>([
+    ['a source', null, meter, {}, /^Expected what is observed to be a connection, a pool, or 'all', got null$/],
+    ['a meter', connection, {}, {}, /^Expected `meter` to be a Meter of OpenTelemetry, got an object$/],
+    ['a meter', connection, undefined, {}, /^Expected `meter` to be a Meter of OpenTelemetry, got undefined$/],
+    ['attributes', connection, meter, { attributes: 1 }, /^Expected option `attributes` to be an object, got 1/],
+    ['an attribute', connection, meter, { attributes: { a: {} } }, /^Expected option `attributes.a` to be a string, /],
+    ['a bound', connection, meter, { maxTargets: 0.5 }, /^Expected option `maxTargets` to be an integer ≥ 0, got 0.5/],
+    ['a name', connection, meter, { labels: {} }, /^Unknown option `labels`, expected one of: attributes, maxTargets$/],
+  ])('is checked: %s', (_what, source, given, options, message) => {
+    expect(() => exportMetrics(source as never, given as never, options as never)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_INVALID_OPTION',
+        message: expect.stringMatching(message) as string,
+      }) as Error,
+    );
+    expect(connection.eventNames()).toEqual([]);
+  });
+});

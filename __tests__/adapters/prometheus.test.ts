@@ -1,0 +1,276 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+import * as client from 'prom-client';
+import { ConnectionPool, ReconnectingConnection } from 'reconnecting-connection';
+import { type PrometheusOptions, exportMetrics } from 'reconnecting-connection/prometheus';
+
+import { Loopback, QUICK, connectTo, next, payload, receives, track, written } from '../kit/loopback';
+
+const PREFIX = 'reconnecting_connection_';
+
+const undos: (() => void)[] = [];
+
+afterEach(() => {
+  for (const undo of undos.splice(0)) undo();
+});
+
+/** Exports to a registry of its own, until the test is over. */
+function exported(source: Parameters<typeof exportMetrics>[0], options: PrometheusOptions = {}) {
+  const registry = new client.Registry();
+  const undo = exportMetrics(source, client, { registry, ...options });
+  undos.push(undo);
+  return { registry, undo };
+}
+
+/** What a scrape shows, by the series without the prefix: `opens_total{target="…"}`. */
+async function scrape(registry: client.Registry): Promise<Map<string, number>> {
+  const text = await registry.metrics();
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(
+    lines.map((line) => {
+      const end = line.lastIndexOf(' ');
+      return [line.slice(0, end).replace(PREFIX, ''), Number(line.slice(end + 1))];
+    }),
+  );
+}
+
+/** The series whose names begin so. */
+const only = (series: Map<string, number>, ...names: readonly string[]) =>
+  Object.fromEntries([...series].filter(([name]) => names.some((each) => name.startsWith(each))));
+
+test('a connection is scraped over HTTP: its sessions, losses, bytes, state and how long all lasted', async () => {
+  const server = await Loopback.start({ echo: true });
+  const connection = connectTo(server);
+  const target = `target="${connection.tag}"`;
+  const { registry } = exported(connection);
+  await server.meets(connection);
+  server.drop();
+  await payload(connection, 'open');
+  connection.write('hello');
+  await receives(connection, 'hello');
+
+  const scraped = createServer((_request, response) => {
+    void registry.metrics().then((text) => response.setHeader('content-type', registry.contentType).end(text));
+  });
+  scraped.listen(0, '127.0.0.1');
+  await once(scraped, 'listening');
+  const response = await fetch(`http://127.0.0.1:${(scraped.address() as AddressInfo).port}/metrics`);
+  const text = await response.text();
+  scraped.close();
+
+  expect(response.headers.get('content-type')).toContain('text/plain; version=0.0.4');
+  const lines = text.split('\n');
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      '# HELP reconnecting_connection_opens_total Sessions that opened',
+      '# TYPE reconnecting_connection_opens_total counter',
+      `${PREFIX}opens_total{${target}} 2`,
+      `${PREFIX}dials_total{${target}} 2`,
+      `${PREFIX}resets_total{${target},reason="peer-end"} 1`,
+      `${PREFIX}backoffs_total{${target},reason="peer-end"} 1`,
+      `${PREFIX}sent_bytes_total{${target}} 5`,
+      `${PREFIX}received_bytes_total{${target}} 5`,
+      '# TYPE reconnecting_connection_connections gauge',
+      `${PREFIX}connections{${target},state="open"} 1`,
+      `${PREFIX}connections{${target},state="backoff"} 0`,
+      `${PREFIX}pending_bytes{${target}} 0`,
+      '# TYPE reconnecting_connection_session_duration_seconds histogram',
+      `${PREFIX}session_duration_seconds_count{${target}} 1`,
+      `${PREFIX}downtime_seconds_count{${target}} 1`,
+      `${PREFIX}downtime_seconds_bucket{le="7200",${target}} 1`,
+    ]),
+  );
+});
+
+test('failed dials, writes that wait, that are dropped and that are in doubt, and the end', async () => {
+  const server = await Loopback.start();
+  const connection = connectTo(server);
+  const { registry } = exported(connection, { maxTargets: 0 });
+  const socket = await server.meets(connection);
+  socket.pause();
+  connection.write(Buffer.alloc(16_000_000));
+  server.refuse();
+  server.reset();
+  await payload(connection, 'backoff', ({ attempt }) => attempt === 3);
+  const lost = written(connection, 'queued');
+
+  expect(only(await scrape(registry), 'connections', 'pending', 'uncertain', 'failed', 'backoffs')).toEqual({
+    'connections{state="idle"}': 0,
+    'connections{state="connecting"}': 0,
+    'connections{state="open"}': 0,
+    'connections{state="backoff"}': 1,
+    'connections{state="closing"}': 0,
+    'connections{state="closed"}': 0,
+    'backoffs_total{reason="error"}': 3,
+    failed_dials_total: 2,
+    pending_bytes: 6,
+    uncertain_writes_total: 1,
+  });
+  await connection.disconnect();
+  await lost;
+  expect(only(await scrape(registry), 'dropped', 'closes', 'connections{state="closed"}')).toEqual({
+    'connections{state="closed"}': 1,
+    'closes_total{reason="disconnected"}': 1,
+    'dropped_writes_total{reason="disconnected"}': 1,
+    'dropped_bytes_total{reason="disconnected"}': 6,
+  });
+});
+
+test('a pool: its members by target, and what those have sent that have left it', async () => {
+  const servers = [await Loopback.start(), await Loopback.start()];
+  const pool = track(new ConnectionPool(QUICK));
+  const { registry } = exported(pool, { labels: { pool: 'cache' } });
+  const [first, second] = servers.map((server) => pool.add(server.target));
+  await next(pool, 'open', () => pool.stats.open === 2);
+  await written(first!, '12345');
+  await pool.remove(first!);
+
+  const series = await scrape(registry);
+  expect(only(series, 'opens', 'sent', 'waiting')).toEqual({
+    [`opens_total{pool="cache",target="${first!.tag}"}`]: 1,
+    [`opens_total{pool="cache",target="${second!.tag}"}`]: 1,
+    [`sent_bytes_total{pool="cache",target="${first!.tag}"}`]: 5,
+    'waiting_connections{pool="cache"}': 0,
+  });
+  expect([...series.keys()].filter((name) => name.startsWith('connections') && name.includes(first!.tag))).toEqual([]);
+
+  expect([...series].filter(([name, value]) => name.startsWith('connections') && value === 1)).toHaveLength(1);
+});
+
+test('targets beyond `maxTargets` share a label', async () => {
+  const servers = [await Loopback.start(), await Loopback.start(), await Loopback.start()];
+  const pool = track(new ConnectionPool(QUICK));
+  const { registry } = exported(pool, { maxTargets: 1 });
+  for (const server of servers) pool.add(server.target);
+  await next(pool, 'open', () => pool.stats.open === 3);
+
+  const opens = only(await scrape(registry), 'opens');
+  expect(Object.values(opens).sort()).toEqual([1, 2]);
+  expect(opens['opens_total{target="other"}']).toBe(2);
+});
+
+test('`all` is every connection from its first event until its close, each counted once', async () => {
+  const server = await Loopback.start();
+  const { registry, undo } = exported('all', { maxTargets: 0 });
+  const pool = track(new ConnectionPool(QUICK));
+  pool.add(server.target);
+  const connection = connectTo(server);
+  await Promise.all([connection.whenOpen(), next(pool, 'open')]);
+  await written(connection, '123');
+
+  expect(only(await scrape(registry), 'opens', 'sent', 'dials', 'connections{state="open"}')).toEqual({
+    opens_total: 2,
+    dials_total: 2,
+    sent_bytes_total: 3,
+    'connections{state="open"}': 2,
+  });
+
+  await connection.disconnect();
+  const after = only(await scrape(registry), 'connections', 'sent');
+  expect([after['connections{state="open"}'], after['connections{state="closed"}']]).toEqual([1, 0]);
+  expect(after['sent_bytes_total']).toBe(3);
+
+  undo();
+  await pool.disconnect();
+  expect(await registry.metrics()).toBe('\n');
+});
+
+test('what was before is not counted', async () => {
+  const server = await Loopback.start();
+  const connection = connectTo(server);
+  await connection.whenOpen();
+  await written(connection, 'before');
+  const { registry } = exported(connection, { maxTargets: 0 });
+  await written(connection, 'now');
+
+  expect(only(await scrape(registry), 'opens', 'dials', 'sent')).toEqual({
+    opens_total: 0,
+    dials_total: 0,
+    sent_bytes_total: 3,
+  });
+});
+
+test('sources share a registry, and each takes its series with it; the last takes the metrics', async () => {
+  const server = await Loopback.start();
+  const registry = new client.Registry();
+  const connections = [connectTo(server), connectTo(server), connectTo(server)];
+  const ends = ['a', 'a', 'b'].map((name, index) =>
+    exportMetrics(connections[index]!, client, { registry, labels: { name }, maxTargets: 0 }),
+  );
+  undos.push(...ends);
+  await Promise.all(connections.map((connection) => connection.whenOpen()));
+  const opens = async () =>
+    only(await scrape(registry), 'opens', 'connections{state="open"', 'connections{name="a",state="open"');
+
+  expect(only(await scrape(registry), 'opens')).toEqual({ 'opens_total{name="a"}': 2, 'opens_total{name="b"}': 1 });
+  ends[0]!();
+  ends[0]!();
+  expect(only(await scrape(registry), 'opens')).toEqual({ 'opens_total{name="a"}': 2, 'opens_total{name="b"}': 1 });
+  ends[1]!();
+  expect(await opens()).toEqual({ 'opens_total{name="b"}': 1 });
+  ends[2]!();
+  expect(registry.getMetricsAsArray()).toEqual([]);
+  expect(connections.map((connection) => connection.eventNames())).toEqual([[], [], []]);
+
+  undos.push(exportMetrics(connections[0]!, client, { registry }));
+  expect(registry.getMetricsAsArray().length).toBeGreaterThan(10);
+});
+
+test('a registry that was cleared is filled anew', async () => {
+  const server = await Loopback.start();
+  const { registry } = exported(connectTo(server));
+  registry.clear();
+  undos.push(exportMetrics(connectTo(server), client, { registry }));
+
+  expect(registry.getSingleMetric(`${PREFIX}opens_total`)).toBeDefined();
+});
+
+describe('what it is called with', () => {
+  const connection = () => new ReconnectingConnection({ port: 1, autoConnect: false });
+  const invalid = (message: RegExp) =>
+    expect.objectContaining({ code: 'ERR_INVALID_OPTION', message: expect.stringMatching(message) as string }) as Error;
+
+  test.each<[string, unknown, unknown, unknown, RegExp]>([
+    ['a source', 'each', client, {}, /^Expected what is observed to be a connection, a pool, or 'all', got "each"/],
+    ['a source', {}, client, {}, /^Expected what is observed to be a connection, /],
+    ['a client', undefined, client.register, {}, /^Expected `client` to be the module prom-client, got an object$/],
+    ['a client', undefined, undefined, {}, /^Expected `client` to be the module prom-client, got undefined$/],
+    ['a registry', undefined, client, { registry: {} }, /^Expected option `registry` to be a Registry of prom-client/],
+    ['a prefix', undefined, client, { prefix: 'a-b' }, /^Expected option `prefix` to be the beginning of a name/],
+    ['labels', undefined, client, { labels: 'x' }, /^Expected option `labels` to be an object, got "x" \(string\)$/],
+    [
+      'a label',
+      undefined,
+      client,
+      { labels: { a: 1 } },
+      /^Expected option `labels.a` to be a string, got 1 \(number\)$/,
+    ],
+    ['a label', undefined, client, { labels: { le: '1' } }, /^Expected a name in option `labels` to be a free name/],
+    ['a label', undefined, client, { labels: { 'a-b': '1' } }, /^Expected a name in option `labels` to be a free/],
+    ['a bound', undefined, client, { maxTargets: -1 }, /^Expected option `maxTargets` to be an integer ≥ 0, got -1/],
+    ['a name', undefined, client, { label: {} }, /^Unknown option `label`, expected one of: registry, prefix, /],
+  ])('is checked: %s', (_what, source, given, options, message) => {
+    expect(() => exportMetrics((source ?? connection()) as never, given as never, options as never)).toThrow(
+      invalid(message),
+    );
+  });
+
+  test('must have labels of the same names as what is registered', () => {
+    const { registry } = exported(connection(), { labels: { pool: 'a' } });
+    expect(() => exportMetrics(connection(), client, { registry })).toThrow(
+      invalid(/^Expected the labels to be those of what is registered already \(pool, target; or .*, got "target"/),
+    );
+    expect(() => exportMetrics(connection(), client, { registry, prefix: 'other_' })).not.toThrow();
+  });
+
+  test('must not have a name that is taken', () => {
+    const registry = new client.Registry();
+    new client.Counter({ name: `${PREFIX}opens_total`, help: 'taken', registers: [registry] });
+    expect(() => exportMetrics(connection(), client, { registry })).toThrow(
+      invalid(/^Expected option `prefix` to be one under which `reconnecting_connection_opens_total` is free, /),
+    );
+    expect(registry.getMetricsAsArray()).toHaveLength(1);
+  });
+});

@@ -1,0 +1,60 @@
+import { Cancellable } from '../../lib/attempt/cancellable';
+
+/** A promise, and the hands that settle it. */
+function open<T>() {
+  let resolve: (value: T) => void = () => {};
+  let reject: (error: Error) => void = () => {};
+  const promise = new Promise<T>((...both) => ([resolve, reject] = both));
+  promise.catch(() => {});
+  return { promise, resolve, reject };
+}
+
+/** Waits for `work`, and notes what it comes to. */
+function wait<T>(work: T | PromiseLike<T>) {
+  const heard: unknown[] = [];
+  const pending = new Cancellable(
+    work,
+    (value) => heard.push(['resolved', value]),
+    (reason) => heard.push(['rejected', reason]),
+  );
+  return { pending, heard };
+}
+
+const tick = () => new Promise(setImmediate);
+
+describe('Pending', () => {
+  it('tells what the work comes to, be it a promise or not, and never at once', async () => {
+    const error = new Error('no');
+    const all = [wait<string>('now'), wait(Promise.resolve('soon')), wait(Promise.reject(error))];
+    expect(all.map(({ heard }) => heard.length)).toEqual([0, 0, 0]);
+    await tick();
+    expect(all.map(({ heard }) => heard)).toEqual([
+      [['resolved', 'now']],
+      [['resolved', 'soon']],
+      [['rejected', error]],
+    ]);
+  });
+
+  it('tells nobody once it is dropped', async () => {
+    const [good, bad] = [open<string>(), open<string>()];
+    const [one, other] = [wait(good.promise), wait(bad.promise)];
+    one.pending.cancel();
+    other.pending.cancel();
+    good.resolve('late');
+    bad.reject(new Error('late'));
+    await tick();
+    expect([one.heard, other.heard]).toEqual([[], []]);
+  });
+
+  it('takes a `then` that throws for a rejection', async () => {
+    const error = new Error('then');
+    const thenable: PromiseLike<string> = {
+      then: () => {
+        throw error;
+      },
+    };
+    const { heard } = wait(thenable);
+    await tick();
+    expect(heard).toEqual([['rejected', error]]);
+  });
+});

@@ -1,0 +1,27 @@
+import { cases } from './cases';
+import { judge } from './verdict';
+import { namespacesMissing } from '../kit/namespace';
+import { javascript } from '../kit/processes';
+
+// Each case runs in a process of its own; `npm run conformance` puts the same ones to other libraries too.
+
+const numbers = Array.from({ length: 104 }, (_, i) => `C${i + 1}`);
+
+test('there is one case for each number, in order, and no two say the same', () => {
+  expect(cases.map(({ id }) => id)).toEqual(numbers);
+  expect(new Set(cases.map(({ title }) => title)).size).toBe(cases.length);
+});
+
+// The full number of cycles is for `npm run conformance`.
+const env = { CONFORMANCE_CYCLES: '3000' };
+
+const missing = namespacesMissing();
+
+for (const one of cases) {
+  const { id, title, limit = 30_000, inNamespace = false } = one;
+  const run = async () => {
+    expect(await judge(await javascript(), 'ours', one, env)).toEqual({ passed: true });
+  };
+  if (inNamespace && missing !== undefined) test.skip(`${id} ${title} (skipped: ${missing})`, run);
+  else test.concurrent(`${id} ${title}`, run, limit + 10_000);
+}

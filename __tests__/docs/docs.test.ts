@@ -1,0 +1,88 @@
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+import { anchorsIn, tableUnder } from '../kit/markdown';
+import { examplesIn, pattern, runSnippets, snippetsIn, typeErrorsOf } from '../kit/snippets';
+
+const root = join(__dirname, '..', '..');
+const read = (path: string) => readFileSync(join(root, path), 'utf8');
+
+/** The files in a folder and in those within it, from the root on. */
+const filesIn = (folder: string, ending: string) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith(ending))
+    .map((file) => join(folder, file))
+    .sort();
+
+/** Every public name, types too. */
+const names = [...read('lib/index.ts').matchAll(/(?<=[{,]\s*(?:type )?)\w+(?=\s*[,}])/g)].map(([name]) => name);
+const guides = filesIn('docs/guides', '.md');
+const snippets = [
+  ...guides.flatMap((guide) => snippetsIn(read(guide), guide)),
+  ...filesIn('lib', '.ts').flatMap((file) => examplesIn(read(file), file, names)),
+];
+const programs = snippets.filter(({ notRun }) => notRun === undefined);
+
+test('there is code in every guide, and there are examples in doc comments', () => {
+  for (const guide of guides)
+    expect([guide, programs.some(({ where }) => where.startsWith(guide))]).toEqual([guide, true]);
+  expect(programs.filter(({ where }) => where.startsWith('lib')).length).toBeGreaterThan(10);
+});
+
+/** What the calls of others have become, with what they need. */
+const replacements = ['connman 1', 'connman 2', 'reconnect-net', 'a loop of your own'].map((from) => {
+  const rows = tableUnder(read('docs/guides/migrating.md'), `From ${from}`);
+  return rows.flatMap(([, cell = '']) => /^`([^`]+)`/.exec(cell)?.[1] ?? []);
+});
+const DECLARATIONS = `
+  import { connmanBackoff, registry, ConnectionPool, Handshake, ReconnectingConnection, SocketOptions } from 'reconnecting-connection';
+  declare const connection: ReconnectingConnection, pool: ConnectionPool, chunk: Buffer, isWanted: boolean;
+  declare const port: number, host: string, options: SocketOptions, handshake: Handshake;
+  declare const onOpen: () => void, newOnOpen: () => void, onReopen: () => void, greet: (generation: number) => void;
+  declare const onReset: (why: unknown) => void, onData: (chunk: Buffer) => void, onClose: (error?: Error) => void;
+  declare const onBackoff: (attempt: number, delay: number) => void;
+  export {};
+`;
+
+test('everything in the README, in the guides and in doc comments compiles, and so do the calls that the guide to migrating names', () => {
+  expect(replacements.map(({ length }) => length)).toEqual([13, 8, 14, 7]);
+  const calls = { code: DECLARATIONS + replacements.flat().join(';\n'), language: 'ts' } as const;
+  expect(typeErrorsOf([...snippetsIn(read('README.md'), 'README.md'), ...programs, calls])).toEqual([]);
+}, 60_000);
+
+test.concurrent.each([...guides, 'lib'])(
+  'the programs in %s run, print what is said, and end by themselves',
+  async (file) => {
+    const shown = programs.filter(({ where }) => where.startsWith(file));
+    const { code, printed, stderr } = await runSnippets(shown);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const expected = shown.map(({ where, prints }) => [
+      where,
+      prints && (expect.stringMatching(pattern(prints)) as string),
+    ]);
+    const actual = shown.map(({ where, prints }, index) => [where, prints && printed[index]]);
+    expect(actual).toEqual(expected);
+  },
+  40_000,
+);
+
+test.each(['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...filesIn('docs', '.md')])(
+  'every link in %s leads to a file and a heading that are there',
+  (page) => {
+    const text = read(page).replace(/^```[\s\S]*?^```/gm, '');
+    for (const [, path = '', anchor] of text.matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g)) {
+      const file = path === '' ? page : join(dirname(page), path);
+      expect([path, existsSync(join(root, file))]).toEqual([path, true]);
+      if (anchor !== undefined) expect(anchorsIn(read(file))).toContain(anchor);
+    }
+  },
+);
+
+test('the index of the docs leads to every page', () => {
+  const index = read('docs/README.md');
+  for (const page of filesIn('docs', '.md')) {
+    if (page === 'docs/README.md' || page.startsWith('docs/reference/')) continue;
+    expect(index).toContain(`](${page.slice('docs/'.length)}`);
+  }
+  expect(index).toContain('](reference/README.md)');
+});

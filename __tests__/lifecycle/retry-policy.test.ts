@@ -1,0 +1,329 @@
+import { type Backoff, type BackoffContext, constantBackoff, exponentialBackoff } from '../../lib/options/backoff';
+import { ConnectionError } from '../../lib/errors';
+import type { ConnectionOptions, Failure } from '../../lib/options/options';
+import { type Verdict, RetryPolicy } from '../../lib/lifecycle/retry-policy';
+import { resolveOptions } from '../../lib/options/settings';
+
+const TAG = '127.0.0.1:6379';
+const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
+const failure = { reason: 'error', error: refused } as const;
+
+function policyOf(options: ConnectionOptions): RetryPolicy {
+  return new RetryPolicy(resolveOptions({ port: 6379, backoff: constantBackoff(100), ...options }));
+}
+
+/** Fails `count` times, each time after the wait that was named, and returns the verdicts. */
+function outage(policy: RetryPolicy, count: number): Verdict[] {
+  let now = 0;
+  return Array.from({ length: count }, () => {
+    const verdict = policy.next(failure, 0, TAG, now);
+    if (verdict.retry) now += verdict.delay;
+    return verdict;
+  });
+}
+
+function delaysOf(verdicts: Verdict[]): (number | undefined)[] {
+  return verdicts.map((verdict) => (verdict.retry ? verdict.delay : undefined));
+}
+
+function gaveUp(reason: string, why: string, cause: unknown = refused): object {
+  const error = new ConnectionError('ERR_GAVE_UP', `Gave up on ${TAG}: ${why}`, { cause, tag: TAG });
+  return { retry: false, reason, error };
+}
+
+describe('next()', () => {
+  it('counts the retries and names their waits', () => {
+    const policy = policyOf({ backoff: { initialDelay: 100, maxDelay: 400, jitter: 'none' } });
+    expect(outage(policy, 4)).toEqual([
+      { retry: true, attempt: 1, delay: 100, fault: undefined },
+      { retry: true, attempt: 2, delay: 200, fault: undefined },
+      { retry: true, attempt: 3, delay: 400, fault: undefined },
+      { retry: true, attempt: 4, delay: 400, fault: undefined },
+    ]);
+  });
+
+  it('goes on for ever by default', () => {
+    const last = outage(policyOf({}), 10_000).at(-1);
+    expect(last).toEqual({ retry: true, attempt: 10_000, delay: 100, fault: undefined });
+  });
+
+  it('tells the backoff the attempt, the error, the wait before and the generation', () => {
+    const contexts: BackoffContext[] = [];
+    const policy = policyOf({
+      backoff: (context) => {
+        contexts.push(context);
+        return 50 * context.attempt;
+      },
+    });
+    policy.next(failure, 0, TAG, 0);
+    policy.next({ reason: 'peer-end' }, 3, TAG, 50);
+    policy.next(failure, 3, TAG, 150);
+    expect(contexts).toStrictEqual([
+      { attempt: 1, generation: 0, error: refused },
+      { attempt: 2, generation: 3, previousDelay: 50 },
+      { attempt: 3, generation: 3, error: refused, previousDelay: 100 },
+    ]);
+  });
+
+  it('starts afresh after reset()', () => {
+    const seen: (number | undefined)[] = [];
+    const policy = policyOf({
+      backoff: ({ attempt, previousDelay }) => {
+        seen.push(previousDelay);
+        return attempt * 100;
+      },
+    });
+    const before = delaysOf(outage(policy, 3));
+    policy.reset();
+    expect([before, delaysOf(outage(policy, 2))]).toEqual([
+      [100, 200, 300],
+      [100, 200],
+    ]);
+    expect(seen).toEqual([undefined, 100, 200, undefined, 100]);
+  });
+});
+
+describe('maxRetries', () => {
+  it.each([0, 1, 5])('of %i gives up after that many retries have failed', (maxRetries) => {
+    const verdicts = outage(policyOf({ maxRetries }), maxRetries + 1);
+    expect(verdicts.slice(0, -1).map(({ retry }) => retry)).toEqual(Array<boolean>(maxRetries).fill(true));
+    expect(verdicts.at(-1)).toEqual(gaveUp('max-retries', `${maxRetries} retries failed`));
+  });
+
+  it('gives up with an error for code to read: what was tried, and what led there', () => {
+    const verdict = policyOf({ maxRetries: 0 }).next(failure, 0, TAG, 0);
+    const error = verdict.retry ? undefined : verdict.error;
+    expect(error).toBeInstanceOf(ConnectionError);
+    expect(error).toMatchObject({ code: 'ERR_GAVE_UP', tag: TAG, cause: refused });
+    expect(error?.cause).toBe(refused);
+  });
+
+  it('counts the retries of one outage only', () => {
+    const policy = policyOf({ maxRetries: 1 });
+    for (let round = 0; round < 3; round++) {
+      expect(outage(policy, 2).map(({ retry }) => retry)).toEqual([true, false]);
+      policy.reset();
+    }
+  });
+
+  it('gives up without an error where there was none', () => {
+    const verdict = policyOf({ maxRetries: 0 }).next({ reason: 'peer-end' }, 1, TAG, 0);
+    expect(verdict).toEqual(gaveUp('max-retries', '0 retries failed', undefined));
+    expect(!verdict.retry && Object.hasOwn(verdict.error, 'cause')).toBe(false);
+  });
+
+  it('asks neither `shouldRetry` nor `backoff` when it has given up', () => {
+    const shouldRetry = jest.fn(() => true);
+    const backoff = jest.fn(() => 1);
+    policyOf({ maxRetries: 0, shouldRetry, backoff }).next(failure, 0, TAG, 0);
+    expect([shouldRetry.mock.calls, backoff.mock.calls]).toEqual([[], []]);
+  });
+});
+
+describe('maxElapsed', () => {
+  it('gives up when the next retry would come later than that', () => {
+    // Retries at 100, 200 and 300 ms; the next would come at 400 ms.
+    expect(outage(policyOf({ maxElapsed: 399 }), 4)).toEqual([
+      { retry: true, attempt: 1, delay: 100, fault: undefined },
+      { retry: true, attempt: 2, delay: 100, fault: undefined },
+      { retry: true, attempt: 3, delay: 100, fault: undefined },
+      gaveUp('max-elapsed', 'it could not be reached within 399 ms'),
+    ]);
+  });
+
+  it('lets the retry pass that comes just in time', () => {
+    expect(outage(policyOf({ maxElapsed: 400 }), 4).map(({ retry }) => retry)).toEqual([true, true, true, true]);
+  });
+
+  it('of 0 allows no retry', () => {
+    expect(outage(policyOf({ maxElapsed: 0 }), 1)).toEqual([
+      gaveUp('max-elapsed', 'it could not be reached within 0 ms'),
+    ]);
+  });
+
+  it('counts from begin(), for the first dial takes its time too', () => {
+    const policy = policyOf({ maxElapsed: 1_000 });
+    policy.begin(500);
+    expect(policy.next(failure, 0, TAG, 1_400).retry).toBe(true);
+    expect(policy.next(failure, 0, TAG, 1_401).retry).toBe(false);
+  });
+
+  it('counts from the first begin() of an outage', () => {
+    const policy = policyOf({ maxElapsed: 1_000 });
+    policy.begin(0);
+    policy.begin(900);
+    expect(policy.next(failure, 0, TAG, 901).retry).toBe(false);
+  });
+
+  it('counts from the first failure where there was no begin()', () => {
+    const policy = policyOf({ maxElapsed: 1_000 });
+    expect(policy.next(failure, 0, TAG, 50_000).retry).toBe(true);
+    expect(policy.next(failure, 0, TAG, 50_900).retry).toBe(true);
+    expect(policy.next(failure, 0, TAG, 50_901).retry).toBe(false);
+  });
+
+  it('counts afresh after reset()', () => {
+    const policy = policyOf({ maxElapsed: 1_000 });
+    policy.begin(0);
+    policy.reset();
+    expect(policy.next(failure, 0, TAG, 5_000).retry).toBe(true);
+  });
+});
+
+describe('shouldRetry', () => {
+  it('is told the reason, the error and the number of the failure', () => {
+    const seen: Failure[] = [];
+    const shouldRetry = (each: Failure) => seen.push(each) > 0;
+    const policy = policyOf({ shouldRetry });
+    policy.next(failure, 0, TAG, 0);
+    policy.next({ reason: 'idle' }, 0, TAG, 100);
+    expect(seen).toStrictEqual([
+      { reason: 'error', error: refused, attempt: 1 },
+      { reason: 'idle', attempt: 2 },
+    ]);
+  });
+
+  it('gives up when it returns false', () => {
+    const policy = policyOf({ shouldRetry: ({ error }) => error !== refused });
+    expect(policy.next({ reason: 'peer-end' }, 0, TAG, 0).retry).toBe(true);
+    expect(policy.next(failure, 0, TAG, 0)).toEqual(
+      gaveUp('not-retryable', 'the failure is not worth a retry (error)'),
+    );
+  });
+
+  it('is a fault when it throws, and the retry comes all the same', () => {
+    const fault = new Error('broken');
+    const policy = policyOf({
+      shouldRetry: () => {
+        throw fault;
+      },
+    });
+    const verdict = policy.next(failure, 0, TAG, 0);
+    expect(verdict).toEqual({ retry: true, attempt: 1, delay: 100, fault });
+    expect(verdict.retry && verdict.fault).toBe(fault);
+  });
+
+  it.each<[answer: unknown, words: string]>([
+    [undefined, 'undefined'],
+    [null, 'null'],
+    [0, '0 (number)'],
+    ['no', '"no" (string)'],
+    [Promise.resolve(false), 'an object'],
+  ])('is a fault when it returns %p, and the retry comes all the same', (answer, words) => {
+    const verdict = policyOf({ shouldRetry: () => answer as boolean }).next(failure, 0, TAG, 0);
+    const fault = new ConnectionError(
+      'ERR_INVALID_OPTION',
+      `Expected \`shouldRetry\` to return a boolean, got ${words}`,
+    );
+    expect(verdict).toEqual({ retry: true, attempt: 1, delay: 100, fault });
+  });
+});
+
+describe('backoff', () => {
+  it('gives up when it returns undefined', () => {
+    const policy = policyOf({ backoff: ({ attempt }) => (attempt > 2 ? undefined : 100) });
+    expect(outage(policy, 3).at(-1)).toEqual(gaveUp('backoff-ended', 'the backoff has ended'));
+  });
+
+  it.each<[asked: number, delay: number]>([
+    [0, 10],
+    [-0, 10],
+    [0.1, 10],
+    [10.6, 11],
+    [2 ** 31, 2 ** 31 - 1],
+    [Infinity, 2 ** 31 - 1],
+  ])('that asks for %p ms gets %p ms', (asked, delay) => {
+    const verdict = policyOf({ backoff: () => asked }).next(failure, 0, TAG, 0);
+    expect(verdict).toEqual({ retry: true, attempt: 1, delay, fault: undefined });
+  });
+
+  it.each<[answer: unknown, delay: number, words: string]>([
+    [-1, 10, '-1 (number)'],
+    [-Infinity, 10, '-Infinity (number)'],
+    [Number.NaN, 1_000, 'NaN (number)'],
+    [null, 1_000, 'null'],
+    ['100', 1_000, '"100" (string)'],
+    ['-100', 1_000, '"-100" (string)'],
+    [true, 1_000, 'true (boolean)'],
+    [100n, 1_000, '100 (bigint)'],
+    [{}, 1_000, 'an object'],
+    [Promise.resolve(100), 1_000, 'an object'],
+  ])('is a fault when it returns %p, and the wait is %i ms', (answer, delay, words) => {
+    const verdict = policyOf({ backoff: () => answer as number }).next(failure, 0, TAG, 0);
+    const expected = `Expected \`backoff\` to return a number ≥ 0 or undefined, got ${words}`;
+    expect(verdict).toEqual({
+      retry: true,
+      attempt: 1,
+      delay,
+      fault: new ConnectionError('ERR_INVALID_OPTION', expected),
+    });
+    expect(verdict).toHaveProperty('fault.code', 'ERR_INVALID_OPTION');
+  });
+
+  it.each<[string, unknown]>([
+    ['an error', new Error('broken')],
+    ['a string', 'broken'],
+  ])('is a fault when it throws %s, and the wait is a safe one', (_title, thrown) => {
+    const backoff: Backoff = () => {
+      throw thrown;
+    };
+    const verdicts = outage(policyOf({ backoff }), 3);
+    expect(delaysOf(verdicts)).toEqual([1_000, 1_000, 1_000]);
+    for (const verdict of verdicts) {
+      const fault = verdict.retry ? verdict.fault : undefined;
+      expect(thrown instanceof Error ? fault : fault?.cause).toBe(thrown);
+    }
+  });
+
+  it('is the fault that shows when `shouldRetry` is broken too', () => {
+    const policy = policyOf({ shouldRetry: () => 'x' as never, backoff: () => Number.NaN });
+    const verdict = policy.next(failure, 0, TAG, 0);
+    expect(verdict.retry && verdict.fault?.message).toMatch(/^Expected `backoff` to return /);
+  });
+
+  it('never runs hot: the waits of the worst function add up', () => {
+    const answers = [-1, Number.NaN, 0, null, -Infinity, 'x', {}, 0.001, true];
+    const verdicts = outage(policyOf({ backoff: ({ attempt }) => answers[attempt % answers.length] as number }), 1_000);
+    expect(delaysOf(verdicts).every((delay) => delay !== undefined && delay >= 10)).toBe(true);
+  });
+});
+
+describe('isHealthy()', () => {
+  it.each([
+    [0, false],
+    [4_999, false],
+    [5_000, true],
+    [60_000, true],
+  ])('asks by default for five seconds: of an uptime of %i ms it says %p', (uptime, healthy) => {
+    expect(policyOf({}).isHealthy(uptime)).toBe(healthy);
+  });
+
+  it('takes every session for healthy when `minUptime` is 0 and there was no wait', () => {
+    expect(policyOf({ minUptime: 0 }).isHealthy(0)).toBe(true);
+  });
+
+  it('asks for no less than the wait before the session, so that a flapping peer is not dialled ever faster', () => {
+    const policy = policyOf({ minUptime: 500, backoff: exponentialBackoff({ initialDelay: 400, jitter: 'none' }) });
+    const least = () => [399, 499, 500, 799, 800, 1_599, 1_600].find((uptime) => policy.isHealthy(uptime));
+    expect(least()).toBe(500);
+    policy.next(failure, 0, TAG, 0);
+    expect(least()).toBe(500);
+    policy.next(failure, 0, TAG, 400);
+    expect(least()).toBe(800);
+    policy.next(failure, 0, TAG, 1_200);
+    expect(least()).toBe(1_600);
+    policy.reset();
+    expect(least()).toBe(500);
+  });
+
+  it('lets the delays grow while sessions are short, and start afresh after a long one', () => {
+    // The schedule of reconnecting-websocket's test for `minUptime`.
+    const policy = policyOf({ minUptime: 500, backoff: { initialDelay: 100, maxDelay: 10_000, jitter: 'none' } });
+    const delays = [100, 200, 300, 400, 800, 1_600].map((uptime) => {
+      if (policy.isHealthy(uptime)) policy.reset();
+      const verdict = policy.next(failure, 1, TAG, 0);
+      return verdict.retry ? verdict.delay : undefined;
+    });
+    expect(delays).toEqual([100, 200, 400, 800, 100, 100]);
+  });
+});

@@ -1,0 +1,118 @@
+import type { BackoffInfo, CloseInfo, OpenInfo, ResetInfo } from 'reconnecting-connection';
+
+import { ConnectionError } from '../../lib/errors';
+import { backoffLine, closeLine, counted, dropLine, duration, openLine, resetLine } from '../../lib/logging/lines';
+
+const TAG = '127.0.0.1:6379';
+const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:6379'), { code: 'ECONNREFUSED' });
+
+const opened: OpenInfo = { generation: 2, reopened: true, attempts: 1, downtime: 0, remoteAddress: '127.0.0.1' };
+const lost: ResetInfo = {
+  generation: 2,
+  reason: 'peer-end',
+  uptime: 61_000,
+  willRetry: true,
+  uncertain: { writes: 0, bytes: 0 },
+};
+const wait: BackoffInfo = { attempt: 3, delay: 1500, retryAt: 0, reason: 'error', error: refused };
+
+test('a session that opened: its number, and how many attempts it took where that was more than one', () => {
+  expect(openLine(TAG, opened)).toEqual({
+    event: 'open',
+    tag: TAG,
+    text: 'open, session 2',
+    fields: { generation: 2, attempts: 1, remoteAddress: '127.0.0.1' },
+    kind: `open ${TAG}`,
+  });
+  expect(openLine(TAG, { ...opened, attempts: 3 }).text).toBe('open, session 2 after 3 attempts');
+});
+
+test('a session that was lost: why, after how long, and what may be lost with it', () => {
+  expect(resetLine(TAG, lost)).toMatchObject({
+    event: 'reset',
+    text: 'lost session 2 after 61 s (peer-end)',
+    fields: { generation: 2, uptime: 61_000, reason: 'peer-end' },
+  });
+  expect(
+    resetLine(TAG, { ...lost, reason: 'error', error: refused, uncertain: { writes: 2, bytes: 9 } }),
+  ).toMatchObject({
+    text: 'lost session 2 after 61 s (connect ECONNREFUSED 127.0.0.1:6379); 2 writes of 9 bytes may be lost',
+    fields: { reason: 'error', code: 'ECONNREFUSED', uncertainWrites: 2, uncertainBytes: 9 },
+  });
+});
+
+test('a session that reconnect() dropped is no loss', () => {
+  expect(resetLine(TAG, { ...lost, reason: 'forced' })).toMatchObject({
+    event: 'reconnect',
+    text: 'reconnect() dropped session 2 after 61 s',
+  });
+});
+
+test('a wait: which retry follows, when, and why; and a backoff function that is at fault', () => {
+  expect(backoffLine(TAG, wait)).toMatchObject({
+    event: 'backoff',
+    text: 'retry 3 in 1.5 s (connect ECONNREFUSED 127.0.0.1:6379)',
+    fields: { attempt: 3, delay: 1500, reason: 'error', code: 'ECONNREFUSED', error: refused.message },
+  });
+  expect(backoffLine(TAG, { ...wait, fault: new Error('NaN') })).toMatchObject({
+    text: 'retry 3 in 1.5 s (connect ECONNREFUSED 127.0.0.1:6379); its backoff is at fault: NaN',
+    fields: { fault: 'NaN' },
+  });
+});
+
+test('a dropped write: its length and never its bytes', () => {
+  const error = new ConnectionError('ERR_EXPIRED', 'too old');
+  const line = dropLine(TAG, { chunk: Buffer.from('secret'), bytes: 6, reason: 'expired', error });
+
+  expect(line).toMatchObject({ event: 'drop', text: 'dropped a write of 6 bytes (expired)' });
+  expect(line.fields).toEqual({ bytes: 6, reason: 'expired', code: 'ERR_EXPIRED' });
+});
+
+test('an end: the application’s, with its last session, or the connection’s own, with what led there', () => {
+  expect(closeLine(TAG, { reason: 'disconnected' }, { ...lost, uncertain: { writes: 1, bytes: 5 } })).toMatchObject({
+    event: 'close',
+    text: 'closed (disconnected), session 2 after 61 s; 1 write of 5 bytes may be lost',
+    fields: { reason: 'disconnected', generation: 2, uptime: 61_000, uncertainWrites: 1, uncertainBytes: 5 },
+  });
+  const gaveUp: CloseInfo = { reason: 'max-retries', error: new ConnectionError('ERR_GAVE_UP', 'Gave up') };
+  expect(closeLine(TAG, gaveUp, undefined)).toMatchObject({
+    event: 'giveUp',
+    text: 'closed (max-retries): Gave up',
+    fields: { reason: 'max-retries', code: 'ERR_GAVE_UP', error: 'Gave up' },
+  });
+});
+
+test('an error’s words stay on one line, are short, and show no password of a URL', () => {
+  const error = new Error(`one\r\n\u001b[31mtwo \u202e${'x'.repeat(300)}`);
+  const { text } = backoffLine(TAG, { ...wait, error });
+  expect(text).toContain('(one [31mtwo  xxx');
+  expect(text.length).toBeLessThan(250);
+
+  const url = new Error('Cannot reach https://user:password@host/path');
+  expect(backoffLine(TAG, { ...wait, error: url }).fields).toMatchObject({ error: 'Cannot reach https://…@host/path' });
+});
+
+test('an error without words is told by its reason', () => {
+  expect(backoffLine(TAG, { ...wait, error: new Error('') }).text).toBe('retry 3 in 1.5 s (error)');
+});
+
+test.each([
+  [0, '0 ms'],
+  [999.4, '999 ms'],
+  [1000, '1 s'],
+  [9960, '10 s'],
+  [119_000, '119 s'],
+  [120_000, '2 min'],
+  [5_400_000, '90 min'],
+  [9_000_000, '2.5 h'],
+])('%d ms are %s', (milliseconds, words) => {
+  expect(duration(milliseconds)).toBe(words);
+});
+
+test('counts have their plural', () => {
+  expect([counted(1, 'write'), counted(2, 'write'), counted(2, 'retry', 'retries')]).toEqual([
+    '1 write',
+    '2 writes',
+    '2 retries',
+  ]);
+});

@@ -1,0 +1,182 @@
+import { EventEmitter } from 'node:events';
+
+import { expectTypeOf } from 'expect-type';
+import { pino } from 'pino';
+import {
+  type Logger,
+  type LogEventsOptions,
+  ConnectionPool,
+  ReconnectingConnection,
+  logEvents,
+} from 'reconnecting-connection';
+import { createLogger } from 'winston';
+
+import { Loopback, QUICK, connectTo, next, track } from '../kit/loopback';
+
+/** A logger that keeps what it is called with: the method, then the arguments. */
+function keeper(...levels: readonly string[]) {
+  const calls: unknown[][] = [];
+  const methods = ['info', 'warn', 'error', ...levels].map((level) => [
+    level,
+    (...args: unknown[]) => void calls.push([level, ...args]),
+  ]);
+  // `as`: these methods and perhaps others.
+  return { calls, logger: Object.fromEntries(methods) as Logger };
+}
+
+const invalid = (message: string | RegExp) =>
+  expect.objectContaining({
+    code: 'ERR_INVALID_OPTION',
+    message: typeof message === 'string' ? message : (expect.stringMatching(message) as string),
+  }) as Error;
+
+/** A connection that does nothing. */
+const idle = () => new ReconnectingConnection({ port: 1, autoConnect: false });
+
+test('a pool’s lines have the tags of its members', async () => {
+  const servers = [await Loopback.start(), await Loopback.start()];
+  const pool = track(new ConnectionPool(QUICK));
+  const { calls, logger } = keeper();
+  logEvents(pool, logger);
+  const tags = servers.map((server) => pool.add(server.target).tag);
+  await next(pool, 'open', () => pool.stats.open === 2);
+  await pool.disconnect();
+
+  const told = calls.map(([, , fields]) => fields as { event: string; tag: string });
+  expect(told.map(({ event, tag }) => `${event} ${tag}`).sort()).toEqual(
+    tags.flatMap((tag) => [`close ${tag}`, `open ${tag}`]).sort(),
+  );
+});
+
+test('levels may be changed, to any method of the logger or to none', async () => {
+  const server = await Loopback.start();
+  const connection = connectTo(server);
+  const { calls, logger } = keeper('silly');
+  logEvents(connection, logger, { levels: { open: 'silly', backoff: false, close: undefined } as never });
+  await server.meets(connection);
+  server.drop();
+  await next(connection, 'open');
+  await connection.disconnect();
+
+  expect(calls.map(([level, , fields]) => [level, (fields as { event: string }).event])).toEqual([
+    ['silly', 'open'],
+    ['warn', 'reset'],
+    ['silly', 'open'],
+    ['info', 'close'],
+  ]);
+});
+
+test('a convention may be stated', async () => {
+  const server = await Loopback.start();
+  const connection = connectTo(server);
+  const { calls, logger } = keeper();
+  logEvents(connection, logger, { convention: 'fields-first' });
+  await connection.whenOpen();
+
+  expect(calls).toEqual([
+    ['info', expect.objectContaining({ event: 'open', tag: connection.tag }), `${connection.tag}: open, session 1`],
+  ]);
+});
+
+test('after it is undone nothing is logged, and the others’ listeners stay', async () => {
+  const server = await Loopback.start();
+  const connection = connectTo(server);
+  const { calls, logger } = keeper();
+  let opened = 0;
+  connection.on('open', () => (opened += 1));
+  const undo = logEvents(connection, logger);
+  const other = keeper();
+  logEvents(connection, other.logger);
+  undo();
+  undo();
+  await connection.whenOpen();
+
+  expect([calls, opened, other.calls.length]).toEqual([[], 1, 1]);
+});
+
+test('what waits for the end of a storm does not hold the process', async () => {
+  const server = await Loopback.start();
+  const connection = connectTo(server);
+  const timers = jest.spyOn(globalThis, 'setTimeout');
+  logEvents(connection, keeper().logger, { settleTime: 54_321 });
+  await server.meets(connection);
+  server.drop();
+  await next(connection, 'open');
+
+  const made = timers.mock.calls.findIndex(([, delay]) => delay === 54_321);
+  const timer = timers.mock.results[made]?.value as NodeJS.Timeout | undefined;
+  timers.mockRestore();
+  expect(timer?.hasRef()).toBe(false);
+});
+
+test.each<[string, unknown]>([
+  ['nothing', undefined],
+  ['null', null],
+  ['a string', 'connection'],
+  ['an object without events', {}],
+  ['another emitter', new EventEmitter()],
+])('what is no connection and no pool is refused: %s', (_what, emitter) => {
+  expect(() => logEvents(emitter as never, console)).toThrow(invalid(/^Expected `emitter` to be /));
+});
+
+test.each<[unknown, string]>([
+  [undefined, 'Expected `logger` to be an object, got undefined'],
+  ['console', 'Expected `logger` to be an object, got "console" (string)'],
+  [{ info() {}, error() {} }, 'Expected `logger.warn` to be a function, got undefined'],
+  [{ info() {}, warn: 1, error() {} }, 'Expected `logger.warn` to be a function, got 1 (number)'],
+])('a logger that cannot log is refused: %p', (logger, message) => {
+  const connection = idle();
+  expect(() => logEvents(connection, logger as never)).toThrow(invalid(message));
+  expect(connection.eventNames()).toEqual([]);
+});
+
+test('a logger needs no method that is not called', () => {
+  const logger = { note() {} };
+  const all = { open: 'note', reset: 'note', reconnect: false, backoff: false, drop: 'note', close: 'note' } as const;
+  expect(() => logEvents(idle(), logger as never, { levels: { ...all, giveUp: 'note' } })).not.toThrow();
+  expect(() => logEvents(idle(), logger as never, { levels: all })).toThrow(
+    invalid('Expected `logger.error` to be a function, got undefined'),
+  );
+});
+
+test.each<[unknown, string | RegExp]>([
+  [null, 'Expected the options to be an object, got null'],
+  [{ level: 'info' }, /^Unknown option `level`, expected one of: levels, convention, /],
+  [{ levels: 'info' }, 'Expected option `levels` to be an object, got "info" (string)'],
+  [{ levels: { opened: 'info' } }, /^Unknown option `levels\.opened`, expected one of: open, reset, /],
+  [
+    { levels: { open: '' } },
+    'Expected option `levels.open` to be the name of a method of the logger, or false, got "" (string)',
+  ],
+  [
+    { levels: { open: true } },
+    'Expected option `levels.open` to be the name of a method of the logger, or false, got true (boolean)',
+  ],
+  [{ levels: { open: 'silly' } }, 'Expected `logger.silly` to be a function, got undefined'],
+  [
+    { convention: 'pino' },
+    "Expected option `convention` to be 'fields-first', 'message-first', 'message-only', got \"pino\" (string)",
+  ],
+  [{ interval: 0 }, 'Expected option `interval` to be a number ≥ 1, got 0 (number)'],
+  [{ settleTime: NaN }, 'Expected option `settleTime` to be a number ≥ 1, got NaN (number)'],
+  [{ interval: 5000, maxInterval: 4000 }, 'Expected option `maxInterval` to be ≥ `interval` (5000), got 4000 (number)'],
+])('options that are not what they must be are refused: %p', (options, message) => {
+  const connection = idle();
+  expect(() => logEvents(connection, console, options as never)).toThrow(invalid(message));
+  expect(connection.eventNames()).toEqual([]);
+});
+
+test.each<LogEventsOptions>([{ maxInterval: Infinity }, { interval: 900_000 }, { interval: 1, settleTime: 1 }])(
+  'options within their bounds are taken: %p',
+  (options) => {
+    expect(() => logEvents(idle(), console, options)).not.toThrow();
+  },
+);
+
+test('loggers of every family are loggers to the compiler', () => {
+  expectTypeOf(console).toExtend<Logger>();
+  expectTypeOf(pino()).toExtend<Logger>();
+  expectTypeOf(createLogger()).toExtend<Logger>();
+  // @ts-expect-error it has no `warn`
+  expect(() => logEvents(idle(), { info() {}, error() {} })).toThrow();
+});

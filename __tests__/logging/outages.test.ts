@@ -1,0 +1,360 @@
+import { type LogEventsOptions, ConnectionPool, ReconnectingConnection, logEvents } from 'reconnecting-connection';
+
+import { ScriptedDial, pass, settle, useFakeClock } from '../kit/scripted';
+
+/** One line: its level, its message without the tag, and its fields. */
+interface Logged {
+  readonly level: string;
+  readonly text: string;
+  readonly fields: Record<string, unknown>;
+}
+
+const CONSTANT = { initialDelay: 1000, maxDelay: 1000, jitter: 'none' } as const;
+
+/** A connection or a pool whose network is scripted, and what is logged of it. */
+class Scene {
+  readonly network = new ScriptedDial();
+  readonly lines: Logged[] = [];
+  readonly connections: ReconnectingConnection[] = [];
+  readonly undo: () => void;
+
+  constructor(members = 1, options: LogEventsOptions = {}) {
+    const log = (level: string) => (message: string, fields: Record<string, unknown>) =>
+      void this.lines.push({ level, text: message.replace('127.0.0.1:6379: ', ''), fields });
+    const logger = { info: log('info'), warn: log('warn'), error: log('error') };
+    const { dial } = this.network;
+    if (members === 1) {
+      const connection = new ReconnectingConnection({ port: 6379, dial, backoff: CONSTANT });
+      this.connections.push(connection);
+      this.undo = logEvents(connection, logger, options);
+    } else {
+      const pool = new ConnectionPool({ port: 6379, dial, backoff: CONSTANT, canary: false });
+      for (let index = 0; index < members; index++) this.connections.push(pool.add({}));
+      this.undo = logEvents(pool, logger, options);
+    }
+  }
+
+  /** What was logged since this was last asked. */
+  get texts(): string[] {
+    return this.lines.splice(0).map(({ text }) => text);
+  }
+
+  /** All dials under way succeed. */
+  async connect(): Promise<void> {
+    await settle();
+    for (const link of this.network.links) if (link.connecting && !link.destroyed) link.connect();
+    await settle();
+  }
+
+  /** All dials under way, and all sessions, fail. */
+  async fail(code = 'ECONNREFUSED'): Promise<void> {
+    await settle();
+    for (const link of this.network.links) if (!link.destroyed) link.fail(code);
+    await settle();
+  }
+
+  /** All waits end, and the dials that follow fail, again and again. */
+  async failFor(milliseconds: number): Promise<void> {
+    for (let passed = 0; passed < milliseconds; passed += 1000) {
+      await pass(1000);
+      await this.fail();
+    }
+  }
+}
+
+let scene: Scene | undefined;
+
+function start(members?: number, options?: LogEventsOptions): Scene {
+  scene = new Scene(members, options);
+  return scene;
+}
+
+beforeEach(useFakeClock);
+
+afterEach(() => {
+  scene?.undo();
+  for (const connection of scene?.connections ?? []) connection.destroy();
+  expect(jest.getTimerCount()).toBe(0);
+  jest.useRealTimers();
+});
+
+test('a server that is down for a minute: the first failure, summaries at growing intervals, and the end', async () => {
+  start();
+  await scene!.connect();
+  expect(scene!.texts).toEqual(['open, session 1']);
+
+  scene!.network.last.finish();
+  await settle();
+  expect(scene!.texts).toEqual(['lost session 1 after 0 ms (peer-end)', 'retry 1 in 1 s (peer-end)']);
+
+  await scene!.failFor(1000);
+  expect(scene!.texts).toEqual(['retry 2 in 1 s (scripted ECONNREFUSED)']);
+
+  await scene!.failFor(60_000);
+  const summaries = scene!.lines.splice(0);
+  expect(summaries.map(({ level, text }) => [level, text])).toEqual([
+    ['warn', 'in 11 s 12 retries, 1 lost session; latest: retry 12 in 1 s (scripted ECONNREFUSED)'],
+    ['warn', 'in 31 s 32 retries, 1 lost session; latest: retry 32 in 1 s (scripted ECONNREFUSED)'],
+  ]);
+  expect(summaries[1]?.fields).toMatchObject({
+    event: 'backoff',
+    tag: '127.0.0.1:6379',
+    attempt: 32,
+    code: 'ECONNREFUSED',
+    duration: 31_000,
+    retries: 32,
+    losses: 1,
+    heldBack: 19,
+  });
+
+  await pass(1000);
+  await scene!.connect();
+  const [back] = scene!.lines;
+  expect(back).toEqual({
+    level: 'info',
+    text: 'back after 62 attempts in 62 s',
+    fields: { event: 'open', tag: '127.0.0.1:6379', attempts: 62, downtime: 62_000, heldBack: 30 },
+  });
+  expect(scene!.texts).toHaveLength(1);
+
+  await pass(60_000);
+  expect(scene!.texts).toEqual([]);
+});
+
+test('a failure of another kind is told at once', async () => {
+  const { connections } = start();
+  await scene!.fail();
+  await scene!.failFor(3000);
+  await pass(1000);
+  await scene!.fail('ETIMEDOUT');
+  await pass(1000);
+  await scene!.fail('ECONNREFUSED');
+
+  expect(scene!.texts).toEqual(['retry 1 in 1 s (scripted ECONNREFUSED)', 'retry 5 in 1 s (scripted ETIMEDOUT)']);
+  expect(connections[0]?.state).toBe('backoff');
+});
+
+test('a storm of ever new failures is bounded', async () => {
+  start(1, { interval: 1_000_000, maxInterval: 1_000_000 });
+  for (let failure = 0; failure < 70; failure++) {
+    await scene!.fail(`E${failure}`);
+    await pass(1000);
+  }
+
+  expect(scene!.texts).toHaveLength(50);
+});
+
+test('a server that accepts and hangs up: told once, summed up, and at an end when a session has lasted', async () => {
+  start();
+  await scene!.connect();
+  for (let session = 1; session <= 25; session++) {
+    scene!.network.last.finish();
+    await pass(1000);
+    await scene!.connect();
+  }
+
+  expect(scene!.texts).toEqual([
+    'open, session 1',
+    'lost session 1 after 0 ms (peer-end)',
+    'retry 1 in 1 s (peer-end)',
+    'back after 1 attempt in 1 s',
+    'in 11 s 11 retries, 12 lost sessions; latest: lost session 12 after 0 ms (peer-end)',
+  ]);
+
+  await pass(4999);
+  expect(scene!.texts).toEqual([]);
+  await pass(1);
+  expect(scene!.texts).toEqual(['back after 25 attempts in 25 s']);
+  expect(jest.getTimerCount()).toBe(0);
+});
+
+test('a session that is lost before it has lasted does not end its storm', async () => {
+  start();
+  await scene!.fail();
+  await pass(1000);
+  await scene!.connect();
+  expect(scene!.texts.at(-1)).toBe('back after 2 attempts in 1 s');
+
+  await pass(1000);
+  await scene!.fail();
+  await scene!.failFor(8000);
+  expect(scene!.texts).toEqual(['lost session 1 after 1 s (scripted ECONNREFUSED)']);
+});
+
+test('a loss after the end of a storm is a new one', async () => {
+  start();
+  await scene!.fail();
+  await pass(1000);
+  await scene!.connect();
+  await pass(5000);
+  await scene!.fail();
+
+  expect(scene!.texts).toEqual([
+    'retry 1 in 1 s (scripted ECONNREFUSED)',
+    'back after 2 attempts in 1 s',
+    'lost session 1 after 5 s (scripted ECONNREFUSED)',
+    'retry 1 in 1 s (scripted ECONNREFUSED)',
+  ]);
+});
+
+test('the intervals grow to `maxInterval`', async () => {
+  start(1, { interval: 2000, maxInterval: 5000 });
+  await scene!.fail();
+  await scene!.failFor(20_000);
+
+  expect(scene!.texts.map((text) => /^in (\d+) s/.exec(text)?.[1])).toEqual([undefined, '2', '6', '11', '16']);
+});
+
+test('a pool of many that lose one server: a line for the first, and one when all are back', async () => {
+  const members = 100;
+  start(members);
+  await scene!.connect();
+  expect(new Set(scene!.texts)).toEqual(new Set(['open, session 1']));
+
+  await scene!.fail('ECONNRESET');
+  await scene!.failFor(5000);
+  expect(scene!.texts).toEqual([
+    'lost session 1 after 0 ms (scripted ECONNRESET)',
+    'retry 1 in 1 s (scripted ECONNRESET)',
+    'retry 2 in 1 s (scripted ECONNREFUSED)',
+  ]);
+
+  await scene!.failFor(6000);
+  expect(scene!.texts).toEqual([
+    'in 11 s 1101 retries, 100 lost sessions, 100 connections down; latest: retry 12 in 1 s (scripted ECONNREFUSED)',
+  ]);
+
+  await pass(1000);
+  await scene!.connect();
+  const [first, all] = scene!.lines;
+  expect(scene!.texts).toEqual([
+    'open, session 2 after 12 attempts',
+    'all 100 connections are back after 1200 attempts in 12 s',
+  ]);
+  expect(first?.fields).toMatchObject({ event: 'open', generation: 2 });
+  expect(all?.fields).toMatchObject({ connections: 100, downtime: 12_000 });
+});
+
+test('a pool that is closed in a storm says so once, and with it what was held back', async () => {
+  start(3);
+  await scene!.fail();
+  await scene!.failFor(2000);
+  expect(scene!.texts).toEqual(['retry 1 in 1 s (scripted ECONNREFUSED)']);
+  for (const connection of scene!.connections) connection.destroy();
+
+  const [closed, rest] = scene!.lines;
+  expect(scene!.texts).toEqual([
+    'closed (destroyed); in 2 s 9 retries, 2 connections down',
+    'in 2 s 9 retries, 3 connections closed; latest: closed (destroyed)',
+  ]);
+  expect([closed?.fields['heldBack'], rest?.fields['heldBack']]).toEqual([8, 2]);
+});
+
+test('thousands of writes that are dropped at once are two lines', async () => {
+  start();
+  await scene!.fail();
+  for (let write = 0; write < 5000; write++) scene!.connections[0]!.write('0123456789');
+  scene!.connections[0]!.destroy();
+
+  const closed = scene!.lines.at(-1);
+  expect(scene!.texts).toEqual([
+    'retry 1 in 1 s (scripted ECONNREFUSED)',
+    'dropped a write of 10 bytes (destroyed)',
+    'closed (destroyed); in 0 ms 1 retry, 5000 dropped writes of 50000 bytes',
+  ]);
+  expect(closed?.fields).toMatchObject({ event: 'close', heldBack: 4999 });
+});
+
+test('writes that are refused while it is open are a storm of their own, which ends by itself', async () => {
+  start();
+  await scene!.connect();
+  scene!.network.last.stalled = true;
+  const [connection] = scene!.connections;
+  const big = Buffer.alloc(600_000);
+  for (let write = 0; write < 6; write++) connection!.write(big);
+  await pass(5000);
+
+  expect(scene!.texts).toEqual([
+    'open, session 1',
+    'dropped a write of 600000 bytes (refused)',
+    expect.stringMatching(/^in 5 s \d dropped writes of \d+00000 bytes; latest: dropped a write of 600000 bytes/),
+  ]);
+});
+
+test('a connection that goes elsewhere stays in its storm', async () => {
+  const network = new ScriptedDial();
+  const target = (attempt: number) => ({ port: attempt % 2 === 0 ? 1000 : 2000 });
+  const connection = new ReconnectingConnection({ target, dial: network.dial, backoff: CONSTANT });
+  const lines: string[] = [];
+  const log = (message: string) => void lines.push(message);
+  const undo = logEvents(connection, { info: log, warn: log, error: log });
+  for (let attempt = 0; attempt < 4; attempt++) {
+    await settle();
+    network.last.fail('ECONNREFUSED');
+    await pass(1000);
+  }
+  await settle();
+  network.last.connect();
+  await settle();
+  undo();
+  connection.destroy();
+
+  expect(lines.map((line) => line.replace('127.0.0.1:', ''))).toEqual([
+    expect.stringContaining(': retry 1 in 1 s'),
+    expect.stringContaining(': retry 2 in 1 s'),
+    expect.stringContaining(': back after 5 attempts in 4 s'),
+  ]);
+  expect(new Set(lines.slice(0, 2).map((line) => line.slice(0, 14)))).toEqual(
+    new Set(['127.0.0.1:1000', '127.0.0.1:2000']),
+  );
+});
+
+test('reconnect() is told as what it is, and what opens after it as a session', async () => {
+  start();
+  await scene!.connect();
+  scene!.connections[0]!.reconnect();
+  await scene!.connect();
+
+  expect(scene!.lines.map(({ level, text }) => `${level}: ${text}`)).toEqual([
+    'info: open, session 1',
+    'info: reconnect() dropped session 1 after 0 ms',
+    'info: open, session 2',
+  ]);
+});
+
+test('a connection that gives up is an error, and one that is closed is none', async () => {
+  const network = new ScriptedDial();
+  const lines: string[] = [];
+  const log = (level: string) => (message: string) => void lines.push(`${level}: ${message}`);
+  const connection = new ReconnectingConnection({ port: 6379, dial: network.dial, backoff: CONSTANT, maxRetries: 0 });
+  const undo = logEvents(connection, { info: log('info'), warn: log('warn'), error: log('error') });
+  await settle();
+  network.last.connect();
+  await settle();
+  network.last.finish();
+  await settle();
+  undo();
+
+  expect(lines).toEqual([
+    'info: 127.0.0.1:6379: open, session 1',
+    expect.stringMatching(/^error: 127\.0\.0\.1:6379: closed \(max-retries\), session 1 after 0 ms: .+$/),
+  ]);
+});
+
+test('what ends the logging leaves no listener and no timer', async () => {
+  start();
+  await scene!.fail();
+  await pass(1000);
+  await scene!.connect();
+  const [connection] = scene!.connections;
+  expect(jest.getTimerCount()).toBeGreaterThan(0);
+
+  scene!.undo();
+  scene!.undo();
+
+  expect(jest.getTimerCount()).toBe(0);
+  expect(connection?.eventNames()).toEqual([]);
+  expect(scene!.texts).toHaveLength(2);
+  await scene!.fail();
+  expect(scene!.texts).toEqual([]);
+});

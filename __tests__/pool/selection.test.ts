@@ -1,0 +1,247 @@
+import { type Candidate, type Selector, type SelectorName, selector } from '../../lib/pool/selection';
+
+function member(tag: string, pendingBytes = 0): Candidate {
+  return { tag, pendingBytes };
+}
+
+/** Members `a`, `b`, `c` … with these bytes pending. */
+function members(...pending: number[]): Candidate[] {
+  return pending.map((bytes, index) => member(String.fromCharCode(97 + index), bytes));
+}
+
+const MANY_KEYS = Array.from({ length: 10_000 }, (_, index) => `user:${index}`);
+/** Fewer, for what need not be told from chance. */
+const KEYS = MANY_KEYS.slice(0, 1_000);
+
+/** How often each candidate is chosen in `count` choices. */
+function tally(select: Selector, candidates: Candidate[], keys: (string | undefined)[]): Map<Candidate, number> {
+  const counts = new Map(candidates.map((candidate) => [candidate, 0]));
+  for (const key of keys) {
+    const chosen = select(candidates, key)!;
+    counts.set(chosen, counts.get(chosen)! + 1);
+  }
+  return counts;
+}
+
+/** A source of chance that repeats itself from test run to test run. */
+function seeded(): () => number {
+  let state = 1;
+  return () => (state = (state * 16_807) % 2_147_483_647) / 2_147_483_647;
+}
+
+describe.each<SelectorName>(['round-robin', 'least-pending', 'random-two', 'rendezvous'])('%s', (name) => {
+  it('chooses the only one there is', () => {
+    const only = member('a', 5);
+    const select = selector(name);
+    expect([select([only]), select([only], 'key'), select([only])]).toEqual([only, only, only]);
+  });
+
+  it('chooses one of those it is offered, whichever they are', () => {
+    const select = selector(name);
+    for (const size of [3, 1, 5, 2, 2, 8, 1]) {
+      const candidates = members(...Array<number>(size).fill(0));
+      expect(candidates).toContain(select(candidates));
+      expect(candidates).toContain(select(candidates, 'key'));
+    }
+  });
+
+  it('leaves the list as it is', () => {
+    const candidates = Object.freeze(members(3, 1, 2));
+    selector(name)(candidates, 'key');
+    expect(candidates).toEqual(members(3, 1, 2));
+  });
+});
+
+describe('round-robin', () => {
+  it('takes one after the other, and begins again', () => {
+    const select = selector('round-robin');
+    const candidates = members(0, 0, 0);
+    expect(Array.from({ length: 7 }, () => select(candidates)?.tag)).toEqual(['a', 'b', 'c', 'a', 'b', 'c', 'a']);
+  });
+
+  it('is fair: in a thousand rounds each has its thousand turns, key or no key, load or no load', () => {
+    const candidates = members(0, 1e6, 5, 7);
+    const counts = tally(selector('round-robin'), candidates, MANY_KEYS.slice(0, 4_000));
+    expect([...counts.values()]).toEqual([1_000, 1_000, 1_000, 1_000]);
+  });
+
+  it('stays within the list when it shrinks and grows', () => {
+    const select = selector('round-robin');
+    const candidates = members(0, 0, 0, 0);
+    const turns = [4, 4, 4, 2, 2, 4, 1, 4].map((size) => select(candidates.slice(0, size))?.tag);
+    expect(turns).toEqual(['a', 'b', 'c', 'b', 'a', 'b', 'a', 'b']);
+  });
+
+  it('remembers its turn for itself, and not for another pool', () => {
+    const candidates = members(0, 0);
+    const [one, other] = [selector('round-robin'), selector('round-robin')];
+    expect([one, one, other].map((select) => select(candidates)?.tag)).toEqual(['a', 'b', 'a']);
+  });
+});
+
+describe('least-pending', () => {
+  it.each<[pending: number[], chosen: string]>([
+    [[5, 3, 4], 'b'],
+    [[0, 0, 0], 'a'],
+    [[2, 1, 1], 'b'],
+    [[1, 2, 0], 'c'],
+  ])('of members with %j bytes pending takes %s', (pending, chosen) => {
+    expect(selector('least-pending')(members(...pending))?.tag).toBe(chosen);
+  });
+});
+
+describe('random-two', () => {
+  it.each<[chance: number[], chosen: string]>([
+    // Two are drawn, never the same twice: the less loaded is taken, the first of equals.
+    [[0, 0], 'b'],
+    [[0, 0.99], 'c'],
+    [[0.34, 0], 'b'],
+    [[0.34, 0.99], 'b'],
+    [[0.99, 0], 'c'],
+    [[0.99, 0.99], 'b'],
+    [[1, 1], 'b'],
+  ])('with the chances %j takes %s', (chance, chosen) => {
+    const chances = [...chance];
+    expect(selector('random-two', () => chances.shift()!)(members(30, 10, 20))?.tag).toBe(chosen);
+  });
+
+  it.each([0, 0.99])('with two members takes the less loaded, whatever the chance (%p)', (chance) => {
+    const select = selector('random-two', () => chance);
+    expect([select(members(30, 10))?.tag, select(members(10, 30))?.tag]).toEqual(['b', 'a']);
+  });
+
+  it('is as likely to draw one as the other', () => {
+    const candidates = members(0, 0, 0, 0, 0);
+    const counts = [...tally(selector('random-two', seeded()), candidates, MANY_KEYS).values()];
+    for (const count of counts) expect(Math.abs(count - 2_000)).toBeLessThan(200);
+  });
+
+  it('never takes the most loaded', () => {
+    const candidates = members(1, 2, 3, 4, 5);
+    expect(tally(selector('random-two', seeded()), candidates, MANY_KEYS).get(candidates[4]!)).toBe(0);
+  });
+
+  it('beats chance: the load of the fullest member stays close to the mean', () => {
+    const fullest = (select: Selector) => {
+      const loads = Array.from({ length: 100 }, (_, index) => ({ tag: String(index), pendingBytes: 0 }));
+      for (let write = 0; write < 10_000; write++) (select(loads) as { pendingBytes: number }).pendingBytes += 1;
+      return Math.max(...loads.map(({ pendingBytes }) => pendingBytes));
+    };
+    const random = seeded();
+    const byChance = fullest((candidates) => candidates[Math.floor(random() * candidates.length)]);
+    const byTwo = fullest(selector('random-two', random));
+    // The mean is 100; the theory says about 100 + √(2·100·ln 100) ≈ 130 for chance, and about 102 for two choices.
+    expect(byChance).toBeGreaterThan(115);
+    expect(byTwo).toBeLessThan(107);
+  });
+
+  it('takes chance from Math.random by default', () => {
+    const random = jest.spyOn(Math, 'random').mockReturnValue(0);
+    try {
+      expect(selector('random-two')(members(1, 0, 0))?.tag).toBe('b');
+      expect(random).toHaveBeenCalledTimes(2);
+    } finally {
+      random.mockRestore();
+    }
+  });
+});
+
+describe('rendezvous', () => {
+  const select = selector('rendezvous');
+  const ten = Array.from({ length: 10 }, (_, index) => member(`10.0.0.${index}:6379`));
+
+  /** The tag of the member that each of the keys is at. */
+  const placesIn = (candidates: Candidate[], by = select) => KEYS.map((key) => by(candidates, key)?.tag);
+
+  /** Where each of the keys is when all ten are there. */
+  const home = placesIn(ten);
+
+  it('takes the same member for the same key, in whatever order they are offered', () => {
+    expect(placesIn(ten)).toEqual(home);
+    expect(placesIn([...ten].reverse())).toEqual(home);
+    expect(placesIn(ten, selector('rendezvous'))).toEqual(home);
+  });
+
+  it('minds no load', () => {
+    expect(placesIn(ten.map(({ tag }, index) => member(tag, index * 1_000)))).toEqual(home);
+  });
+
+  it('spreads 10,000 keys evenly over ten members', () => {
+    // Binomial: one standard deviation is 30.
+    for (const count of tally(select, ten, MANY_KEYS).values()) expect(Math.abs(count - 1_000)).toBeLessThan(120);
+  });
+
+  it.each<[string, (index: number) => string, (index: number) => string]>([
+    ['a port', (index) => `127.0.0.1:${6370 + index}`, (index) => `user:${index}`],
+    ['a letter', (index) => String.fromCharCode(97 + index), (index) => String(index)],
+    ['the end of a path', (index) => `unix:/run/db/${index}.sock`, (index) => `tenant-4711/session/${index}/cart`],
+    ['length alone', (index) => 'x'.repeat(index + 1), (index) => 'y'.repeat(index % 200) + String(index)],
+    ['script', (index) => `db${index}.example:1`, (index) => String.fromCodePoint(0x4e00 + index)],
+  ])('spreads members and keys that differ by %s', (_title, tagOf, keyOf) => {
+    const some = Array.from({ length: 5 }, (_, index) => member(tagOf(index)));
+    const keys = Array.from({ length: 1_000 }, (_, index) => keyOf(index));
+    // Binomial: one standard deviation is 13.
+    for (const count of tally(select, some, keys).values()) expect(Math.abs(count - 200)).toBeLessThan(60);
+  });
+
+  it.each([0, 4, 9])('moves only the keys of member %i when it leaves, and returns them when it returns', (leaver) => {
+    const left = ten[leaver]!.tag;
+    const without = placesIn(ten.filter(({ tag }) => tag !== left));
+    expect(without).toEqual(home.map((tag, index) => (tag === left ? without[index] : tag)));
+    expect(without).not.toContain(left);
+    // It comes back at the end of the list, as a member that was restarted does.
+    expect(placesIn([...ten.filter(({ tag }) => tag !== left), member(left)])).toEqual(home);
+  });
+
+  it('spreads the keys of one that leaves over all the others', () => {
+    const [leaver, ...rest] = ten;
+    // About 200 keys for nine members.
+    const orphans = MANY_KEYS.slice(0, 2_000).filter((key) => select(ten, key) === leaver);
+    const counts = tally(select, rest, orphans);
+    for (const count of counts.values()) expect(Math.abs(count - 22)).toBeLessThan(16);
+  });
+
+  it('moves to a newcomer no more than its share, and nothing between the others', () => {
+    const newcomer = '10.0.0.10:6379';
+    const places = placesIn([...ten, member(newcomer)]);
+    expect(places).toEqual(home.map((tag, index) => (places[index] === newcomer ? newcomer : tag)));
+    expect(Math.abs(places.filter((tag) => tag === newcomer).length - 1_000 / 11)).toBeLessThan(30);
+  });
+
+  describe('with twins, members that share a target', () => {
+    const twins = [member('a:1'), member('b:1'), member('a:1')];
+
+    it('uses both', () => {
+      const counts = [...tally(select, twins, KEYS).values()];
+      for (const count of counts) expect(Math.abs(count - 333)).toBeLessThan(60);
+    });
+
+    it('uses all of them, however many share a target', () => {
+      const counts = [...tally(select, [...twins, member('a:1'), member('a:1')], KEYS).values()];
+      for (const count of counts) expect(Math.abs(count - 200)).toBeLessThan(60);
+    });
+
+    it('moves no key between the others when one of them leaves', () => {
+      const alone = twins.slice(0, 2);
+      const moved = KEYS.filter((key) => select(twins, key) !== select(alone, key));
+      expect(moved).toEqual(KEYS.filter((key) => select(twins, key) === twins[2]));
+    });
+
+    it('takes no key from another target when either of them leaves', () => {
+      const alone = twins.slice(1);
+      const others = KEYS.filter((key) => select(twins, key)?.tag === 'b:1');
+      expect(others.filter((key) => select(alone, key)?.tag !== 'b:1')).toEqual([]);
+    });
+  });
+
+  it('takes an empty key for a key', () => {
+    expect(new Set(Array.from({ length: 20 }, () => select(ten, ''))).size).toBe(1);
+  });
+
+  it('goes round without a key', () => {
+    const candidates = members(0, 0, 0);
+    const fresh = selector('rendezvous');
+    fresh(candidates, 'a key takes no turn');
+    expect(Array.from({ length: 4 }, () => fresh(candidates)?.tag)).toEqual(['a', 'b', 'c', 'a']);
+  });
+});

@@ -1,0 +1,461 @@
+import * as fc from 'fast-check';
+
+import { ConnectionError } from '../../lib/errors';
+import { type Watched, Heartbeat, IdleWatch } from '../../lib/session/liveness';
+import { settle, useFakeClock } from '../kit/scripted';
+
+const TAG = '127.0.0.1:6379';
+
+/** A peer, as a watch sees it, and when it was taken for dead. */
+class Peer implements Watched {
+  readonly tag = TAG;
+  readonly deaths: { reason: string; error: ConnectionError; at: number }[] = [];
+  bytes = 0;
+  readonly #bornAt = performance.now();
+
+  received(): number {
+    return this.bytes;
+  }
+
+  onDead(reason: 'idle' | 'heartbeat', error: ConnectionError): void {
+    this.deaths.push({ reason, error, at: this.now });
+  }
+
+  send(): void {
+    this.bytes += 1;
+  }
+
+  get now(): number {
+    return performance.now() - this.#bornAt;
+  }
+
+  get diedAt(): number | undefined {
+    return this.deaths[0]?.at;
+  }
+}
+
+/** Moves the clock on in steps that no timer misses, with what is due on the way. */
+async function pass(milliseconds: number, step = milliseconds): Promise<void> {
+  for (let passed = 0; passed < milliseconds; passed += step) {
+    jest.advanceTimersByTime(Math.min(step, milliseconds - passed));
+    await settle();
+  }
+}
+
+/** Immediates by the test's clock as well: nothing is left to wait for, and long times pass in no time. */
+function useSteppedClock(): void {
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask'] });
+}
+
+/** Lets the peer send at the given times, until `end`. */
+function live(peer: Peer, end: number, times: readonly number[]): void {
+  for (const time of [...times].sort((a, b) => a - b)) {
+    jest.advanceTimersByTime(time - peer.now);
+    peer.send();
+  }
+  jest.advanceTimersByTime(end - peer.now);
+}
+
+/** Whether each of the timers that are set holds the process. */
+function heldTimers(timers: jest.SpyInstance): boolean[] {
+  return timers.mock.results.map(({ value }) => (value as NodeJS.Timeout).hasRef());
+}
+
+beforeEach(useFakeClock);
+afterEach(() => {
+  jest.restoreAllMocks();
+  jest.useRealTimers();
+});
+
+describe('IdleWatch', () => {
+  it('finds a peer from which nothing was received for as long as that', async () => {
+    const peer = new Peer();
+    new IdleWatch(800, peer, true).start();
+    await pass(799, 1);
+    expect(peer.deaths).toEqual([]);
+    await pass(1);
+    expect(peer.deaths).toEqual([{ reason: 'idle', error: expect.any(ConnectionError) as unknown, at: 800 }]);
+    expect(peer.deaths[0]?.error).toMatchObject({
+      code: 'ERR_IDLE',
+      message: `Nothing was received from ${TAG} for 800 ms`,
+      tag: TAG,
+    });
+  });
+
+  it('tells it once, and has no timer left then', async () => {
+    const peer = new Peer();
+    new IdleWatch(80, peer, true).start();
+    await pass(1_000, 10);
+    expect(peer.deaths).toHaveLength(1);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('counts from its start, whatever was received before', async () => {
+    const peer = new Peer();
+    peer.bytes = 5_000;
+    const watch = new IdleWatch(800, peer, true);
+    await pass(5_000);
+    watch.start();
+    await pass(2_000, 100);
+    expect(peer.diedAt).toBe(5_800);
+  });
+
+  it('leaves a peer alone that sends now and then', async () => {
+    const peer = new Peer();
+    const watch = new IdleWatch(800, peer, true);
+    watch.start();
+    for (let round = 0; round < 50; round++) {
+      await pass(700, 100);
+      peer.send();
+    }
+    expect(peer.deaths).toEqual([]);
+    watch.stop();
+  });
+
+  it('is never early and at most an eighth late, whenever the peer sends', () => {
+    useSteppedClock();
+    const scene = fc.record({
+      timeout: fc.integer({ min: 1, max: 5_000 }),
+      times: fc.array(fc.integer({ min: 1, max: 4_000 })),
+    });
+    fc.assert(
+      fc.property(scene, ({ timeout, times }) => {
+        const peer = new Peer();
+        const watch = new IdleWatch(timeout, peer, true);
+        watch.start();
+        live(peer, 20_000, times);
+        // The first silence that is long enough, by rights and by the samples.
+        const instants = [0, ...times].sort((a, b) => a - b);
+        const isLong = (silence: number) =>
+          instants.find((from, index) => (instants[index + 1] ?? 1e9) - from >= silence)!;
+        expect(peer.diedAt).toBeGreaterThanOrEqual(isLong(timeout) + timeout);
+        // A timer of this clock takes whole milliseconds, of which there are eight.
+        expect(peer.diedAt).toBeLessThanOrEqual(isLong(timeout * 1.125 + 8) + timeout * 1.125 + 8);
+        expect(peer.deaths).toHaveLength(1);
+        watch.stop();
+      }),
+    );
+  });
+
+  it('asks eight times within its bound, and not for every byte', async () => {
+    const peer = new Peer();
+    const received = jest.spyOn(peer, 'received');
+    new IdleWatch(800, peer, true).start();
+    await pass(800, 1);
+    expect(received).toHaveBeenCalledTimes(1 + 8);
+  });
+
+  it('reads what has arrived before it judges', async () => {
+    const peer = new Peer();
+    const watch = new IdleWatch(800, peer, true);
+    watch.start();
+    await pass(799, 1);
+    jest.advanceTimersByTime(1);
+    // Its timer is due; the bytes that lay in the kernel come now.
+    peer.send();
+    await settle();
+    expect(peer.deaths).toEqual([]);
+    await pass(799, 1);
+    expect(peer.deaths).toEqual([]);
+    await pass(1);
+    expect(peer.diedAt).toBe(1_600);
+  });
+
+  it('raises no false alarm when the process itself stood still', async () => {
+    const peer = new Peer();
+    const watch = new IdleWatch(800, peer, true);
+    watch.start();
+    for (let round = 0; round < 5; round++) {
+      // Of a minute in which nothing ran, one timer is left that is due, and what came meanwhile is still to be read.
+      jest.advanceTimersByTime(60_000);
+      peer.send();
+      await settle();
+    }
+    expect(peer.deaths).toEqual([]);
+    watch.stop();
+  });
+
+  it('does not judge while it is stopped, and counts afresh when it starts again', async () => {
+    const peer = new Peer();
+    const watch = new IdleWatch(800, peer, true);
+    watch.start();
+    await pass(700, 100);
+    watch.stop();
+    expect(jest.getTimerCount()).toBe(0);
+    await pass(10_000);
+    watch.start();
+    await pass(700, 100);
+    expect(peer.deaths).toEqual([]);
+    await pass(100);
+    expect(peer.diedAt).toBe(11_500);
+  });
+
+  it('can be stopped when its time is up and what has arrived is being read', async () => {
+    const peer = new Peer();
+    const watch = new IdleWatch(800, peer, true);
+    watch.start();
+    await pass(700, 100);
+    jest.advanceTimersByTime(100);
+    watch.stop();
+    await settle();
+    await pass(5_000, 100);
+    expect(peer.deaths).toEqual([]);
+  });
+
+  it('may be stopped, held and let go before it has started', () => {
+    const watch = new IdleWatch(800, new Peer(), true);
+    watch.stop();
+    watch.setRef(false);
+    watch.setRef(true);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it.each([true, false])('holds the process with every timer, or with none: %p', async (held) => {
+    const sweeps = jest.spyOn(globalThis, 'setInterval');
+    const verdicts = jest.spyOn(globalThis, 'setTimeout');
+    const watch = new IdleWatch(800, new Peer(), held);
+    watch.start();
+    expect([heldTimers(sweeps), heldTimers(verdicts)]).toEqual([[held], []]);
+    watch.setRef(!held);
+    expect(heldTimers(sweeps)).toEqual([!held]);
+    await pass(700, 100);
+    // It has been silent for long enough to have a timer of its own, and left the sweep.
+    expect(heldTimers(verdicts)).toEqual([!held]);
+    watch.setRef(held);
+    expect(heldTimers(verdicts)).toEqual([held]);
+    watch.stop();
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('shares its timer with all that have the same bound, and holds the process as long as one of them does', () => {
+    const sweeps = jest.spyOn(globalThis, 'setInterval');
+    const watches = [true, false, true].map((held) => new IdleWatch(800, new Peer(), held));
+    for (const watch of watches) watch.start();
+    const other = new IdleWatch(1_600, new Peer(), false);
+    other.start();
+    expect(heldTimers(sweeps)).toEqual([true, false]);
+    watches[0]!.stop();
+    expect(heldTimers(sweeps)[0]).toBe(true);
+    watches[2]!.setRef(false);
+    expect(heldTimers(sweeps)[0]).toBe(false);
+    expect(jest.getTimerCount()).toBe(2);
+    for (const watch of [...watches, other]) watch.stop();
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('is judged by its own silence, whoever shares its timer', async () => {
+    const [silent, late] = [new Peer(), new Peer()];
+    const watches = [new IdleWatch(800, silent, true), new IdleWatch(800, late, true)];
+    watches[0]!.start();
+    await pass(350, 50);
+    watches[1]!.start();
+    await pass(1_000, 10);
+    expect([silent.diedAt, late.diedAt]).toEqual([800, 1_150]);
+  });
+});
+
+describe('Heartbeat', () => {
+  /** A heartbeat that notes when it pings, and a peer. */
+  function heartbeatOf(interval: number, timeout: number, held = true, onPing: (peer: Peer) => void = () => undefined) {
+    const peer = new Peer();
+    const pings: number[] = [];
+    const ping = () => {
+      pings.push(peer.now);
+      onPing(peer);
+    };
+    return { peer, pings, heartbeat: new Heartbeat({ interval, timeout }, ping, peer, held) };
+  }
+
+  it('pings at its interval, and not at once', async () => {
+    const { pings, heartbeat } = heartbeatOf(100, 100, true, (peer) => peer.send());
+    heartbeat.start();
+    expect(pings).toEqual([]);
+    await pass(500, 10);
+    expect(pings).toEqual([100, 200, 300, 400, 500]);
+    heartbeat.stop();
+  });
+
+  it('finds a peer from which no byte comes within the timeout of a ping', async () => {
+    const { peer, pings, heartbeat } = heartbeatOf(1_000, 300);
+    heartbeat.start();
+    await pass(1_299, 1);
+    expect(peer.deaths).toEqual([]);
+    await pass(1);
+    expect(peer.deaths).toEqual([{ reason: 'heartbeat', error: expect.any(ConnectionError) as unknown, at: 1_300 }]);
+    expect(peer.deaths[0]?.error).toMatchObject({
+      code: 'ERR_HEARTBEAT',
+      message: `No byte came from ${TAG} within 300 ms of a ping`,
+      tag: TAG,
+    });
+    expect(pings).toEqual([1_000]);
+    heartbeat.stop();
+  });
+
+  it('takes any byte for an answer, one that comes while it pings included', async () => {
+    const { peer, pings, heartbeat } = heartbeatOf(1_000, 300, true, (each) => each.send());
+    heartbeat.start();
+    await pass(5_000, 100);
+    expect(pings).toHaveLength(5);
+    expect(peer.deaths).toEqual([]);
+    heartbeat.stop();
+  });
+
+  it('does not take for an answer what came before the ping', async () => {
+    const { peer, heartbeat } = heartbeatOf(1_000, 300);
+    heartbeat.start();
+    await pass(990);
+    peer.send();
+    await pass(400, 10);
+    expect(peer.diedAt).toBe(1_300);
+    heartbeat.stop();
+  });
+
+  it('leaves a slow peer alone that answers within its time', async () => {
+    const { peer, heartbeat } = heartbeatOf(1_000, 300);
+    heartbeat.start();
+    await pass(1_000);
+    for (let round = 0; round < 10; round++) {
+      await pass(290);
+      peer.send();
+      await pass(710, 10);
+    }
+    expect(peer.deaths).toEqual([]);
+    heartbeat.stop();
+  });
+
+  it('lets the bound of an unanswered ping stand, whatever is pinged meanwhile', async () => {
+    const { peer, pings, heartbeat } = heartbeatOf(100, 350);
+    heartbeat.start();
+    await pass(450, 10);
+    expect(pings).toEqual([100, 200, 300, 400]);
+    expect(peer.diedAt).toBe(450);
+    heartbeat.stop();
+  });
+
+  it('finds a peer that answered one ping and not the next, with the timeout as long as the interval', async () => {
+    const { peer, heartbeat } = heartbeatOf(1_000, 1_000);
+    heartbeat.start();
+    await pass(1_500, 100);
+    peer.send();
+    await pass(1_400, 100);
+    expect(peer.deaths).toEqual([]);
+    // The ping at 2,000 was not answered.
+    await pass(100);
+    expect(peer.diedAt).toBe(3_000);
+    heartbeat.stop();
+  });
+
+  it('finds by its timeout the first ping that is not answered, whenever the peer sends', () => {
+    useSteppedClock();
+    const hundreds = fc.integer({ min: 1, max: 10 }).map((count) => count * 100);
+    const times = fc.array(fc.integer({ min: 1, max: 4_000 }));
+    fc.assert(
+      fc.property(hundreds, hundreds, times, (interval, timeout, sent) => {
+        const { peer, pings, heartbeat } = heartbeatOf(interval, timeout);
+        heartbeat.start();
+        live(peer, 6_000, sent);
+        // An immediate takes a millisecond of this clock, and so the edges are left open.
+        const unanswered = (edge: number) =>
+          pings.find((ping) => sent.every((time) => time < ping - edge || time > ping + timeout + edge))! + timeout;
+        expect(peer.diedAt).toBeGreaterThanOrEqual(unanswered(-2));
+        expect(peer.diedAt).toBeLessThanOrEqual(unanswered(2) + 2);
+        heartbeat.stop();
+      }),
+    );
+  });
+
+  it('reads what has arrived before it judges', async () => {
+    const { peer, heartbeat } = heartbeatOf(1_000, 300);
+    heartbeat.start();
+    await pass(1_000);
+    await pass(299);
+    jest.advanceTimersByTime(1);
+    // Its timer is due; the answer that lay in the kernel comes now.
+    peer.send();
+    await settle();
+    expect(peer.deaths).toEqual([]);
+    heartbeat.stop();
+  });
+
+  it('neither pings nor judges while it is stopped, and starts afresh', async () => {
+    const { peer, pings, heartbeat } = heartbeatOf(100, 50);
+    heartbeat.start();
+    await pass(100);
+    heartbeat.stop();
+    expect(jest.getTimerCount()).toBe(0);
+    await pass(10_000, 1_000);
+    expect([pings, peer.deaths]).toEqual([[100], []]);
+    heartbeat.start();
+    await pass(100);
+    await pass(49);
+    expect([pings, peer.deaths]).toEqual([[100, 10_200], []]);
+    await pass(1);
+    expect(peer.diedAt).toBe(10_250);
+    heartbeat.stop();
+  });
+
+  it('keeps nothing of a ping that was answered', async () => {
+    const { heartbeat } = heartbeatOf(100, 50, true, (peer) => peer.send());
+    heartbeat.start();
+    await pass(2_000, 50);
+    const clears = jest.spyOn(globalThis, 'clearTimeout');
+    heartbeat.stop();
+    expect(clears.mock.calls.length).toBeLessThan(4);
+  });
+
+  it('can be stopped while several answers are awaited', async () => {
+    const { peer, pings, heartbeat } = heartbeatOf(100, 350);
+    heartbeat.start();
+    await pass(400, 10);
+    heartbeat.stop();
+    await pass(1_000, 10);
+    expect([pings, peer.deaths, jest.getTimerCount()]).toEqual([[100, 200, 300, 400], [], 0]);
+  });
+
+  it('can be stopped from within its ping', async () => {
+    const { peer, pings, heartbeat } = heartbeatOf(100, 50, true, () => heartbeat.stop());
+    heartbeat.start();
+    await pass(1_000, 10);
+    expect([pings, peer.deaths, jest.getTimerCount()]).toEqual([[100], [], 0]);
+  });
+
+  it('goes on when a ping throws, and reports it', async () => {
+    const microtasks: (() => void)[] = [];
+    jest.spyOn(globalThis, 'queueMicrotask').mockImplementation((task) => void microtasks.push(task));
+    const error = new Error('ping');
+    const { peer, pings, heartbeat } = heartbeatOf(100, 100, true, () => {
+      throw error;
+    });
+    heartbeat.start();
+    jest.advanceTimersByTime(100);
+    await settle();
+    peer.send();
+    jest.advanceTimersByTime(100);
+    await settle();
+    expect(pings).toEqual([100, 200]);
+    expect(microtasks).toHaveLength(2);
+    for (const task of microtasks) expect(task).toThrow(error);
+    heartbeat.stop();
+  });
+
+  it('may be stopped, held and let go before it has started', () => {
+    const { heartbeat } = heartbeatOf(100, 50);
+    heartbeat.stop();
+    heartbeat.setRef(false);
+    heartbeat.setRef(true);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it.each([true, false])('holds the process with every timer, or with none: %p', async (held) => {
+    const timers = jest.spyOn(globalThis, 'setTimeout');
+    const { heartbeat } = heartbeatOf(100, 250, held);
+    heartbeat.start();
+    await pass(100);
+    // The first wait is over; the next beat and the answer are waited for.
+    expect(heldTimers(timers)).toEqual([held, held, held]);
+    heartbeat.setRef(!held);
+    await pass(100);
+    expect(new Set(heldTimers(timers).slice(1))).toEqual(new Set([!held]));
+    heartbeat.stop();
+  });
+});

@@ -1,0 +1,185 @@
+import { PassThrough } from 'node:stream';
+
+import { type Transport, setHandler, ignore } from '../../lib/socket/transport';
+import { type FastRead, pauseDelivery, fastReadFor } from '../../lib/socket/fast-read';
+import { resolveOptions } from '../../lib/options/settings';
+import { connectTo, Loopback } from '../kit/loopback';
+import { until } from '../kit/until';
+
+const byteAt = (index: number) => (index * 7 + (index >> 8)) & 0xff;
+
+function bytes(from: number, length: number): Buffer {
+  return Buffer.from(Array.from({ length }, (_, offset) => byteAt(from + offset)));
+}
+
+/** A stream that is read past its machinery, fed by hand as a socket would be. */
+class Feed {
+  readonly link: Transport = new PassThrough();
+  readonly delivered: Buffer[] = [];
+  readonly #reading: FastRead;
+  #memory: Buffer;
+
+  constructor(lends: boolean) {
+    this.#reading = fastReadFor(resolveOptions({ port: 1, reuseReadBuffer: lends }), { host: '127.0.0.1', port: 1 })!;
+    const { buffer } = this.#reading;
+    this.#memory = typeof buffer === 'function' ? buffer() : buffer;
+  }
+
+  /** What a session does when it begins to read. */
+  open(): this {
+    setHandler(this.link, { onData: this.#deliver, onError: ignore, onClose: ignore });
+    this.link.on('data', this.#deliver);
+    return this;
+  }
+
+  pause(): void {
+    pauseDelivery(this.link);
+  }
+
+  /** The kernel brings bytes. Returns whether it may bring more. */
+  read(chunk: Buffer): boolean {
+    chunk.copy(this.#memory);
+    const { buffer, read } = this.#reading;
+    const readsOn = read(this.link, chunk.length, this.#memory);
+    if (typeof buffer === 'function') this.#memory = buffer();
+    return readsOn;
+  }
+
+  readonly #deliver = (chunk: Buffer): void => void this.delivered.push(chunk);
+}
+
+const tick = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('chunks that are the listener’s', () => {
+  it('stay as they were, whatever comes after', async () => {
+    const feed = new Feed(false).open();
+    await tick();
+    const sizes = [1, 100, 65_536, 65_536, 40_000, 10, 32_768, 5_000, 65_536, 3];
+    let from = 0;
+    for (const size of sizes) {
+      feed.read(bytes(from, size));
+      from += size;
+    }
+    expect(feed.delivered.map(({ length }) => length)).toEqual(sizes);
+    expect(Buffer.concat(feed.delivered).equals(bytes(0, from))).toBe(true);
+  });
+
+  it('are handed over uncopied from the second large one of a row on', async () => {
+    const feed = new Feed(false).open();
+    await tick();
+    for (const size of [65_536, 65_536, 40_000, 100, 100]) feed.read(Buffer.alloc(size));
+    const memory = feed.delivered.map(({ buffer }) => buffer.byteLength);
+    // The third has the memory it was read into, all of it; small ones share Node's own pool.
+    expect(memory.slice(0, 3)).toEqual([65_536, 65_536, 65_536]);
+    expect(feed.delivered[2]!.length).toBe(40_000);
+    expect(new Set(feed.delivered.slice(0, 3).map(({ buffer }) => buffer)).size).toBe(3);
+  });
+});
+
+describe('chunks that are lent', () => {
+  it('are views of one buffer, for all sockets', async () => {
+    const [one, other] = [new Feed(true).open(), new Feed(true).open()];
+    await tick();
+    one.read(Buffer.from('one'));
+    expect(one.delivered.map(String)).toEqual(['one']);
+    other.read(Buffer.from('two'));
+    expect(one.delivered[0]!.buffer).toBe(other.delivered[0]!.buffer);
+    expect(one.delivered.map(String)).toEqual(['two']);
+  });
+
+  it('are copied where they have to wait', async () => {
+    const feed = new Feed(true).open();
+    await tick();
+    feed.pause();
+    feed.read(Buffer.from('one'));
+    feed.read(Buffer.from('two'));
+    expect(feed.delivered).toEqual([]);
+    feed.link.resume();
+    await tick();
+    expect(feed.delivered.map(String)).toEqual(['one', 'two']);
+  });
+});
+
+describe.each([true, false])('what comes while nobody reads (lent: %s)', (lends) => {
+  it('waits for a session to begin', async () => {
+    const feed = new Feed(lends);
+    feed.read(Buffer.from('early'));
+    feed.open();
+    await tick();
+    expect(feed.delivered.map(String)).toEqual(['early']);
+  });
+
+  it('is never overtaken by what comes later', async () => {
+    const feed = new Feed(lends).open();
+    await tick();
+    feed.pause();
+    feed.read(Buffer.from('a'));
+    feed.link.resume();
+    // It flows again from the next tick on: until then what is kept comes first.
+    feed.read(Buffer.from('b'));
+    await tick();
+    feed.read(Buffer.from('c'));
+    expect(Buffer.concat(feed.delivered).toString()).toBe('abc');
+  });
+
+  it('is kept up to the stream’s own mark: then the socket is to stop', async () => {
+    const feed = new Feed(lends).open();
+    await tick();
+    feed.pause();
+    const half = Buffer.alloc(feed.link.readableHighWaterMark / 2);
+    expect([feed.read(half), feed.read(half)]).toEqual([true, false]);
+  });
+
+  it('holds back the end behind it', async () => {
+    const feed = new Feed(lends).open();
+    const ended = jest.fn();
+    feed.link.on('end', ended);
+    await tick();
+    feed.pause();
+    feed.read(Buffer.from('last words'));
+    feed.link.push(null);
+    await tick();
+    expect(ended).not.toHaveBeenCalled();
+    feed.link.resume();
+    await tick();
+    expect(feed.delivered.map(String)).toEqual(['last words']);
+    expect(ended).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe('readingFor()', () => {
+  const target = { host: '127.0.0.1', port: 1 };
+
+  it('is for sockets that nothing needs as a stream', () => {
+    expect(fastReadFor(resolveOptions({ port: 1 }), target)?.buffer).toEqual(expect.any(Function));
+    expect(fastReadFor(resolveOptions({ port: 1, reuseReadBuffer: true }), target)?.buffer).toBeInstanceOf(Buffer);
+    expect(fastReadFor(resolveOptions({ path: '/tmp/a' }), { path: '/tmp/a' })).toBeDefined();
+  });
+
+  it.each([
+    ['TLS', {}, { ...target, tls: {} }],
+    ['a handshake', { handshake: () => Promise.resolve() }, target],
+    ['a decoder', { decoder: () => new PassThrough() }, target],
+    ['a dial of the application’s', { dial: () => new PassThrough() }, target],
+  ])('%s needs the stream', (_, options, place) => {
+    expect(fastReadFor(resolveOptions({ port: 1, ...options }), place)).toBeUndefined();
+  });
+});
+
+test('over a real socket every byte arrives, and stays as it was', async () => {
+  const size = 3_000_000;
+  const all = bytes(0, size);
+  const server = await Loopback.start({
+    onSocket: (socket) => {
+      // In pieces of all sizes, so that reads are now small and now as large as can be.
+      for (let from = 0, step = 1; from < size; from += step, step = (step * 3) % 100_003) {
+        socket.write(all.subarray(from, Math.min(from + step, size)));
+      }
+    },
+  });
+  const connection = connectTo(server);
+  const chunks: Buffer[] = [];
+  connection.on('data', (chunk) => chunks.push(chunk));
+  await until(() => connection.stats.bytesReceived === size);
+  expect(Buffer.concat(chunks).equals(all)).toBe(true);
+});

@@ -1,0 +1,691 @@
+import { spawn } from 'node:child_process';
+import { getEventListeners, once } from 'node:events';
+import type { Socket } from 'node:net';
+
+import type { ConnectionSession, ReconnectingConnection, ResetInfo } from 'reconnecting-connection';
+import split2 from 'split2';
+
+import { kill, trackProcess } from '../kit/clean-up';
+import { Loopback, connectTo, next, payload, serveElsewhere, track } from '../kit/loopback';
+import { EVENTS, names, record } from '../kit/record';
+import { ScriptedDial, settle } from '../kit/scripted';
+import { until } from '../kit/until';
+
+const lines = () => split2();
+
+/** Everything that a session yields from here on, as text. */
+async function textOf(session: ConnectionSession): Promise<string> {
+  let text = '';
+  for await (const chunk of session) text += chunk.toString('latin1');
+  return text;
+}
+
+/** The first session that `sessions` yields. */
+async function first<Chunk>(
+  sessions: AsyncIterator<ConnectionSession<Chunk>, undefined>,
+): Promise<ConnectionSession<Chunk>> {
+  const { value } = await sessions.next();
+  if (value === undefined) throw new Error('There are no more sessions');
+  return value;
+}
+
+const listeners = (connection: ReconnectingConnection): number =>
+  EVENTS.reduce((sum, event) => sum + connection.listenerCount(event), 0);
+
+const withCode = (code: string): Error => expect.objectContaining({ code }) as Error;
+
+describe('a loop over sessions()', () => {
+  test('yields every session with its number, and the loop within ends with the session', async () => {
+    const server = await Loopback.start({ onSocket: (socket, number) => socket.end(`hello ${number}`) });
+    const connection = connectTo(server);
+    const seen: unknown[] = [];
+    const read: ConnectionSession[] = [];
+    for await (const session of connection.sessions()) {
+      read.push(session);
+      const text = await textOf(session);
+      const { generation, reason, willRetry } = await session.ended;
+      seen.push([session.generation, session.info.reopened, text, generation, reason, willRetry]);
+      if (session.generation === 3) break;
+    }
+
+    expect(seen).toEqual([
+      [1, false, 'hello 1', 1, 'peer-end', true],
+      [2, true, 'hello 2', 2, 'peer-end', true],
+      [3, true, 'hello 3', 3, 'peer-end', true],
+    ]);
+    // What was read to its end stays at its end.
+    expect(await Promise.all(read.map(textOf))).toEqual(['', '', '']);
+  });
+
+  test('yields messages where there is a decoder, and half a line never crosses a reset', async () => {
+    const server = await Loopback.start({ onSocket: (socket) => socket.write('one\ntwo\nthr') });
+    const connection = connectTo<string>(server, { decoder: lines });
+    const seen: string[] = [];
+    for await (const session of connection.sessions()) {
+      for await (const line of session) {
+        seen.push(`${session.generation} ${line}`);
+        if (line === 'two') server.latest.resetAndDestroy();
+      }
+      if (session.generation === 2) break;
+    }
+
+    expect(seen).toEqual(['1 one', '1 two', '2 one', '2 two']);
+  });
+
+  test('begins with the session that is open already, and hears it from the call on', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo(server);
+    const socket = await server.meets(connection);
+    socket.write('before');
+    await next(connection, 'data');
+    const sessions = connection.sessions();
+    socket.end('after');
+    const session = await first(sessions);
+
+    expect([session.generation, await textOf(session)]).toEqual([1, 'after']);
+    await sessions.return?.();
+  });
+
+  test('begins with the session that is just opening, when it is called by an `open` listener', async () => {
+    const server = await Loopback.start({ onSocket: (socket) => socket.end('hello') });
+    const connection = connectTo(server);
+    const text = new Promise((resolve) => {
+      connection.once('open', () => resolve(first(connection.sessions()).then(textOf)));
+    });
+
+    expect(await text).toBe('hello');
+  });
+
+  test('gets what came before the loop over the session began', async () => {
+    const server = await Loopback.start({ onSocket: (socket) => socket.end('hello') });
+    const connection = connectTo(server);
+    const session = await first(connection.sessions());
+    const { generation } = await session.ended;
+
+    expect([generation, await textOf(session)]).toEqual([1, 'hello']);
+    expect(await textOf(session)).toBe('');
+  });
+
+  test('goes on with the next session when its body calls reconnect()', async () => {
+    const server = await Loopback.start({ onSocket: (socket, number) => socket.write(`hello ${number}`) });
+    const connection = connectTo(server);
+    const seen: unknown[] = [];
+    for await (const session of connection.sessions()) {
+      for await (const chunk of session) {
+        seen.push(chunk.toString());
+        connection.reconnect();
+      }
+      seen.push((await session.ended).reason);
+      if (session.generation === 2) break;
+    }
+
+    expect(seen).toEqual(['hello 1', 'forced', 'hello 2', 'forced']);
+  });
+
+  test('lives through the kill of its server', async () => {
+    const script = `
+      const server = require('node:net').createServer((socket) => {
+        socket.on('error', () => {});
+        setInterval(() => socket.write(process.pid + '\\n'), 1);
+      });
+      server.listen(Number(process.argv[1]), '127.0.0.1', () => process.stdout.write(String(server.address().port)));`;
+    const serve = async (port: number) => {
+      const stdio = ['ignore', 'pipe', 'inherit'] as const;
+      const child = trackProcess(spawn(process.execPath, ['-e', script, String(port)], { stdio: [...stdio] }));
+      const [bound] = (await once(child.stdout, 'data')) as [Buffer];
+      return { child, port: Number(bound) };
+    };
+    let server = await serve(0);
+    const connection = connectTo<string>({ target: { port: server.port } }, { decoder: lines });
+    const pids: number[] = [];
+    for await (const session of connection.sessions()) {
+      const { pid } = server.child;
+      let count = 0;
+      for await (const line of session) {
+        if (Number(line) !== pid) throw new Error(`${line} in the session with ${String(pid)}`);
+        if (++count === 20) await kill(server.child);
+      }
+      expect(['peer-end', 'error']).toContain((await session.ended).reason);
+      pids.push(pid!);
+      if (pids.length === 3) break;
+      server = await serve(server.port);
+    }
+
+    expect(new Set(pids).size).toBe(3);
+    expect(listeners(connection)).toBe(0);
+  });
+
+  test('refuses options that are none', () => {
+    const connection = connectTo({ target: { port: 1 } }, { autoConnect: false });
+    expect(() => connection.sessions({ highWaterMark: 0 })).toThrow(
+      'Expected option `sessions.highWaterMark` to be an integer ≥ 1, got 0 (number)',
+    );
+    expect(() => connection.sessions({ signal: 1 as never })).toThrow(withCode('ERR_INVALID_OPTION'));
+    expect(() => connection.sessions({ highWatermark: 1 } as never)).toThrow(withCode('ERR_INVALID_OPTION'));
+    expect(listeners(connection)).toBe(0);
+  });
+});
+
+describe('write() of a session', () => {
+  test('sends in that session', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo(server);
+    const session = await first(connection.sessions());
+    const told = await new Promise((resolve) => {
+      expect(session.write('6162', 'hex')).toBe(true);
+      session.write(new Uint8Array([99]), resolve);
+    });
+    await server.gets('abc', 1);
+
+    expect(told).toBeUndefined();
+    expect(() => session.write(1 as never)).toThrow(withCode('ERR_INVALID_CHUNK'));
+    expect(() => session.write('a', 'utf8', 1 as never)).toThrow(withCode('ERR_INVALID_CHUNK'));
+  });
+
+  test('is refused after its end, and not sent in the next', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo(server);
+    const sessions = connection.sessions();
+    const session = await first(sessions);
+    const drops = record(connection, ['drop']);
+    connection.reconnect();
+    // Between two sessions, and in the next.
+    const errors: unknown[] = [];
+    expect(session.write('late ', (error) => errors.push(error))).toBe(false);
+    const later = await first(sessions);
+    expect(session.write('later ', 'utf8', (error) => errors.push(error))).toBe(false);
+    expect(session.write('latest ')).toBe(false);
+    later.write('in time');
+    await server.gets('in time', 2);
+
+    expect(errors).toEqual([withCode('ERR_SESSION_ENDED'), withCode('ERR_SESSION_ENDED')]);
+    expect(drops).toEqual([
+      ['drop', expect.objectContaining({ bytes: 7, reason: 'refused', error: withCode('ERR_SESSION_ENDED') })],
+    ]);
+    expect(server.received()).toBe('in time');
+    expect(connection.stats.writes).toMatchObject({ accepted: { writes: 1 }, refused: { writes: 3 } });
+  });
+
+  test('is refused when the peer has ended it, where the connection’s own would wait for the next', async () => {
+    const script = new ScriptedDial();
+    const connection = connectTo({ target: { port: 1 } }, { dial: script.dial });
+    await settle();
+    const link = script.last.connect();
+    const session = await first(connection.sessions());
+    // Something is under way, so that the session is not over with the peer's end.
+    link.stalled = true;
+    connection.write('under way');
+    link.finish();
+    await settle();
+    expect([connection.state, link.writable]).toEqual(['open', false]);
+    const error = new Promise((resolve) => session.write('late', resolve));
+    connection.write('for the next');
+
+    expect(await error).toEqual(withCode('ERR_SESSION_ENDED'));
+    expect(connection.stats.writes).toMatchObject({ queued: { writes: 2 }, refused: { writes: 1 } });
+  });
+
+  test('is refused after disconnect()', async () => {
+    const server = await Loopback.start({ allowHalfOpen: true });
+    const connection = connectTo(server);
+    const session = await first(connection.sessions());
+    void connection.disconnect();
+    expect(connection.state).toBe('closing');
+    const error = await new Promise((resolve) => session.write('late', resolve));
+
+    expect(error).toEqual(withCode('ERR_SESSION_ENDED'));
+  });
+});
+
+describe('a loop that is left', () => {
+  test('over a session is followed by another that goes on with the next chunk', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo<string>(server, { decoder: lines });
+    const session = await first(connection.sessions<string>());
+    const socket = await server.meets(connection);
+    const seen: string[] = [];
+    socket.write('1\n2\n3\n');
+    for await (const line of session) {
+      seen.push(line);
+      if (line === '2') break;
+    }
+    seen.push('again');
+    socket.end('4\n');
+    for await (const line of session) seen.push(line);
+
+    expect(seen).toEqual(['1', '2', 'again', '3', '4']);
+  });
+
+  test.each(['break', 'throw'])('over sessions by `%s` leaves no listener and no pause behind', async (how) => {
+    const server = await Loopback.start();
+    const connection = connectTo(server);
+    const socket = await server.meets(connection);
+    let caught: unknown;
+    const leave = async () => {
+      for await (const session of connection.sessions({ highWaterMark: 1 })) {
+        socket.write('much');
+        await until(() => connection.stats.bytesReceived === 4);
+        if (how === 'throw') throw new Error(`in session ${session.generation}`);
+        break;
+      }
+    };
+    await leave().catch((error: unknown) => (caught = error));
+
+    expect(caught).toEqual(how === 'throw' ? new Error('in session 1') : undefined);
+    expect([connection.state, listeners(connection)]).toEqual(['open', 0]);
+    const data = payload(connection, 'data');
+    socket.write('more');
+    expect((await data).toString()).toBe('more');
+  });
+
+  test('over sessions ends a loop over the session elsewhere, which would wait for ever', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo(server);
+    const sessions = connection.sessions();
+    const session = await first(sessions);
+    const text = textOf(session);
+    await sessions.return?.();
+
+    await expect(text).rejects.toEqual(withCode('ERR_SESSION_ENDED'));
+    await expect(textOf(session)).rejects.toThrow('The loop over the sessions was left');
+    expect(await sessions.next()).toEqual({ value: undefined, done: true });
+  });
+
+  test('by return() while it waits ends the waiting, and takes no chunk from the next loop', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo(server);
+    const sessions = connection.sessions();
+    const session = await first(sessions);
+    const loop = session[Symbol.asyncIterator]();
+    const waiting = loop.next();
+    await loop.return?.();
+    expect(await waiting).toEqual({ value: undefined, done: true });
+    expect(await loop.next()).toEqual({ value: undefined, done: true });
+    const text = textOf(session);
+    server.latest.end('whole');
+    expect(await text).toBe('whole');
+
+    const nothing = sessions.next();
+    await sessions.return?.();
+    expect(await nothing).toEqual({ value: undefined, done: true });
+  });
+
+  test('still tells how its session ended, whenever that is asked', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo(server);
+    let kept!: ConnectionSession;
+    for await (const session of connection.sessions()) {
+      kept = session;
+      break;
+    }
+    const before = kept.ended;
+    expect([listeners(connection), kept.ended]).toEqual([1, before]);
+    server.latest.resetAndDestroy();
+    expect(await before).toMatchObject({ generation: 1, reason: 'error', error: { code: 'ECONNRESET' } });
+    expect(listeners(connection)).toBe(0);
+
+    for await (const session of connection.sessions()) {
+      kept = session;
+      break;
+    }
+    connection.reconnect();
+    await payload(connection, 'open');
+    expect(await kept.ended).toMatchObject({ generation: 2, reason: 'forced' });
+    expect(listeners(connection)).toBe(0);
+  });
+});
+
+describe('a session that the loop has no time for', () => {
+  test('waits unread, and is whole when its turn comes', async () => {
+    const server = await Loopback.start({ onSocket: (socket, number) => socket.end(`session ${number}`) });
+    const connection = connectTo(server);
+    const sessions = connection.sessions();
+    await (
+      await first(sessions)
+    ).ended;
+    // The body is still at work on the first session.
+    const heard = record(connection, ['data', 'reset']);
+    await until(() => connection.stats.bytesReceived === 'session 1session 2'.length);
+    await settle();
+    expect([connection.state, connection.generation, server.accepted, heard]).toEqual(['open', 2, 2, []]);
+    const session = await first(sessions);
+
+    expect([session.generation, await textOf(session)]).toEqual([2, 'session 2']);
+    await sessions.return?.();
+  });
+
+  test('is left out when it is lost meanwhile', async () => {
+    const server = await Loopback.start({ onSocket: (socket, number) => number === 3 && socket.end('third') });
+    const connection = connectTo(server);
+    const sessions = connection.sessions();
+    await first(sessions);
+    for (const generation of [2, 3]) {
+      const open = payload(connection, 'open');
+      connection.reconnect();
+      expect(await open).toMatchObject({ generation });
+    }
+    const session = await first(sessions);
+
+    expect([session.generation, await textOf(session)]).toEqual([3, 'third']);
+  });
+
+  test('is left out when the lifecycle ends meanwhile', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo(server);
+    const sessions = connection.sessions();
+    await first(sessions);
+    const open = payload(connection, 'open');
+    connection.reconnect();
+    await open;
+    connection.destroy();
+
+    expect(await sessions.next()).toEqual({ value: undefined, done: true });
+  });
+
+  test('lets go of the last session when it is asked for, unless a loop over that is under way', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo(server);
+    const sessions = connection.sessions({ highWaterMark: 1 });
+    const unread = await first(sessions);
+    server.latest.write('unread');
+    await until(() => connection.stats.bytesReceived === 6);
+    const waiting = first(sessions);
+    // It no longer holds up the reading, and so the end is noticed.
+    server.latest.end('nor this');
+    const read = await waiting;
+    const loop = unread[Symbol.asyncIterator]();
+    await expect(loop.next()).rejects.toThrow('Session 1 was let go when the loop asked for the next');
+    const text = textOf(read);
+    const after = first(sessions);
+    server.latest.end('all of it');
+
+    expect([await text, (await after).generation]).toEqual(['all of it', 3]);
+  });
+});
+
+describe('a loop that is slow', () => {
+  /** The most that was received and not yet taken while `wanted` bytes were. */
+  async function backlogOf(connection: ReconnectingConnection, chunks: AsyncIterable<Buffer | string>, wanted: number) {
+    let [taken, most] = [0, 0];
+    for await (const chunk of chunks) {
+      taken += chunk.length;
+      for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+      most = Math.max(most, connection.stats.bytesReceived - taken);
+      if (taken >= wanted) return most;
+    }
+    throw new Error('It ended');
+  }
+
+  const FLOOD = `const bytes = Buffer.alloc(65_600, 'x'.repeat(99) + '\\n'); const flood = () => { while (socket.write(bytes)); };
+    socket.on('drain', flood); flood();`;
+
+  test('over bytes stops the reading: a flood does not fill the memory', async () => {
+    const connection = connectTo(await serveElsewhere(FLOOD));
+    const session = await first(connection.sessions({ highWaterMark: 100_000 }));
+    const most = await backlogOf(connection, session, 20_000_000);
+
+    // The mark, the chunk that reached it, and what the socket's own stream keeps.
+    expect(most).toBeGreaterThan(60_000);
+    expect(most).toBeLessThan(400_000);
+  });
+
+  test('over messages stops the reading too', async () => {
+    const connection = connectTo<string>(await serveElsewhere(FLOOD), { decoder: lines });
+    const session = await first(connection.sessions<string>());
+    const most = await backlogOf(connection, session, 1_000_000);
+
+    expect(most).toBeGreaterThan(60_000);
+    expect(most).toBeLessThan(600_000);
+  });
+
+  test('keeps what it has not taken when the session ends, and ends behind it', async () => {
+    const server = await Loopback.start({ onSocket: (socket) => socket.end('1\n2\n3\n4\n5\n') });
+    const connection = connectTo<string>(server, { decoder: lines });
+    const session = await first(connection.sessions<string>({ highWaterMark: 2 }));
+    const seen: string[] = [];
+    for await (const line of session) {
+      seen.push(line);
+      await settle();
+    }
+
+    expect(seen).toEqual(['1', '2', '3', '4', '5']);
+  });
+
+  test('does not hold up the next session with what it has not taken of the last', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo(server);
+    const sessions = connection.sessions({ highWaterMark: 1 });
+    const loop = (await first(sessions))[Symbol.asyncIterator]();
+    const data = next(connection, 'data');
+    server.latest.write('old');
+    await data;
+    connection.reconnect();
+    const later = await first(sessions);
+    (await server.meets(connection)).end('new');
+
+    expect(await textOf(later)).toBe('new');
+    expect(String((await loop.next()).value)).toBe('old');
+  });
+
+  test('never mixes sessions, and has each in order from its first byte on', async () => {
+    // Each line says which socket it is from and where it belongs; the peer cuts at any of them.
+    const server = await Loopback.start({
+      onSocket: (socket: Socket, number) => {
+        for (let line = 0; line < 20 + number; line++) socket.write(`${number} ${line}\n`);
+        if (number % 3 === 0) socket.resetAndDestroy();
+        else socket.end('cut');
+      },
+    });
+    const connection = connectTo<string>(server, { decoder: lines, minUptime: 0 });
+    const sockets: number[] = [];
+    for await (const session of connection.sessions<string>({ highWaterMark: 3 })) {
+      const seen: string[] = [];
+      for await (const line of session) {
+        if (line !== 'cut') seen.push(line);
+        if (seen.length % 7 === 0) await settle();
+      }
+      // What an RST overtakes is lost.
+      const number = Number(seen[0]?.split(' ')[0] ?? 0);
+      expect(seen).toEqual(seen.map((_line, index) => `${number} ${index}`));
+      if (number % 3 !== 0) expect(seen).toHaveLength(20 + number);
+      if (number !== 0) sockets.push(number);
+      if (session.generation >= 30) break;
+    }
+
+    expect(sockets.length).toBeGreaterThan(14);
+    expect(sockets).toEqual([...new Set(sockets)].sort((one, other) => one - other));
+  });
+
+  test('gets chunks of its own where the connection lends them', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo(server, { reuseReadBuffer: true });
+    const session = await first(connection.sessions());
+    const socket = await server.meets(connection);
+    for (const text of ['aa', 'bb']) {
+      const data = next(connection, 'data');
+      socket.write(text);
+      await data;
+    }
+    socket.end();
+
+    expect(await textOf(session)).toBe('aabb');
+  });
+});
+
+describe('several loops', () => {
+  test('each get every session and every chunk, at the pace of the slowest', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo(server);
+    const [slow, fast] = await Promise.all([
+      first(connection.sessions({ highWaterMark: 1 })),
+      first(connection.sessions()),
+    ]);
+    const socket = await server.meets(connection);
+    const slowly = slow[Symbol.asyncIterator]();
+    const text = textOf(fast);
+    const data = next(connection, 'data');
+    socket.write('one ');
+    await data;
+    const heard = record(connection, ['data']);
+    socket.write('two ');
+    await settle();
+    expect(heard).toEqual([]);
+    expect((await slowly.next()).value?.toString()).toBe('one ');
+    expect((await slowly.next()).value?.toString()).toBe('two ');
+    socket.end();
+
+    expect([await text, await slowly.next()]).toEqual(['one two ', { value: undefined, done: true }]);
+  });
+
+  test('that are left do not start what another, or the application, has stopped', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo(server).pause();
+    const socket = await server.meets(connection);
+    for await (const session of connection.sessions()) {
+      expect(session.generation).toBe(1);
+      break;
+    }
+    const heard = record(connection, ['data']);
+    socket.write('held');
+    await until(() => connection.stats.bytesReceived > 0);
+    await settle();
+    expect(heard).toEqual([]);
+    const session = await first(connection.sessions({ highWaterMark: 1 }));
+    connection.resume();
+    await until(() => heard.length === 1);
+    connection.pause().resume();
+    socket.write('held by the loop');
+    await settle();
+    expect(names(heard)).toEqual(['data']);
+    const data = next(connection, 'data');
+    await session[Symbol.asyncIterator]().next();
+    await data;
+  });
+
+  test('over one session share its chunks', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo<string>(server, { decoder: lines });
+    const session = await first(connection.sessions<string>());
+    const [one, other] = [session[Symbol.asyncIterator](), session[Symbol.asyncIterator]()];
+    const both = Promise.all([one.next(), other.next()]);
+    server.latest.end('1\n2\n');
+
+    expect((await both).map(({ value }) => value)).toEqual(['1', '2']);
+    expect(await Promise.all([one.next(), other.next()])).toEqual([
+      { value: undefined, done: true },
+      { value: undefined, done: true },
+    ]);
+  });
+});
+
+describe('a signal', () => {
+  test('ends the waiting for a session, and leaves the connection alone', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo(server);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const sessions = connection.sessions({ signal });
+    await first(sessions);
+    const waiting = sessions.next();
+    const later = sessions.next();
+    controller.abort(new Error('enough'));
+
+    await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: new Error('enough') });
+    expect(await later).toEqual({ value: undefined, done: true });
+    expect(await sessions.next()).toEqual({ value: undefined, done: true });
+    expect([connection.state, listeners(connection), getEventListeners(signal, 'abort').length]).toEqual([
+      'open',
+      0,
+      0,
+    ]);
+  });
+
+  test('ends the loop over a session, and so the loop around it', async () => {
+    const server = await Loopback.start({ onSocket: (socket) => socket.write('hello') });
+    const connection = connectTo(server);
+    const controller = new AbortController();
+    const loop = async () => {
+      for await (const session of connection.sessions({ signal: controller.signal })) {
+        for await (const chunk of session) if (chunk.toString() === 'hello') controller.abort();
+      }
+    };
+
+    await expect(loop()).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: { name: 'AbortError' } });
+    expect([connection.state, listeners(connection)]).toEqual(['open', 0]);
+  });
+
+  test('that was aborted before lets nothing begin', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo(server);
+    await connection.whenOpen();
+    const sessions = connection.sessions({ signal: AbortSignal.abort() });
+
+    expect(listeners(connection)).toBe(0);
+    await expect(sessions.next()).rejects.toEqual(withCode('ERR_ABORTED'));
+    expect(await sessions.next()).toEqual({ value: undefined, done: true });
+  });
+
+  test('holds nothing after the loop is left', async () => {
+    const connection = connectTo(await Loopback.start());
+    const { signal } = new AbortController();
+    for await (const session of connection.sessions({ signal })) {
+      expect([session.generation, getEventListeners(signal, 'abort').length]).toEqual([1, 1]);
+      break;
+    }
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+});
+
+describe('the end of the lifecycle', () => {
+  test.each(['disconnect', 'destroy'] as const)('ends the loop quietly after %s()', async (how) => {
+    const server = await Loopback.start();
+    const connection = connectTo(server);
+    const resets: ResetInfo[] = [];
+    for await (const session of connection.sessions()) {
+      void connection[how]();
+      for await (const chunk of session) throw new Error(`Received ${chunk.toString()}`);
+      resets.push(await session.ended);
+    }
+
+    expect(resets).toMatchObject([{ generation: 1, willRetry: false }]);
+    expect([connection.state, listeners(connection)]).toEqual(['closed', 0]);
+  });
+
+  test('is thrown when it gave up, to one of those who wait', async () => {
+    const server = await Loopback.start();
+    server.refuse();
+    const connection = connectTo(server, { maxRetries: 1 });
+    const sessions = connection.sessions();
+    const waiting = [sessions.next(), sessions.next()] as const;
+
+    await expect(waiting[0]).rejects.toMatchObject({ code: 'ERR_GAVE_UP', cause: { code: 'ECONNREFUSED' } });
+    expect(await waiting[1]).toEqual({ value: undefined, done: true });
+    expect(listeners(connection)).toBe(0);
+    // Who comes later learns the same.
+    await expect(connection.sessions().next()).rejects.toEqual(withCode('ERR_GAVE_UP'));
+  });
+
+  test('is thrown when the connection’s own signal was aborted while the body was at work', async () => {
+    const server = await Loopback.start();
+    const controller = new AbortController();
+    const connection = track(connectTo(server, { signal: controller.signal }));
+    const loop = async () => {
+      for await (const session of connection.sessions()) {
+        controller.abort();
+        expect(await session.ended).toMatchObject({ reason: 'aborted' });
+      }
+    };
+
+    await expect(loop()).rejects.toEqual(withCode('ERR_ABORTED'));
+  });
+
+  test('has come already for a connection that is closed, until it is to start again', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo(server);
+    await connection.disconnect();
+    expect(await connection.sessions().next()).toEqual({ value: undefined, done: true });
+    connection.connect();
+
+    expect((await first(connection.sessions())).generation).toBe(1);
+  });
+});

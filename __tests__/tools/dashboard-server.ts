@@ -1,0 +1,49 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+import { kill } from '../kit/clean-up';
+
+const root = join(__dirname, '..', '..');
+
+/** The dashboard in a process of its own, as its user starts it. */
+export class Dashboard {
+  readonly child: ChildProcess;
+  url = '';
+  stderr = '';
+
+  private constructor(child: ChildProcess) {
+    this.child = child;
+  }
+
+  /** Resolves when it has printed where it is; rejects with what it printed in its place. */
+  static async start(...parameters: readonly string[]): Promise<Dashboard> {
+    const script = join(root, 'examples', 'dashboard', 'main.mjs');
+    const env = { ...process.env, NODE_OPTIONS: undefined };
+    const child = spawn(process.execPath, [script, ...parameters], {
+      cwd: root,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const dashboard = new Dashboard(child);
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (dashboard.stderr += text));
+    for await (const line of createInterface({ input: child.stdout })) {
+      dashboard.url = /^The dashboard is at (http:\S+)$/.exec(line)?.[1] ?? '';
+      if (dashboard.url !== '') return dashboard;
+    }
+    if (child.exitCode === null) await once(child, 'exit');
+    throw new Error(`It ended with ${child.exitCode}: ${dashboard.stderr}`);
+  }
+
+  /** Sends a signal, and waits for its end. Returns the exit code and the signal, one of which is null. */
+  async end(signal: NodeJS.Signals): Promise<unknown[]> {
+    const exited = once(this.child, 'exit');
+    this.child.kill(signal);
+    return exited;
+  }
+
+  destroy(): Promise<void> {
+    return kill(this.child);
+  }
+}

@@ -1,0 +1,513 @@
+import { AsyncResource } from 'node:async_hooks';
+import { type Socket, connect } from 'node:net';
+import { Duplex, type DuplexOptions } from 'node:stream';
+
+import { type Batch, Sender } from '../../lib/writes/sender';
+import { connectTo, Loopback, track } from '../kit/loopback';
+import { until } from '../kit/until';
+
+/** A link that shows each system call it would make: a write of its own, or several in one piece. */
+class Wire extends Duplex {
+  readonly calls: string[][] = [];
+  readonly chunks: Buffer[] = [];
+  /** While set, what was handed over is not taken. */
+  stalled = false;
+  #done: (() => void) | undefined;
+
+  constructor(options: DuplexOptions = {}) {
+    super({ read: () => undefined, ...options });
+    this.on('error', () => undefined);
+  }
+
+  accept(): void {
+    const done = this.#done;
+    this.#done = undefined;
+    done?.();
+  }
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.#call([chunk], done);
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], done: () => void): void {
+    this.#call(
+      chunks.map(({ chunk }) => chunk),
+      done,
+    );
+  }
+
+  #call(chunks: Buffer[], done: () => void): void {
+    this.calls.push(chunks.map(String));
+    this.chunks.push(...chunks);
+    if (this.stalled) this.#done = done;
+    else done();
+  }
+}
+
+/** The end of this turn of the loop, and of what it put off. */
+async function turn(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Calls `task` in so many turns, each of a scope of its own. */
+async function inTurns(count: number, task: (index: number) => void): Promise<void> {
+  for (let index = 0; index < count; index++) {
+    await new Promise<void>((resolve) =>
+      setImmediate(() => {
+        task(index);
+        resolve();
+      }),
+    );
+  }
+}
+
+interface Bench {
+  readonly wire: Wire;
+  readonly sender: Sender;
+  /** What was confirmed by a word of the link's, and what was not in need of one. */
+  readonly confirmed: Batch[];
+  readonly taken: number[];
+}
+
+function start(gathers = true, wire = new Wire()): Bench {
+  const confirmed: Batch[] = [];
+  const taken: number[] = [];
+  const sender = new Sender(wire, gathers, {
+    onConfirmed: (batch) => void confirmed.push(batch),
+    onTaken: (bytes) => void taken.push(bytes),
+  });
+  return { wire, sender, confirmed, taken };
+}
+
+function sendAll(sender: Sender, ...texts: string[]): boolean {
+  return texts.map((text) => sender.send(Buffer.from(text), undefined)).at(-1)!;
+}
+
+describe('a write alone in its turn', () => {
+  it('goes out at once', async () => {
+    const { wire, sender } = start();
+    for (const text of ['a', 'b', 'c']) {
+      sendAll(sender, text);
+      expect(wire.calls.at(-1)).toEqual([text]);
+      await turn();
+    }
+    expect(wire.calls).toEqual([['a'], ['b'], ['c']]);
+  });
+
+  it('waits for the end of its turn when the turn before brought several', async () => {
+    const { wire, sender } = start();
+    sendAll(sender, 'a', 'b');
+    await turn();
+    sendAll(sender, 'c');
+    expect(wire.calls).toEqual([['a'], ['b']]);
+    await turn();
+    sendAll(sender, 'd');
+    expect(wire.calls).toEqual([['a'], ['b'], ['c'], ['d']]);
+  });
+
+  it('is not held up when several were announced and none came', async () => {
+    const { wire, sender } = start();
+    sender.expectMore();
+    sendAll(sender, 'a');
+    expect(wire.calls).toEqual([]);
+    await turn();
+    sendAll(sender, 'b');
+    expect(wire.calls).toEqual([['a'], ['b']]);
+  });
+});
+
+describe('a write alone in its turn, of which nobody wants to hear', () => {
+  it('is confirmed as soon as the kernel has taken it', async () => {
+    const { wire, sender, confirmed, taken } = start();
+    await inTurns(3, (index) => {
+      expect(sender.send(Buffer.from('abc'.slice(index)), undefined)).toBe(true);
+      expect(wire.calls).toHaveLength(index + 1);
+      expect(taken).toHaveLength(index + 1);
+    });
+    expect(wire.calls).toEqual([['abc'], ['bc'], ['c']]);
+    expect(taken).toEqual([3, 2, 1]);
+    expect(confirmed).toEqual([]);
+    expect([sender.writes, sender.bytes]).toEqual([0, 0]);
+  });
+
+  it('is remembered until the kernel takes it, where that is later', async () => {
+    const { wire, sender, confirmed, taken } = start();
+    wire.stalled = true;
+    await inTurns(1, () => sendAll(sender, 'abc'));
+    await turn();
+    expect([sender.writes, sender.bytes]).toEqual([1, 3]);
+    expect(confirmed).toEqual([]);
+    wire.stalled = false;
+    wire.accept();
+    await turn();
+    expect(confirmed).toMatchObject([{ writes: 1, bytes: 3 }]);
+    expect(taken).toEqual([]);
+    expect(Buffer.concat(wire.chunks).toString()).toBe('abc');
+    expect([sender.writes, sender.bytes]).toEqual([0, 0]);
+  });
+
+  it('is the caller’s where the link breaks over it', async () => {
+    class Broken extends Wire {
+      override _write(_chunk: Buffer, _encoding: string, done: (error?: Error) => void): void {
+        done(new Error('EPIPE'));
+      }
+    }
+    const { sender, confirmed, taken } = start(true, new Broken());
+    let hasRoom: boolean | undefined;
+    await inTurns(1, () => (hasRoom = sendAll(sender, 'abc')));
+    await turn();
+    expect(hasRoom).toBe(false);
+    expect([taken, confirmed]).toEqual([[], []]);
+    expect(sender.takeAll()).toMatchObject([{ writes: 1, bytes: 3 }]);
+  });
+
+  it('is the caller’s where the link is over already', async () => {
+    const { wire, sender, taken } = start();
+    wire.end();
+    let hasRoom: boolean | undefined;
+    await inTurns(1, () => (hasRoom = sendAll(sender, 'abc')));
+    expect(hasRoom).toBe(false);
+    expect(taken).toEqual([]);
+    expect(sender.takeAll()).toMatchObject([{ writes: 1, bytes: 3 }]);
+  });
+
+  it('waits for a word of the link where bytes may be on their way through it', async () => {
+    for (const { sender, confirmed, taken } of [
+      start(false),
+      start(true, Object.assign(new Wire(), { encrypted: true })),
+      start(true, new Wire({ writableHighWaterMark: 0 })),
+    ]) {
+      await inTurns(2, () => sendAll(sender, 'abc'));
+      await turn();
+      expect(confirmed).toMatchObject([{ bytes: 3 }, { bytes: 3 }]);
+      expect(taken).toEqual([]);
+    }
+  });
+
+  it('goes out at once in a scope that serves many turns, too', async () => {
+    const { wire, sender } = start();
+    const scope = new AsyncResource('Interval');
+    const calls: number[] = [];
+    await inTurns(10, () => {
+      scope.runInAsyncScope(() => sendAll(sender, 'a'));
+      calls.push(wire.calls.length);
+    });
+    // The second waits, for it might be of the first one's turn, and the third behind it.
+    expect(calls).toEqual([1, 1, 2, 4, 5, 6, 7, 8, 9, 10]);
+  });
+
+  it('is no reason to take many of one turn for lone ones, whatever scopes they come from', async () => {
+    const { wire, sender } = start();
+    const burst = () => {
+      for (let index = 0; index < 100; index++) new AsyncResource('Bound').runInAsyncScope(() => sendAll(sender, 'a'));
+    };
+    await inTurns(1, burst);
+    expect(wire.calls).toHaveLength(16);
+    expect(wire.calls.at(-1)).toEqual(['a'.repeat(85)]);
+    await inTurns(3, burst);
+    expect(wire.calls).toHaveLength(19);
+  });
+
+  it('does not overtake what waits for the end of the turn', async () => {
+    const { wire, sender } = start();
+    await inTurns(1, () => {
+      sendAll(sender, 'a', 'b');
+      new AsyncResource('Bound').runInAsyncScope(() => sendAll(sender, 'c'));
+    });
+    await turn();
+    expect(wire.calls).toEqual([['a'], ['bc']]);
+  });
+});
+
+describe('writes of one turn', () => {
+  it('leave in one call, behind the first', async () => {
+    const { wire, sender } = start();
+    sendAll(sender, 'a', 'b', 'c', 'd');
+    expect(wire.calls).toEqual([['a']]);
+    await turn();
+    expect(wire.calls).toEqual([['a'], ['bcd']]);
+    sendAll(sender, 'e', 'f', 'g');
+    await turn();
+    expect(wire.calls).toEqual([['a'], ['bcd'], ['efg']]);
+  });
+
+  it('leave before any other event, even those of promises and ticks', async () => {
+    const { wire, sender } = start();
+    sender.expectMore();
+    await Promise.resolve();
+    sendAll(sender, 'a', 'b');
+    await new Promise<void>((resolve) => process.nextTick(resolve));
+    expect(wire.calls).toEqual([['ab']]);
+  });
+
+  it('are not copied where they are large, and keep their order', async () => {
+    const { wire, sender } = start();
+    const large = Buffer.alloc(2_000, 'L');
+    sender.expectMore();
+    sendAll(sender, 'a', 'b');
+    sender.send(large, undefined);
+    sendAll(sender, 'c', 'd');
+    await turn();
+    // The empty one brings word of those before it.
+    expect(wire.calls).toEqual([['ab', large.toString(), 'c', 'd', '']]);
+    expect(wire.chunks[1]).toBe(large);
+  });
+
+  it('share one word of the link where they are large, with a callback for each', async () => {
+    const { wire, sender, confirmed } = start();
+    const callbacks = [1, 2, 3].map(() => () => undefined);
+    const large = Buffer.alloc(2_000, 'L');
+    sender.expectMore();
+    for (const callback of callbacks) sender.send(large, callback);
+    expect([sender.writes, sender.bytes]).toEqual([3, 6_000]);
+    await turn();
+    expect(wire.calls).toHaveLength(1);
+    expect(confirmed).toMatchObject([{ writes: 3, bytes: 6_000, callbacks }]);
+    expect([sender.writes, sender.bytes]).toEqual([0, 0]);
+  });
+
+  it('keep their order and their callbacks where small and large ones alternate', async () => {
+    const { wire, sender, confirmed } = start();
+    const large = 'L'.repeat(600);
+    const told: string[] = [];
+    sender.expectMore();
+    for (const text of ['a', large, 'b', large, large, 'c']) sender.send(Buffer.from(text), () => told.push(text[0]!));
+    await turn();
+    expect(Buffer.concat(wire.chunks).toString()).toBe(['a', large, 'b', large, large, 'c'].join(''));
+    for (const { callbacks } of confirmed) for (const callback of callbacks!) callback();
+    expect(told).toEqual(['a', 'L', 'b', 'L', 'L', 'c']);
+    expect(sender.takeAll()).toEqual([]);
+  });
+
+  it('are the caller’s, large ones too, where the link breaks before it has taken them', async () => {
+    const { wire, sender, confirmed } = start();
+    const large = Buffer.alloc(2_000, 'L');
+    sender.expectMore();
+    for (let index = 0; index < 3; index++) sender.send(large, undefined);
+    wire.destroy();
+    await turn();
+    expect(confirmed).toEqual([]);
+    expect(sender.takeAll()).toMatchObject([{ writes: 3, bytes: 6_000 }]);
+  });
+
+  it('are handed over as they are where the stream may keep them, and in one call all the same', async () => {
+    const { wire, sender } = start(false);
+    const chunks = ['a', 'b', 'c'].map((text) => Buffer.from(text));
+    sender.expectMore();
+    for (const chunk of chunks) sender.send(chunk, undefined);
+    await turn();
+    expect(wire.calls).toEqual([['a', 'b', 'c']]);
+    for (const [index, chunk] of chunks.entries()) expect(wire.chunks[index]).toBe(chunk);
+  });
+
+  it('fill one piece of memory after another', async () => {
+    const { wire, sender } = start();
+    sender.expectMore();
+    const text = 'x'.repeat(500);
+    for (let index = 0; index < 300; index++) sender.send(Buffer.from(text), undefined);
+    await turn();
+    expect(wire.calls.map(([piece]) => piece!.length)).toEqual([65_500, 65_500, 19_000]);
+  });
+
+  it('leave as soon as they are much, for what the kernel takes need not be kept', async () => {
+    const { wire, sender } = start();
+    const large = 'L'.repeat(600_000);
+    sender.expectMore();
+    sendAll(sender, 'a', large);
+    expect(wire.calls).toEqual([]);
+    sendAll(sender, large);
+    expect(wire.calls.map((call) => call.map(({ length }) => length))).toEqual([[1, 600_000, 600_000, 0]]);
+    expect(sender.backlog).toBe(0);
+    sendAll(sender, 'b');
+    await turn();
+    expect(wire.calls.slice(1)).toEqual([['b']]);
+  });
+
+  it('leave at once when asked to', () => {
+    const { wire, sender } = start();
+    sender.expectMore();
+    sendAll(sender, 'a', 'b');
+    sender.flush();
+    expect(wire.calls).toEqual([['ab']]);
+  });
+});
+
+describe('behind a slow link', () => {
+  it('writes are left to the stream, which hands them over together', async () => {
+    const { wire, sender } = start();
+    wire.stalled = true;
+    sendAll(sender, 'a');
+    await turn();
+    sendAll(sender, 'b', 'c');
+    await turn();
+    sendAll(sender, 'd');
+    await turn();
+    wire.stalled = false;
+    wire.accept();
+    await turn();
+    // Of the first nobody wanted to hear; the empty one behind it brings word of it all the same.
+    expect(wire.calls).toEqual([['a'], ['', 'b', 'c', 'd']]);
+  });
+
+  it('the memory of what is under way is left alone', async () => {
+    const { wire, sender } = start();
+    wire.stalled = true;
+    sender.expectMore();
+    sendAll(sender, 'first', 'second');
+    await turn();
+    const under = wire.chunks[0]!;
+    const other = start();
+    other.sender.expectMore();
+    sendAll(other.sender, 'XXXXXXXXXXXXXX');
+    await turn();
+    expect(under.toString()).toBe('firstsecond');
+  });
+
+  it('says that there is no room from the stream’s own mark on, gathered bytes included', () => {
+    const { wire, sender } = start();
+    sender.expectMore();
+    const mark = wire.writableHighWaterMark;
+    const chunk = Buffer.alloc(512);
+    let room = true;
+    let sent = 0;
+    while (room) {
+      room = sender.send(chunk, undefined);
+      sent += chunk.length;
+    }
+    expect(sent).toBe(mark);
+    expect(sender.backlog).toBe(mark);
+  });
+});
+
+describe('what was handed over', () => {
+  it('is confirmed in order, each batch once, with its callbacks', async () => {
+    const { sender, confirmed } = start();
+    const callbacks = [1, 2, 3].map(() => jest.fn());
+    sender.send(Buffer.from('a'), callbacks[0]);
+    sender.send(Buffer.from('bb'), undefined);
+    sender.send(Buffer.from('cc'), callbacks[1]);
+    sender.send(Buffer.alloc(2_000), callbacks[2]);
+    expect([sender.writes, sender.bytes]).toEqual([4, 2_005]);
+    await turn();
+    expect(confirmed.map(({ writes, bytes, callbacks: told }) => [writes, bytes, told])).toEqual([
+      [1, 1, [callbacks[0]]],
+      [2, 4, [callbacks[1]]],
+      [1, 2_000, [callbacks[2]]],
+    ]);
+    expect([sender.writes, sender.bytes, sender.backlog]).toEqual([0, 0, 0]);
+  });
+
+  it('goes out before it is given up, and is the caller’s then', () => {
+    const { wire, sender, confirmed } = start();
+    wire.stalled = true;
+    sender.expectMore();
+    sendAll(sender, 'a', 'b');
+    const lost = sender.takeAll();
+    expect(wire.calls).toEqual([['ab']]);
+    expect(lost.map(({ writes, bytes }) => [writes, bytes])).toEqual([[2, 2]]);
+    wire.accept();
+    expect(confirmed).toEqual([]);
+    expect([sender.writes, sender.bytes]).toEqual([0, 0]);
+  });
+
+  it('is not written to a link that has ended in the same turn', async () => {
+    const { wire, sender } = start();
+    const errors = jest.fn();
+    wire.on('error', errors);
+    sender.expectMore();
+    sendAll(sender, 'a', 'b');
+    wire.end();
+    await turn();
+    expect([wire.calls, errors.mock.calls]).toEqual([[], []]);
+    expect(sender.takeAll().map(({ writes }) => writes)).toEqual([2]);
+  });
+});
+
+describe('over real sockets', () => {
+  /** What connection `id` sends as its `index`-th byte. */
+  const byteAt = (id: number, index: number) => (id * 31 + index * 7 + (index >> 8)) & 0xff;
+
+  test('nothing is lost, torn or mixed up among connections that share memory, whatever the sizes', async () => {
+    const heard = new Map<Socket, { id: number; bytes: number }>();
+    let wrong = 0;
+    const server = await Loopback.start({
+      onSocket: (socket) => {
+        // The first byte names the connection.
+        socket.on('data', (chunk) => {
+          let at = heard.get(socket);
+          for (const byte of chunk) {
+            if (at === undefined) heard.set(socket, (at = { id: byte, bytes: 0 }));
+            else if (byte !== byteAt(at.id, at.bytes++)) wrong++;
+          }
+          // Some are slow: their sockets fill up, and pin what they were handed.
+          if (at !== undefined && at.id % 3 === 0) {
+            socket.pause();
+            setImmediate(() => socket.resume());
+          }
+        });
+      },
+    });
+    const ids = Array.from({ length: 20 }, (_, id) => id);
+    const connections = ids.map(() => connectTo(server, { queue: { maxBytes: 64 * 2 ** 20 } }));
+    await Promise.all(connections.map((connection) => connection.whenOpen()));
+    for (const [id, connection] of connections.entries()) connection.write(Buffer.from([id]));
+    const sent = ids.map(() => 0);
+    let confirmed = 0;
+    let accepted = 0;
+    // A fixed course of sizes: small, empty, large, and just around what is copied.
+    const sizes = [1, 64, 0, 511, 512, 513, 7, 20_000, 300, 2, 70_000, 1_500];
+    for (let round = 0; round < 40; round++) {
+      for (const [id, connection] of connections.entries()) {
+        for (let write = 0; write < (round + id) % 9; write++) {
+          const size = sizes[(round * 5 + id * 3 + write) % sizes.length]!;
+          const from = sent[id]!;
+          const chunk = Buffer.from(Array.from({ length: size }, (_, offset) => byteAt(id, from + offset)));
+          accepted += 1;
+          connection.write(chunk, (error) => {
+            confirmed += 1;
+            // Its memory is the writer's again: whatever is still read from it would show.
+            chunk.fill(0xee);
+            expect(error ?? undefined).toBeUndefined();
+          });
+          sent[id] = from + size;
+        }
+      }
+      if (round % 4 === 0) await turn();
+    }
+    await until(() => confirmed === accepted);
+    await until(() => [...heard.values()].every(({ id, bytes }) => bytes === sent[id]) && heard.size === ids.length);
+    expect(wrong).toBe(0);
+    for (const connection of connections) expect(connection.stats.writes.queued).toEqual({ writes: 0, bytes: 0 });
+  });
+
+  test('lone writes are confirmed without being asked after, and so is what the kernel takes later', async () => {
+    const server = await Loopback.start({ onSocket: (socket) => socket.pause() });
+    const connection = connectTo(server, { queue: { maxBytes: 64 * 2 ** 20 } });
+    await connection.whenOpen();
+    await inTurns(20, () => connection.write('a'));
+    const { confirmed, queued } = connection.stats.writes;
+    // One in sixteen waits for the end of its turn.
+    expect(confirmed.writes + queued.writes).toBe(20);
+    expect(confirmed.writes).toBeGreaterThanOrEqual(19);
+    const much = Buffer.alloc(2 ** 20);
+    const isFull = () => connection.stats.writes.queued.writes > 0;
+    while (!isFull()) await inTurns(1, () => connection.write(much));
+    const drained = new Promise<void>((resolve) => connection.once('drain', resolve));
+    for (const socket of server.sockets) socket.resume();
+    await drained;
+    expect(connection.stats.writes.queued).toEqual({ writes: 0, bytes: 0 });
+  });
+
+  test('a thousand writes of a turn are one write of the socket', async () => {
+    const server = await Loopback.start();
+    const socket = track(connect(server.port, '127.0.0.1'));
+    await new Promise((resolve) => socket.once('connect', resolve));
+    const write = jest.spyOn(socket, 'write');
+    const sender = new Sender(socket, true, { onConfirmed: () => undefined, onTaken: () => undefined });
+    sender.expectMore();
+    for (let index = 0; index < 1_000; index++) sender.send(Buffer.alloc(64), undefined);
+    await turn();
+    expect(write).toHaveBeenCalledTimes(1);
+    await until(() => server.receivedBytes === 64_000);
+  });
+});

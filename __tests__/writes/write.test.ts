@@ -1,0 +1,179 @@
+import * as fc from 'fast-check';
+
+import { ConnectionError } from '../../lib/errors';
+import { type Write, WriteList, Counter, checkCallback, toBytes } from '../../lib/writes/write';
+
+/** The error that `call` throws, which has to be one of ours. */
+function refusal(call: () => unknown): ConnectionError {
+  try {
+    call();
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConnectionError);
+    return error as ConnectionError;
+  }
+  throw new Error('nothing was thrown');
+}
+
+describe('toBytes()', () => {
+  it.each<[string, BufferEncoding | undefined, string]>([
+    ['abc', undefined, '616263'],
+    ['', undefined, ''],
+    ['ä€😀', undefined, 'c3a4e282acf09f9880'],
+    ['ä', 'latin1', 'e4'],
+    ['ä', 'utf8', 'c3a4'],
+    ['ab', 'utf16le', '61006200'],
+    ['c0ffee', 'hex', 'c0ffee'],
+    ['wP/u', 'base64', 'c0ffee'],
+    ['wP_u', 'base64url', 'c0ffee'],
+    ['C0FFEE', 'HEX' as 'hex', 'c0ffee'],
+    // A half of a pair has no encoding: it becomes U+FFFD.
+    ['\ud83d', undefined, 'efbfbd'],
+  ])('encodes %j as %s', (text, encoding, hex) => {
+    expect(toBytes(text, encoding).toString('hex')).toBe(hex);
+  });
+
+  it('leaves a Buffer as it is, whatever the encoding says', () => {
+    const buffer = Buffer.from('abc');
+    expect(toBytes(buffer, undefined)).toBe(buffer);
+    expect(toBytes(buffer, 'no encoding')).toBe(buffer);
+  });
+
+  const { buffer } = new Uint8Array([0, 1, 2, 3, 4, 5, 6, 7]);
+
+  it.each<[NodeJS.ArrayBufferView, number[]]>([
+    [new Uint8Array(buffer), [0, 1, 2, 3, 4, 5, 6, 7]],
+    [new Uint8Array(buffer, 2, 3), [2, 3, 4]],
+    [new Uint16Array(buffer, 2, 2), [2, 3, 4, 5]],
+    [new DataView(buffer, 1, 2), [1, 2]],
+    [new Uint8ClampedArray(buffer, 7), [7]],
+    [new Uint8Array(0), []],
+  ])('takes the bytes that the view %p shows, and no more, without a copy', (view, bytes) => {
+    const chunk = toBytes(view, undefined);
+    expect([...chunk]).toEqual(bytes);
+    expect(Buffer.isBuffer(chunk)).toBe(true);
+    expect(chunk.buffer).toBe(view.buffer);
+  });
+
+  it.each<[unknown, string]>([
+    [undefined, 'undefined'],
+    [null, 'null'],
+    [5, '5 (number)'],
+    [true, 'true (boolean)'],
+    [{}, 'an object'],
+    [[1, 2], 'an array'],
+    [new ArrayBuffer(2), 'an object'],
+    [new String('text'), 'an object'],
+    [() => 'text', 'a function'],
+  ])('refuses %p', (chunk, words) => {
+    const error = refusal(() => toBytes(chunk, undefined));
+    expect(error.code).toBe('ERR_INVALID_CHUNK');
+    expect(error.message).toBe(`Expected \`chunk\` to be a string or bytes, got ${words}`);
+  });
+
+  it.each<[unknown, string]>([
+    ['utf9', '"utf9" (string)'],
+    ['buffer', '"buffer" (string)'],
+    ['', '"" (string)'],
+    [null, 'null'],
+    [5, '5 (number)'],
+    [{}, 'an object'],
+  ])('refuses the encoding %p of a string', (encoding, words) => {
+    const error = refusal(() => toBytes('text', encoding));
+    expect(error.code).toBe('ERR_INVALID_CHUNK');
+    expect(error.message).toBe(`Expected \`encoding\` to be one of Buffer's, got ${words}`);
+  });
+});
+
+describe('checkCallback()', () => {
+  it('takes a function, or none', () => {
+    expect(() => {
+      checkCallback(() => undefined);
+      checkCallback(undefined);
+    }).not.toThrow();
+  });
+
+  it.each<[unknown, string]>([
+    [null, 'null'],
+    ['done', '"done" (string)'],
+    [{}, 'an object'],
+    [Promise.resolve(), 'an object'],
+  ])('refuses %p', (callback, words) => {
+    const error = refusal(() => checkCallback(callback));
+    expect(error.code).toBe('ERR_INVALID_CHUNK');
+    expect(error.message).toBe(`Expected \`callback\` to be a function, got ${words}`);
+  });
+});
+
+function write(text: string): Write {
+  return { chunk: Buffer.from(text), callback: undefined, expiresAt: Infinity, next: undefined };
+}
+
+describe('Line', () => {
+  it('is empty at first', () => {
+    const line = new WriteList();
+    expect([line.first, line.take(), line.takeAll(), line.writes, line.bytes]).toEqual([
+      undefined,
+      undefined,
+      [],
+      0,
+      0,
+    ]);
+  });
+
+  it('gives back what it was given, first in, first out, and knows its size', () => {
+    const line = new WriteList();
+    const writes = ['a', '', 'bcd'].map(write);
+    for (const each of writes) line.add(each);
+    expect([line.writes, line.bytes]).toEqual([3, 4]);
+    expect(line.first).toBe(writes[0]);
+    expect([line.take(), line.take()]).toEqual(writes.slice(0, 2));
+    expect([line.writes, line.bytes]).toEqual([1, 3]);
+    expect(line.first).toBe(writes[2]);
+  });
+
+  it('lets go of what it gave back: no chain of old writes hangs on it', () => {
+    const line = new WriteList();
+    for (const each of ['a', 'b', 'c'].map(write)) line.add(each);
+    expect([line.take(), ...line.takeAll()].map((each) => each?.next)).toEqual([undefined, undefined, undefined]);
+  });
+
+  it('does all that as an array would', () => {
+    const move = fc.oneof({ weight: 3, arbitrary: fc.string() }, fc.constantFrom(1, 2));
+    fc.assert(
+      fc.property(fc.array(move), (moves) => {
+        const line = new WriteList();
+        let array: Write[] = [];
+        for (const each of moves) {
+          if (typeof each === 'string') {
+            const next = write(each);
+            line.add(next);
+            array.push(next);
+          } else if (each === 1) expect(line.take()).toBe(array.shift());
+          else {
+            expect(line.takeAll()).toEqual(array);
+            array = [];
+          }
+          const bytes = array.reduce((sum, { chunk }) => sum + chunk.length, 0);
+          expect([line.first, line.writes, line.bytes]).toEqual([array[0], array.length, bytes]);
+        }
+      }),
+    );
+  });
+});
+
+describe('Tally', () => {
+  it('counts writes and their bytes', () => {
+    const tally = new Counter();
+    expect(tally.count).toEqual({ writes: 0, bytes: 0 });
+    for (const bytes of [3, 0, 4]) tally.add(1, bytes);
+    tally.add(5, 10);
+    expect(tally.count).toEqual({ writes: 8, bytes: 17 });
+  });
+
+  it('returns a count that later writes do not change', () => {
+    const tally = new Counter();
+    const before = tally.count;
+    tally.add(1, 1);
+    expect(before).toEqual({ writes: 0, bytes: 0 });
+  });
+});

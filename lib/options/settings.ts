@@ -1,0 +1,229 @@
+import { ADDRCONFIG, ALL, V4MAPPED } from 'node:dns';
+import { isIP, isIPv6 } from 'node:net';
+
+import { type Backoff, defaultBackoff, exponentialBackoff } from './backoff';
+import {
+  type Check,
+  type Checks,
+  abortSignal,
+  boolean,
+  checkRecord,
+  delay,
+  frozen,
+  func,
+  integer,
+  interval,
+  number,
+  orInfinity,
+} from './checks';
+import { invalidOption } from '../errors';
+import { LONGEST_DELAY } from '../timers/deadline';
+import type { ConnectionOptions, HeartbeatOptions, QueueOptions, SocketOptions } from './options';
+import { type ResolvedTarget, type Target, type TlsOptions, DEFAULT_HOST } from './target';
+import { checkTls } from './tls';
+
+/** Options with every default filled in. Frozen, and without a prototype. */
+export interface Settings extends Omit<Required<ConnectionOptions>, OptionalSettings | 'port' | 'host' | 'path'> {
+  /** The static target; absent where only `nextTarget` knows. */
+  readonly target: ResolvedTarget | undefined;
+  /** The `target` option. */
+  readonly nextTarget: ConnectionOptions['target'];
+  readonly tls: TlsOptions | undefined;
+  readonly backoff: Backoff;
+  readonly dial: ConnectionOptions['dial'];
+  readonly handshake: ConnectionOptions['handshake'];
+  readonly decoder: ConnectionOptions['decoder'];
+  readonly heartbeat: Required<HeartbeatOptions> | undefined;
+  readonly queue: Required<QueueOptions>;
+  readonly signal: AbortSignal | undefined;
+}
+
+type OptionalSettings =
+  'target' | 'tls' | 'backoff' | 'dial' | 'handshake' | 'decoder' | 'heartbeat' | 'queue' | 'signal';
+
+/**
+ * Checks options one by one, and not yet whether they are complete.
+ *
+ * @throws ConnectionError `ERR_INVALID_OPTION`
+ */
+export function checkOptions(options: ConnectionOptions): ConnectionOptions {
+  return checkRecord('', options, checks);
+}
+
+/**
+ * Checks options and fills in the defaults.
+ *
+ * @throws ConnectionError `ERR_INVALID_OPTION`, naming the option, what was expected and what came
+ */
+export function resolveOptions(options: ConnectionOptions): Settings {
+  const given = checkOptions(options);
+  if (latest === undefined || !areAlike(given, latest.given)) latest = { given, settings: settingsOf(given) };
+  return latest.settings;
+}
+
+/** What was resolved last: connections made alike, one after another as for a pool, share their settings. */
+let latest: { readonly given: ConnectionOptions; readonly settings: Settings } | undefined;
+
+/** Whether checked options are the same, value by value. Objects are not: each is checked anew, for it may have changed. */
+function areAlike(some: ConnectionOptions, others: ConnectionOptions): boolean {
+  // `as`: unknown names do not pass the check.
+  const names = Object.keys(some) as (keyof ConnectionOptions)[];
+  return names.length === Object.keys(others).length && names.every((name) => some[name] === others[name]);
+}
+
+const SOCKET: SocketOptions = frozen({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 });
+const QUEUE: Required<QueueOptions> = frozen({ maxBytes: 1_048_576, maxAge: Infinity });
+
+function settingsOf(given: ConnectionOptions): Settings {
+  const { heartbeat } = given;
+  const tls = checkedTls(given.tls);
+  return frozen<Settings>({
+    // A host alone says nothing, with a `target` function beside it either.
+    target: staticTarget(given, tls, given.target !== undefined && given.host === undefined),
+    nextTarget: given.target,
+    tls,
+    socket: given.socket === undefined ? SOCKET : frozen({ ...SOCKET, ...given.socket }),
+    dial: given.dial,
+    // `as`: the check of `backoff` has made a function of options.
+    backoff: (given.backoff as Backoff | undefined) ?? defaultBackoff(),
+    minUptime: given.minUptime ?? 5_000,
+    maxRetries: given.maxRetries ?? Infinity,
+    maxElapsed: given.maxElapsed ?? Infinity,
+    shouldRetry: given.shouldRetry ?? (() => true),
+    connectTimeout: given.connectTimeout ?? 10_000,
+    handshake: given.handshake,
+    decoder: given.decoder,
+    idleTimeout: given.idleTimeout ?? 0,
+    heartbeat: heartbeat && frozen({ timeout: heartbeat.interval, ...heartbeat }),
+    queue: given.queue === undefined ? QUEUE : frozen({ ...QUEUE, ...given.queue }),
+    closeTimeout: given.closeTimeout ?? 2_000,
+    signal: given.signal,
+    autoConnect: given.autoConnect ?? true,
+    reuseReadBuffer: given.reuseReadBuffer ?? false,
+  });
+}
+
+/**
+ * Checks what a `target` function returned.
+ *
+ * @param tls - The connection's own `tls`, for a target that does not say.
+ * @throws ConnectionError `ERR_INVALID_OPTION`
+ */
+export function resolveTarget(target: Target, tls: TlsOptions | undefined): ResolvedTarget {
+  const given = checkRecord<TargetFields>('target', target, {
+    port: checks.port,
+    host: checks.host,
+    path: checks.path,
+    tls: checks.tls,
+  });
+  const resolved = staticTarget(given, given.tls === undefined ? tls : checkedTls(given.tls), true);
+  if (resolved === undefined) throw invalidOption('the target', 'one with `port` or `path`', target);
+  return resolved;
+}
+
+/** A target as it comes, before it is known whether port and path contradict each other. */
+type TargetFields = Pick<ConnectionOptions, 'port' | 'host' | 'path' | 'tls'>;
+
+function checkedTls(tls: ConnectionOptions['tls']): TlsOptions | undefined {
+  // `as`: `checkTls` leaves options, or false.
+  return tls === false ? undefined : (tls as TlsOptions | undefined);
+}
+
+function staticTarget(
+  { port, host, path }: TargetFields,
+  tls: TlsOptions | undefined,
+  optional: boolean,
+): ResolvedTarget | undefined {
+  if (path !== undefined) {
+    if (port !== undefined) throw invalidOption('option `port`', 'absent where `path` is set', port);
+    if (host !== undefined) throw invalidOption('option `host`', 'absent where `path` is set', host);
+    return frozen<ResolvedTarget>({ path, ...(tls && { tls }) });
+  }
+  if (port !== undefined) return frozen<ResolvedTarget>({ host: host ?? DEFAULT_HOST, port, ...(tls && { tls }) });
+  if (optional) return undefined;
+  throw invalidOption('option `port`', 'an integer from 1 to 65535', port);
+}
+
+const checkHost: Check<string> = (value, name) => {
+  // A NUL would cut the name short: "127.0.0.1\0.example" dials 127.0.0.1, whatever an allow-list made of it.
+  if (
+    typeof value !== 'string' ||
+    !/^[^\s\p{Cc}\p{Cf}\p{Cs}/[\]]+$/u.test(value) ||
+    (value.includes(':') && !isIPv6(value))
+  ) {
+    throw invalidOption(name, 'a host name or an address without port, brackets or spaces', value);
+  }
+  return value;
+};
+
+/** Bytes that the kernel has room for in a socket's path; libuv would silently cut a longer one. */
+const PATH_BYTES = { linux: 107, win32: 256 } as Readonly<Record<string, number>>;
+
+const checkPath: Check<string> = (value, name) => {
+  const most = PATH_BYTES[process.platform] ?? 103;
+  if (typeof value !== 'string' || value === '' || /\p{Cc}/u.test(value) || Buffer.byteLength(value) > most) {
+    throw invalidOption(name, `a path of 1 to ${most} bytes without control characters`, value);
+  }
+  return value;
+};
+
+const checkAddress: Check<string> = (value, name) => {
+  if (typeof value !== 'string' || isIP(value) === 0) throw invalidOption(name, 'an IP address', value);
+  return value;
+};
+
+const checkHints: Check<number> = (value, name) => {
+  const hints = integer(0)(value, name);
+  if ((hints & ~(ADDRCONFIG | ALL | V4MAPPED)) === 0) return hints;
+  throw invalidOption(name, 'a combination of the hints of `node:dns`', value);
+};
+
+const checkFamily: Check<4 | 6 | 0> = (value, name) => {
+  if (value !== 4 && value !== 6 && value !== 0) throw invalidOption(name, '4, 6, or 0 for both', value);
+  return value;
+};
+
+const checks: Checks<ConnectionOptions> = {
+  port: integer(1, 65_535),
+  host: checkHost,
+  path: checkPath,
+  tls: checkTls,
+  target: func,
+  socket: (value) =>
+    checkRecord<SocketOptions>('socket', value, {
+      noDelay: boolean,
+      keepAlive: boolean,
+      // The kernel counts in whole seconds, at most 32,767 of them (TCP_KEEPIDLE); Node rounds down, and 0 means 2 hours.
+      keepAliveInitialDelay: (delay, name) => Math.ceil(number(1_000, 32_767_000)(delay, name) / 1_000) * 1_000,
+      allowHalfOpen: boolean,
+      localAddress: checkAddress,
+      localPort: integer(1, 65_535),
+      family: checkFamily,
+      hints: checkHints,
+      lookup: func,
+      autoSelectFamily: boolean,
+      autoSelectFamilyAttemptTimeout: integer(10, LONGEST_DELAY),
+    }),
+  dial: func,
+  backoff: (value) => (typeof value === 'function' ? func(value, '') : exponentialBackoff(value as object)),
+  minUptime: delay,
+  maxRetries: orInfinity(integer(0)),
+  maxElapsed: orInfinity(number(0)),
+  shouldRetry: func,
+  connectTimeout: delay,
+  handshake: func,
+  decoder: func,
+  idleTimeout: delay,
+  heartbeat: (value) => {
+    const heartbeat = checkRecord<HeartbeatOptions>('heartbeat', value, { interval, timeout: interval, ping: func });
+    interval(heartbeat.interval, 'option `heartbeat.interval`');
+    func(heartbeat.ping, 'option `heartbeat.ping`');
+    return heartbeat;
+  },
+  queue: (value) =>
+    checkRecord<QueueOptions>('queue', value, { maxBytes: orInfinity(integer(0)), maxAge: orInfinity(delay) }),
+  closeTimeout: delay,
+  signal: abortSignal,
+  autoConnect: boolean,
+  reuseReadBuffer: boolean,
+};

@@ -1,0 +1,63 @@
+import { type Checks, boolean, func, integer, oneOf, orInfinity } from '../options/checks';
+import type { ReconnectingConnection } from '../connection';
+import type { EndpointStats } from './endpoint';
+import type { ConnectionOptions } from '../options/options';
+import type { SelectorName } from './selection';
+
+/**
+ * Chooses among the open members of a pool; there is at least one. What is no member of the pool counts as undefined.
+ *
+ * @example
+ * ```ts
+ * const oldest: SelectMember = (open) => open[0];
+ * const pool = new ConnectionPool({ select: oldest });
+ * pool.add({ port: 6379 });
+ * ```
+ */
+export type SelectMember<Message = unknown> = (
+  open: readonly ReconnectingConnection<Message>[],
+  key?: string,
+) => ReconnectingConnection<Message> | undefined;
+
+/** Options of a pool: defaults for its members, and its own. */
+export interface PoolOptions<Message = unknown> extends ConnectionOptions {
+  /** Dials at a time, over all members; the others wait for their turn. Default: Infinity. */
+  readonly maxConnecting?: number;
+  /**
+   * Members share what they know of an endpoint: while it is not known to be there, one dials for all, and when it is
+   * back the others follow in a growing number. False: each dials by its own backoff, whatever becomes of the others.
+   * Default: true.
+   */
+  readonly canary?: boolean;
+  /** Which open member `pick()` returns. Default: `'round-robin'`. */
+  readonly select?: SelectorName | SelectMember<Message>;
+}
+
+/** A pool in figures, as they are when `stats` is read. */
+export interface PoolStats {
+  /** Members, whatever their state. */
+  readonly total: number;
+  /** Members that have a session. */
+  readonly open: number;
+  /** Members that dial, those held at the gate included: see `waiting`. */
+  readonly connecting: number;
+  /** Members that wait for a retry. */
+  readonly backoff: number;
+  /** Members that are connecting, but held at the gate: until their endpoint may be dialled, or `maxConnecting` allows it. */
+  readonly waiting: number;
+  /** Bytes written to members whose fate is open. */
+  readonly queuedBytes: number;
+  /** What the members know together of the endpoints they dial, by tag; empty where `canary` is false. */
+  readonly endpoints: Readonly<Record<string, EndpointStats>>;
+}
+
+/** Options that are the pool's own. */
+export type OwnOptions<Message> = Pick<PoolOptions<Message>, 'canary' | 'maxConnecting' | 'select'>;
+
+export const ownChecks: Checks<OwnOptions<unknown>> = {
+  canary: boolean,
+  maxConnecting: orInfinity(integer(1)),
+  select: (value, name) => (typeof value === 'function' ? func(value, name) : selectorName(value, name)),
+};
+
+const selectorName = oneOf<SelectorName>('round-robin', 'least-pending', 'random-two', 'rendezvous');
