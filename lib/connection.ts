@@ -3,10 +3,10 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { inspect } from 'node:util';
 
-import { DeliveryQueue } from './events/delivery-queue';
+import { type EventHook, DeliveryQueue } from './events/delivery-queue';
 import { type DuplexOptions, ConnectionDuplex } from './streams/duplex';
 import { Emitter } from './events/emitter';
-import type { ChannelEvent } from './events/diagnostics-channel';
+import { type ChannelEvent, publish } from './events/diagnostics-channel';
 import type { CloseInfo, ConnectionEvents, OpenInfo, StateName } from './events/events';
 import { type Gate, openGate } from './attempt/dial-gate';
 import { ReadControl } from './streams/read-control';
@@ -17,6 +17,20 @@ import { resolveOptions } from './options/settings';
 import type { ConnectionStats } from './lifecycle/stats';
 import type { WhenOpenOptions } from './lifecycle/when-open';
 import { type WriteCallback, checkCallback, toBytes } from './writes/write';
+
+/** Gets the events of a connection beside its listeners. */
+export type Observer = (
+  connection: ReconnectingConnection,
+  event: keyof ConnectionEvents,
+  args: readonly unknown[],
+) => void;
+
+/** What a pool or a registry gives to a connection that it creates. */
+export interface ConnectionHost {
+  readonly gate?: Gate | undefined;
+  /** Called with every event, after the connection's own listeners, and also when the application has removed those. */
+  readonly observe?: Observer | undefined;
+}
 
 /**
  * A TCP, TLS or Unix socket connection that comes back. It dials on the microtask after its creation and, when a
@@ -41,19 +55,22 @@ import { type WriteCallback, checkCallback, toBytes } from './writes/write';
  * ```
  */
 export class ReconnectingConnection<Message = unknown> extends Emitter<ConnectionEvents<Message>> {
-  readonly #machine: Machine<Message>;
-  /** There is one when somebody has a pace of their own to read at. */
-  #inlet: ReadControl | undefined;
+  readonly #machine: Machine;
+  /** Created by the first reader that may stop the reading. */
+  #readControl: ReadControl | undefined;
 
   /** @throws ConnectionError `ERR_INVALID_OPTION`, for a wrong type or range, an unknown name, a contradiction */
   constructor(options: ConnectionOptions);
-  /** @internal A pool bounds its members' dials by a gate; the published types leave this out. */
+  /** @internal For pools and registries; the published types leave this out. */
   // eslint-disable-next-line @typescript-eslint/unified-signatures
-  constructor(options: ConnectionOptions, gate: Gate);
-  constructor(options: ConnectionOptions, gate: Gate = openGate) {
+  constructor(options: ConnectionOptions, host: ConnectionHost);
+  constructor(options: ConnectionOptions, { gate = openGate, observe }: ConnectionHost = {}) {
     super();
     const settings = resolveOptions(options);
-    this.#machine = new Machine({ settings, gate, announcer: new DeliveryQueue(this), connection: this });
+    // `as`: messages have whatever type the decoder gives them, and the hooks get the emitter of the queue, which is this.
+    const emitter = this as unknown as Emitter<ConnectionEvents>;
+    const delivery = new DeliveryQueue(emitter, publish as EventHook, observe as EventHook | undefined);
+    this.#machine = new Machine({ settings, gate, delivery, connection: this });
     if (settings.autoConnect) {
       queueMicrotask(() => {
         if (this.state === 'idle') this.connect();
@@ -177,7 +194,7 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
 
   /** Reads again, unless a loop over `sessions()` or a stream of `toDuplex()` is behind with its reading. */
   resume(): this {
-    this.#inlet?.resume(this);
+    this.#readControl?.resume(this);
     return this;
   }
 
@@ -209,13 +226,13 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
 
   /** Lets socket and timers keep the process alive, as they do by default. */
   ref(): this {
-    this.#machine.hold(true);
+    this.#machine.setRef(true);
     return this;
   }
 
   /** Lets the process end although there is a connection. A name look-up under way holds it all the same. */
   unref(): this {
-    this.#machine.hold(false);
+    this.#machine.setRef(false);
     return this;
   }
 
@@ -251,7 +268,7 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   }
 
   get #reading(): ReadControl {
-    return (this.#inlet ??= new ReadControl(this, this.#machine));
+    return (this.#readControl ??= new ReadControl(this, this.#machine));
   }
 
   /** Who it is and how it is; never its options, which hold keys. */

@@ -1,5 +1,4 @@
-import { ReconnectingConnection } from './connection';
-import { RELAY } from './events/emitter';
+import { type Observer, ReconnectingConnection } from './connection';
 import { ConnectionError, invalidOption } from './errors';
 import type { ConnectionOptions } from './options/options';
 import { ConnectionPool, type PoolOptions } from './pool/pool';
@@ -20,6 +19,11 @@ import { tagOf } from './options/target';
 export class ConnectionRegistry {
   readonly #connections = new Set<ReconnectingConnection>();
   readonly #pools = new Map<string, ConnectionPool>();
+  readonly #observe: Observer = (connection, event, [next, previous]) => {
+    if (event !== 'state') return;
+    if (next === 'closed') this.#connections.delete(connection);
+    if (previous === 'closed') this.#connections.add(connection);
+  };
 
   /**
    * Makes a connection that can be looked up until it closes; if it is started again, it is there again.
@@ -34,16 +38,9 @@ export class ConnectionRegistry {
     if (tag !== undefined && this.getConnection(tag) !== undefined) {
       throw new ConnectionError('ERR_DUPLICATE_TARGET', `There is a connection to ${tag} already`, { tag });
     }
-    const connection = new ReconnectingConnection<Message>(checked);
-    // `as`: what its messages are, the one who looks it up says again.
-    const member = connection as unknown as ReconnectingConnection;
-    this.#connections.add(member);
-    // The listeners are the application's: it may remove them all.
-    connection[RELAY]((_connection, event, [next, previous]) => {
-      if (event !== 'state') return;
-      if (next === 'closed') this.#connections.delete(member);
-      if (previous === 'closed') this.#connections.add(member);
-    });
+    const connection = new ReconnectingConnection<Message>(checked, { observe: this.#observe });
+    // `as`: the caller of `getConnection` names the type of the messages again.
+    this.#connections.add(connection);
     return connection;
   }
 

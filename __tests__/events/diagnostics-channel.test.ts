@@ -112,10 +112,10 @@ test('without a subscriber nothing is made', () => {
   };
   expect(PUBLISHED.filter((event) => channel(nameOf(event)).hasSubscribers)).toEqual([]);
 
-  publish(connection, 'open', {});
+  publish(connection, 'open', [{}]);
   expect(asked).toEqual([]);
 
   onChannel('open', () => {});
-  publish(connection, 'open', {});
+  publish(connection, 'open', [{}]);
   expect(asked).toEqual(['tag']);
 });

@@ -153,14 +153,19 @@ describe('the listeners of a member', () => {
     expect(pool.connections).toEqual([members[1]]);
   });
 
-  it('hear of an event after the pool’s do, and may emit any that no pool knows', async () => {
-    const { pool, members } = await openPool(1);
-    const member = members[0]! as unknown as NodeJS.EventEmitter;
+  it('get an event before the pool’s listeners do', async () => {
+    const { pool, members, far } = await openPool(1);
     const order: string[] = [];
-    member.prependListener('data', () => order.push('member'));
     pool.on('data', () => order.push('pool'));
-    member.emit('data', Buffer.from('hello'));
-    expect(order).toEqual(['pool', 'member']);
+    members[0]!.on('data', () => order.push('member'));
+    far.get(1)!.write('hello');
+    await next(pool, 'data');
+    expect(order).toEqual(['member', 'pool']);
+  });
+
+  it('may emit events of their own, which the pool does not know', async () => {
+    const { members } = await openPool(1);
+    const member = members[0]! as unknown as NodeJS.EventEmitter;
     for (const name of ['toString', '__proto__', 'constructor', 'apply']) expect(member.emit(name)).toBe(false);
   });
 });

@@ -3,7 +3,9 @@ import { Duplex, getDefaultHighWaterMark } from 'node:stream';
 import * as fc from 'fast-check';
 
 import { ConnectionError } from '../../lib/errors';
-import type { DropInfo, DropReason, WriteCount } from '../../lib/events/events';
+import { DeliveryQueue } from '../../lib/events/delivery-queue';
+import { Emitter } from '../../lib/events/emitter';
+import type { ConnectionEvents, DropInfo, DropReason, WriteCount } from '../../lib/events/events';
 import type { WriteTotals } from '../../lib/writes/counts';
 import { Outbox } from '../../lib/writes/outbox';
 import type { WriteCallback } from '../../lib/writes/write';
@@ -58,15 +60,10 @@ class Desk {
   rooms = 0;
 
   constructor(bounds: { maxBytes?: number; maxAge?: number } = {}) {
-    this.outbox = new Outbox(
-      { maxBytes: 1_000, maxAge: Infinity, ...bounds },
-      {
-        tag: TAG,
-        settle: (callbacks, error) => callbacks.forEach((callback) => callback(error)),
-        onDrop: (info) => this.drops.push(info),
-        onRoom: () => (this.rooms += 1),
-      },
-    );
+    const emitter = new Emitter<ConnectionEvents>();
+    emitter.on('drop', (info) => this.drops.push(info)).on('drain', () => (this.rooms += 1));
+    const delivery = new DeliveryQueue(emitter);
+    this.outbox = new Outbox({ maxBytes: 1_000, maxAge: Infinity, ...bounds }, delivery, { tag: TAG });
   }
 
   /** Writes some texts, each with a callback. Returns what `write` returned for the last. */

@@ -1,15 +1,7 @@
-import type { Transform } from 'node:stream';
-
 import type { Pass, Refusal } from './dial-gate';
-import type { Transport } from '../socket/transport';
+import type { Established } from '../socket/transport';
 import type { Settings } from '../options/settings';
 import type { ResolvedTarget } from '../options/target';
-
-/** What an attempt hands over to the session. */
-export interface Established {
-  readonly transport: Transport;
-  readonly decoder: Transform | undefined;
-}
 
 /** What an attempt came to. */
 export type AttemptResult = ({ readonly ok: true } & Established) | ({ readonly ok: false } & Refusal);

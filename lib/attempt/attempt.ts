@@ -11,7 +11,7 @@ import { type Settings, resolveTarget } from '../options/settings';
 import { checkDecoder } from '../socket/check-stream';
 import { type ResolvedTarget, tagOf } from '../options/target';
 
-export type { AttemptObserver, Established, AttemptResult } from './attempt-result';
+export type { AttemptObserver, AttemptResult } from './attempt-result';
 
 /**
  * One dial, from the target to a link that is ready for use: name resolution, TCP, TLS and handshake under one deadline.

@@ -2,55 +2,65 @@ import type { EventMap } from 'typed-emitter';
 
 import { type Emitter, shielded } from './emitter';
 
-/** Shared by all that have nothing waiting, and never written to. */
-const NOTHING: (() => void)[] = [];
+/** Called with every event of an emitter, before or after its listeners. */
+export type EventHook = (emitter: unknown, event: PropertyKey, args: readonly unknown[]) => void;
+
+/** Shared by all queues in which no task waits, and never written to. */
+const NO_TASKS: (() => void)[] = [];
 
 /**
- * Puts an emitter's events into one order for all listeners: what is announced from within a listener is delivered when
- * the present event has reached everyone. So nobody hears of an end before the beginning, and whatever a listener
- * calls acts at once and is told of later.
+ * Delivers the events of an emitter in one order for all its listeners: an event that a listener causes is delivered
+ * after the present one has reached every listener. The cause itself, a state change say, takes effect at once.
  */
 export class DeliveryQueue<Events extends EventMap> {
   readonly #emitter: Emitter<Events>;
+  readonly #before: EventHook | undefined;
+  readonly #after: EventHook | undefined;
   #delivering = false;
-  #backlog: (() => void)[] = NOTHING;
+  #tasks: (() => void)[] = NO_TASKS;
 
-  constructor(emitter: Emitter<Events>) {
+  /**
+   * @param before - Called before the listeners of each event.
+   * @param after - Called after the listeners of each event, and also when there are none.
+   */
+  constructor(emitter: Emitter<Events>, before?: EventHook, after?: EventHook) {
     this.#emitter = emitter;
+    this.#before = before;
+    this.#after = after;
   }
 
-  /** Emits `event` after all that was announced before it. */
+  /** Emits `event` after everything that was queued before it. */
   deliver<E extends keyof Events>(event: E, ...args: Parameters<Events[E]>): void {
     if (this.#delivering) {
-      this.enqueue(() => this.#emitter.emit(event, ...args));
+      this.enqueue(() => this.#emit(event, args));
       return;
     }
     this.#delivering = true;
-    this.#emitter.emit(event, ...args);
-    this.#deliver();
+    this.#emit(event, args);
+    this.#runTasks();
   }
 
-  /** Emits `event` in its turn if it is still true by then: it speaks of something that a listener may have ended. */
+  /** Emits `event` in its turn, if `isTrue()` by then: a listener may have ended what the event reports. */
   deliverIf<E extends keyof Events>(isTrue: () => boolean, event: E, ...args: Parameters<Events[E]>): void {
     this.enqueue(() => {
-      if (isTrue()) this.#emitter.emit(event, ...args);
+      if (isTrue()) this.#emit(event, args);
     });
   }
 
   /**
-   * Runs `task` when all that was announced before it has been delivered; at once when nothing is under way. What a
-   * task that had to wait throws becomes an uncaught exception.
+   * Runs `task` after everything that was queued before it; at once when nothing is being delivered. An error that a
+   * queued task throws becomes an uncaught exception.
    */
   enqueue(task: () => void): void {
     if (!this.#delivering) {
       this.transaction(task);
       return;
     }
-    if (this.#backlog === NOTHING) this.#backlog = [];
-    this.#backlog.push(task);
+    if (this.#tasks === NO_TASKS) this.#tasks = [];
+    this.#tasks.push(task);
   }
 
-  /** Runs `change` to its end and delivers what it announced only then: listeners never see it half done. */
+  /** Runs `change` now, and delivers the events it queued only when it is complete: listeners never see half a change. */
   transaction(change: () => void): void {
     if (this.#delivering) {
       change();
@@ -60,15 +70,21 @@ export class DeliveryQueue<Events extends EventMap> {
     try {
       change();
     } finally {
-      this.#deliver();
+      this.#runTasks();
     }
   }
 
-  #deliver(): void {
-    while (this.#backlog !== NOTHING) {
-      const tasks = this.#backlog;
-      this.#backlog = NOTHING;
-      // One that threw must not take the others with it.
+  #emit<E extends keyof Events>(event: E, args: Parameters<Events[E]>): void {
+    this.#before?.(this.#emitter, event, args);
+    this.#emitter.emit(event, ...args);
+    this.#after?.(this.#emitter, event, args);
+  }
+
+  #runTasks(): void {
+    while (this.#tasks !== NO_TASKS) {
+      const tasks = this.#tasks;
+      this.#tasks = NO_TASKS;
+      // Shielded, so that a task that throws does not take the others with it.
       for (const task of tasks) shielded(task);
     }
     this.#delivering = false;

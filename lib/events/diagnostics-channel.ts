@@ -12,9 +12,10 @@ const channels: Readonly<Record<ChannelEvent, Channel>> = {
   close: channel('reconnecting-connection:connection:close'),
 };
 
-/** Publishes an event of `connection` on its channel; makes nothing where nobody has subscribed. */
-export function publish(connection: { readonly tag: string }, event: ChannelEvent, info: object): void {
-  const channel = channels[event];
-  // What a subscriber throws becomes an uncaught exception of its own: Node sees to that.
-  if (channel.hasSubscribers) channel.publish({ connection, tag: connection.tag, ...info });
+/** Publishes an event of `connection` on its channel, where it has one with subscribers. Part of every delivery. */
+export function publish(connection: { readonly tag: string }, event: PropertyKey, [info]: readonly unknown[]): void {
+  // `as`: it may be any event, and then there is no channel.
+  const channel = channels[event as ChannelEvent] as Channel | undefined;
+  // Node makes an uncaught exception of each error that a subscriber throws.
+  if (channel?.hasSubscribers === true) channel.publish({ connection, tag: connection.tag, ...(info as object) });
 }

@@ -16,12 +16,6 @@ interface Internals {
   removeListener(event: PropertyKey, fn: Entry['fn'], context: undefined, once: boolean): void;
 }
 
-/** Told of an emitter's events ahead of its listeners, and still when those are removed. */
-export type Relay = (emitter: never, event: PropertyKey, args: readonly unknown[]) => void;
-
-/** The name under which an emitter takes its relay. */
-export const RELAY: unique symbol = Symbol('relay');
-
 // eventemitter3 seen through typed-emitter's type, whose plain `Events[K]` lets generic code compile where
 // eventemitter3's conditional types do not. The five methods it adds to eventemitter3 are implemented below.
 const TypedEventEmitter3 = EventEmitter as unknown as new <Events extends EventMap>() => TypedEventEmitter<Events>;
@@ -31,17 +25,8 @@ const TypedEventEmitter3 = EventEmitter as unknown as new <Events extends EventM
  * others still hear the event. And the listener methods of `node:events` that eventemitter3 leaves out are there.
  */
 export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events> {
-  #relay: Relay | undefined;
-
-  /** @internal What is told of its events from now on. */
-  [RELAY](relay: Relay | undefined): void {
-    this.#relay = relay;
-  }
-
   /** Calls the listeners of `event` now. Returns whether there were any. */
   override emit<E extends keyof Events>(event: E, ...args: Parameters<Events[E]>): boolean {
-    // `as`: it was made for emitters of this kind.
-    this.#relay?.(this as never, event, args);
     const entries = this.#internals._events[event];
     if (entries === undefined) return false;
     if (Array.isArray(entries)) {

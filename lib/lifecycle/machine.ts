@@ -1,75 +1,180 @@
-import { onAbort } from '../events/on-abort';
-import type { DeliveryQueue } from '../events/delivery-queue';
 import { type AttemptObserver, type AttemptResult, Attempt } from '../attempt/attempt';
-import { type ChannelEvent, publish } from '../events/diagnostics-channel';
-import { Deadline, setRef } from '../timers/deadline';
-import { shielded } from '../events/emitter';
-import { ConnectionError, unreachable } from '../errors';
+import type { Gate, Member, Pass } from '../attempt/dial-gate';
+import { ConnectionError } from '../errors';
+import type { DeliveryQueue } from '../events/delivery-queue';
 import type {
   BackoffInfo,
   CloseInfo,
   CloseReason,
   ConnectionEvents,
-  DropInfo,
   FailureReason,
   FinalReason,
   OpenInfo,
   ResetReason,
 } from '../events/events';
-import type { Gate, Member, Pass } from '../attempt/dial-gate';
 import type { HeartbeatConnection } from '../options/options';
-import { type OutboxHost, Outbox } from '../writes/outbox';
-import { RetryPolicy } from './retry-policy';
-import { type SessionHost, Session } from '../session/session';
 import type { Settings } from '../options/settings';
-import { type Closed, type Closing, type State, setStateRef, release, transitions } from './states';
-import { type ConnectionStats, StatsRecorder } from './stats';
 import { type ResolvedTarget, tagOf } from '../options/target';
-import { type WhenOpenOptions, OpenWaiters } from './when-open';
+import { type SessionOwner, Session } from '../session/session';
+import type { Established } from '../socket/transport';
+import { Deadline, setRef } from '../timers/deadline';
+import { Outbox } from '../writes/outbox';
 import type { WriteCallback } from '../writes/write';
+import { LifecycleSignal } from './lifecycle-signal';
+import { RetryPolicy } from './retry-policy';
+import { type Closed, type Closing, type State, type StateOf, release, setStateRef, transitions } from './states';
+import { type ConnectionStats, StatsRecorder } from './stats';
+import { type WhenOpenOptions, OpenWaiters } from './when-open';
 
-/** What the machine needs of the connection around it. */
-export interface MachineHost<Message> {
+/** The connection around a machine. */
+export interface MachineContext {
   readonly settings: Settings;
   readonly gate: Gate;
-  readonly announcer: DeliveryQueue<ConnectionEvents<Message>>;
+  readonly delivery: DeliveryQueue<ConnectionEvents>;
   readonly connection: HeartbeatConnection;
 }
 
+/** What can happen to a connection, with its arguments. */
+interface Inputs {
+  connect: [];
+  reconnect: [];
+  disconnect: [];
+  destroy: [end: End];
+  /** The wait is over, or another member of the pool has found the endpoint back. */
+  retry: [];
+  /** The attempt has brought a transport. */
+  established: [established: Established];
+  /** The attempt has failed, or the session is lost. */
+  failed: [failure: Failure];
+  /** `closeTimeout` has passed. */
+  closeTimeout: [];
+}
+
+interface Failure {
+  readonly reason: FailureReason;
+  readonly error?: Error | undefined;
+}
+
+/** How a lifecycle ends. */
+interface End {
+  readonly reason: CloseReason;
+  readonly error?: ConnectionError | undefined;
+  /** Why the session ended, where that is another reason. */
+  readonly resetReason?: FailureReason;
+  /** What broke the session, where something did. */
+  readonly lastError?: Error | undefined;
+}
+
+/** What a state does with the inputs that mean something in it. */
+type Handlers<Name extends State['name']> = {
+  readonly [Input in keyof Inputs]?: (machine: Machine, state: StateOf<Name>, ...args: Inputs[Input]) => void;
+};
+
+const DISCONNECTED: End = { reason: 'disconnected' };
+
 /**
- * The state machine of a connection. Every change is a transaction: the state with all it holds is set first, and told
- * of afterwards. Whatever the application's code may have changed meanwhile shows in the identity of the state.
+ * The state machine of a connection. Every input is a transaction: the state with all that it holds is set first, and the
+ * events are delivered afterwards. Code that has called the application's functions compares the identity of the state
+ * object before it goes on.
  */
-export class Machine<Message> implements AttemptObserver, SessionHost, OutboxHost, Member {
+export class Machine implements AttemptObserver, SessionOwner, Member {
+  /** The whole machine, state by state. An input that is not named changes nothing in that state. */
+  static readonly #handlers: { readonly [Name in State['name']]: Handlers<Name> } = {
+    idle: {
+      connect: (machine) => machine.#start(),
+      reconnect: (machine) => machine.#start(),
+      disconnect: (machine) => machine.#finish(DISCONNECTED),
+      destroy: (machine, _state, end) => machine.#finish(end),
+    },
+
+    connecting: {
+      established: (machine, _state, established) => machine.#open(established),
+      failed: (machine, _state, failure) => machine.#retryOrGiveUp(failure),
+      disconnect: (machine, { attempt }) => {
+        if (machine.outbox.hasWaiting) machine.#close(attempt);
+        else machine.#finish(DISCONNECTED);
+      },
+      destroy: (machine, _state, end) => machine.#finish(end),
+    },
+
+    open: {
+      failed: (machine, { session }, failure) => {
+        machine.#noteIfHealthy(session);
+        machine.#retryOrGiveUp(failure);
+      },
+      reconnect: (machine, { session }) => {
+        machine.#noteIfHealthy(session);
+        const reportReset = machine.#endSession(session, 'forced', undefined, true);
+        machine.#dial();
+        reportReset();
+      },
+      disconnect: (machine, { session }) => {
+        // A socket that is gone already has nothing to flush.
+        if (session.transport.destroyed) return machine.#finish(DISCONNECTED);
+        machine.#close(session);
+        session.end();
+      },
+      destroy: (machine, _state, end) => machine.#finish(end),
+    },
+
+    backoff: {
+      retry: (machine) => machine.#dial(),
+      reconnect: (machine) => machine.#dial(),
+      disconnect: (machine) => machine.#finish(DISCONNECTED),
+      destroy: (machine, _state, end) => machine.#finish(end),
+    },
+
+    closing: {
+      established: (machine, state, established) => machine.#openWhileClosing(state, established),
+      failed: (machine, _state, { error }) => machine.#finish({ reason: 'disconnected', lastError: error }),
+      closeTimeout: (machine) => machine.#finish(DISCONNECTED),
+      connect: (_machine, state) => {
+        state.restart = true;
+      },
+      disconnect: (machine, state) => machine.#cancelRestart(state),
+      destroy: (machine, state, end) => {
+        machine.#cancelRestart(state);
+        machine.#finish(end);
+      },
+    },
+
+    closed: {
+      connect: (machine) => machine.#startAgain(),
+      disconnect: (machine, state) => machine.#cancelRestart(state),
+      destroy: (machine, state) => machine.#cancelRestart(state),
+    },
+  };
+
+  readonly settings: Settings;
+  readonly delivery: DeliveryQueue<ConnectionEvents>;
+  readonly connection: HeartbeatConnection;
   readonly outbox: Outbox;
   tag: string;
 
-  readonly #connection: HeartbeatConnection;
   readonly #pass: Pass;
-  readonly #settings: Settings;
-  readonly #announcer: DeliveryQueue<ConnectionEvents<Message>>;
-  readonly #retry: RetryPolicy;
-  /** There are some from the first `whenOpen()` on. */
+  readonly #signal: LifecycleSignal | undefined;
+  readonly #retryPolicy: RetryPolicy;
+  readonly #stats = new StatsRecorder();
+  /** Created by the first `whenOpen()`. */
   #waiters: OpenWaiters | undefined;
-  readonly #history = new StatsRecorder();
   #state: State = { name: 'idle' };
   #paused = false;
-  #held = true;
-  /** Attempts of this opening in whose place another member's was refused. */
-  #spared = 0;
-  #ending: Ending | undefined;
-  #leaveSignal: (() => void) | undefined;
+  #ref = true;
+  /** Attempts of this opening that were rejected because another member's dial had failed. */
+  #skippedDials = 0;
+  /** Created by the first `disconnect()` of a lifecycle. */
+  #disconnected: Deferred<CloseInfo> | undefined;
 
-  constructor({ settings, gate, announcer, connection }: MachineHost<Message>) {
-    this.#connection = connection;
-    this.#pass = gate.join(this, settings);
-    this.#settings = settings;
-    this.#announcer = announcer;
-    this.#retry = new RetryPolicy(settings);
-    this.outbox = new Outbox(settings.queue, this);
+  constructor({ settings, gate, delivery, connection }: MachineContext) {
+    this.settings = settings;
+    this.delivery = delivery;
+    this.connection = connection;
+    this.outbox = new Outbox(settings.queue, delivery, this);
     this.tag = settings.target === undefined ? 'unresolved' : tagOf(settings.target);
-    if (settings.signal?.aborted === true) queueMicrotask(() => this.#aborted());
-    else this.#obeySignal();
+    this.#pass = gate.join(this, settings);
+    this.#retryPolicy = new RetryPolicy(settings);
+    this.#signal = settings.signal && new LifecycleSignal(settings.signal, () => this.#abort());
+    this.#signal?.start();
   }
 
   get state(): State['name'] {
@@ -77,101 +182,53 @@ export class Machine<Message> implements AttemptObserver, SessionHost, OutboxHos
   }
 
   get session(): Session | undefined {
-    return 'work' in this.#state && this.#state.work instanceof Session ? this.#state.work : undefined;
+    const state = this.#state;
+    if (state.name === 'open') return state.session;
+    return state.name === 'closing' && state.work instanceof Session ? state.work : undefined;
   }
 
   get generation(): number {
-    return this.#history.generation;
+    return this.#stats.generation;
   }
 
   /** How the lifecycle ended, once it has. */
-  get end(): CloseInfo | undefined {
+  get closeInfo(): CloseInfo | undefined {
     return this.#state.name === 'closed' && !this.#state.restart ? this.#state.info : undefined;
   }
 
-  get settings(): Settings {
-    return this.#settings;
-  }
-
   get stats(): ConnectionStats {
-    return this.#history.stats(this.state, this.tag, this.session, this.outbox.totals);
+    return this.#stats.stats(this.state, this.tag, this.session, this.outbox.totals);
   }
 
-  // What the application asks for.
+  // Called by the application.
 
   connect(): void {
-    const state = this.#state;
-    if (state.name === 'closing') state.restart = true;
-    if (state.name !== 'idle' && state.name !== 'closed') return;
-    if (state.name === 'closed') this.#reopen();
-    this.#announcer.transaction(() => {
-      this.#retry.reset();
-      this.#retry.begin(performance.now());
-      this.#dial();
-    });
+    this.#handle('connect');
   }
 
   reconnect(): void {
-    const state = this.#state;
-    if (state.name === 'idle') this.connect();
-    if (state.name === 'backoff') this.#announcer.transaction(() => this.#dial());
-    if (state.name === 'open') {
-      this.#announcer.transaction(() => {
-        this.#judge(state.work);
-        const tellReset = this.#endSession(state.work, 'forced', undefined, true);
-        this.#dial();
-        tellReset();
-      });
-    }
-  }
-
-  markHealthy(): void {
-    if (this.#state.name === 'open') this.#state.work.healthy = true;
+    this.#handle('reconnect');
   }
 
   disconnect(): Promise<CloseInfo> {
-    const { promise } = (this.#ending ??= newEnding(this.#state));
-    this.#announcer.transaction(() => {
-      const state = this.#state;
-      switch (state.name) {
-        case 'idle':
-        case 'backoff':
-          return this.#finish({ reason: 'disconnected' });
-        case 'connecting':
-          return this.outbox.hasWaiting ? this.#close(state.work) : this.#finish({ reason: 'disconnected' });
-        case 'open':
-          // A socket that is gone already has nothing to wind up.
-          if (state.work.transport.destroyed) return this.#finish({ reason: 'disconnected' });
-          this.#close(state.work);
-          return state.work.end();
-        case 'closing':
-        case 'closed':
-          return this.#stayClosed(state);
-        default:
-          unreachable(state);
-      }
-    });
+    const { promise } = (this.#disconnected ??= deferred());
+    if (this.#state.name === 'closed') this.#disconnected.resolve(this.#state.info);
+    this.#handle('disconnect');
     return promise;
   }
 
-  destroy(reason: 'destroyed' | 'aborted' = 'destroyed', error?: ConnectionError): void {
-    const state = this.#state;
-    if (state.name === 'closing' || state.name === 'closed') this.#stayClosed(state);
-    if (state.name === 'closed') return;
-    this.#announcer.transaction(() => this.#finish({ reason, error }));
+  destroy(): void {
+    this.#handle('destroy', { reason: 'destroyed' });
   }
 
-  /** Takes back a `connect()` that was to begin a new lifecycle after this one. */
-  #stayClosed(state: Closing | Closed): void {
-    if (!state.restart) return;
-    state.restart = false;
-    this.#waiters?.reject(this.#closedError());
+  markHealthy(): void {
+    if (this.#state.name === 'open') this.#state.session.healthy = true;
   }
 
   whenOpen(options: WhenOpenOptions): Promise<OpenInfo> {
     const opened = (this.#waiters ??= new OpenWaiters()).add(options, this.tag);
     const state = this.#state;
-    if (state.name === 'open' && state.work.info !== undefined) this.#waiters.resolve(state.work.info);
+    if (state.name === 'open' && state.session.info !== undefined) this.#waiters.resolve(state.session.info);
     if (state.name === 'closed' && !state.restart) this.#waiters.reject(this.#closedError(state.info.error));
     if (state.name === 'closing' && !state.restart) this.#waiters.reject(this.#closedError());
     return opened;
@@ -187,7 +244,12 @@ export class Machine<Message> implements AttemptObserver, SessionHost, OutboxHos
     this.session?.resume();
   }
 
-  /** Writes to one session and no other: what would have to wait for the next is refused. */
+  setRef(on: boolean): void {
+    this.#ref = on;
+    setStateRef(this.#state, on);
+  }
+
+  /** Writes to one session and no other: a write that would have to wait for the next one is refused. */
   writeTo(generation: number, chunk: Buffer, callback: WriteCallback | undefined): boolean {
     const { outbox, tag } = this;
     if (this.session?.generation === generation && outbox.isConnected) return outbox.write(chunk, callback);
@@ -196,99 +258,46 @@ export class Machine<Message> implements AttemptObserver, SessionHost, OutboxHos
     return false;
   }
 
-  hold(held: boolean): void {
-    this.#held = held;
-    setStateRef(this.#state, held);
-  }
-
-  // What the gate asks, or the time of a wait that is over.
+  // Called by the timer of a wait, by the gate, the attempt and the session.
 
   recall(): void {
-    if (this.#state.name === 'backoff') this.#announcer.transaction(() => this.#dial());
+    this.#handle('retry');
   }
-
-  // What an attempt reports.
 
   onTarget(target: ResolvedTarget): void {
     this.tag = tagOf(target);
   }
 
   onDial(): void {
-    this.#history.addDial();
-    this.#spared -= 1;
+    this.#stats.addDial();
+    this.#skippedDials -= 1;
   }
 
-  onOutcome(outcome: AttemptResult): void {
-    this.#announcer.transaction(() => {
-      if (outcome.ok) {
-        this.#open(new Session(outcome, this.generation + 1, this.#settings, this, this.#held));
-        return;
-      }
-      this.#history.addFailure();
-      this.#waiters?.countFailure(outcome.error);
-      this.#fail(outcome.reason, outcome.error);
-    });
-  }
-
-  // What a session reports.
-
-  onChunk(chunk: Buffer): void {
-    this.#announcer.deliver('data', chunk);
-  }
-
-  onMessage(message: unknown): void {
-    // `as`: what the decoder puts out, who wrote it has said.
-    this.#announcer.deliver('message', message as Message);
-  }
-
-  onDrain(): void {
-    this.outbox.onDrain();
-  }
-
-  onEnding(): void {
-    this.outbox.sendNow();
-  }
-
-  ping(): void {
-    this.#settings.heartbeat?.ping(this.#connection);
+  onOutcome(result: AttemptResult): void {
+    if (result.ok) return this.#handle('established', result);
+    this.#stats.addFailure();
+    this.#waiters?.countFailure(result.error);
+    this.#fail(result);
   }
 
   onLost(reason: FailureReason, error: Error | undefined): void {
-    this.#announcer.transaction(() => {
-      if (this.#state.name === 'open') this.#judge(this.#state.work);
-      this.#fail(reason, error);
-    });
+    this.#fail({ reason, error });
   }
 
-  // What the outbox reports.
-
-  settle(callbacks: readonly WriteCallback[], error?: ConnectionError): void {
-    this.#announcer.enqueue(() => {
-      for (const callback of callbacks) shielded(() => callback(error));
-    });
+  #fail(failure: Failure): void {
+    if (failure.error !== undefined) this.#stats.addError(failure.error);
+    this.#handle('failed', failure);
   }
 
-  onDrop(info: DropInfo): void {
-    // A refusal after the end has its `false`, and nothing follows `close`.
-    if (info.reason === 'refused' && this.#state.name === 'closed') return;
-    this.#tell(always, 'drop', info);
+  #handle<Input extends keyof Inputs>(input: Input, ...args: Inputs[Input]): void {
+    const state = this.#state;
+    // `as`: the handlers of a state take that state.
+    const handler = Machine.#handlers[state.name][input] as
+      ((machine: Machine, state: State, ...args: Inputs[Input]) => void) | undefined;
+    if (handler !== undefined) this.delivery.transaction(() => handler(this, state, ...args));
   }
 
-  onRoom(): void {
-    this.#announcer.deliver('drain');
-  }
-
-  /** Tells a channel's subscribers and then the listeners, in its turn and if it is still true by then. */
-  #tell<E extends ChannelEvent>(isTrue: () => boolean, event: E, ...args: Parameters<ConnectionEvents[E]>): void {
-    const publishIfTrue = () => {
-      const told = isTrue();
-      if (told) publish(this.#connection, event, args[0]);
-      return told;
-    };
-    this.#announcer.deliverIf(publishIfTrue, event, ...args);
-  }
-
-  // The transitions. Each runs within a transaction.
+  // What the handlers are made of. Each runs within a transaction.
 
   #enter(next: State): void {
     const previous = this.#state;
@@ -296,103 +305,118 @@ export class Machine<Message> implements AttemptObserver, SessionHost, OutboxHos
     if (!legal.includes(next.name)) throw new TypeError(`No way from ${previous.name} to ${next.name}`);
     this.#state = next;
     release(previous, next);
-    this.#history.addTransition(previous.name, next.name);
-    this.#announcer.deliver('state', next.name, previous.name);
+    this.#stats.addTransition(previous.name, next.name);
+    this.delivery.deliver('state', next.name, previous.name);
+  }
+
+  #start(): void {
+    this.#retryPolicy.reset();
+    this.#retryPolicy.begin(performance.now());
+    this.#dial();
   }
 
   #dial(): void {
-    // Unless it dials after all.
-    this.#spared += 1;
-    const work = new Attempt({
-      settings: this.#settings,
+    // `onDial` takes it back, unless the attempt never dials.
+    this.#skippedDials += 1;
+    const attempt = new Attempt({
+      settings: this.settings,
       pass: this.#pass,
       host: this,
-      number: this.#history.attempts + this.#spared,
+      number: this.#stats.attempts + this.#skippedDials,
       generation: this.generation + 1,
-      held: this.#held,
+      held: this.#ref,
     });
-    this.#enter({ name: 'connecting', work });
-    work.start();
+    this.#enter({ name: 'connecting', attempt });
+    attempt.start();
   }
 
-  #open(session: Session): void {
-    const info = this.#history.addOpen(session);
-    this.#spared = 0;
-    // A stream of another make may keep the memory of what it was handed.
-    this.outbox.attach(session.transport, this.#settings.dial === undefined);
-    if (this.#state.name === 'closing') this.#state.work = session;
-    else this.#enter({ name: 'open', work: session });
-
-    const isCurrent = () => this.session === session;
-    this.#announcer.enqueue(() => {
-      if (isCurrent()) session.info = info;
-    });
-    this.#tell(isCurrent, 'open', info);
-    this.#announcer.enqueue(() => {
-      if (isCurrent()) this.#greeted(session, info);
-    });
-  }
-
-  /** The `open` listeners have said their hello: now the queue may go out, and bytes may come in. */
-  #greeted(session: Session, info: OpenInfo): void {
-    if (this.#state.name === 'closing') {
-      this.outbox.seal();
-      session.end();
-    } else {
+  #open(established: Established): void {
+    const { session, info } = this.#newSession(established);
+    this.#enter({ name: 'open', session });
+    this.#announceSession(session, info, () => {
       this.#waiters?.resolve(info);
       this.outbox.flush();
-    }
-    session.read(this.#paused);
+    });
   }
 
-  /** A session that lived long enough, or is vouched for, ends the outage that came before it. */
-  #judge(session: Session): void {
-    if (session.healthy || this.#retry.isHealthy(session.uptime)) this.#retry.reset();
+  /** The dial that `disconnect()` waited for: sends what was queued, and ends. */
+  #openWhileClosing(state: Closing, established: Established): void {
+    const { session, info } = this.#newSession(established);
+    state.work = session;
+    this.#announceSession(session, info, () => {
+      this.outbox.seal();
+      session.end();
+    });
   }
 
-  /** An attempt or a session has failed: waits for another, or gives up. */
-  #fail(reason: FailureReason, error: Error | undefined): void {
-    const { session } = this;
+  #newSession(established: Established): { session: Session; info: OpenInfo } {
+    const session = new Session(established, this.generation + 1, this, this.#ref);
+    this.#skippedDials = 0;
+    // A stream of another make may keep the memory of a chunk after it has confirmed it.
+    this.outbox.attach(session.transport, this.settings.dial === undefined);
+    return { session, info: this.#stats.addOpen(session) };
+  }
+
+  /** Delivers `open`, and then lets the queue go out and bytes come in: what `open` listeners write goes first. */
+  #announceSession(session: Session, info: OpenInfo, onAnnounced: () => void): void {
+    const isCurrent = () => this.session === session;
+    this.delivery.enqueue(() => {
+      if (isCurrent()) session.info = info;
+    });
+    this.delivery.deliverIf(isCurrent, 'open', info);
+    this.delivery.enqueue(() => {
+      if (!isCurrent()) return;
+      onAnnounced();
+      session.read(this.#paused);
+    });
+  }
+
+  /** A session that lived long enough, or that the application vouched for, ends the outage before it. */
+  #noteIfHealthy(session: Session): void {
+    if (session.healthy || this.#retryPolicy.isHealthy(session.uptime)) this.#retryPolicy.reset();
+  }
+
+  #retryOrGiveUp({ reason, error }: Failure): void {
     const before = this.#state;
-    if (error !== undefined) this.#history.addError(error);
-    if (before.name === 'closing') return this.#finish({ reason: 'disconnected', lastError: error });
-
     const failure = { reason, ...(error && { error }) };
-    const verdict = this.#retry.next(failure, this.generation, this.tag, performance.now());
-    // The application's own `shouldRetry` or `backoff` may have ended it all; what it lets wind up is over already.
+    const decision = this.#retryPolicy.next(failure, this.generation, this.tag, performance.now());
+    // The application's own `shouldRetry` or `backoff` may have ended it; a session that was to flush is lost already.
     if (this.state === 'closing') return this.#finish({ reason: 'disconnected', lastError: error });
     if (this.#state !== before) return;
-    if (!verdict.retry) {
-      return this.#finish({ reason: verdict.reason, error: verdict.error, resetReason: reason, lastError: error });
-    }
+    if (decision.retry) this.#wait(decision, failure);
+    else this.#finish({ reason: decision.reason, error: decision.error, resetReason: reason, lastError: error });
+  }
 
-    const { attempt, delay, fault } = verdict;
+  #wait(
+    { attempt, delay, fault }: { attempt: number; delay: number; fault: Error | undefined },
+    failure: Pick<BackoffInfo, 'reason' | 'error'>,
+  ): void {
+    const { session } = this;
     const info: BackoffInfo = { attempt, delay, retryAt: Date.now() + delay, ...failure, ...(fault && { fault }) };
-    const tellReset = session && this.#endSession(session, reason, error, true);
-    const timer = setTimeout(recall, delay, this);
-    setRef(this.#held, timer);
+    const reportReset = session && this.#endSession(session, failure.reason, failure.error, true);
+    const timer = setTimeout(retry, delay, this);
+    setRef(this.#ref, timer);
     const state: State = { name: 'backoff', timer, pass: this.#pass };
     this.#pass.rest();
     this.#enter(state);
-    tellReset?.();
-    this.#tell(() => this.#state === state, 'backoff', info);
+    reportReset?.();
+    this.delivery.deliverIf(() => this.#state === state, 'backoff', info);
   }
 
-  /** Counts what the session leaves behind. Returns a function that tells of it. */
+  /** Counts what the session leaves behind. Returns a function that reports it. */
   #endSession(session: Session, reason: ResetReason, error: Error | undefined, willRetry: boolean): () => void {
     const { uncertain, settle } = this.outbox.detach(error);
-    const info = this.#history.addReset(session, reason, error, willRetry, uncertain);
+    const info = this.#stats.addReset(session, reason, error, willRetry, uncertain);
     return () => {
-      this.#tell(() => session.info !== undefined, 'reset', info);
+      // A session that ended before its `open` was delivered has no `reset` either.
+      this.delivery.deliverIf(() => session.info !== undefined, 'reset', info);
       settle();
     };
   }
 
   /** Goes on with `work` for as long as `closeTimeout` allows, and takes no more writes. */
   #close(work: Attempt | Session): void {
-    const deadline = new Deadline(this.#settings.closeTimeout, this.#held, () => {
-      this.#announcer.transaction(() => this.#finish({ reason: 'disconnected' }));
-    });
+    const deadline = new Deadline(this.settings.closeTimeout, this.#ref, () => this.#handle('closeTimeout'));
     this.#enter({ name: 'closing', work, deadline, restart: false });
     this.outbox.seal();
     this.#waiters?.reject(this.#closedError());
@@ -402,87 +426,72 @@ export class Machine<Message> implements AttemptObserver, SessionHost, OutboxHos
   #finish({ reason, error, resetReason, lastError }: End): void {
     const state = this.#state;
     const { session } = this;
-    const ending = this.#ending;
+    const disconnected = this.#disconnected;
     const closedError = this.#closedError(error);
     const restart = state.name === 'closing' && state.restart;
     const closed: Closed = { name: 'closed', info: { reason, ...(error && { error }) }, restart };
-    // `as`: what gives up says why the session ended; any other end is a reason of its own.
-    const tellReset = session && this.#endSession(session, resetReason ?? (reason as FinalReason), lastError, false);
-    const tellDropped = this.outbox.drop(reason, closedError);
-    this.#leaveSignal?.();
+    // `as`: giving up has a `resetReason`; the reason of any other end is a reason for a reset too.
+    const reportReset = session && this.#endSession(session, resetReason ?? (reason as FinalReason), lastError, false);
+    const reportDropped = this.outbox.drop(reason, closedError);
+    this.#signal?.stop();
     this.#enter(closed);
     this.#pass.close();
     if (!restart) this.#waiters?.reject(closedError);
-    tellReset?.();
-    tellDropped();
-    this.#tell(always, 'close', closed.info);
-    this.#announcer.enqueue(() => {
-      ending?.resolve(closed.info);
-      if (closed.restart && this.#state === closed) this.#restart(closed);
+    reportReset?.();
+    reportDropped();
+    this.delivery.deliver('close', closed.info);
+    this.delivery.enqueue(() => {
+      disconnected?.resolve(closed.info);
+      if (!closed.restart || this.#state !== closed) return;
+      if (this.#signal?.aborted === true) this.#cancelRestart(closed);
+      else this.connect();
     });
   }
 
-  #restart(closed: Closed): void {
-    if (this.#settings.signal?.aborted === true) this.#stayClosed(closed);
-    else this.connect();
+  /** Takes back a `connect()` that was to begin a new lifecycle after this one. */
+  #cancelRestart(state: Closing | Closed): void {
+    if (!state.restart) return;
+    state.restart = false;
+    this.#waiters?.reject(this.#closedError());
   }
 
-  #reopen(): void {
-    const { signal } = this.#settings;
-    if (signal?.aborted === true) {
+  #startAgain(): void {
+    if (this.#signal?.aborted === true) {
       const message = `The signal of the connection to ${this.tag} is aborted: it cannot start again`;
-      throw new ConnectionError('ERR_ABORTED', message, { cause: signal.reason, tag: this.tag });
+      throw this.#signal.error(message, this.tag);
     }
-    this.#obeySignal();
+    this.#signal?.start();
     this.outbox.reopen();
-    this.#history.begin();
-    this.#spared = 0;
-    this.#ending = undefined;
+    this.#stats.begin();
+    this.#skippedDials = 0;
+    this.#disconnected = undefined;
+    this.#start();
   }
 
-  #obeySignal(): void {
-    const { signal } = this.#settings;
-    this.#leaveSignal = signal && onAbort(signal, () => this.#aborted());
+  #abort(): void {
+    const error = this.#signal?.error(`The connection to ${this.tag} was aborted by its signal`, this.tag);
+    this.#handle('destroy', { reason: 'aborted', error });
   }
 
-  #aborted(): void {
-    const { signal } = this.#settings;
-    const message = `The connection to ${this.tag} was aborted by its signal`;
-    this.destroy('aborted', new ConnectionError('ERR_ABORTED', message, { cause: signal?.reason, tag: this.tag }));
-  }
-
-  /** What those are told who wanted more: what ended the lifecycle, or that it ended. */
+  /** The error for waiters and writes that the end leaves behind: what ended the lifecycle, or that it ended. */
   #closedError(end?: ConnectionError): ConnectionError {
     return end ?? new ConnectionError('ERR_CLOSED', `The connection to ${this.tag} is closed`, { tag: this.tag });
   }
 }
 
-/** How a lifecycle ends. */
-interface End {
-  readonly reason: CloseReason;
-  readonly error?: ConnectionError | undefined;
-  /** Why the session ended, where that is another reason. */
-  readonly resetReason?: FailureReason;
-  /** What broke the session, where something did. */
-  readonly lastError?: Error | undefined;
+/** A promise with its `resolve`, as `Promise.withResolvers` makes them from Node 22 on. */
+interface Deferred<T> {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
 }
 
-/** The promise that calls of `disconnect()` share. */
-interface Ending {
-  readonly promise: Promise<CloseInfo>;
-  readonly resolve: (info: CloseInfo) => void;
-}
-
-const always = () => true;
-
-/** A function of its own for each wait would keep what it was made beside. */
-function recall(machine: Pick<Member, 'recall'>): void {
-  machine.recall();
-}
-
-function newEnding(state: State): Ending {
-  let resolve!: Ending['resolve'];
-  const promise = new Promise<CloseInfo>((settle) => (resolve = settle));
-  if (state.name === 'closed') resolve(state.info);
+function deferred<T>(): Deferred<T> {
+  let resolve!: Deferred<T>['resolve'];
+  const promise = new Promise<T>((settle) => (resolve = settle));
   return { promise, resolve };
+}
+
+/** Module-level, so that the timer does not keep a closure's scope alive. */
+function retry(machine: Pick<Member, 'recall'>): void {
+  machine.recall();
 }

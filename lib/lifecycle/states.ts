@@ -1,13 +1,13 @@
 import type { Attempt } from '../attempt/attempt';
-import { type Deadline, setRef } from '../timers/deadline';
+import type { Pass } from '../attempt/dial-gate';
 import { unreachable } from '../errors';
 import type { CloseInfo, StateName } from '../events/events';
-import type { Pass } from '../attempt/dial-gate';
 import type { Session } from '../session/session';
+import { type Deadline, setRef } from '../timers/deadline';
 
 /**
- * The machine. Ends are reached by `disconnect()`, `destroy()` and an aborted `signal` from every state, and by giving
- * up from those in which something can fail.
+ * The machine. `disconnect()`, `destroy()` and an aborted `signal` end it from every state; it gives up by itself in
+ * those states in which something can fail.
  *
  * ```text
  *   idle       ──► connecting   connect(), by itself unless `autoConnect` is false
@@ -35,26 +35,22 @@ export const transitions = {
   closed: ['connecting'],
 } as const satisfies Record<StateName, readonly StateName[]>;
 
-/** A state and all that it holds. No socket of a connection is anywhere else, and no timer but the queue's own. */
+/** A state with everything that it holds. No other object holds a socket or a timer of a connection, but for the queue's timer. */
 export type State =
   | { readonly name: 'idle' }
-  | { readonly name: 'connecting'; readonly work: Attempt }
-  | { readonly name: 'open'; readonly work: Session }
-  | Backoff
+  | { readonly name: 'connecting'; readonly attempt: Attempt }
+  | { readonly name: 'open'; readonly session: Session }
+  | { readonly name: 'backoff'; readonly timer: NodeJS.Timeout; readonly pass: Pass }
   | Closing
   | Closed;
 
-/** A wait, which the pass may cut short when others find the endpoint back. */
-export interface Backoff {
-  readonly name: 'backoff';
-  readonly timer: NodeJS.Timeout;
-  readonly pass: Pass;
-}
+/** One of the states. */
+export type StateOf<Name extends StateName> = Extract<State, { readonly name: Name }>;
 
-/** A session that winds up, or a dial that may still finish so that queued writes go out. */
+/** A session that flushes and ends, or a dial that may still finish so that queued writes go out. */
 export interface Closing {
   readonly name: 'closing';
-  /** A dial that finishes becomes a session in place. */
+  /** A dial that finishes is replaced by its session. */
   work: Attempt | Session;
   readonly deadline: Deadline;
   /** Whether `connect()` was called meanwhile. */
@@ -65,24 +61,26 @@ export interface Closing {
 export interface Closed {
   readonly name: 'closed';
   readonly info: CloseInfo;
-  /** Whether a new one is to begin when all have heard `close`. */
+  /** Whether a new lifecycle begins after `close` has been delivered. */
   restart: boolean;
 }
 
-/** Releases what `state` holds, except the work that `next` goes on with. */
+/** Releases what `state` holds, except what `next` takes over: `closing` goes on with the attempt or the session. */
 export function release(state: State, next: State): void {
   switch (state.name) {
     case 'connecting':
-    case 'open':
-      if (!('work' in next) || next.work !== state.work) state.work.release();
+      if (next.name !== 'closing') state.attempt.release();
       return;
-    case 'closing':
-      state.deadline.clear();
-      state.work.release();
+    case 'open':
+      if (next.name !== 'closing') state.session.release();
       return;
     case 'backoff':
       clearTimeout(state.timer);
       state.pass.rise();
+      return;
+    case 'closing':
+      state.deadline.clear();
+      state.work.release();
       return;
     case 'idle':
     case 'closed':
@@ -92,9 +90,22 @@ export function release(state: State, next: State): void {
   }
 }
 
-/** Lets what `state` holds keep the process alive, or not. */
-export function setStateRef(state: State, held: boolean): void {
-  if ('work' in state) state.work.setRef(held);
-  if ('timer' in state) setRef(held, state.timer);
-  if ('deadline' in state) state.deadline.setRef(held);
+/** Sets whether what `state` holds keeps the process alive. */
+export function setStateRef(state: State, on: boolean): void {
+  switch (state.name) {
+    case 'connecting':
+      return state.attempt.setRef(on);
+    case 'open':
+      return state.session.setRef(on);
+    case 'backoff':
+      return setRef(on, state.timer);
+    case 'closing':
+      state.deadline.setRef(on);
+      return state.work.setRef(on);
+    case 'idle':
+    case 'closed':
+      return;
+    default:
+      unreachable(state);
+  }
 }

@@ -52,14 +52,6 @@ export interface ConnectionStats {
 /** Changes of state that are remembered. */
 const KEPT = 8;
 
-/** How sessions ended, for as long as somebody keeps what was said when they opened. */
-const resets = new WeakMap<OpenInfo, ResetInfo>();
-
-/** How the session that opened so has ended, if it has. */
-export function resetOf(info: OpenInfo): ResetInfo | undefined {
-  return resets.get(info);
-}
-
 // `as`: `Object.keys` of an object literal with these keys.
 const STATES = Object.keys(transitions) as StateName[];
 
@@ -138,19 +130,26 @@ export class StatsRecorder {
   }
 
   addReset(
-    { generation, info, received, uptime }: Session,
+    session: Session,
     reason: ResetReason,
     error: Error | undefined,
     willRetry: boolean,
     uncertain: WriteCount,
   ): ResetInfo {
-    // One that was ended before it was announced has no `reset` either.
+    const { generation, info, received, uptime } = session;
+    // A session that ended before its `open` was delivered has no `reset` either.
     if (info !== undefined) this.#resets += 1;
     this.#bytesReceived += received;
     this.#lostAt = performance.now();
-    const reset = { generation, reason, ...(error && { error }), uptime: Math.round(uptime), willRetry, uncertain };
-    if (info !== undefined) resets.set(info, reset);
-    return reset;
+    session.resetInfo = {
+      generation,
+      reason,
+      ...(error && { error }),
+      uptime: Math.round(uptime),
+      willRetry,
+      uncertain,
+    };
+    return session.resetInfo;
   }
 
   stats(state: StateName, tag: string, session: Session | undefined, writes: WriteTotals): ConnectionStats {

@@ -1,10 +1,10 @@
 import { DeliveryQueue } from '../events/delivery-queue';
 import { checkObject, checkRecord, readProperties } from '../options/checks';
-import { ReconnectingConnection } from '../connection';
+import { type ConnectionHost, ReconnectingConnection } from '../connection';
 import { Emitter } from '../events/emitter';
 import { ConnectionError } from '../errors';
-import type { StateName } from '../events/events';
-import { type ForwarderHost, type PoolEvents, EventForwarder } from './event-forwarder';
+import type { ConnectionEvents, StateName } from '../events/events';
+import { type PoolEvents, forward } from './event-forwarder';
 import type { ConnectionOptions } from '../options/options';
 import { SharedGate } from './shared-gate';
 import { type OwnOptions, type PoolOptions, type PoolStats, type SelectMember, ownChecks } from './options';
@@ -42,8 +42,10 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   readonly #gate: SharedGate;
   readonly #select: SelectMember<Message>;
   readonly #members = new Set<ReconnectingConnection<Message>>();
-  readonly #forwarder: EventForwarder<Message>;
-  /** Whose events are forwarded; a member that closed by itself stays here, and so may return. */
+  readonly #delivery = new DeliveryQueue<PoolEvents<Message>>(this);
+  /** What each member is created with. */
+  readonly #host: ConnectionHost;
+  /** Members whose events are forwarded: a member that closed by itself stays here, and is a member again when restarted. */
   readonly #forwarded = new WeakSet<ReconnectingConnection<Message>>();
   /** The open members, until one of them changes its state. */
   #open: readonly ReconnectingConnection<Message>[] | undefined;
@@ -61,7 +63,10 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     const own = checkRecord<OwnOptions<Message>>('', Object.fromEntries(given.filter(isOwn)), ownChecks);
     this.#defaults = checkOptions(Object.fromEntries(given.filter((each) => !isOwn(each))));
     this.#gate = new SharedGate(own.maxConnecting ?? Infinity, own.canary ?? true);
-    this.#forwarder = new EventForwarder(new DeliveryQueue<PoolEvents<Message>>(this), this.#host());
+    // `as`: the members are those that `add` has created.
+    const observe = (member: unknown, ...event: [event: keyof ConnectionEvents, args: readonly unknown[]]) =>
+      this.#observe(member as ReconnectingConnection<Message>, ...event);
+    this.#host = { gate: this.#gate, observe };
     // `as`: a named selector returns one of the candidates it is handed, and these are members.
     const chosen = own.select ?? 'round-robin';
     this.#select = typeof chosen === 'function' ? chosen : (selector(chosen) as SelectMember<Message>);
@@ -100,8 +105,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
       throw new ConnectionError('ERR_CLOSED', 'The pool is disconnecting: it takes no member until that is done');
     }
     // Checked first, so that an option which is there but undefined leaves the default in place.
-    const member = new ReconnectingConnection<Message>({ ...this.#defaults, ...checkOptions(options) }, this.#gate);
-    this.#forwarder.add(member);
+    const member = new ReconnectingConnection<Message>({ ...this.#defaults, ...checkOptions(options) }, this.#host);
     this.#forwarded.add(member);
     this.#members.add(member);
     return member;
@@ -153,12 +157,12 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   write(chunk: string | Uint8Array, callback?: WriteCallback): boolean;
   write(chunk: string | Uint8Array, encoding?: BufferEncoding | WriteCallback, callback?: WriteCallback): boolean {
     if (typeof encoding === 'function') return this.write(chunk, undefined, encoding);
-    const bytes = toBytes(chunk, encoding);
-    checkCallback(callback);
     const member = this.pick();
-    if (member !== undefined) return member.write(bytes, callback);
-    const error = new ConnectionError('ERR_NO_OPEN_MEMBER', `None of the ${this.size} members of the pool is open`);
+    if (member !== undefined) return member.write(chunk, encoding, callback);
+    toBytes(chunk, encoding);
+    checkCallback(callback);
     this.#wantsRoom = true;
+    const error = new ConnectionError('ERR_NO_OPEN_MEMBER', `No member of the pool is open (${this.#census()})`);
     if (callback !== undefined) process.nextTick(callback, error);
     return false;
   }
@@ -219,27 +223,40 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     return chosen !== undefined && this.#members.has(chosen) ? chosen : undefined;
   }
 
-  #host(): ForwarderHost<Message> {
-    return {
-      onState: (member, previous) => {
-        if (previous === 'closed') this.#members.add(member);
-        this.#open = undefined;
-      },
-      takeRoom: () => {
-        const wanted = this.#wantsRoom;
-        this.#wantsRoom = false;
-        return wanted;
-      },
-      onClosed: (member) => {
-        // It may have been started again by now.
+  /** Gets every event of a member after the member's own listeners. */
+  #observe(member: ReconnectingConnection<Message>, event: keyof ConnectionEvents, args: readonly unknown[]): void {
+    if (!this.#forwarded.has(member)) return;
+    if (event === 'state') {
+      this.#open = undefined;
+      const [, previous] = args;
+      if (previous === 'closed') this.#members.add(member);
+    }
+    forward(this.#delivery, member, event, args);
+    if (event === 'open' && this.#wantsRoom) {
+      this.#wantsRoom = false;
+      this.#delivery.deliver('drain', member.tag, member);
+    }
+    if (event === 'close') {
+      this.#delivery.enqueue(() => {
+        // A listener may have restarted it.
         if (member.state === 'closed') this.#members.delete(member);
-      },
-    };
+      });
+    }
+  }
+
+  /** The members by state, for a message: `1 member, in backoff` or `3 members: 2 in backoff, 1 connecting`. */
+  #census(): string {
+    const { total, connecting, backoff } = this.stats;
+    const members = `${total} ${total === 1 ? 'member' : 'members'}`;
+    if (backoff === total && total > 0) return `${members}, in backoff`;
+    if (connecting === total && total > 0) return `${members}, connecting`;
+    const parts = [backoff > 0 && `${backoff} in backoff`, connecting > 0 && `${connecting} connecting`];
+    const listed = parts.filter((part) => part !== false).join(', ');
+    return listed === '' ? members : `${members}: ${listed}`;
   }
 
   #forget(member: ReconnectingConnection<Message>): void {
     if (!this.#forwarded.delete(member)) return;
-    this.#forwarder.remove(member);
     this.#members.delete(member);
     this.#open = undefined;
   }

@@ -1,73 +1,74 @@
-import type { Established } from '../attempt/attempt';
-import { type Refable, Deadline, setRef } from '../timers/deadline';
-import { SessionDecoder } from './decoder';
 import { toError } from '../errors';
-import type { FailureReason, OpenInfo } from '../events/events';
-import {
-  type TransportHandler,
-  type Transport,
-  destroyTransport,
-  setHandler,
-  isHandledBy,
-  clearHandler,
-  enableEvents,
-} from '../socket/transport';
-import { type Watched, Heartbeat, IdleWatch } from './liveness';
-import { pauseDelivery } from '../socket/fast-read';
+import type { DeliveryQueue } from '../events/delivery-queue';
+import type { ConnectionEvents, FailureReason, OpenInfo, ResetInfo } from '../events/events';
+import type { HeartbeatConnection } from '../options/options';
 import type { Settings } from '../options/settings';
+import { pauseDelivery } from '../socket/fast-read';
+import {
+  type Established,
+  type Transport,
+  type TransportHandler,
+  clearHandler,
+  destroyTransport,
+  enableEvents,
+  isHandledBy,
+  setHandler,
+} from '../socket/transport';
+import { type Refable, Deadline, setRef } from '../timers/deadline';
+import type { Outbox } from '../writes/outbox';
+import { type DecoderHandler, SessionDecoder } from './decoder';
+import { type Watched, Heartbeat, IdleWatch } from './liveness';
 
-/** Who a session reports to. */
-export interface SessionHost {
+/** What a session works with, and reports its end to. */
+export interface SessionOwner {
   readonly tag: string;
-  onChunk(chunk: Buffer): void;
-  onMessage(message: unknown): void;
-  /** The socket has room again. */
-  onDrain(): void;
-  /** Its writing side is about to end: what is to go out has to go now. */
-  onEnding(): void;
-  /** Asks the peer for a sign of life. */
-  ping(): void;
-  /** Told once that the session is over, unless it was released before. */
+  readonly settings: Settings;
+  readonly delivery: DeliveryQueue<ConnectionEvents>;
+  readonly outbox: Outbox;
+  /** Handed to the `ping` of a heartbeat. */
+  readonly connection: HeartbeatConnection;
+  /** Called once, unless the session is released first. The transport is destroyed by then; the owner releases the rest. */
   onLost(reason: FailureReason, error: Error | undefined): void;
 }
 
 const UNWATCHED: readonly never[] = [];
 
-/** The life of one established socket: reads it, watches over it, and tells when and why it ended. */
-export class Session implements Refable, TransportHandler {
+/** The life of one established socket: reads and decodes it, finds out that the peer is dead, and reports how it ended. */
+export class Session implements Refable, TransportHandler, DecoderHandler {
   readonly generation: number;
   readonly transport: Transport;
   readonly openedAt: number = performance.now();
   /** Whether the application vouched for it. */
   healthy = false;
-  /** What its `open` said, from then on: a session that was not announced has no `reset` either. */
+  /** The payload of its `open`, once that has been delivered. */
   info: OpenInfo | undefined;
+  /** The payload of its `reset`. */
+  resetInfo: ResetInfo | undefined;
 
-  /** Whether the link is a socket that this library has opened. */
+  readonly #owner: SessionOwner;
+  /** Whether the transport is a socket that this library has opened. */
   readonly #isOwn: boolean;
-  readonly #decoding: SessionDecoder | undefined;
-  readonly #closeTimeout: number;
-  readonly #host: SessionHost;
+  readonly #decoder: SessionDecoder | undefined;
   #watches: readonly (IdleWatch | Heartbeat)[] = UNWATCHED;
-  #held: boolean;
+  #ref: boolean;
   #paused = false;
+  /** Bytes received, where the transport does not count them. */
   #counted = 0;
   #error: Error | undefined;
-  #windUp: Deadline | undefined;
+  /** Bounds the time from the peer's end, or from an error, to the end of the session. */
+  #endDeadline: Deadline | undefined;
 
-  constructor(established: Established, generation: number, settings: Settings, host: SessionHost, held: boolean) {
+  constructor({ transport, decoder }: Established, generation: number, owner: SessionOwner, ref: boolean) {
+    const { settings } = owner;
     this.generation = generation;
-    this.transport = established.transport;
+    this.transport = transport;
+    this.#owner = owner;
     this.#isOwn = settings.dial === undefined;
-    const { decoder } = established;
-    this.#decoding = decoder && new SessionDecoder(decoder, this.transport, this);
-    this.#closeTimeout = settings.closeTimeout;
-    this.#host = host;
-    this.#held = held;
-    setHandler(this.transport, this);
-    enableEvents(this.transport, 'end', 'drain');
-    const { idleTimeout, heartbeat } = settings;
-    if (idleTimeout > 0 || heartbeat !== undefined) this.#watches = this.#makeWatches(idleTimeout, heartbeat);
+    this.#decoder = decoder && new SessionDecoder(decoder, transport, this);
+    this.#ref = ref;
+    setHandler(transport, this);
+    enableEvents(transport, 'end', 'drain');
+    if (settings.idleTimeout > 0 || settings.heartbeat !== undefined) this.#watches = this.#makeWatches();
   }
 
   /** Bytes received in this session. */
@@ -82,13 +83,13 @@ export class Session implements Refable, TransportHandler {
 
   /** Begins to read. Until then every byte waits in the socket. */
   read(paused: boolean): void {
-    if (this.#decoding === undefined) {
-      // A stream begins to flow with its first `data` listener, unless it was told not to.
-      if (paused) this.#pauseLink();
+    if (this.#decoder === undefined) {
+      // A stream begins to flow with its first `data` listener, unless it was paused.
+      if (paused) this.#pauseTransport();
       enableEvents(this.transport, 'data');
     } else {
       if (this.transport.bytesRead === undefined) enableEvents(this.transport, 'data');
-      this.#decoding.start(paused);
+      this.#decoder.start(paused);
     }
     if (paused) this.pause();
     else this.resume();
@@ -97,153 +98,155 @@ export class Session implements Refable, TransportHandler {
   /** Stops reading. */
   pause(): void {
     this.#paused = true;
-    this.#watch();
-    if (this.#decoding === undefined) this.#pauseLink();
-    else this.#decoding.pause();
+    this.#restartWatches();
+    if (this.#decoder === undefined) this.#pauseTransport();
+    else this.#decoder.pause();
     if (this.transport.closed) this.onClose();
   }
 
   resume(): void {
     this.#paused = false;
-    this.#watch();
-    (this.#decoding ?? this.transport).resume();
+    this.#restartWatches();
+    (this.#decoder ?? this.transport).resume();
     if (this.transport.closed) this.onClose();
   }
 
-  /** Ends the writing side in good order. From then on another deadline bounds the peer's silence. */
+  /** Ends the writing side in good order. From then on `closeTimeout` bounds the peer's silence. */
   end(): void {
-    this.#stopWatching();
+    this.#stopWatches();
     this.transport.end();
   }
 
-  /** Lets go of everything; nothing is reported from then on. */
+  /** Releases everything it holds. It reports nothing from then on. */
   release(): void {
-    this.#stopWatching();
-    this.#windUp?.clear();
+    this.#stopWatches();
+    this.#endDeadline?.clear();
     clearHandler(this.transport);
-    this.#decoding?.release();
+    this.#decoder?.release();
     destroyTransport(this.transport);
   }
 
-  setRef(held: boolean): void {
-    this.#held = held;
-    setRef(held, this.transport);
-    for (const watch of this.#watches) watch.setRef(held);
-    this.#windUp?.setRef(held);
+  setRef(on: boolean): void {
+    this.#ref = on;
+    setRef(on, this.transport);
+    for (const watch of this.#watches) watch.setRef(on);
+    this.#endDeadline?.setRef(on);
   }
 
-  #pauseLink(): void {
-    if (this.#isOwn) pauseDelivery(this.transport);
-    else this.transport.pause();
-  }
-
-  #makeWatches(idleTimeout: number, heartbeat: Settings['heartbeat']): (IdleWatch | Heartbeat)[] {
-    const watched: Watched = {
-      tag: this.#host.tag,
-      received: () => this.received,
-      onDead: (reason, error) => this.#lose(reason, error),
-    };
-    const watches: (IdleWatch | Heartbeat)[] = [];
-    if (idleTimeout > 0) watches.push(new IdleWatch(idleTimeout, watched, this.#held));
-    if (heartbeat !== undefined) {
-      watches.push(new Heartbeat(heartbeat, () => this.#host.ping(), watched, this.#held));
-    }
-    return watches;
-  }
-
-  #stopWatching(): void {
-    for (const watch of this.#watches) watch.stop();
-    this.#watches = UNWATCHED;
-  }
-
-  /** A peer is judged by its silence only while what it sends is read. */
-  #watch(): void {
-    const isRead = !this.#paused && this.#decoding?.hasRoom !== false;
-    for (const watch of this.#watches) {
-      watch.stop();
-      if (isRead) watch.start();
-    }
-  }
-
-  // What the link and the decoder tell.
+  // Events of the transport.
 
   onData(chunk: Buffer): void {
     if (!this.#isOwn) this.#counted += chunk.length;
-    if (this.#decoding === undefined) this.#host.onChunk(chunk);
+    if (this.#decoder === undefined) this.#owner.delivery.deliver('data', chunk);
   }
 
   onDrain(): void {
-    this.#host.onDrain();
-  }
-
-  onRoom(): void {
-    this.#watch();
-  }
-
-  onMessage(message: unknown): void {
-    // A decoder that is slow and gets on with it is given time.
-    if (this.transport.closed) this.#restartWindUp();
-    this.#host.onMessage(message);
+    this.#owner.outbox.onDrain();
   }
 
   onError(error: Error): void {
     this.#error ??= toError(error);
-    // Most sockets do this themselves; a decoder's error and a custom stream need it.
+    // Most sockets destroy themselves; after an error of the decoder or of a custom stream it has to be done.
     destroyTransport(this.transport);
-    this.#startWindUp();
+    this.#startEndDeadline();
   }
 
-  /** The peer will send no more. What was written before may still go out, but not for ever. */
+  /** The peer will send no more. What was written before still goes out, within `closeTimeout`. */
   onEnd(): void {
-    this.#host.onEnding();
+    this.#owner.outbox.sendNow();
     this.transport.end();
-    this.#startWindUp();
-    this.#decoding?.end();
+    this.#startEndDeadline();
+    this.#decoder?.end();
+  }
+
+  onClose(): void {
+    // The last messages are still in the decoder, or wait there until the application resumes.
+    if (this.#isDecoding && this.#error === undefined) this.#restartEndDeadline();
+    else this.#reportEnd();
+  }
+
+  // Events of the decoder.
+
+  onMessage(message: unknown): void {
+    // A decoder that is slow but makes progress gets more time.
+    if (this.transport.closed) this.#restartEndDeadline();
+    this.#owner.delivery.deliver('message', message);
+  }
+
+  onRoom(): void {
+    this.#restartWatches();
   }
 
   onDecoded(): void {
     if (this.transport.closed) this.onClose();
   }
 
-  onClose(): void {
-    if (this.#isDecoding && this.#error === undefined) {
-      // The last messages are on their way through the decoder, or wait there until the application resumes.
-      return this.#restartWindUp();
+  #makeWatches(): (IdleWatch | Heartbeat)[] {
+    const { settings, connection, tag } = this.#owner;
+    const { idleTimeout, heartbeat } = settings;
+    const watched: Watched = {
+      tag,
+      received: () => this.received,
+      onDead: (reason, error) => this.#reportLost(reason, error),
+    };
+    const watches: (IdleWatch | Heartbeat)[] = [];
+    if (idleTimeout > 0) watches.push(new IdleWatch(idleTimeout, watched, this.#ref));
+    if (heartbeat !== undefined) {
+      watches.push(new Heartbeat(heartbeat, () => heartbeat.ping(connection), watched, this.#ref));
     }
-    this.#over();
+    return watches;
   }
 
-  /** Whether what came before the peer's end is still on its way through the decoder. */
+  #stopWatches(): void {
+    for (const watch of this.#watches) watch.stop();
+    this.#watches = UNWATCHED;
+  }
+
+  /** The peer's silence counts only while this side reads. */
+  #restartWatches(): void {
+    const isRead = !this.#paused && this.#decoder?.hasRoom !== false;
+    for (const watch of this.#watches) {
+      watch.stop();
+      if (isRead) watch.start();
+    }
+  }
+
+  #pauseTransport(): void {
+    if (this.#isOwn) pauseDelivery(this.transport);
+    else this.transport.pause();
+  }
+
+  /** Whether bytes from before the peer's end are still in the decoder. */
   get #isDecoding(): boolean {
-    return this.#decoding?.isDone === false && this.transport.readableEnded;
+    return this.#decoder?.isDone === false && this.transport.readableEnded;
   }
 
-  /** Bounds what is left to do before the session is over. */
-  #startWindUp(): void {
-    // A listener may have released it while the decoder was still at work on a chunk.
+  #startEndDeadline(): void {
+    // A listener may have released the session while the decoder was still at work on a chunk.
     if (!isHandledBy(this.transport, this)) return;
-    this.#windUp ??= new Deadline(this.#closeTimeout, this.#held, () => {
+    const { closeTimeout } = this.#owner.settings;
+    this.#endDeadline ??= new Deadline(closeTimeout, this.#ref, () => {
       if (this.#isDecoding) {
-        const message = `The decoder put nothing out for ${this.#closeTimeout} ms after the peer had ended`;
-        this.#error ??= new Error(message);
+        this.#error ??= new Error(`The decoder put nothing out for ${closeTimeout} ms after the peer had ended`);
       }
-      this.#over();
+      this.#reportEnd();
     });
   }
 
-  /** Bounds it anew, or not at all while the application does not want to read. */
-  #restartWindUp(): void {
-    this.#windUp?.clear();
-    this.#windUp = undefined;
-    if (!this.#paused) this.#startWindUp();
+  /** Starts the time again; there is no bound while the application does not read. */
+  #restartEndDeadline(): void {
+    this.#endDeadline?.clear();
+    this.#endDeadline = undefined;
+    if (!this.#paused) this.#startEndDeadline();
   }
 
-  #over(): void {
-    this.#lose(this.#error === undefined ? 'peer-end' : 'error', this.#error);
+  #reportEnd(): void {
+    this.#reportLost(this.#error === undefined ? 'peer-end' : 'error', this.#error);
   }
 
-  #lose(reason: FailureReason, error: Error | undefined): void {
-    this.release();
-    this.#host.onLost(reason, error);
+  #reportLost(reason: FailureReason, error: Error | undefined): void {
+    clearHandler(this.transport);
+    destroyTransport(this.transport);
+    this.#owner.onLost(reason, error);
   }
 }

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import type { Duplex, Transform } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 
 import { shielded } from '../events/emitter';
@@ -24,6 +24,12 @@ export type Transport = Duplex &
     > &
       Pick<TLSSocket, 'encrypted' | 'authorized' | 'authorizationError'> & { secureConnecting: boolean }
   > & { [HANDLER]?: TransportHandler };
+
+/** A transport that is ready for use: connected, encrypted and greeted, as `tls` and `handshake` ask for it. */
+export interface Established {
+  readonly transport: Transport;
+  readonly decoder: Transform | undefined;
+}
 
 /** Who hears what a link tells: one at a time, while it is dialled, and while it is a session's. */
 export interface TransportHandler {

@@ -24,7 +24,7 @@ type Done = (error?: Error | null) => void;
 
 /** A connection as one stream over all its sessions. Its end is the connection's, and the other way round. */
 export class ConnectionDuplex extends Duplex {
-  readonly #inlet: ReadControl;
+  readonly #control: ReadControl;
   /** What became of writes whose callbacks Node has not called yet, in order. */
   readonly #fates: (Error | undefined)[] = [];
   /** Tries the write again for which there was no room. */
@@ -35,17 +35,17 @@ export class ConnectionDuplex extends Duplex {
   #release: (() => void) | undefined;
 
   /** @throws ConnectionError `ERR_INVALID_OPTION` */
-  constructor(inlet: ReadControl, options: DuplexOptions) {
+  constructor(control: ReadControl, options: DuplexOptions) {
     const { onReset = 'continue', ...marks } = checkRecord<DuplexOptions>('toDuplex', options, {
       onReset: oneOf('continue', 'end', 'destroy'),
       readableHighWaterMark: integer(1),
       writableHighWaterMark: integer(1),
     });
-    super({ ...marks, readableObjectMode: inlet.isDecoded, allowHalfOpen: false });
-    this.#inlet = inlet;
+    super({ ...marks, readableObjectMode: control.isDecoded, allowHalfOpen: false });
+    this.#control = control;
     this.#release = this.#listen(onReset);
-    const { end } = inlet.machine;
-    if (end !== undefined) this.#onClose(end);
+    const { closeInfo } = control.source;
+    if (closeInfo !== undefined) this.#onClose(closeInfo);
   }
 
   /** As any stream's, but a write that did not arrive tells its callback without ending the stream. */
@@ -68,31 +68,31 @@ export class ConnectionDuplex extends Duplex {
 
   override _final(done: Done): void {
     if (this.#release === undefined) return done();
-    void this.#inlet.machine.disconnect().then(() => done());
+    void this.#control.source.disconnect().then(() => done());
   }
 
   override _read(): void {
-    this.#inlet.resume(this);
+    this.#control.resume(this);
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     if (this.#release !== undefined) {
       this.#release();
-      this.#inlet.machine.destroy();
+      this.#control.source.destroy();
     }
     done(error);
   }
 
   #listen(onReset: NonNullable<DuplexOptions['onReset']>): () => void {
-    const { connection, machine } = this.#inlet;
+    const { connection, source } = this.#control;
     const onLost = (info: ResetInfo) => {
-      if (onReset === 'end') void machine.disconnect();
+      if (onReset === 'end') void source.disconnect();
       else if (info.willRetry) this.destroy(this.#lost(info));
     };
     const onDrain = () => this.#onDrain();
     const onClose = (info: CloseInfo) => this.#onClose(info);
-    const stopReceiving = this.#inlet.receive((received) => {
-      if (!this.push(received)) this.#inlet.stop(this);
+    const stopReceiving = this.#control.receive((received) => {
+      if (!this.push(received)) this.#control.stop(this);
     });
     connection.on('drain', onDrain).on('close', onClose);
     if (onReset !== 'continue') connection.on('reset', onLost);
@@ -100,7 +100,7 @@ export class ConnectionDuplex extends Duplex {
       this.#release = undefined;
       stopReceiving();
       connection.off('drain', onDrain).off('close', onClose).off('reset', onLost);
-      this.#inlet.resume(this);
+      this.#control.resume(this);
     };
   }
 
@@ -133,11 +133,11 @@ export class ConnectionDuplex extends Duplex {
       for (let write = 0; write < writes; write++) this.#fates.push(error ?? undefined);
       done();
     };
-    this.#inlet.machine.outbox.write(bytes, told);
+    this.#control.source.outbox.write(bytes, told);
   }
 
   #lost({ generation, reason, error }: ResetInfo): ConnectionError {
-    const { tag } = this.#inlet.machine;
+    const { tag } = this.#control.source;
     const message = `Session ${generation} with ${tag} has ended (${reason})`;
     return new ConnectionError('ERR_SESSION_ENDED', message, { cause: error, tag });
   }

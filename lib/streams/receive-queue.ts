@@ -12,7 +12,7 @@ interface Waiter<Chunk> {
  * gone. Several loops share what comes: each chunk goes to one of them.
  */
 export class ReceiveQueue<Chunk> {
-  readonly #inlet: ReadControl;
+  readonly #control: ReadControl;
   readonly #highWaterMark: number;
   readonly #loops = new Set<Loop<Chunk>>();
   #waiters: Waiter<Chunk>[] = [];
@@ -21,8 +21,8 @@ export class ReceiveQueue<Chunk> {
   /** Set when nothing more will come: what was kept can still be taken, unless there is an error. */
   #end: { readonly error?: Error } | undefined;
 
-  constructor(inlet: ReadControl, highWaterMark: number) {
-    this.#inlet = inlet;
+  constructor(control: ReadControl, highWaterMark: number) {
+    this.#control = control;
     this.#highWaterMark = highWaterMark;
   }
 
@@ -39,15 +39,15 @@ export class ReceiveQueue<Chunk> {
       return;
     }
     this.#chunks.push(chunk);
-    this.#size += this.#inlet.sizeOf(chunk);
-    if (this.#size >= this.#highWaterMark) this.#inlet.stop(this);
+    this.#size += this.#control.sizeOf(chunk);
+    if (this.#size >= this.#highWaterMark) this.#control.stop(this);
   }
 
   /** The session is over. */
   end(): void {
     if (this.#end !== undefined) return;
     this.#end = {};
-    this.#inlet.resume(this);
+    this.#control.resume(this);
     this.#dismiss((waiter) => this.#finish(waiter.loop, waiter.resolve));
   }
 
@@ -58,7 +58,7 @@ export class ReceiveQueue<Chunk> {
     this.#end = { error };
     this.#chunks = [];
     this.#size = 0;
-    this.#inlet.resume(this);
+    this.#control.resume(this);
     this.#dismiss((waiter) => {
       this.#loops.delete(waiter.loop);
       waiter.reject(error);
@@ -97,8 +97,8 @@ export class ReceiveQueue<Chunk> {
   #takeFirst(): Chunk {
     // `as`: there is one. A message may be undefined.
     const chunk = this.#chunks.shift() as Chunk;
-    this.#size -= this.#inlet.sizeOf(chunk);
-    if (this.#size <= this.#highWaterMark / 2) this.#inlet.resume(this);
+    this.#size -= this.#control.sizeOf(chunk);
+    if (this.#size <= this.#highWaterMark / 2) this.#control.resume(this);
     return chunk;
   }
 

@@ -2,9 +2,8 @@ import { onAbort } from '../events/on-abort';
 import { abortSignal, checkRecord, integer } from '../options/checks';
 import { ConnectionError } from '../errors';
 import type { CloseInfo, OpenInfo, ResetInfo } from '../events/events';
-import { resetOf } from '../lifecycle/stats';
 import { ReceiveQueue } from './receive-queue';
-import type { ReadControl } from './read-control';
+import type { ReadControl, ReadSource } from './read-control';
 import { type WriteCallback, checkCallback, toBytes } from '../writes/write';
 
 /** Options of `sessions()`. */
@@ -49,39 +48,44 @@ export interface ConnectionSession<Chunk = Buffer> extends AsyncIterable<Chunk, 
 
 class IterableSession<Chunk> implements ConnectionSession<Chunk> {
   readonly info: OpenInfo;
-  readonly inbox: ReceiveQueue<Chunk>;
-  readonly #inlet: ReadControl;
+  readonly received: ReceiveQueue<Chunk>;
+  readonly #control: ReadControl;
+  /** The session that this is about; undefined if it was lost before the loop got its `open`. */
+  readonly #session: ReadSource['session'];
   #ended: Promise<ResetInfo> | undefined;
 
-  constructor(info: OpenInfo, inlet: ReadControl, highWaterMark: number) {
+  constructor(info: OpenInfo, control: ReadControl, highWaterMark: number) {
     this.info = info;
-    this.inbox = new ReceiveQueue(inlet, highWaterMark);
-    this.#inlet = inlet;
+    this.received = new ReceiveQueue(control, highWaterMark);
+    this.#control = control;
+    const { session } = control.source;
+    this.#session = session?.info === info ? session : undefined;
+    // Its `reset` is still to be delivered, and cannot be asked for later.
+    if (this.#session === undefined) this.#ended = this.#nextReset();
   }
 
   get generation(): number {
     return this.info.generation;
   }
 
-  /** Nobody listens for its end before somebody asks. */
+  /** Listens for `reset` from the first call on, so that a session whose end is not asked for costs no listener. */
   get ended(): Promise<ResetInfo> {
-    return (this.#ended ??= this.#end());
+    const { resetInfo } = this.#session ?? {};
+    return (this.#ended ??= resetInfo === undefined ? this.#nextReset() : Promise.resolve(resetInfo));
   }
 
   write(chunk: string | Uint8Array, encoding?: BufferEncoding | WriteCallback, callback?: WriteCallback): boolean {
     if (typeof encoding === 'function') return this.write(chunk, undefined, encoding);
     checkCallback(callback);
-    return this.#inlet.machine.writeTo(this.generation, toBytes(chunk, encoding), callback);
+    return this.#control.source.writeTo(this.generation, toBytes(chunk, encoding), callback);
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Chunk, undefined> {
-    return this.inbox.open();
+    return this.received.open();
   }
 
-  #end(): Promise<ResetInfo> {
-    const over = resetOf(this.info);
-    if (over !== undefined) return Promise.resolve(over);
-    const { connection } = this.#inlet;
+  #nextReset(): Promise<ResetInfo> {
+    const { connection } = this.#control;
     return new Promise((resolve) => {
       const onReset = (reset: ResetInfo) => {
         if (reset.generation !== this.generation) return;
@@ -103,7 +107,7 @@ interface Waiter<Chunk> {
  * unread, and is left out if it is lost meanwhile.
  */
 export class Sessions<Chunk> implements AsyncIterableIterator<ConnectionSession<Chunk>, undefined> {
-  readonly #inlet: ReadControl;
+  readonly #control: ReadControl;
   readonly #highWaterMark: number;
   readonly #stopListening: () => void;
   /** The one that is open. */
@@ -117,17 +121,17 @@ export class Sessions<Chunk> implements AsyncIterableIterator<ConnectionSession<
   #end: { readonly error?: Error | undefined } | undefined;
 
   /** @throws ConnectionError `ERR_INVALID_OPTION` */
-  constructor(inlet: ReadControl, options: SessionsOptions) {
-    const { signal, highWaterMark = inlet.highWaterMark } = checkRecord<SessionsOptions>('sessions', options, {
+  constructor(control: ReadControl, options: SessionsOptions) {
+    const { signal, highWaterMark = control.highWaterMark } = checkRecord<SessionsOptions>('sessions', options, {
       signal: abortSignal,
       highWaterMark: integer(1),
     });
-    this.#inlet = inlet;
+    this.#control = control;
     this.#highWaterMark = highWaterMark;
     this.#stopListening = this.#listen(signal);
-    const { end, session } = inlet.machine;
+    const { closeInfo, session } = control.source;
     if (signal?.aborted === true) this.#abort(signal);
-    else if (end !== undefined) this.#finish(end.error);
+    else if (closeInfo !== undefined) this.#finish(closeInfo.error);
     else if (session?.info !== undefined) this.#onOpen(session.info);
   }
 
@@ -138,7 +142,7 @@ export class Sessions<Chunk> implements AsyncIterableIterator<ConnectionSession<
     if (session !== undefined) {
       this.#pending = undefined;
       this.#given = session;
-      this.#inlet.resume(this);
+      this.#control.resume(this);
       return Promise.resolve({ value: session, done: false });
     }
     return new Promise((resolve, reject) => {
@@ -159,13 +163,13 @@ export class Sessions<Chunk> implements AsyncIterableIterator<ConnectionSession<
   }
 
   #listen(signal: AbortSignal | undefined): () => void {
-    const { connection } = this.#inlet;
+    const { connection } = this.#control;
     const onOpen = (info: OpenInfo) => this.#onOpen(info);
     const onReset = () => this.#onReset();
     const onClose = ({ error }: CloseInfo) => this.#finish(error);
     connection.on('open', onOpen).on('reset', onReset).on('close', onClose);
     // `as`: what the connection receives is what its type says, or the caller does.
-    const stopReceiving = this.#inlet.receive((received) => this.#current?.inbox.add(received as Chunk));
+    const stopReceiving = this.#control.receive((received) => this.#current?.received.add(received as Chunk));
     const leaveSignal = signal && onAbort(signal, () => this.#abort(signal));
     return () => {
       connection.off('open', onOpen).off('reset', onReset).off('close', onClose);
@@ -175,12 +179,12 @@ export class Sessions<Chunk> implements AsyncIterableIterator<ConnectionSession<
   }
 
   #onOpen(info: OpenInfo): void {
-    const session = new IterableSession<Chunk>(info, this.#inlet, this.#highWaterMark);
+    const session = new IterableSession<Chunk>(info, this.#control, this.#highWaterMark);
     this.#current = session;
     const waiter = this.#waiters.shift();
     if (waiter === undefined) {
       this.#pending = session;
-      this.#inlet.stop(this);
+      this.#control.stop(this);
     } else {
       this.#given = session;
       waiter.resolve({ value: session, done: false });
@@ -188,10 +192,10 @@ export class Sessions<Chunk> implements AsyncIterableIterator<ConnectionSession<
   }
 
   #onReset(): void {
-    this.#current?.inbox.end();
+    this.#current?.received.end();
     this.#current = undefined;
     this.#pending = undefined;
-    this.#inlet.resume(this);
+    this.#control.resume(this);
   }
 
   #finish(error: Error | undefined): void {
@@ -202,7 +206,7 @@ export class Sessions<Chunk> implements AsyncIterableIterator<ConnectionSession<
   }
 
   #abort(signal: AbortSignal): void {
-    const { tag } = this.#inlet.machine;
+    const { tag } = this.#control.source;
     const message = `The loop over the sessions with ${tag} was aborted`;
     const error = new ConnectionError('ERR_ABORTED', message, { cause: signal.reason, tag });
     this.#leave(error);
@@ -211,7 +215,7 @@ export class Sessions<Chunk> implements AsyncIterableIterator<ConnectionSession<
 
   /** Wants nothing more of the connection. */
   #leave(error: Error): void {
-    this.#current?.inbox.fail(error);
+    this.#current?.received.fail(error);
     this.#onReset();
     this.#stopListening();
   }
@@ -219,13 +223,13 @@ export class Sessions<Chunk> implements AsyncIterableIterator<ConnectionSession<
   #letGo(): void {
     const given = this.#given;
     this.#given = undefined;
-    if (given?.inbox.isRead === false) {
-      given.inbox.fail(this.#ended(`Session ${given.generation} was let go when the loop asked for the next`));
+    if (given?.received.isRead === false) {
+      given.received.fail(this.#ended(`Session ${given.generation} was let go when the loop asked for the next`));
     }
   }
 
   #ended(message: string): ConnectionError {
-    return new ConnectionError('ERR_SESSION_ENDED', message, { tag: this.#inlet.machine.tag });
+    return new ConnectionError('ERR_SESSION_ENDED', message, { tag: this.#control.source.tag });
   }
 
   /** Nobody waits any more: the first is told the error, if there is one. */

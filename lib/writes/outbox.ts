@@ -1,5 +1,7 @@
 import { ConnectionError } from '../errors';
-import type { DropInfo, DropReason, WriteCount } from '../events/events';
+import type { DeliveryQueue } from '../events/delivery-queue';
+import { shielded } from '../events/emitter';
+import type { ConnectionEvents, DropReason, WriteCount } from '../events/events';
 import { WriteCounts, type WriteTotals } from './counts';
 import type { Transport } from '../socket/transport';
 import type { QueueOptions } from '../options/options';
@@ -7,24 +9,17 @@ import { LEAST_WRITES, Queue, type QueueHost, highWaterMark, mostWrites } from '
 import { type Batch, Sender, type SenderHost } from './sender';
 import { type Write, type WriteCallback, Counter } from './write';
 
-/** Who an outbox reports to. Each call may run the application's code. */
-export interface OutboxHost {
-  readonly tag: string;
-  settle(callbacks: readonly WriteCallback[], error?: ConnectionError): void;
-  onDrop(info: DropInfo): void;
-  onRoom(): void;
-}
-
 /**
  * `holding`: no session, writes wait. `greeting`: a session has opened and its `open` listeners write ahead of those
- * that wait. `flowing`: writes go to the socket. `sealed`: no more writes are taken.
+ * that wait. `flowing`: writes go to the socket. `sealed`: no more writes are taken. `closed`: the lifecycle is over.
  */
-type Phase = 'holding' | 'greeting' | 'flowing' | 'sealed';
+type Phase = 'holding' | 'greeting' | 'flowing' | 'sealed' | 'closed';
 
 /** Where a write's fate is decided: sent at most once, and its callback called exactly once. */
 export class Outbox implements QueueHost, SenderHost {
   readonly #bounds: Required<QueueOptions>;
-  readonly #host: OutboxHost;
+  readonly #delivery: DeliveryQueue<ConnectionEvents>;
+  readonly #connection: { readonly tag: string };
   /** There is one from the first write on that has to wait. */
   #waiting: Queue | undefined;
   /** There is one from the first write on: many connections only listen. */
@@ -38,9 +33,15 @@ export class Outbox implements QueueHost, SenderHost {
   /** Whether a refusal is being told of. */
   #isTelling = false;
 
-  constructor(bounds: Required<QueueOptions>, host: OutboxHost) {
+  /** @param connection - Named in errors. */
+  constructor(
+    bounds: Required<QueueOptions>,
+    delivery: DeliveryQueue<ConnectionEvents>,
+    connection: { readonly tag: string },
+  ) {
     this.#bounds = bounds;
-    this.#host = host;
+    this.#delivery = delivery;
+    this.#connection = connection;
   }
 
   get totals(): WriteTotals {
@@ -81,12 +82,14 @@ export class Outbox implements QueueHost, SenderHost {
   refuse(chunk: Buffer, callback: WriteCallback | undefined, error: ConnectionError): void {
     this.#books.refused.add(1, chunk.length);
     if (callback !== undefined) {
-      process.nextTick(() => this.#host.settle([callback], error));
+      process.nextTick(() => this.#settle([callback], error));
       return;
     }
     const tell = () => {
       this.#isTelling = true;
-      this.#host.onDrop({ chunk, bytes: chunk.length, reason: 'refused', error });
+      // After the end the writer has its `false`, and no event follows `close`.
+      if (this.#phase !== 'closed')
+        this.#delivery.deliver('drop', { chunk, bytes: chunk.length, reason: 'refused', error });
       this.#isTelling = false;
     };
     // A listener that writes again what was dropped must not keep the process from everything else.
@@ -146,7 +149,7 @@ export class Outbox implements QueueHost, SenderHost {
     if (writes > 0) this.#books.uncertain.add(writes, bytes);
     this.#link = undefined;
     this.#sender = undefined;
-    if (this.#phase !== 'sealed') this.#phase = 'holding';
+    if (!this.#isSealed) this.#phase = 'holding';
     this.#waiting?.watch();
     return { uncertain: uncertain.count, settle: () => this.#settleUncertain(lost, cause) };
   }
@@ -157,7 +160,7 @@ export class Outbox implements QueueHost, SenderHost {
    * @returns a function that tells about it
    */
   drop(reason: DropReason, error: ConnectionError): () => void {
-    this.#phase = 'sealed';
+    this.#phase = 'closed';
     this.#waiting?.unwatch();
     const writes = this.#waiting?.takeAll() ?? [];
     for (const { chunk } of writes) this.#books.dropped.add(1, chunk.length);
@@ -172,6 +175,10 @@ export class Outbox implements QueueHost, SenderHost {
     this.#wantsRoom = false;
   }
 
+  get #isSealed(): boolean {
+    return this.#phase === 'sealed' || this.#phase === 'closed';
+  }
+
   get #books(): WriteCounts {
     return (this.#ledger ??= new WriteCounts());
   }
@@ -179,7 +186,7 @@ export class Outbox implements QueueHost, SenderHost {
   #tellRoom(): void {
     if (!this.#wantsRoom || (this.hasWaiting && !this.#isBelowMark)) return;
     this.#wantsRoom = false;
-    this.#host.onRoom();
+    this.#delivery.deliver('drain');
   }
 
   get #isBelowMark(): boolean {
@@ -188,9 +195,9 @@ export class Outbox implements QueueHost, SenderHost {
 
   #refusal(chunk: Buffer, link: Transport | undefined): ConnectionError | undefined {
     const { maxBytes } = this.#bounds;
-    if (link !== undefined && this.#phase !== 'sealed' && this.#isFarFromFull(maxBytes)) return undefined;
-    const { tag } = this.#host;
-    if (this.#phase === 'sealed') {
+    if (link !== undefined && !this.#isSealed && this.#isFarFromFull(maxBytes)) return undefined;
+    const { tag } = this.#connection;
+    if (this.#isSealed) {
       return new ConnectionError('ERR_CLOSED', `The connection to ${tag} is closed for writing`, { tag });
     }
     // A socket is full when its bound is reached, so that one large chunk passes; the queue never exceeds its bound.
@@ -237,7 +244,7 @@ export class Outbox implements QueueHost, SenderHost {
   /** The kernel has taken a batch. */
   onConfirmed({ writes, bytes, callbacks }: Batch): void {
     this.#books.confirmed.add(writes, bytes);
-    if (callbacks !== undefined) this.#host.settle(callbacks);
+    if (callbacks !== undefined) this.#settle(callbacks);
     // The stream says that it has room only where it has said that it had none.
     if (this.#wantsRoom) this.onDrain();
   }
@@ -250,7 +257,7 @@ export class Outbox implements QueueHost, SenderHost {
   /** A write has waited for too long. */
   onExpired(write: Write): void {
     this.#books.dropped.add(1, write.chunk.length);
-    const { tag } = this.#host;
+    const { tag } = this.#connection;
     const message = `A write for ${tag} waited longer than ${this.#bounds.maxAge} ms`;
     this.#tellDropped(write, 'expired', new ConnectionError('ERR_EXPIRED', message, { tag }));
   }
@@ -282,17 +289,24 @@ export class Outbox implements QueueHost, SenderHost {
     }
   }
 
+  /** Calls back after everything that was queued before, and never while `write()` runs. */
+  #settle(callbacks: readonly WriteCallback[], error?: ConnectionError): void {
+    this.#delivery.enqueue(() => {
+      for (const callback of callbacks) shielded(() => callback(error));
+    });
+  }
+
   #tellDropped({ chunk, callback }: Write, reason: DropReason, error: ConnectionError): void {
-    this.#host.onDrop({ chunk, bytes: chunk.length, reason, error });
-    if (callback !== undefined) this.#host.settle([callback], error);
+    this.#delivery.deliver('drop', { chunk, bytes: chunk.length, reason, error });
+    if (callback !== undefined) this.#settle([callback], error);
   }
 
   #settleUncertain(lost: readonly Batch[], cause: Error | undefined): void {
     // An error is costly to make, and most sessions leave nothing behind.
     if (lost.every(({ callbacks }) => callbacks === undefined)) return;
-    const { tag } = this.#host;
+    const { tag } = this.#connection;
     const message = `The session with ${tag} ended before it confirmed this write, which may or may not have arrived`;
     const error = new ConnectionError('ERR_DELIVERY_UNCERTAIN', message, { cause, tag });
-    for (const { callbacks } of lost) if (callbacks !== undefined) this.#host.settle(callbacks, error);
+    for (const { callbacks } of lost) if (callbacks !== undefined) this.#settle(callbacks, error);
   }
 }
