@@ -14,6 +14,8 @@ const channels: Readonly<Record<ChannelEvent, Channel>> = {
 
 /** Publishes an event of `connection` on its channel, where it has one with subscribers. Part of every delivery. */
 export function publish(connection: { readonly tag: string }, event: PropertyKey, [info]: readonly unknown[]): void {
+  // The frequent events have none.
+  if (event === 'data' || event === 'message') return;
   // `as`: it may be any event, and then there is no channel.
   const channel = channels[event as ChannelEvent] as Channel | undefined;
   // Node makes an uncaught exception of each error that a subscriber throws.

@@ -1,6 +1,6 @@
 import { DeliveryQueue } from '../events/delivery-queue';
 import { checkObject, checkRecord, readProperties } from '../options/checks';
-import { type ConnectionHost, ReconnectingConnection } from '../connection';
+import { type ConnectionHost, type Observer, ReconnectingConnection } from '../connection';
 import { Emitter } from '../events/emitter';
 import { ConnectionError } from '../errors';
 import type { ConnectionEvents, StateName } from '../events/events';
@@ -45,8 +45,10 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   readonly #delivery = new DeliveryQueue<PoolEvents<Message>>(this);
   /** What each member is created with. */
   readonly #host: ConnectionHost;
-  /** Members whose events are forwarded: a member that closed by itself stays here, and is a member again when restarted. */
-  readonly #forwarded = new WeakSet<ReconnectingConnection<Message>>();
+  /** Members and those that closed by themselves, which are members again when they are restarted. */
+  readonly #known = new WeakSet<ReconnectingConnection<Message>>();
+  /** Members that were removed, and then restarted by the application: rare, and created only when there is one. */
+  #strangers: WeakSet<ReconnectingConnection<Message>> | undefined;
   /** The open members, until one of them changes its state. */
   #open: readonly ReconnectingConnection<Message>[] | undefined;
   /** Whether a write was refused since a member was last open. */
@@ -64,8 +66,8 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     this.#defaults = checkOptions(Object.fromEntries(given.filter((each) => !isOwn(each))));
     this.#gate = new SharedGate(own.maxConnecting ?? Infinity, own.canary ?? true);
     // `as`: the members are those that `add` has created.
-    const observe = (member: unknown, ...event: [event: keyof ConnectionEvents, args: readonly unknown[]]) =>
-      this.#observe(member as ReconnectingConnection<Message>, ...event);
+    const observe: Observer = (member, event, args) =>
+      this.#observe(member as ReconnectingConnection<Message>, event, args);
     this.#host = { gate: this.#gate, observe };
     // `as`: a named selector returns one of the candidates it is handed, and these are members.
     const chosen = own.select ?? 'round-robin';
@@ -106,7 +108,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     }
     // Checked first, so that an option which is there but undefined leaves the default in place.
     const member = new ReconnectingConnection<Message>({ ...this.#defaults, ...checkOptions(options) }, this.#host);
-    this.#forwarded.add(member);
+    this.#known.add(member);
     this.#members.add(member);
     return member;
   }
@@ -116,7 +118,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     const members =
       typeof tagOrConnection === 'string'
         ? this.get(tagOrConnection)
-        : [tagOrConnection].filter((member) => this.#forwarded.has(member));
+        : [tagOrConnection].filter((member) => this.#known.has(member));
     await this.#disconnectAll(members);
   }
 
@@ -225,12 +227,8 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
 
   /** Gets every event of a member after the member's own listeners. */
   #observe(member: ReconnectingConnection<Message>, event: keyof ConnectionEvents, args: readonly unknown[]): void {
-    if (!this.#forwarded.has(member)) return;
-    if (event === 'state') {
-      this.#open = undefined;
-      const [, previous] = args;
-      if (previous === 'closed') this.#members.add(member);
-    }
+    if (event === 'state') this.#onState(member, args);
+    if (this.#strangers?.has(member) === true) return;
     forward(this.#delivery, member, event, args);
     if (event === 'open' && this.#wantsRoom) {
       this.#wantsRoom = false;
@@ -242,6 +240,13 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
         if (member.state === 'closed') this.#members.delete(member);
       });
     }
+  }
+
+  #onState(member: ReconnectingConnection<Message>, [, previous]: readonly unknown[]): void {
+    this.#open = undefined;
+    if (previous !== 'closed') return;
+    if (this.#known.has(member)) this.#members.add(member);
+    else (this.#strangers ??= new WeakSet()).add(member);
   }
 
   /** The members by state, for a message: `1 member, in backoff` or `3 members: 2 in backoff, 1 connecting`. */
@@ -256,7 +261,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   }
 
   #forget(member: ReconnectingConnection<Message>): void {
-    if (!this.#forwarded.delete(member)) return;
+    if (!this.#known.delete(member)) return;
     this.#members.delete(member);
     this.#open = undefined;
   }
