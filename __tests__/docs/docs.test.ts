@@ -7,7 +7,7 @@ import { examplesIn, pattern, runSnippets, snippetsIn, typeErrorsOf } from '../k
 const root = join(__dirname, '..', '..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
 
-/** The files in a folder and in those within it, from the root on. */
+/** Paths from the root of all files below a folder. */
 const filesIn = (folder: string, ending: string) =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith(ending))
@@ -23,13 +23,13 @@ const snippets = [
 ];
 const programs = snippets.filter(({ notRun }) => notRun === undefined);
 
-test('there is code in every guide, and there are examples in doc comments', () => {
+test('every guide has code, and doc comments have examples', () => {
   for (const guide of guides)
     expect([guide, programs.some(({ where }) => where.startsWith(guide))]).toEqual([guide, true]);
   expect(programs.filter(({ where }) => where.startsWith('lib')).length).toBeGreaterThan(10);
 });
 
-/** What the calls of others have become, with what they need. */
+/** The calls that replace those of other libraries, and declarations that they need. */
 const replacements = ['connman 1', 'connman 2', 'reconnect-net', 'a loop of your own'].map((from) => {
   const rows = tableUnder(read('docs/guides/migrating.md'), `From ${from}`);
   return rows.flatMap(([, cell = '']) => /^`([^`]+)`/.exec(cell)?.[1] ?? []);
@@ -44,14 +44,14 @@ const DECLARATIONS = `
   export {};
 `;
 
-test('everything in the README, in the guides and in doc comments compiles, and so do the calls that the guide to migrating names', () => {
+test('the code in the README, the guides, the doc comments and the tables of the migration guide compiles', () => {
   expect(replacements.map(({ length }) => length)).toEqual([13, 8, 14, 7]);
   const calls = { code: DECLARATIONS + replacements.flat().join(';\n'), language: 'ts' } as const;
   expect(typeErrorsOf([...snippetsIn(read('README.md'), 'README.md'), ...programs, calls])).toEqual([]);
 }, 60_000);
 
 test.concurrent.each([...guides, 'lib'])(
-  'the programs in %s run, print what is said, and end by themselves',
+  'the programs in %s run, print what the page says, and exit',
   async (file) => {
     const shown = programs.filter(({ where }) => where.startsWith(file));
     const { code, printed, stderr } = await runSnippets(shown);
@@ -66,8 +66,8 @@ test.concurrent.each([...guides, 'lib'])(
   40_000,
 );
 
-test.each(['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...filesIn('docs', '.md')])(
-  'every link in %s leads to a file and a heading that are there',
+test.each(['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', ...filesIn('docs', '.md')])(
+  'every link in %s leads to an existing file and heading',
   (page) => {
     const text = read(page).replace(/^```[\s\S]*?^```/gm, '');
     for (const [, path = '', anchor] of text.matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g)) {
@@ -78,7 +78,7 @@ test.each(['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...filesIn('docs', '.m
   },
 );
 
-test('the index of the docs leads to every page', () => {
+test('docs/README.md links to every page', () => {
   const index = read('docs/README.md');
   for (const page of filesIn('docs', '.md')) {
     if (page === 'docs/README.md' || page.startsWith('docs/reference/')) continue;

@@ -6,10 +6,7 @@ const root = join(__dirname, '..', '..');
 
 type Line = string | RegExp;
 
-/**
- * Every line that each example prints. What comes from one source keeps its order; lists side by side may interleave,
- * as the answers of several servers do.
- */
+/** Every line that each example prints. The lines of one list keep their order; lines of several lists may interleave. */
 const expected: Record<string, Line[][]> = {
   'echo.mjs': [['open: session 1, attempts: 1', 'data: Hello, echo!', 'close: disconnected']],
   'graceful-shutdown.mjs': [
@@ -106,11 +103,11 @@ const examples = readdirSync(join(root, 'examples')).filter(
   (file) => file.endsWith('.mjs') && !file.startsWith('demo'),
 );
 
-test('every example has its expected output here, and every output its example', () => {
+test('every example has an expected output here, and every output an example', () => {
   expect(examples.sort()).toEqual(Object.keys(expected).sort());
 });
 
-test.each(examples)('%s has at most 40 lines, and says how to run it', (file) => {
+test.each(examples)('%s has at most 40 lines and says how to run it', (file) => {
   const lines = readFileSync(join(root, 'examples', file), 'utf8')
     .trimEnd()
     .split('\n');
@@ -119,7 +116,7 @@ test.each(examples)('%s has at most 40 lines, and says how to run it', (file) =>
 });
 
 test.concurrent.each(examples)(
-  '%s prints what it should and ends by itself',
+  '%s prints the expected lines and exits',
   async (file) => {
     const { code, stdout, stderr } = await run(join('examples', file));
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -134,7 +131,7 @@ test.concurrent.each(examples)(
 );
 
 test.concurrent(
-  'the demo tells its story in aligned plain text when it is not on a terminal',
+  'the demo prints its story as aligned plain text when stdout is not a terminal',
   async () => {
     const { code, stdout, stderr } = await run(join('examples', 'demo.mjs'));
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -156,7 +153,7 @@ test.concurrent(
   30_000,
 );
 
-/** What must be told in this order, whatever else is told in between. */
+/** Lines that must come in this order, with any other lines in between. */
 const story = [
   /^1\. /,
   / open +session 1 after 1 attempt$/,
@@ -197,9 +194,9 @@ interface Outcome {
   readonly stderr: string;
 }
 
-/** Runs a script in a process of its own, from the root of the repository, as its reader would. */
+/** Runs a script in a new process, from the root of the repository. */
 function run(script: string): Promise<Outcome> {
-  // Whatever forces colours upon the tests is none of the script's business.
+  // Settings of the test run must not change the output of the script.
   const env = { ...process.env, FORCE_COLOR: undefined, NODE_OPTIONS: undefined };
   return new Promise((resolve) => {
     const child = execFile(process.execPath, [script], { cwd: root, env, timeout: 25_000 }, (error, stdout, stderr) => {
@@ -216,7 +213,7 @@ function asExpected(pattern: Line): unknown {
   return typeof pattern === 'string' ? pattern : expect.stringMatching(pattern);
 }
 
-/** What is left of `patterns` when each has been looked for in the lines after the one before it. */
+/** The patterns that did not match, when each is looked for after the line that the previous one matched. */
 function missing(patterns: readonly RegExp[], lines: readonly string[]): readonly RegExp[] {
   let found = 0;
   for (const line of lines) if (patterns[found]?.test(line) === true) found += 1;

@@ -39,11 +39,11 @@ function membersOf(constructor: { readonly prototype: object }): string[] {
     });
 }
 
-test('the first example comes within the first thirty lines', () => {
+test('the first example begins within the first thirty lines', () => {
   expect(readme.split('\n').indexOf('```js')).toBeLessThan(30);
 });
 
-test('the first example runs: it opens, hears the answer, and leaves at SIGTERM', async () => {
+test('the first example opens a session, receives the answer, and exits on SIGTERM', async () => {
   const server = createServer((socket) => {
     socket.on('error', () => undefined).on('data', () => socket.write('+PONG\r\n'));
   });
@@ -51,7 +51,7 @@ test('the first example runs: it opens, hears the answer, and leaves at SIGTERM'
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const [first] = snippetsIn(readme, 'README.md');
-  // Within the repository, so that the library is found under its own name.
+  // Within the repository, so that Node resolves the package by its own name.
   mkdirSync(join(root, 'temp'), { recursive: true });
   const folder = mkdtempSync(join(root, 'temp', 'readme-'));
   try {
@@ -72,12 +72,12 @@ test('the first example runs: it opens, hears the answer, and leaves at SIGTERM'
   }
 });
 
-test('the table of events has every event', () => {
+test('the table of events lists every event', () => {
   expect(namesUnder('Events').sort()).toEqual([...EVENTS].sort());
 });
 
 test.each(['OpenInfo', 'ResetInfo', 'BackoffInfo', 'DropInfo', 'CloseInfo'])(
-  'the table of events has every field of %s',
+  'the table of events lists every field of %s',
   (info) => {
     const event = info.replace('Info', '').toLowerCase();
     const [, payload = ''] = tableUnder(api, 'Events').find(([cell]) => cell === `\`${event}\``) ?? [];
@@ -86,13 +86,13 @@ test.each(['OpenInfo', 'ResetInfo', 'BackoffInfo', 'DropInfo', 'CloseInfo'])(
   },
 );
 
-test('every reason is named', () => {
+test('the page on the API names every reason', () => {
   const reasons = [...read('lib/events/events.ts').matchAll(/^ {2}\| '([a-z-]+)'/gm)].map(([, reason]) => reason ?? '');
   expect(reasons.length).toBeGreaterThan(10);
   for (const reason of [...reasons, 'forced', 'expired', 'refused']) expect(api).toContain(`'${reason}'`);
 });
 
-test('the table of options has every option, with the default that its comment gives', () => {
+test('the table of options lists every option, with the default that its doc comment gives', () => {
   const documented = propertiesOf('lib/options/options.ts', 'ConnectionOptions');
   const rows = tableUnder(api, 'Options');
   expect(rows.map(([name = '']) => name.replaceAll('`', ''))).toEqual([...documented.keys()]);
@@ -103,7 +103,7 @@ test('the table of options has every option, with the default that its comment g
   }
 });
 
-test('the options are those that are checked', () => {
+test('the documented options are the ones that the constructor accepts', () => {
   const error = expect.objectContaining({ code: 'ERR_INVALID_OPTION' }) as Error;
   const unknown = () => new library.ReconnectingConnection({ unknown: 1 } as never);
   expect(unknown).toThrow(error);
@@ -112,19 +112,19 @@ test('the options are those that are checked', () => {
   }
 });
 
-test('the tables of methods have every member', () => {
+test('the tables of methods list every member', () => {
   const connection = membersOf(library.ReconnectingConnection);
   expect(namesUnder('Methods and properties').sort()).toEqual(connection.sort());
   const pool = membersOf(library.ConnectionPool).filter((key) => !['toJSON', '[Symbol.iterator]'].includes(key));
   expect(namesUnder('Pools').sort()).toEqual(pool.sort());
 });
 
-test('the table of errors has every code', () => {
+test('the table of errors lists every code', () => {
   const codes = [...read('lib/errors.ts').matchAll(/^ {2}\| '(ERR_[A-Z_]+)'/gm)].map(([, code]) => code);
   expect(namesUnder('Errors')).toEqual(codes);
 });
 
-test('the policies of backoff are those that are exported', () => {
+test('the table of backoff policies lists those that are exported', () => {
   const exported = Object.keys(library).filter((name) => name.endsWith('Backoff'));
   expect(namesUnder('Backoff').sort()).toEqual(exported.sort());
 });
@@ -132,13 +132,13 @@ test('the policies of backoff are those that are exported', () => {
 test.each([
   ['the README’s diagram', readme, /^ {2}(\w+) --> (\w+)/gm],
   ['the diagram beside the table', read('lib/lifecycle/states.ts'), /^ \* {3}(\w+)\s+──► (\w+)/gm],
-])('%s draws the transitions that there are', (_name, text, arrows) => {
+])('%s draws exactly the transitions of the table', (_name, text, arrows) => {
   const drawn = [...text.matchAll(arrows)].map(([, from, to]) => `${from} → ${to}`);
   const table = Object.entries(transitions).flatMap(([from, all]) => all.map((to) => `${from} → ${to}`));
   expect(drawn.sort()).toEqual(table.sort());
 });
 
-test('the table that compares says of every case and library what the page on conformance says', () => {
+test('the comparison in the README agrees with docs/conformance.md in every cell', () => {
   const page = read('docs/conformance.md');
   const cellsOf = (line: string) =>
     line
@@ -147,7 +147,7 @@ test('the table that compares says of every case and library what the page on co
       .map((cell) => cell.trim());
   const libraries = cellsOf(/^\|  \|.*$/m.exec(page)?.[0] ?? '');
   const header = cellsOf(/^\| case \|.*$/m.exec(readme)?.[0] ?? '').slice(1);
-  /** Which column of the page a column of the README is. */
+  /** For each column of the README, its index on the page. */
   const columns = header.map((name) => {
     const plain = name.replaceAll('`', '').replace('this library', 'reconnecting-connection');
     return libraries.findIndex((library) => library === plain || new RegExp(`^${plain}[ .][\\d.]+$`).test(library));
