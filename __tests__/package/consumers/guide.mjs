@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 
-/** The code of the guide to testing, by the heading that it stands under. */
+/** The code blocks of the testing guide, by heading. */
 export function guide() {
-  const text = readFileSync(new URL('../../docs/guides/testing.md', import.meta.url), 'utf8');
+  const text = readFileSync(new URL('../../../docs/guides/testing.md', import.meta.url), 'utf8');
   /** @type {Record<string, string>} */
   const blocks = {};
   for (const section of text.split(/^## /m)) {
