@@ -143,7 +143,7 @@ const rows = {
     await bundle(put('bundled.mjs', bundled), 'bundled.out.mjs', 'esm', banner);
     expect(await run(node, ['bundled.out.mjs']), WELL);
   },
-  'the library’s own tests of its core': async (node) => {
+  'the library’s own core tests': async (node) => {
     const args = [
       'node_modules/jest/bin/jest.js',
       '--coverage=false',
@@ -218,7 +218,7 @@ const connectionOnly = `export { ReconnectingConnection } from 'reconnecting-con
 const core = await bundle(put('core.mjs', connectionOnly), 'core.cjs', 'cjs');
 await works(async () => expect(String(core <= CORE_BUDGET), /true/), `${core} bytes of ${CORE_BUDGET}`);
 const sizes = [
-  ['what is downloaded', size(packed.size)],
+  ['download', size(packed.size)],
   ['on disk, with source maps', size(packed.unpackedSize)],
   [
     'one file of `ReconnectingConnection`, minified by esbuild, gzipped',
@@ -232,7 +232,7 @@ const sizes = [
 
 const page = `# Where it runs
 
-What was packed by \`npm pack\` is installed in a project of its own, and tried as its users would: with the main entry and \`reconnecting-connection/testing\`, over real sockets, and with the programs of [the guide to testing](guides/testing.md). Made by \`npm run consumers -- --write\` on ${new Date().toISOString().slice(0, 10)}, on ${process.platform} (${process.arch}).
+The package that \`npm pack\` makes is installed in a separate project and used there: the main entry and \`reconnecting-connection/testing\` over real sockets, and the programs of [the testing guide](guides/testing.md). Made by \`npm run consumers -- --write\` on ${new Date().toISOString().slice(0, 10)}, on ${process.platform} (${process.arch}).
 
 ${lines.join('\n')}
 
@@ -244,7 +244,7 @@ ${others.join('\n')}
 |---|---|
 ${sizes.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}
 
-One dependency comes with it, eventemitter3 (which is in the bundles).
+The only dependency is eventemitter3; the bundles include it.
 `;
 console.log(page);
 if (values.write === true && only === '') writeFileSync(join(root, 'docs/consumers.md'), page);
