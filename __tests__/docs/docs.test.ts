@@ -86,3 +86,13 @@ test('docs/README.md links to every page', () => {
   }
   expect(index).toContain('](reference/README.md)');
 });
+
+test('policy, CI, .nvmrc, package.json and the consumers name the same lines of Node', () => {
+  const [, first = '', others = ''] = /^Node (\d+), ([\d, and]+) are supported/m.exec(read('docs/policy.md')) ?? [];
+  const lines = [first, ...(others.match(/\d+/g) ?? [])];
+  expect(lines.length).toBeGreaterThan(1);
+  expect(read('.github/workflows/ci.yml')).toContain(`node: [${lines.join(', ')}]`);
+  expect(read('__tests__/package/consumers/main.mjs')).toContain(`NODES = ['${lines.join("', '")}']`);
+  expect(read('.nvmrc').trim()).toBe(first);
+  expect(read('package.json')).toContain(`"node": ">=${first}"`);
+});
