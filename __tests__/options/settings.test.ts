@@ -6,6 +6,7 @@ import { describe as describeValue } from '../../lib/errors';
 import type { ConnectionOptions } from '../../lib/options/options';
 import { checkOptions, resolveOptions, resolveTarget } from '../../lib/options/settings';
 import type { Target } from '../../lib/options/target';
+import { run } from '../kit/processes';
 import { refusal } from '../kit/refusal';
 
 // What is not verified here is meant not to be.
@@ -340,9 +341,9 @@ describe('resolveOptions()', () => {
   });
 
   it.each<[options: ConnectionOptions, words: string]>([
-    [{ path: '/x', port: 1 }, 'option `port` to be absent where `path` is set, got 1 (number)'],
+    [{ path: '/x', port: 1 }, 'option `port` to be absent when `path` is set, got 1 (number)'],
     [{ host: 'db', target: () => ({ port: 1 }) }, 'option `port` to be an integer from 1 to 65535, got undefined'],
-    [{ path: '/x', host: 'db' }, 'option `host` to be absent where `path` is set, got "db" (string)'],
+    [{ path: '/x', host: 'db' }, 'option `host` to be absent when `path` is set, got "db" (string)'],
     [{}, 'option `port` to be an integer from 1 to 65535, got undefined'],
     [{ host: 'db' }, 'option `port` to be an integer from 1 to 65535, got undefined'],
     [
@@ -484,6 +485,46 @@ describe('resolveOptions()', () => {
   });
 });
 
+describe('−0', () => {
+  const taken = [
+    ...['minUptime', 'maxRetries', 'maxElapsed', 'connectTimeout', 'idleTimeout', 'closeTimeout'],
+    ...['queue.maxBytes', 'queue.maxAge', 'socket.family', 'socket.hints'],
+  ];
+  const takenElsewhere = ['backoff.initialDelay', 'backoff.maxDelay', 'tls.sessionTimeout', 'tls.secureOptions'];
+  const refused = [
+    ...['port', 'heartbeat.interval', 'heartbeat.timeout', 'backoff.multiplier', 'tls.minDHSize'],
+    ...['keepAliveInitialDelay', 'localPort', 'autoSelectFamilyAttemptTimeout'].map((name) => `socket.${name}`),
+  ];
+
+  it.each(taken)('is 0 for `%s`', (option) => {
+    expect(settingOf(option, -0)).toBe(0);
+  });
+
+  it.each(refused)('is refused for `%s`, as 0 is', (option) => {
+    expect(refusal(() => resolveOptions(optionsWith(option, -0)))).toMatch(/^Expected option /);
+  });
+
+  // Node aborts on −0 as a family and as a session timeout.
+  it('aborts no process, whatever numeric option it is given for', async () => {
+    const options = [...taken, ...takenElsewhere].map((name) => [name, optionsWith(name, 0)]);
+    const { code, said, stderr } = await run(`
+      // JSON has no −0.
+      const options = JSON.parse('${JSON.stringify(options)}', (_key, value) => (value === 0 ? -0 : value));
+      const server = net.createServer((socket) => socket.on('error', () => {}).end()).listen(0, '127.0.0.1', async () => {
+        const { port } = server.address();
+        for (const [name, option] of options) {
+          const connection = new ReconnectingConnection({ ...option, host: 'localhost', port });
+          await new Promise((resolve) => connection.on('backoff', resolve).on('close', resolve));
+          connection.destroy();
+          say(name);
+        }
+        server.close();
+      });
+    `);
+    expect({ code, said, stderr }).toEqual({ code: 0, said: options.map(([name]) => name), stderr: '' });
+  });
+});
+
 describe('checkOptions()', () => {
   it('checks what is there, and does not ask for more', () => {
     expect(plain(checkOptions({ minUptime: 5 }))).toEqual({ minUptime: 5 });
@@ -541,9 +582,9 @@ describe('resolveTarget()', () => {
         String.raw`got "127.0.0.1\u0000.evil.test" (string)`,
     ],
     [{ port: 80, hots: 'db' }, 'Unknown option `target.hots`, expected one of: port, host, path, tls'],
-    [{ path: '/x', port: 80 }, 'Expected option `port` to be absent where `path` is set, got 80 (number)'],
-    [{}, 'Expected the target to be one with `port` or `path`, got an object'],
-    [{ host: 'db' }, 'Expected the target to be one with `port` or `path`, got an object'],
+    [{ path: '/x', port: 80 }, 'Expected option `port` to be absent when `path` is set, got 80 (number)'],
+    [{}, 'Expected the target to be an object with `port` or `path`, got an object'],
+    [{ host: 'db' }, 'Expected the target to be an object with `port` or `path`, got an object'],
   ])('refuses %j', (target, words) => {
     expect(refusal(() => resolveTarget(target as Target, undefined))).toBe(words);
   });

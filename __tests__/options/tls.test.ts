@@ -161,10 +161,10 @@ describe('checkTls()', () => {
     ['secureContext', { context: {} }, 'the return value of `tls.createSecureContext`, got a value of type object'],
     ['secureContext', {}, 'the return value of `tls.createSecureContext`, got a value of type object'],
     ...['ca', 'cert', 'key', 'passphrase', 'pfx', 'ciphers', 'minVersion', 'sigalgs'].map(
-      (option): [string, null, string] => [option, null, 'what `tls.createSecureContext` takes, got null'],
+      (option): [string, null, string] => [option, null, 'a value that `tls.createSecureContext` accepts, got null'],
     ),
-    ['key', 5, 'what `tls.createSecureContext` takes, got a value of type number'],
-    ['ciphers', {}, 'what `tls.createSecureContext` takes, got a value of type object'],
+    ['key', 5, 'a value that `tls.createSecureContext` accepts, got a value of type number'],
+    ['ciphers', {}, 'a value that `tls.createSecureContext` accepts, got a value of type object'],
   ])('refuses for `%s`: %j', (option, value, words) => {
     expect(refusal({ [option]: value }).message).toBe(`Expected option \`tls.${option}\` to be ${words}`);
   });
@@ -206,7 +206,7 @@ describe('checkTls()', () => {
     ['a curve there never was', { ecdhCurve: 'straight' }, /ECDH curve/],
   ])('refuses %s at once, in the words of OpenSSL', (_title, tls, words) => {
     const error = refusal(tls);
-    expect(error.message).toMatch(/^Expected option `tls` to hold material that parses, got: /);
+    expect(error.message).toMatch(/^Expected option `tls` to be options that `tls.createSecureContext` accepts, got: /);
     expect(error.message).toMatch(words);
     expect(types.isNativeError(error.cause)).toBe(true);
   });

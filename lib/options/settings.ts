@@ -22,9 +22,9 @@ import type { ConnectionOptions, HeartbeatOptions, QueueOptions, SocketOptions }
 import { type ResolvedTarget, type Target, type TlsOptions, DEFAULT_HOST } from './target';
 import { checkTls } from './tls';
 
-/** Options with every default filled in. Frozen, and without a prototype. */
+/** Options with all defaults filled in. Frozen, and without a prototype. */
 export interface Settings extends Omit<Required<ConnectionOptions>, OptionalSettings | 'port' | 'host' | 'path'> {
-  /** The static target; absent where only `nextTarget` knows. */
+  /** The target of `port`, `host` and `path`; undefined if there is only the `target` function. */
   readonly target: ResolvedTarget | undefined;
   /** The `target` option. */
   readonly nextTarget: ConnectionOptions['target'];
@@ -42,7 +42,7 @@ type OptionalSettings =
   'target' | 'tls' | 'backoff' | 'dial' | 'handshake' | 'decoder' | 'heartbeat' | 'queue' | 'signal';
 
 /**
- * Checks options one by one, and not yet whether they are complete.
+ * Checks each option, but not whether they are complete.
  *
  * @throws ConnectionError `ERR_INVALID_OPTION`
  */
@@ -57,16 +57,16 @@ export function checkOptions(options: ConnectionOptions): ConnectionOptions {
  */
 export function resolveOptions(options: ConnectionOptions): Settings {
   const given = checkOptions(options);
-  if (latest === undefined || !areAlike(given, latest.given)) latest = { given, settings: settingsOf(given) };
+  if (latest === undefined || !areEqual(given, latest.given)) latest = { given, settings: settingsOf(given) };
   return latest.settings;
 }
 
-/** What was resolved last: connections made alike, one after another as for a pool, share their settings. */
+/** The last result: connections created one after another with equal options, as in a pool, share their settings. */
 let latest: { readonly given: ConnectionOptions; readonly settings: Settings } | undefined;
 
-/** Whether checked options are the same, value by value. Objects are not: each is checked anew, for it may have changed. */
-function areAlike(some: ConnectionOptions, others: ConnectionOptions): boolean {
-  // `as`: unknown names do not pass the check.
+/** Whether checked options are equal, value by value. Objects never are: each check returns a new one. */
+function areEqual(some: ConnectionOptions, others: ConnectionOptions): boolean {
+  // `as`: the check has refused unknown names.
   const names = Object.keys(some) as (keyof ConnectionOptions)[];
   return names.length === Object.keys(others).length && names.every((name) => some[name] === others[name]);
 }
@@ -78,13 +78,13 @@ function settingsOf(given: ConnectionOptions): Settings {
   const { heartbeat } = given;
   const tls = checkedTls(given.tls);
   return frozen<Settings>({
-    // A host alone says nothing, with a `target` function beside it either.
+    // `host` without `port` is an error, also beside a `target` function.
     target: staticTarget(given, tls, given.target !== undefined && given.host === undefined),
     nextTarget: given.target,
     tls,
     socket: given.socket === undefined ? SOCKET : frozen({ ...SOCKET, ...given.socket }),
     dial: given.dial,
-    // `as`: the check of `backoff` has made a function of options.
+    // `as`: the check of `backoff` has turned options into a function.
     backoff: (given.backoff as Backoff | undefined) ?? defaultBackoff(),
     minUptime: given.minUptime ?? 5_000,
     maxRetries: given.maxRetries ?? Infinity,
@@ -104,9 +104,9 @@ function settingsOf(given: ConnectionOptions): Settings {
 }
 
 /**
- * Checks what a `target` function returned.
+ * Checks the result of a `target` function.
  *
- * @param tls - The connection's own `tls`, for a target that does not say.
+ * @param tls - The connection's `tls`, the default of the target's.
  * @throws ConnectionError `ERR_INVALID_OPTION`
  */
 export function resolveTarget(target: Target, tls: TlsOptions | undefined): ResolvedTarget {
@@ -117,15 +117,15 @@ export function resolveTarget(target: Target, tls: TlsOptions | undefined): Reso
     tls: checks.tls,
   });
   const resolved = staticTarget(given, given.tls === undefined ? tls : checkedTls(given.tls), true);
-  if (resolved === undefined) throw invalidOption('the target', 'one with `port` or `path`', target);
+  if (resolved === undefined) throw invalidOption('the target', 'an object with `port` or `path`', target);
   return resolved;
 }
 
-/** A target as it comes, before it is known whether port and path contradict each other. */
+/** Fields of a target that may contradict each other. */
 type TargetFields = Pick<ConnectionOptions, 'port' | 'host' | 'path' | 'tls'>;
 
 function checkedTls(tls: ConnectionOptions['tls']): TlsOptions | undefined {
-  // `as`: `checkTls` leaves options, or false.
+  // `as`: `checkTls` returns options or false.
   return tls === false ? undefined : (tls as TlsOptions | undefined);
 }
 
@@ -135,8 +135,8 @@ function staticTarget(
   optional: boolean,
 ): ResolvedTarget | undefined {
   if (path !== undefined) {
-    if (port !== undefined) throw invalidOption('option `port`', 'absent where `path` is set', port);
-    if (host !== undefined) throw invalidOption('option `host`', 'absent where `path` is set', host);
+    if (port !== undefined) throw invalidOption('option `port`', 'absent when `path` is set', port);
+    if (host !== undefined) throw invalidOption('option `host`', 'absent when `path` is set', host);
     return frozen<ResolvedTarget>({ path, ...(tls && { tls }) });
   }
   if (port !== undefined) return frozen<ResolvedTarget>({ host: host ?? DEFAULT_HOST, port, ...(tls && { tls }) });
@@ -145,7 +145,7 @@ function staticTarget(
 }
 
 const checkHost: Check<string> = (value, name) => {
-  // A NUL would cut the name short: "127.0.0.1\0.example" dials 127.0.0.1, whatever an allow-list made of it.
+  // A NUL would cut the name short: "127.0.0.1\0.example" dials 127.0.0.1, although an allow-list of names saw ".example".
   if (
     typeof value !== 'string' ||
     !/^[^\s\p{Cc}\p{Cf}\p{Cs}/[\]]+$/u.test(value) ||
@@ -156,13 +156,13 @@ const checkHost: Check<string> = (value, name) => {
   return value;
 };
 
-/** Bytes that the kernel has room for in a socket's path; libuv would silently cut a longer one. */
+/** The longest socket path that the kernel takes, in bytes; libuv would truncate a longer one without an error. */
 const PATH_BYTES = { linux: 107, win32: 256 } as Readonly<Record<string, number>>;
 
 const checkPath: Check<string> = (value, name) => {
-  const most = PATH_BYTES[process.platform] ?? 103;
-  if (typeof value !== 'string' || value === '' || /\p{Cc}/u.test(value) || Buffer.byteLength(value) > most) {
-    throw invalidOption(name, `a path of 1 to ${most} bytes without control characters`, value);
+  const max = PATH_BYTES[process.platform] ?? 103;
+  if (typeof value !== 'string' || value === '' || /\p{Cc}/u.test(value) || Buffer.byteLength(value) > max) {
+    throw invalidOption(name, `a path of 1 to ${max} bytes without control characters`, value);
   }
   return value;
 };
@@ -180,7 +180,8 @@ const checkHints: Check<number> = (value, name) => {
 
 const checkFamily: Check<4 | 6 | 0> = (value, name) => {
   if (value !== 4 && value !== 6 && value !== 0) throw invalidOption(name, '4, 6, or 0 for both', value);
-  return value;
+  // Not `value`, which may be −0: Node would abort the process.
+  return value === 0 ? 0 : value;
 };
 
 const checks: Checks<ConnectionOptions> = {
@@ -193,7 +194,7 @@ const checks: Checks<ConnectionOptions> = {
     checkRecord<SocketOptions>('socket', value, {
       noDelay: boolean,
       keepAlive: boolean,
-      // The kernel counts in whole seconds, at most 32,767 of them (TCP_KEEPIDLE); Node rounds down, and 0 means 2 hours.
+      // The kernel counts in whole seconds, up to 32,767 (TCP_KEEPIDLE). Node would round down, and 0 means two hours.
       keepAliveInitialDelay: (delay, name) => Math.ceil(number(1_000, 32_767_000)(delay, name) / 1_000) * 1_000,
       allowHalfOpen: boolean,
       localAddress: checkAddress,

@@ -2,27 +2,34 @@ import { X509Certificate } from 'node:crypto';
 import { type SecureContext, createSecureContext } from 'node:tls';
 
 import { type Check, type Checks, boolean, checkRecord, frozen, integer } from './checks';
-import { ConnectionError, isArray, toError } from '../errors';
+import { ConnectionError, invalidOption, isArray, toError } from '../errors';
 import type { TlsOptions } from './target';
 
-/** The error for a TLS option: it tells the kind of what came and never the value, which may be a secret. */
+/** The error for a TLS option: it names the type of the value, and never the value, which may be a secret. */
 function invalid(name: string, expected: string, value: unknown, cause?: unknown): ConnectionError {
-  const kind = value === null ? 'null' : isArray(value) ? 'an array' : `a value of type ${typeof value}`;
-  return new ConnectionError('ERR_INVALID_OPTION', `Expected ${name} to be ${expected}, got ${kind}`, { cause });
+  return invalidOption(name, expected, value, cause, typeName);
 }
 
-/** Key material and whatever else goes into the secure context, whose maker looks at it himself. */
-const material: Check<never> = (value, name) => {
-  if (value === null) throw invalid(name, 'what `tls.createSecureContext` takes', value);
-  return value as never;
+function typeName(value: unknown): string {
+  if (value === null) return 'null';
+  return isArray(value) ? 'an array' : `a value of type ${typeof value}`;
+}
+
+const ACCEPTED = 'a value that `tls.createSecureContext` accepts';
+
+/** Keys, certificates and other input of `tls.createSecureContext`, which checks all but null itself. */
+const contextInput: Check<never> = (value, name) => {
+  if (value === null) throw invalid(name, ACCEPTED, value);
+  // Not −0: as `sessionTimeout` it aborts the process.
+  return (value === 0 ? 0 : value) as never;
 };
 
 const CERTIFICATE = /^-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/;
 
-/** Certificates to trust. Node passes over one that does not parse, and whoever relied on it would trust nobody. */
+/** Trusted certificates. Node ignores those that do not parse, and every connection would then fail to verify. */
 const authorities: Check<never> = (value, name) => {
-  for (const each of [material(value, name) as unknown].flat()) {
-    // Of another type: the maker of the context refuses it.
+  for (const each of [contextInput(value, name) as unknown].flat()) {
+    // `tls.createSecureContext` refuses other types.
     if (typeof each !== 'string' && !ArrayBuffer.isView(each)) continue;
     const text =
       typeof each === 'string' ? each : Buffer.from(each.buffer, each.byteOffset, each.byteLength).toString();
@@ -47,7 +54,7 @@ const context: Check<SecureContext> = (value, name) => {
 
 let NativeContext: (new () => object) | undefined;
 
-/** What a real secure context is made of; Node exports no name for it. */
+/** The class of the native object in a secure context; Node does not export it. */
 function nativeContext(): new () => object {
   const inner: unknown = createSecureContext().context;
   // `as`: every object has its constructor.
@@ -56,10 +63,10 @@ function nativeContext(): new () => object {
 }
 
 const protocols: Check<string[]> = (value, name) => {
-  // The bytes that Node takes as well end the process if their lengths do not add up.
+  // Node also takes encoded bytes, but aborts the process if the lengths in them do not add up.
   const fits = (each: unknown) => typeof each === 'string' && each !== '' && Buffer.byteLength(each) < 256;
   if (!Array.isArray(value) || !value.every(fits)) throw invalid(name, 'an array of strings of 1 to 255 bytes', value);
-  // `as`: each was looked at; and a copy, for what is done to the array later is no concern of ours.
+  // A copy, so that later changes to the array have no effect. `as`: each entry was checked.
   return Object.freeze([...(value as string[])]) as string[];
 };
 
@@ -78,55 +85,55 @@ const callback: Check<never> = (value, name) => {
   return value as never;
 };
 
-/** Every option of `tls.connect` that is ours to pass on; any other name is taken for a typing error. */
+/** The options that are passed to `tls.connect`. Any other name is an error. */
 const checks: Checks<TlsOptions & { allowPartialTrustChain?: boolean }> = {
   ALPNProtocols: protocols,
   allowPartialTrustChain: boolean,
   ca: authorities,
-  cert: material,
+  cert: contextInput,
   checkServerIdentity: callback,
-  ciphers: material,
-  clientCertEngine: material,
-  crl: material,
-  dhparam: material,
-  ecdhCurve: material,
+  ciphers: contextInput,
+  clientCertEngine: contextInput,
+  crl: contextInput,
+  dhparam: contextInput,
+  ecdhCurve: contextInput,
   enableTrace: boolean,
   honorCipherOrder: boolean,
-  key: material,
-  maxVersion: material,
+  key: contextInput,
+  maxVersion: contextInput,
   minDHSize: integer(1),
-  minVersion: material,
-  passphrase: material,
-  pfx: material,
-  privateKeyEngine: material,
-  privateKeyIdentifier: material,
+  minVersion: contextInput,
+  passphrase: contextInput,
+  pfx: contextInput,
+  privateKeyEngine: contextInput,
+  privateKeyIdentifier: contextInput,
   pskCallback: callback,
   rejectUnauthorized: boolean,
   requestCert: boolean,
   secureContext: context,
-  secureOptions: material,
-  secureProtocol: material,
+  secureOptions: contextInput,
+  secureProtocol: contextInput,
   servername: text,
   session: bytes,
-  sessionIdContext: material,
-  sessionTimeout: material,
-  sigalgs: material,
-  ticketKeys: material,
+  sessionIdContext: contextInput,
+  sessionTimeout: contextInput,
+  sigalgs: contextInput,
+  ticketKeys: contextInput,
 };
 
-const MATERIAL: ReadonlySet<unknown> = new Set([material, authorities]);
+const CONTEXT_INPUTS: ReadonlySet<unknown> = new Set([contextInput, authorities]);
 
 /**
- * The `tls` option, its key material parsed, so that a bad certificate is found here and not in a retry; false where
- * it is off. The material itself is not kept: what is left of it is in the secure context.
+ * The `tls` option with its keys and certificates parsed, so that a bad one fails at construction and not in a retry;
+ * false if TLS is off. Keys and certificates are not kept, except in the secure context.
  */
 export const checkTls: Check<TlsOptions | false> = (value, name) => {
   if (value === false) return false;
-  // A string here may well be a key.
+  // The string may be a key: `checkRecord` would quote it.
   if (typeof value === 'string') throw invalid(name, 'an object', value);
   const options = checkRecord('tls', value === true ? {} : value, checks);
   if (options.rejectUnauthorized === false) warnOnce();
-  const kept = Object.entries(options).filter(([key]) => !MATERIAL.has(checks[key as keyof typeof checks]));
+  const kept = Object.entries(options).filter(([key]) => !CONTEXT_INPUTS.has(checks[key as keyof typeof checks]));
   return frozen({ ...Object.fromEntries(kept), secureContext: options.secureContext ?? parse(options, name) });
 };
 
@@ -135,29 +142,26 @@ function parse(options: TlsOptions, name: string): SecureContext {
     return createSecureContext(options);
   } catch (thrown) {
     const cause = toError(thrown);
-    // OpenSSL's words name the failure and never the material; Node's, where a type is wrong, quote the value.
+    // OpenSSL's messages never quote a key; Node's, for a value of a wrong type, do.
     const [, property] = /^The "options\.(\w+)/.exec(cause.message) ?? [];
-    if (property !== undefined)
-      throw invalid(
-        `option \`tls.${property}\``,
-        'what `tls.createSecureContext` takes',
-        options[property as keyof TlsOptions],
-      );
-    const message = `Expected ${name} to hold material that parses, got: ${cause.message}`;
+    if (property !== undefined) {
+      throw invalid(`option \`tls.${property}\``, ACCEPTED, options[property as keyof TlsOptions]);
+    }
+    const message = `Expected ${name} to be options that \`tls.createSecureContext\` accepts, got: ${cause.message}`;
     throw new ConnectionError('ERR_INVALID_OPTION', message, { cause });
   }
 }
 
-/** The names of all of them. */
+/** The names of all TLS options. */
 export const TLS_OPTIONS: readonly string[] = Object.keys(checks);
 
 let warned = false;
 
-/** Once a process, as Node does for its own such switch: careless code is to be seen, not to fill a log. */
+/** Once per process, as Node does for `NODE_TLS_REJECT_UNAUTHORIZED=0`, so that the warning does not fill a log. */
 function warnOnce(): void {
   if (warned) return;
   warned = true;
   const message =
-    '`rejectUnauthorized: false` leaves connections open to anyone on the way: certificates are not verified';
+    '`rejectUnauthorized: false` turns off the verification of certificates: connections can be intercepted';
   process.emitWarning(message, { type: 'SecurityWarning', code: 'RECONNECTING_CONNECTION_UNVERIFIED' });
 }
