@@ -2,19 +2,19 @@ import { types } from 'node:util';
 
 /** Every code a {@link ConnectionError} can carry. Codes are API: they change only with a major version. */
 export type ErrorCode =
-  /** Thrown: an option is not what it must be. The message names it, what was expected, and what came. */
+  /** Thrown: an option or an argument is invalid. The message names it, what was expected, and the value. */
   | 'ERR_INVALID_OPTION'
-  /** Thrown by a write: the chunk is neither a string nor bytes, or the encoding is none of Buffer's. */
+  /** Thrown by a write: the chunk is neither a string nor bytes, or the encoding is not one of Buffer's. */
   | 'ERR_INVALID_CHUNK'
-  /** The write was refused: the bound of `queue` is reached. */
+  /** The write was refused: the limit of `queue` is reached. */
   | 'ERR_QUEUE_FULL'
-  /** The write waited for a session longer than `queue.maxAge`. */
+  /** The write was queued for longer than `queue.maxAge`. */
   | 'ERR_EXPIRED'
-  /** The session ended before it confirmed the write, which may or may not have left. */
+  /** The session ended before the write was confirmed: it may or may not have been sent. */
   | 'ERR_DELIVERY_UNCERTAIN'
-  /** The lifecycle has ended, or is ending. */
+  /** The connection is closed or closing. */
   | 'ERR_CLOSED'
-  /** The session that was written to, or looped over, has ended or was left. */
+  /** The session that was written to or iterated has ended, or its loop was left. */
   | 'ERR_SESSION_ENDED'
   /** The attempt took longer than `connectTimeout`. */
   | 'ERR_CONNECT_TIMEOUT'
@@ -22,30 +22,30 @@ export type ErrorCode =
   | 'ERR_HANDSHAKE_FAILED'
   /** Nothing was received for `idleTimeout`. */
   | 'ERR_IDLE'
-  /** Nothing was received within `heartbeat.timeout` of a ping. */
+  /** Nothing was received within `heartbeat.timeout` after a ping. */
   | 'ERR_HEARTBEAT'
   /** The kernel connected the socket to itself. */
   | 'ERR_SELF_CONNECT'
-  /** `maxRetries`, `maxElapsed`, `shouldRetry` or the `backoff` ended the lifecycle; `cause` is the last failure. */
+  /** The connection closed because of `maxRetries`, `maxElapsed`, `shouldRetry` or `backoff`; `cause` is the last failure. */
   | 'ERR_GAVE_UP'
   /** A signal was aborted; `cause` is its reason. */
   | 'ERR_ABORTED'
   /** The write was refused: no member of the pool is open. */
   | 'ERR_NO_OPEN_MEMBER'
-  /** Thrown by a registry: it has a live connection with that tag, or a pool of that name. */
+  /** Thrown by a registry: it already has a live connection with that tag, or a pool of that name. */
   | 'ERR_DUPLICATE_TARGET';
 
-/** What a {@link ConnectionError} knows beyond its code and message. */
+/** Optional properties of a {@link ConnectionError}. */
 export interface ConnectionErrorDetails {
-  /** What led to this error, untouched. */
+  /** The error or other value that led to this error, unchanged. */
   readonly cause?: unknown;
-  /** The target it concerns, as text. */
+  /** The target as text. */
   readonly tag?: string | undefined;
 }
 
 /**
- * Every error this library makes itself. Node's own errors (`ECONNREFUSED`, certificate errors …) are passed on as
- * they are, never wrapped, except where a `cause` says so.
+ * The class of every error that this library creates. Node's own errors (`ECONNREFUSED`, certificate errors …) are passed
+ * on unchanged; where this library wraps one, it is the `cause`.
  *
  * @example
  * ```ts
@@ -57,12 +57,12 @@ export interface ConnectionErrorDetails {
  * ```
  */
 export class ConnectionError extends Error {
-  /** What went wrong, for code to compare. */
+  /** What went wrong, for programs to compare. */
   readonly code: ErrorCode;
-  /** The target it concerns, such as `127.0.0.1:6379`, where there is one. */
+  /** The target, such as `127.0.0.1:6379`; undefined if the error concerns none. */
   readonly tag: string | undefined;
 
-  /** Makes one: of use in tests that play the part of this library. */
+  /** Creates an error: useful in tests that imitate this library. */
   constructor(code: ErrorCode, message: string, details: ConnectionErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
@@ -70,19 +70,23 @@ export class ConnectionError extends Error {
   }
 
   static {
-    // On the prototype, as with the built-in errors, so that it is no own property in logs.
+    // On the prototype, as for the built-in errors, so that logs do not show it as an own property.
     Object.defineProperty(this.prototype, 'name', { value: 'ConnectionError', configurable: true, writable: true });
   }
 }
 
-/** The error for an option that is not what it must be. Objects are named by their kind: never print what they hold. */
-export function invalidOption(name: string, expected: string, value: unknown, cause?: unknown): ConnectionError {
-  return new ConnectionError('ERR_INVALID_OPTION', `Expected ${name} to be ${expected}, got ${describe(value)}`, {
-    cause,
-  });
+/** The error for an invalid option or argument. `show` words the value, so that the message contains no secret. */
+export function invalidOption(
+  name: string,
+  expected: string,
+  value: unknown,
+  cause?: unknown,
+  show: (value: unknown) => string = describe,
+): ConnectionError {
+  return new ConnectionError('ERR_INVALID_OPTION', `Expected ${name} to be ${expected}, got ${show(value)}`, { cause });
 }
 
-/** A value and its type for an error message, short and without secrets: `'6379' (string)`, `an array`, `null`. */
+/** A value and its type for an error message, short and without the contents of objects: `"6379" (string)`, `an array`. */
 export function describe(value: unknown): string {
   switch (typeof value) {
     case 'string':
@@ -99,19 +103,19 @@ export function describe(value: unknown): string {
   }
 }
 
-/** Text in quotes for an error message: short, without the password of a URL, and with nothing that a log obeys. */
+/** Text in quotes for an error message: short, without the password of a URL and without control characters. */
 function quote(text: string): string {
   const shown = text.replace(/^.*@/s, '…@');
   return `"${escape(shown.length > 40 ? `${shown.slice(0, 40)}…` : shown)}"`;
 }
 
-/** Text as it stands in JSON, and with all that is no visible character written as a number. */
+/** Escapes text as JSON does, and also all invisible characters: `\u{202e}`. */
 export function escape(text: string): string {
   const json = JSON.stringify(text).slice(1, -1);
   return json.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (each) => `\\u{${each.codePointAt(0)!.toString(16)}}`);
 }
 
-/** Never throws, as `Array.isArray` does for a Proxy that was revoked. */
+/** `Array.isArray`, but false for a revoked Proxy, for which that throws. */
 export function isArray(value: unknown): value is unknown[] {
   try {
     return Array.isArray(value);
@@ -120,25 +124,25 @@ export function isArray(value: unknown): value is unknown[] {
   }
 }
 
-/** For a promise where none belongs: what it rejects with must not end the process. */
-export function disown(value: unknown): void {
+/** Prevents that a promise which stands in place of another value ends the process by its rejection. */
+export function ignoreRejection(value: unknown): void {
   if (value instanceof Promise) value.catch(() => undefined);
 }
 
-/** Whatever was thrown or rejected with, as an Error with a readable message. */
+/** A thrown value as an Error with a readable message. */
 export function toError(thrown: unknown): Error {
-  // `isNativeError` also knows the errors of another realm, which a test runner or a `vm` context brings.
+  // `isNativeError` also recognizes errors of another realm, such as those of a test runner or a `vm` context.
   if (!types.isNativeError(thrown) && !(thrown instanceof Error)) {
     return new Error(`Thrown: ${describe(thrown)}`, { cause: thrown });
   }
   if (thrown.message !== '' || !('errors' in thrown) || !Array.isArray(thrown.errors)) return thrown;
-  // Node leaves the message of its AggregateError (several addresses, all failed) empty.
+  // The message of Node's AggregateError (all of several addresses failed) is empty.
   const messages = thrown.errors.map((error) => (types.isNativeError(error) ? error.message : describe(error)));
   const readable = new AggregateError(thrown.errors, messages.join('; '), { cause: thrown });
   return 'code' in thrown ? Object.assign(readable, { code: thrown.code }) : readable;
 }
 
-/** The end of a `switch` over a union: the compiler proves that nothing gets here. */
+/** The default case of a `switch` over a union: it compiles only if all members are handled. */
 export function unreachable(value: never): never {
   throw new TypeError(`Unreachable: ${describe(value)}`);
 }

@@ -1,5 +1,5 @@
 import { checkObject } from '../options/checks';
-import { disown, invalidOption, toError, unreachable } from '../errors';
+import { ignoreRejection, invalidOption, toError, unreachable } from '../errors';
 
 /**
  * What a line is logged with: any logger that has these methods, and those which `levels` names. `console`, pino,
@@ -63,7 +63,7 @@ export class LogWriter {
 
   /** Once, for a logger that fails is likely to fail at every line. */
   #complain(error: unknown): void {
-    disown(error);
+    ignoreRejection(error);
     if (this.#warned) return;
     this.#warned = true;
     const message = `The logger of a connection failed, and its line is lost: ${toError(error).message}`;

@@ -1,30 +1,30 @@
 import { LONGEST_DELAY } from '../timers/deadline';
 import { checkRecord, delay, func, number, oneOf } from './checks';
-import { disown, invalidOption } from '../errors';
+import { ignoreRejection, invalidOption } from '../errors';
 
-/** What a {@link Backoff} decides from. */
+/** The argument of a {@link Backoff}. */
 export interface BackoffContext {
-  /** Number of the retry that the wait precedes: 1 for the first of an outage. */
+  /** Number of the retry that follows the wait: 1 for the first of an outage. */
   readonly attempt: number;
-  /** What failed, where there is an error. */
+  /** The error of the failed attempt or session; absent if it ended without one. */
   readonly error?: NodeJS.ErrnoException;
-  /** The wait before this one in the same outage, in milliseconds; absent for the first. */
+  /** The previous wait of this outage, in milliseconds; absent for the first. */
   readonly previousDelay?: number;
-  /** Sessions the connection has had; absent or 0 before the first. */
+  /** Number of sessions that the connection has had; absent or 0 before the first. */
   readonly generation?: number;
 }
 
 /**
- * How long to wait before a retry, in milliseconds; `undefined` gives up. What it returns is rounded and kept within 10 ms
- * and 2,147,483,647 ms, the longest that Node's timers can wait. One that throws or returns no number is survived with
- * 1000 ms in its place, and `fault` of the `backoff` event tells of it.
+ * Returns how long to wait before a retry, in milliseconds; `undefined` gives up. The value is rounded and limited to
+ * the range from 10 ms to 2,147,483,647 ms, the longest delay of Node's timers. If the function throws or returns anything
+ * else, the wait is 1000 ms (10 ms for a negative number), and `fault` of the `backoff` event holds the error.
  *
  * @example
  * ```ts
  * const growing = exponentialBackoff({ initialDelay: 500, maxDelay: 20_000 });
  * const patient = new ReconnectingConnection({
  *   port: 6379,
- *   // A refused port is soon back; whatever else, take it slowly. Ten attempts are enough.
+ *   // Retry a refused port soon and anything else slowly, and give up after ten retries.
  *   backoff: (context) => {
  *     if (context.attempt > 10) return undefined;
  *     return context.error?.code === 'ECONNREFUSED' ? 100 : growing(context);
@@ -35,50 +35,50 @@ export interface BackoffContext {
  */
 export type Backoff = (context: BackoffContext) => number | undefined;
 
-/** How a delay is spread, so that clients that failed together do not return together. */
+/** How a delay is randomized, so that clients that failed at the same time do not all retry at the same time. */
 export type Jitter =
-  /** Anything from 0 to the delay. */
+  /** Uniform between 0 and the delay. */
   | 'full'
-  /** Anything from half the delay to the delay. */
+  /** Uniform between half the delay and the delay. */
   | 'equal'
-  /** Anything from `initialDelay` to `multiplier` times the previous wait; at the cap, anything in its last quarter. */
+  /** Uniform between `initialDelay` and `multiplier` times the previous wait; above `maxDelay`, between 75 % and 100 % of it. */
   | 'decorrelated'
-  /** The delay as it is. */
+  /** The delay itself. */
   | 'none';
 
 /** Options of {@link exponentialBackoff}. */
 export interface ExponentialBackoffOptions {
-  /** Milliseconds before the first retry, of which jitter takes its part. Default: 100, or `maxDelay` where that is less. */
+  /** Milliseconds before the first retry, before jitter. Default: 100, or `maxDelay` if that is less. */
   readonly initialDelay?: number;
-  /** No wait is longer, in milliseconds. Default: 30,000, or `initialDelay` where that is more. */
+  /** The longest wait, in milliseconds. Default: 30,000, or `initialDelay` if that is more. */
   readonly maxDelay?: number;
-  /** Growth from one retry to the next, at least 1. Default: 2; 3 with `'decorrelated'` jitter. */
+  /** The factor from one retry's delay to the next, at least 1. Default: 2; 3 with `'decorrelated'` jitter. */
   readonly multiplier?: number;
-  /** How the delay is spread. Default: `'full'`. */
+  /** How the delay is randomized. Default: `'full'`. */
   readonly jitter?: Jitter;
-  /** Where chance comes from: a number from 0 up to 1. Default: `Math.random`. */
+  /** Returns a random number from 0 (inclusive) to 1 (exclusive). Default: `Math.random`. */
   readonly random?: () => number;
 }
 
 /** Options of {@link constantBackoff}. */
 export interface ConstantBackoffOptions {
-  /** How the delay is spread. Default: `'none'`. */
+  /** How the delay is randomized. Default: `'none'`. */
   readonly jitter?: 'full' | 'equal' | 'none';
-  /** Where chance comes from: a number from 0 up to 1. Default: `Math.random`. */
+  /** Returns a random number from 0 (inclusive) to 1 (exclusive). Default: `Math.random`. */
   readonly random?: () => number;
 }
 
-/** No wait is shorter, in milliseconds, whatever asked for it: a retry loop never runs hot. */
+/** The shortest wait, in milliseconds. No option goes below it, so that a retry loop never becomes a busy loop. */
 export const MIN_DELAY = 10;
 
-/** A whole number of milliseconds that is no less than {@link MIN_DELAY} and that a timer can wait; NaN becomes the least. */
+/** Rounds `value` and limits it to the range from {@link MIN_DELAY} to {@link LONGEST_DELAY}; NaN becomes the minimum. */
 export function clampDelay(value: number): number {
   return Math.round(Math.min(Math.max(value, MIN_DELAY) || MIN_DELAY, LONGEST_DELAY));
 }
 
 /**
- * Delays that grow by a factor up to a cap. Jitter is applied after the cap, so that clients still spread when all of
- * them have reached it.
+ * Delays that grow by a factor up to a cap. Jitter is applied after the cap, so that retries stay spread out when all
+ * clients have reached it.
  *
  * @throws ConnectionError `ERR_INVALID_OPTION`
  *
@@ -108,25 +108,25 @@ export function exponentialBackoff(options: ExponentialBackoffOptions = {}): Bac
   }
 
   if (jitter === 'decorrelated') {
-    const leastAtCap = Math.max(initialDelay, maxDelay * LEAST_SHARE_AT_CAP);
+    const minAtCap = Math.max(initialDelay, maxDelay * MIN_SHARE_AT_CAP);
     return ({ previousDelay = 0 }) => {
       const drawn = between(initialDelay, Math.max(initialDelay, previousDelay) * multiplier, random());
-      return clampDelay(drawn <= maxDelay ? drawn : between(leastAtCap, maxDelay, random()));
+      return clampDelay(drawn <= maxDelay ? drawn : between(minAtCap, maxDelay, random()));
     };
   }
-  const least = LEAST_SHARE[jitter];
+  const minShare = MIN_SHARE[jitter];
   return ({ attempt }) => {
     // The factor overflows to Infinity from attempt 1025 on, and 0 · Infinity would be NaN.
     const growth = Math.min(multiplier ** (attempt - 1), LONGEST_DELAY);
     const capped = Math.min(maxDelay, initialDelay * growth);
-    return clampDelay(between(capped * least, capped, random()));
+    return clampDelay(between(capped * minShare, capped, random()));
   };
 }
 
 /**
  * The same wait every time.
  *
- * @param milliseconds - The wait; jitter takes from it, never adds.
+ * @param milliseconds - The wait; jitter only shortens it.
  * @throws ConnectionError `ERR_INVALID_OPTION`
  *
  * @example
@@ -140,12 +140,12 @@ export function constantBackoff(milliseconds: number, options: ConstantBackoffOp
     jitter: oneOf('full', 'equal', 'none'),
     random: func,
   });
-  return () => clampDelay(between(wait * LEAST_SHARE[jitter], wait, random()));
+  return () => clampDelay(between(wait * MIN_SHARE[jitter], wait, random()));
 }
 
 /**
- * The schedule of connman.js, the module this library grew out of: 10 ms doubling to 128 s; after a session 50 ms
- * doubling to 128 s. It has no jitter, so many clients return in step: for a lone client only.
+ * The schedule of connman.js, the module from which this library grew: 10 ms, doubled up to 128 s; after a session 50 ms,
+ * doubled up to 128 s. It has no jitter, so many clients would retry at the same moments: use it for a single client only.
  */
 export function connmanBackoff(): Backoff {
   return ({ attempt, generation = 0 }) =>
@@ -153,10 +153,11 @@ export function connmanBackoff(): Backoff {
 }
 
 /**
- * The default, *quick decorrelated*: a first wait of up to 250 ms, so that a blip costs little, then decorrelated
- * growth from 1 s to 8 s, which keeps a fleet from returning in step. Of 135 of its kind it is among the few by which
- * 99 % of 100,000 clients are back within 1.15 of the least time there can be after 30 s, with at most 9 attempts each;
- * a longer cap leaves the server idle in the end, a shorter one knocks more often (docs/herd.md).
+ * The default, *quick decorrelated*: a first wait of up to 250 ms, so that a short interruption costs little, then
+ * decorrelated jitter between 1 s and 8 s, so that the clients of a fleet do not retry at the same moments. In a
+ * simulation of 135 such schedules it is among the few with which, after an outage of 30 s, 99 % of 100,000 clients
+ * reconnect within 1.15 times the shortest possible time, in at most 9 attempts each. A longer cap leaves the server
+ * idle at the end, a shorter one costs more attempts (docs/herd.md).
  *
  * @throws ConnectionError `ERR_INVALID_OPTION`
  */
@@ -167,14 +168,16 @@ export function defaultBackoff(options: Pick<ExponentialBackoffOptions, 'random'
 }
 
 /**
- * A decorrelated wait beyond the cap is drawn anew from the cap's last quarter. Cut off at the cap, most waits of a long
- * outage would be the cap itself; drawn from the whole range, clients would knock more often than the spread is worth.
+ * A decorrelated wait beyond the cap is drawn again, from the last quarter of the cap. Cut off at the cap, most waits of
+ * a long outage would be the cap itself; drawn from the whole range, clients would dial more often without being spread
+ * out noticeably better.
  */
-const LEAST_SHARE_AT_CAP = 0.75;
+const MIN_SHARE_AT_CAP = 0.75;
 
-const LEAST_SHARE = { full: 0, equal: 0.5, none: 1 } as const;
+/** The lower end of the random range, as a share of the delay. */
+const MIN_SHARE = { full: 0, equal: 0.5, none: 1 } as const;
 
-function between(least: number, most: number, share: number): number {
-  disown(share);
-  return least + (most - least) * Math.min(Math.max(share, 0) || 0, 1);
+function between(min: number, max: number, share: number): number {
+  ignoreRejection(share);
+  return min + (max - min) * Math.min(Math.max(share, 0) || 0, 1);
 }

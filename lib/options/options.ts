@@ -5,7 +5,7 @@ import type { Backoff, ExponentialBackoffOptions } from './backoff';
 import type { FailureReason } from '../events/events';
 import type { ResolvedTarget, Target, TlsOptions } from './target';
 
-/** How Node's socket is set up, for every session anew. */
+/** Options of the Node socket of each session. */
 export interface SocketOptions extends Partial<
   Pick<
     TcpSocketConnectOpts,
@@ -14,28 +14,31 @@ export interface SocketOptions extends Partial<
 > {
   /** Send small writes at once (`TCP_NODELAY`). Default: true. */
   readonly noDelay?: boolean;
-  /** Let the kernel probe an idle peer. It supplements `idleTimeout` and `heartbeat` and replaces neither. Default: true. */
+  /**
+   * Let the kernel probe an idle peer (`SO_KEEPALIVE`). It supplements `idleTimeout` and `heartbeat` and replaces
+   * neither. Default: true.
+   */
   readonly keepAlive?: boolean;
-  /** Idle milliseconds before the first probe, at least 1000, rounded up to seconds. Default: 30,000. */
+  /** Milliseconds of idleness before the first probe: from 1000 to 32,767,000, rounded up to whole seconds. Default: 30,000. */
   readonly keepAliveInitialDelay?: number;
   /**
-   * Keep the writing side when the peer ends its own. The session ends all the same, with what was written before the
-   * peer's end still going out for up to `closeTimeout`. Default: false.
+   * Keep the socket writable when the peer ends its side. The session ends anyway, but what was written before the
+   * peer's end is still sent, for up to `closeTimeout`. Default: false.
    */
   readonly allowHalfOpen?: boolean;
 }
 
-/** What a `handshake` is told. */
+/** The second argument of a `handshake`. */
 export interface HandshakeContext {
-  /** Number the session will have. */
+  /** Number that the session will have. */
   readonly generation: number;
-  /** Aborted when the attempt times out or is given up, with the reason. */
+  /** Aborted when the attempt times out or is abandoned; its `reason` says why. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Prepares a new socket, and resolves when it is ready for use. `connectTimeout` bounds it. What it throws or rejects
- * with is the `cause` of an `ERR_HANDSHAKE_FAILED`, and the attempt has failed.
+ * Prepares a new socket, and resolves when the socket is ready for use. `connectTimeout` limits its duration. If it
+ * throws or rejects, the attempt fails with `ERR_HANDSHAKE_FAILED`, whose `cause` is the error.
  *
  * @example
  * ```ts
@@ -52,8 +55,8 @@ export interface HandshakeContext {
 export type Handshake = (socket: Duplex, context: HandshakeContext) => Promise<void> | void;
 
 /**
- * Opens a new stream to `target`, unless `signal` is aborted first. The attempt waits until the stream is connected;
- * what is thrown, and an `error` of the stream before that, is a failed attempt.
+ * Opens a new stream to `target`, unless `signal` is aborted first. The attempt waits until the stream is connected; it
+ * fails if this function throws or rejects, or if the stream emits `error` before it is connected.
  *
  * @example
  * ```ts
@@ -68,18 +71,18 @@ export type Handshake = (socket: Duplex, context: HandshakeContext) => Promise<v
  */
 export type Dial = (target: ResolvedTarget, signal: AbortSignal) => Duplex | Promise<Duplex>;
 
-/** The connection as a heartbeat's `ping` sees it. */
+/** The argument of a heartbeat's `ping`. */
 export interface HeartbeatConnection {
-  /** Its target as text: `host:port`, `[v6]:port` or `unix:/path`. */
+  /** The target as text: `host:port`, `[v6]:port` or `unix:/path`. */
   readonly tag: string;
-  /** Number of the session that is being asked. */
+  /** Number of the session. */
   readonly generation: number;
   /** Sends a ping, as `ReconnectingConnection.write` does: a string in `encoding`, by default `'utf8'`, or bytes. */
   write(chunk: string | Uint8Array, encoding?: BufferEncoding): boolean;
 }
 
 /**
- * Sends something that the peer answers, and ends the session with `'heartbeat'` when it does not.
+ * Sends pings that the peer has to answer, and ends the session with `'heartbeat'` if no answer comes in time.
  *
  * @example
  * ```ts
@@ -90,32 +93,32 @@ export interface HeartbeatConnection {
 export interface HeartbeatOptions {
   /** Milliseconds from one ping to the next. */
   readonly interval: number;
-  /** Milliseconds within which any byte must come after a ping. Default: `interval`. */
+  /** Milliseconds after a ping within which a byte, any byte, has to arrive. Default: `interval`. */
   readonly timeout?: number;
-  /** Asks the peer for a sign of life. */
+  /** Sends a ping. */
   readonly ping: (connection: HeartbeatConnection) => void;
 }
 
-/** Bounds of the writes that wait. */
+/** Limits of the queue of writes. */
 export interface QueueOptions {
   /**
-   * Bytes kept while the connection is not open; 0 refuses such writes. While it is open, writes are refused when this
-   * many bytes (but at least the socket's own high-water mark) already wait for a slow peer. It bounds the number of
-   * writes too: one for each 16 bytes of it, but at least 1024. Default: 1,048,576.
+   * Bytes that are queued while the connection is not open; with 0, such writes are refused. While it is open, a write
+   * is refused if this many bytes (or the socket's high-water mark, if that is more) already wait for a slow peer. The
+   * number of writes is limited too: to one per 16 bytes, but at least 1024. Default: 1,048,576.
    */
   readonly maxBytes?: number;
-  /** Milliseconds after which a write that waits for a session is dropped. Default: Infinity. */
+  /** Milliseconds after which a write that is queued for a session is dropped. Default: Infinity. */
   readonly maxAge?: number;
 }
 
 /**
- * What `shouldRetry` judges.
+ * The argument of `shouldRetry`.
  *
  * @example
  * ```ts
  * const connection = new ReconnectingConnection({
  *   port: 6379,
- *   // Wrong credentials will not be right the next time.
+ *   // Wrong credentials would fail again.
  *   shouldRetry: ({ reason }) => reason !== 'handshake-failed',
  * });
  * ```
@@ -123,71 +126,73 @@ export interface QueueOptions {
 export interface Failure {
   /** Why the attempt or the session failed. */
   readonly reason: FailureReason;
-  /** What failed, where there is an error. */
+  /** The error; absent if the attempt or the session ended without one. */
   readonly error?: NodeJS.ErrnoException;
-  /** Failures in this outage up to now, this one included. */
+  /** Number of failures of this outage, including this one. */
   readonly attempt: number;
 }
 
-/** Options of a connection. Only `port` (or `path`, or `target`) is required; durations are in milliseconds. */
+/** Options of a connection. Only `port` (or `path`, or `target`) is required. Durations are in milliseconds. */
 export interface ConnectionOptions {
   /** Port to connect to, an integer from 1 to 65535. */
   readonly port?: number;
   /** Name or address to connect to. Default: `'127.0.0.1'`. */
   readonly host?: string;
-  /** Unix socket or Windows named pipe, in place of `port` and `host`. */
+  /** Unix socket or Windows named pipe, instead of `port` and `host`. */
   readonly path?: string;
   /**
-   * TLS: `true`, or options of `tls.connect` (`ALPNProtocols` as strings only); key material is parsed at once. Certificates are verified unless
-   * `rejectUnauthorized` is literally false, whatever the environment says. Default: off.
+   * TLS: `true`, or options of `tls.connect` (`ALPNProtocols` as strings only). Keys and certificates are parsed at
+   * construction. The peer's certificate is verified unless `rejectUnauthorized` is `false`; the environment variable
+   * `NODE_TLS_REJECT_UNAUTHORIZED` is ignored. Default: off.
    */
   readonly tls?: boolean | TlsOptions;
   /**
-   * Asked before every dial where to connect: for failover, service discovery, rotated certificates. `attempt` numbers
-   * the dials of this opening from 1. A throw or a rejection is a failed attempt. With `port` or `path` beside it, these name the connection until it has answered.
+   * Called before every dial for the target to connect to: for failover, service discovery or rotated certificates.
+   * `attempt` counts the dials since the last session ended, from 1. If it throws or rejects, the attempt fails. `port`
+   * or `path` may be set too: they give the connection its `tag` until the function has returned a target.
    */
   readonly target?: (attempt: number) => Target | Promise<Target>;
-  /** How Node's socket is set up. Default: `{ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }`. */
+  /** Options of the Node socket. Default: `{ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }`. */
   readonly socket?: SocketOptions;
   /**
-   * Opens the stream, in place of `net.connect` and `tls.connect`: for proxies, tunnels, tests. It must be a new
-   * stream every time. With `tls` set, a stream that is not encrypted is wrapped in TLS.
+   * Opens the stream, instead of `net.connect` and `tls.connect`: for proxies, tunnels or tests. It has to return a new
+   * stream each time. If `tls` is set, a stream that is not encrypted is wrapped in TLS.
    */
   readonly dial?: Dial;
-  /** Waits between attempts: options of `exponentialBackoff`, or a function. Default: `defaultBackoff()`. */
+  /** The waits between attempts: options of `exponentialBackoff`, or a function. Default: `defaultBackoff()`. */
   readonly backoff?: ExponentialBackoffOptions | Backoff;
-  /** A session shorter than this, or than the wait before it, counts as a failed attempt. Default: 5000. */
+  /** A session that is shorter than this, or than the wait before it, counts as a failed attempt. Default: 5000. */
   readonly minUptime?: number;
-  /** Retries of an outage before the connection closes with `'max-retries'`. Default: Infinity. */
+  /** Number of retries in an outage after which the connection closes with `'max-retries'`. Default: Infinity. */
   readonly maxRetries?: number;
-  /** Duration of an outage before the connection closes with `'max-elapsed'`. Default: Infinity. */
+  /** Duration of an outage after which no retry may begin: the connection closes with `'max-elapsed'`. Default: Infinity. */
   readonly maxElapsed?: number;
-  /** Whether to go on after a failure; false closes the connection with `'not-retryable'`. Default: always. */
+  /** Whether to retry after a failure; false closes the connection with `'not-retryable'`. Default: always. */
   readonly shouldRetry?: (failure: Failure) => boolean;
-  /** Bound of `target`, name resolution, TCP, TLS and `handshake` together; 0 for none. Default: 10,000. */
+  /** Time limit for `target`, name resolution, TCP, TLS and `handshake` together; 0 for none. Default: 10,000. */
   readonly connectTimeout?: number;
   /**
-   * Runs on every new socket before `open`: authentication, a greeting, a negotiation. A throw or a rejection is a
-   * failed attempt. Bytes it leaves unread reach `data`.
+   * Runs on every new socket before `open`: for authentication, a greeting or a negotiation. If it throws or rejects,
+   * the attempt fails. Bytes that it leaves unread are emitted as `data`.
    */
   readonly handshake?: Handshake;
-  /** Makes the Transform whose output is emitted as `message`: a fresh one for every session. */
+  /** Returns a new Transform for each session; its output is emitted as `message`. */
   readonly decoder?: () => Transform;
-  /** The session is reset when nothing is received for this long; 0 for never. Default: 0. */
+  /** The session is reset if nothing is received for this long; 0 for never. Default: 0. */
   readonly idleTimeout?: number;
-  /** Asks the peer for signs of life. Default: off. */
+  /** Pings the peer at an interval. Default: off. */
   readonly heartbeat?: HeartbeatOptions;
-  /** Bounds of the writes that wait. Default: `{ maxBytes: 1_048_576, maxAge: Infinity }`. */
+  /** Limits of the queue of writes. Default: `{ maxBytes: 1_048_576, maxAge: Infinity }`. */
   readonly queue?: QueueOptions;
-  /** How long `disconnect()` waits for what was written and for the peer's end. Default: 2000. */
+  /** How long `disconnect()` waits until everything is written and the peer has ended its side. Default: 2000. */
   readonly closeTimeout?: number;
-  /** Ends the lifecycle with `'aborted'` when it is aborted. */
+  /** Closes the connection with `'aborted'` when it is aborted. */
   readonly signal?: AbortSignal;
-  /** Whether to dial without `connect()` being called. Default: true. */
+  /** Whether to dial without a call of `connect()`. Default: true. */
   readonly autoConnect?: boolean;
   /**
-   * Read into one buffer again and again: a chunk is valid only while its listener runs. It saves a copy on plain TCP
-   * and Unix sockets without `handshake` and `decoder`, and changes nothing elsewhere. Default: false.
+   * Read into the same buffer each time: a chunk is valid only while its listener runs. This saves a copy on plain TCP
+   * and Unix sockets without `handshake` and `decoder`, and has no effect otherwise. Default: false.
    */
   readonly reuseReadBuffer?: boolean;
 }

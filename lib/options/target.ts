@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 
-/** Options of `tls.connect`, without those that concern the connection and have a place of their own. */
+/** Options of `tls.connect`, without those that say where and how to connect, which are options of the connection. */
 export type TlsOptions = Omit<
   ConnectionOptions,
   'host' | 'port' | 'path' | 'socket' | 'lookup' | 'timeout' | 'allowHalfOpen' | 'ALPNCallback' | 'SNICallback'
@@ -13,7 +13,7 @@ export interface TcpTarget {
   readonly port: number;
   /** A name or an address, an IPv6 one without brackets. Default: `'127.0.0.1'`. */
   readonly host?: string;
-  /** TLS over it: `true`, or options of `tls.connect`. Default: what the connection's `tls` says. */
+  /** TLS: `true`, or options of `tls.connect`. Default: the connection's `tls`. */
   readonly tls?: boolean | TlsOptions;
 }
 
@@ -21,7 +21,7 @@ export interface TcpTarget {
 export interface PathTarget {
   /** A Unix socket or a Windows named pipe. */
   readonly path: string;
-  /** TLS over it: `true`, or options of `tls.connect`. Default: what the connection's `tls` says. */
+  /** TLS: `true`, or options of `tls.connect`. Default: the connection's `tls`. */
   readonly tls?: boolean | TlsOptions;
 }
 
@@ -30,7 +30,7 @@ export interface PathTarget {
  *
  * @example
  * ```ts
- * // The first host at first, and the two by turns while neither opens.
+ * // Starts with the first host, and alternates until one of them connects.
  * const connection = new ReconnectingConnection({
  *   target: (attempt) => ({ host: attempt % 2 === 1 ? '127.0.0.1' : 'localhost', port: 6379 }),
  * });
@@ -38,27 +38,27 @@ export interface PathTarget {
  */
 export type Target = TcpTarget | PathTarget;
 
-/** A checked target with nothing left open: what `dial` is handed. Frozen. */
+/** A checked target with all defaults filled in: the argument of `dial`. Frozen. */
 export type ResolvedTarget =
   | {
       /** A name or an address, an IPv6 one without brackets. */
       readonly host: string;
       /** An integer from 1 to 65535. */
       readonly port: number;
-      /** What TLS is to be made with; absent where there is to be none. */
+      /** The TLS options; absent without TLS. */
       readonly tls?: TlsOptions;
     }
   | {
       /** A Unix socket or a Windows named pipe. */
       readonly path: string;
-      /** What TLS is to be made with; absent where there is to be none. */
+      /** The TLS options; absent without TLS. */
       readonly tls?: TlsOptions;
     };
 
-/** The host that is meant where none is named. */
+/** The default of `host`. */
 export const DEFAULT_HOST = '127.0.0.1';
 
-/** The tags of targets that do not change any more: each is asked for at every dial. */
+/** The tags of frozen targets: a tag is needed at every dial. */
 const tags = new WeakMap<Target, string>();
 
 /** A target as text: `host:port`, `[v6]:port` or `unix:/path`. */
@@ -77,7 +77,7 @@ function textOf(target: Target): string {
   return isIPv6(host) ? `[${host}]:${target.port}` : `${host}:${target.port}`;
 }
 
-/** By its own property, as with the host: what was put on `Object.prototype` redirects nobody. */
+/** Only an own property counts, as for the host, so that one of `Object.prototype` redirects no connection. */
 function isPath(target: Target): target is PathTarget {
   return Object.hasOwn(target, 'path');
 }

@@ -1,6 +1,6 @@
 import type { Duplex, Transform } from 'node:stream';
 
-import { disown, invalidOption } from '../errors';
+import { ignoreRejection, invalidOption } from '../errors';
 
 /** Throws unless `value`, which a function of the application's returned, is a stream. */
 export function checkStream<T extends Duplex>(value: T, name: string): T {
@@ -9,7 +9,7 @@ export function checkStream<T extends Duplex>(value: T, name: string): T {
   if (typeof stream?.on === 'function' && typeof stream.write === 'function' && typeof stream.destroy === 'function') {
     return value;
   }
-  disown(value);
+  ignoreRejection(value);
   throw invalidOption(name, 'a stream', value);
 }
 
