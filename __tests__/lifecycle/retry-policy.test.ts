@@ -1,7 +1,7 @@
 import { type Backoff, type BackoffContext, constantBackoff, exponentialBackoff } from '../../lib/options/backoff';
 import { ConnectionError } from '../../lib/errors';
 import type { ConnectionOptions, Failure } from '../../lib/options/options';
-import { type Verdict, RetryPolicy } from '../../lib/lifecycle/retry-policy';
+import { type RetryDecision, RetryPolicy } from '../../lib/lifecycle/retry-policy';
 import { resolveOptions } from '../../lib/options/settings';
 
 const TAG = '127.0.0.1:6379';
@@ -12,18 +12,18 @@ function policyOf(options: ConnectionOptions): RetryPolicy {
   return new RetryPolicy(resolveOptions({ port: 6379, backoff: constantBackoff(100), ...options }));
 }
 
-/** Fails `count` times, each time after the wait that was named, and returns the verdicts. */
-function outage(policy: RetryPolicy, count: number): Verdict[] {
+/** Fails `count` times, each time after the wait that was decided, and returns the decisions. */
+function outage(policy: RetryPolicy, count: number): RetryDecision[] {
   let now = 0;
   return Array.from({ length: count }, () => {
-    const verdict = policy.next(failure, 0, TAG, now);
-    if (verdict.retry) now += verdict.delay;
-    return verdict;
+    const decision = policy.next(failure, 0, TAG, now);
+    if (decision.retry) now += decision.delay;
+    return decision;
   });
 }
 
-function delaysOf(verdicts: Verdict[]): (number | undefined)[] {
-  return verdicts.map((verdict) => (verdict.retry ? verdict.delay : undefined));
+function delaysOf(decisions: RetryDecision[]): (number | undefined)[] {
+  return decisions.map((decision) => (decision.retry ? decision.delay : undefined));
 }
 
 function gaveUp(reason: string, why: string, cause: unknown = refused): object {
@@ -32,7 +32,7 @@ function gaveUp(reason: string, why: string, cause: unknown = refused): object {
 }
 
 describe('next()', () => {
-  it('counts the retries and names their waits', () => {
+  it('counts the retries and returns their delays', () => {
     const policy = policyOf({ backoff: { initialDelay: 100, maxDelay: 400, jitter: 'none' } });
     expect(outage(policy, 4)).toEqual([
       { retry: true, attempt: 1, delay: 100, fault: undefined },
@@ -42,12 +42,12 @@ describe('next()', () => {
     ]);
   });
 
-  it('goes on for ever by default', () => {
+  it('retries without end by default', () => {
     const last = outage(policyOf({}), 10_000).at(-1);
     expect(last).toEqual({ retry: true, attempt: 10_000, delay: 100, fault: undefined });
   });
 
-  it('tells the backoff the attempt, the error, the wait before and the generation', () => {
+  it('passes the attempt, the error, the previous delay and the generation to the backoff', () => {
     const contexts: BackoffContext[] = [];
     const policy = policyOf({
       backoff: (context) => {
@@ -65,7 +65,7 @@ describe('next()', () => {
     ]);
   });
 
-  it('starts afresh after reset()', () => {
+  it('starts at the first attempt after reset()', () => {
     const seen: (number | undefined)[] = [];
     const policy = policyOf({
       backoff: ({ attempt, previousDelay }) => {
@@ -85,14 +85,15 @@ describe('next()', () => {
 
 describe('maxRetries', () => {
   it.each([0, 1, 5])('of %i gives up after that many retries have failed', (maxRetries) => {
-    const verdicts = outage(policyOf({ maxRetries }), maxRetries + 1);
-    expect(verdicts.slice(0, -1).map(({ retry }) => retry)).toEqual(Array<boolean>(maxRetries).fill(true));
-    expect(verdicts.at(-1)).toEqual(gaveUp('max-retries', `${maxRetries} retries failed`));
+    const decisions = outage(policyOf({ maxRetries }), maxRetries + 1);
+    expect(decisions.slice(0, -1).map(({ retry }) => retry)).toEqual(Array<boolean>(maxRetries).fill(true));
+    const retries = maxRetries === 1 ? '1 retry' : `${maxRetries} retries`;
+    expect(decisions.at(-1)).toEqual(gaveUp('max-retries', `${retries} failed`));
   });
 
-  it('gives up with an error for code to read: what was tried, and what led there', () => {
-    const verdict = policyOf({ maxRetries: 0 }).next(failure, 0, TAG, 0);
-    const error = verdict.retry ? undefined : verdict.error;
+  it('gives up with an error that has a code, the tag of the target and the cause', () => {
+    const decision = policyOf({ maxRetries: 0 }).next(failure, 0, TAG, 0);
+    const error = decision.retry ? undefined : decision.error;
     expect(error).toBeInstanceOf(ConnectionError);
     expect(error).toMatchObject({ code: 'ERR_GAVE_UP', tag: TAG, cause: refused });
     expect(error?.cause).toBe(refused);
@@ -106,13 +107,13 @@ describe('maxRetries', () => {
     }
   });
 
-  it('gives up without an error where there was none', () => {
-    const verdict = policyOf({ maxRetries: 0 }).next({ reason: 'peer-end' }, 1, TAG, 0);
-    expect(verdict).toEqual(gaveUp('max-retries', '0 retries failed', undefined));
-    expect(!verdict.retry && Object.hasOwn(verdict.error, 'cause')).toBe(false);
+  it('gives up with an error without a cause if the failure has no error', () => {
+    const decision = policyOf({ maxRetries: 0 }).next({ reason: 'peer-end' }, 1, TAG, 0);
+    expect(decision).toEqual(gaveUp('max-retries', '0 retries failed', undefined));
+    expect(!decision.retry && Object.hasOwn(decision.error, 'cause')).toBe(false);
   });
 
-  it('asks neither `shouldRetry` nor `backoff` when it has given up', () => {
+  it('calls neither `shouldRetry` nor `backoff` when it gives up', () => {
     const shouldRetry = jest.fn(() => true);
     const backoff = jest.fn(() => 1);
     policyOf({ maxRetries: 0, shouldRetry, backoff }).next(failure, 0, TAG, 0);
@@ -121,7 +122,7 @@ describe('maxRetries', () => {
 });
 
 describe('maxElapsed', () => {
-  it('gives up when the next retry would come later than that', () => {
+  it('gives up when the next retry would begin after it', () => {
     // Retries at 100, 200 and 300 ms; the next would come at 400 ms.
     expect(outage(policyOf({ maxElapsed: 399 }), 4)).toEqual([
       { retry: true, attempt: 1, delay: 100, fault: undefined },
@@ -131,7 +132,7 @@ describe('maxElapsed', () => {
     ]);
   });
 
-  it('lets the retry pass that comes just in time', () => {
+  it('allows a retry that begins exactly at its end', () => {
     expect(outage(policyOf({ maxElapsed: 400 }), 4).map(({ retry }) => retry)).toEqual([true, true, true, true]);
   });
 
@@ -141,7 +142,7 @@ describe('maxElapsed', () => {
     ]);
   });
 
-  it('counts from begin(), for the first dial takes its time too', () => {
+  it('counts from begin(), so that the first dial counts too', () => {
     const policy = policyOf({ maxElapsed: 1_000 });
     policy.begin(500);
     expect(policy.next(failure, 0, TAG, 1_400).retry).toBe(true);
@@ -155,14 +156,14 @@ describe('maxElapsed', () => {
     expect(policy.next(failure, 0, TAG, 901).retry).toBe(false);
   });
 
-  it('counts from the first failure where there was no begin()', () => {
+  it('counts from the first failure without begin()', () => {
     const policy = policyOf({ maxElapsed: 1_000 });
     expect(policy.next(failure, 0, TAG, 50_000).retry).toBe(true);
     expect(policy.next(failure, 0, TAG, 50_900).retry).toBe(true);
     expect(policy.next(failure, 0, TAG, 50_901).retry).toBe(false);
   });
 
-  it('counts afresh after reset()', () => {
+  it('counts from zero after reset()', () => {
     const policy = policyOf({ maxElapsed: 1_000 });
     policy.begin(0);
     policy.reset();
@@ -171,7 +172,7 @@ describe('maxElapsed', () => {
 });
 
 describe('shouldRetry', () => {
-  it('is told the reason, the error and the number of the failure', () => {
+  it('receives the reason, the error and the number of the failure', () => {
     const seen: Failure[] = [];
     const shouldRetry = (each: Failure) => seen.push(each) > 0;
     const policy = policyOf({ shouldRetry });
@@ -186,21 +187,19 @@ describe('shouldRetry', () => {
   it('gives up when it returns false', () => {
     const policy = policyOf({ shouldRetry: ({ error }) => error !== refused });
     expect(policy.next({ reason: 'peer-end' }, 0, TAG, 0).retry).toBe(true);
-    expect(policy.next(failure, 0, TAG, 0)).toEqual(
-      gaveUp('not-retryable', 'the failure is not worth a retry (error)'),
-    );
+    expect(policy.next(failure, 0, TAG, 0)).toEqual(gaveUp('not-retryable', '`shouldRetry` returned false (error)'));
   });
 
-  it('is a fault when it throws, and the retry comes all the same', () => {
+  it('is reported as a fault when it throws, and the retry is made', () => {
     const fault = new Error('broken');
     const policy = policyOf({
       shouldRetry: () => {
         throw fault;
       },
     });
-    const verdict = policy.next(failure, 0, TAG, 0);
-    expect(verdict).toEqual({ retry: true, attempt: 1, delay: 100, fault });
-    expect(verdict.retry && verdict.fault).toBe(fault);
+    const decision = policy.next(failure, 0, TAG, 0);
+    expect(decision).toEqual({ retry: true, attempt: 1, delay: 100, fault });
+    expect(decision.retry && decision.fault).toBe(fault);
   });
 
   it.each<[answer: unknown, words: string]>([
@@ -209,20 +208,20 @@ describe('shouldRetry', () => {
     [0, '0 (number)'],
     ['no', '"no" (string)'],
     [Promise.resolve(false), 'an object'],
-  ])('is a fault when it returns %p, and the retry comes all the same', (answer, words) => {
-    const verdict = policyOf({ shouldRetry: () => answer as boolean }).next(failure, 0, TAG, 0);
+  ])('is reported as a fault when it returns %p, and the retry is made', (answer, words) => {
+    const decision = policyOf({ shouldRetry: () => answer as boolean }).next(failure, 0, TAG, 0);
     const fault = new ConnectionError(
       'ERR_INVALID_OPTION',
       `Expected \`shouldRetry\` to return a boolean, got ${words}`,
     );
-    expect(verdict).toEqual({ retry: true, attempt: 1, delay: 100, fault });
+    expect(decision).toEqual({ retry: true, attempt: 1, delay: 100, fault });
   });
 });
 
 describe('backoff', () => {
   it('gives up when it returns undefined', () => {
     const policy = policyOf({ backoff: ({ attempt }) => (attempt > 2 ? undefined : 100) });
-    expect(outage(policy, 3).at(-1)).toEqual(gaveUp('backoff-ended', 'the backoff has ended'));
+    expect(outage(policy, 3).at(-1)).toEqual(gaveUp('backoff-ended', '`backoff` returned undefined'));
   });
 
   it.each<[asked: number, delay: number]>([
@@ -232,9 +231,9 @@ describe('backoff', () => {
     [10.6, 11],
     [2 ** 31, 2 ** 31 - 1],
     [Infinity, 2 ** 31 - 1],
-  ])('that asks for %p ms gets %p ms', (asked, delay) => {
-    const verdict = policyOf({ backoff: () => asked }).next(failure, 0, TAG, 0);
-    expect(verdict).toEqual({ retry: true, attempt: 1, delay, fault: undefined });
+  ])('that returns %p ms leads to a wait of %p ms', (asked, delay) => {
+    const decision = policyOf({ backoff: () => asked }).next(failure, 0, TAG, 0);
+    expect(decision).toEqual({ retry: true, attempt: 1, delay, fault: undefined });
   });
 
   it.each<[answer: unknown, delay: number, words: string]>([
@@ -248,43 +247,46 @@ describe('backoff', () => {
     [100n, 1_000, '100 (bigint)'],
     [{}, 1_000, 'an object'],
     [Promise.resolve(100), 1_000, 'an object'],
-  ])('is a fault when it returns %p, and the wait is %i ms', (answer, delay, words) => {
-    const verdict = policyOf({ backoff: () => answer as number }).next(failure, 0, TAG, 0);
+  ])('is reported as a fault when it returns %p, and the wait is %i ms', (answer, delay, words) => {
+    const decision = policyOf({ backoff: () => answer as number }).next(failure, 0, TAG, 0);
     const expected = `Expected \`backoff\` to return a number ≥ 0 or undefined, got ${words}`;
-    expect(verdict).toEqual({
+    expect(decision).toEqual({
       retry: true,
       attempt: 1,
       delay,
       fault: new ConnectionError('ERR_INVALID_OPTION', expected),
     });
-    expect(verdict).toHaveProperty('fault.code', 'ERR_INVALID_OPTION');
+    expect(decision).toHaveProperty('fault.code', 'ERR_INVALID_OPTION');
   });
 
   it.each<[string, unknown]>([
     ['an error', new Error('broken')],
     ['a string', 'broken'],
-  ])('is a fault when it throws %s, and the wait is a safe one', (_title, thrown) => {
+  ])('is reported as a fault when it throws %s, and the wait is 1000 ms', (_title, thrown) => {
     const backoff: Backoff = () => {
       throw thrown;
     };
-    const verdicts = outage(policyOf({ backoff }), 3);
-    expect(delaysOf(verdicts)).toEqual([1_000, 1_000, 1_000]);
-    for (const verdict of verdicts) {
-      const fault = verdict.retry ? verdict.fault : undefined;
+    const decisions = outage(policyOf({ backoff }), 3);
+    expect(delaysOf(decisions)).toEqual([1_000, 1_000, 1_000]);
+    for (const decision of decisions) {
+      const fault = decision.retry ? decision.fault : undefined;
       expect(thrown instanceof Error ? fault : fault?.cause).toBe(thrown);
     }
   });
 
-  it('is the fault that shows when `shouldRetry` is broken too', () => {
+  it('is the reported fault when `shouldRetry` fails too', () => {
     const policy = policyOf({ shouldRetry: () => 'x' as never, backoff: () => Number.NaN });
-    const verdict = policy.next(failure, 0, TAG, 0);
-    expect(verdict.retry && verdict.fault?.message).toMatch(/^Expected `backoff` to return /);
+    const decision = policy.next(failure, 0, TAG, 0);
+    expect(decision.retry && decision.fault?.message).toMatch(/^Expected `backoff` to return /);
   });
 
-  it('never runs hot: the waits of the worst function add up', () => {
+  it('never becomes a busy loop: each wait is at least 10 ms, whatever the function returns', () => {
     const answers = [-1, Number.NaN, 0, null, -Infinity, 'x', {}, 0.001, true];
-    const verdicts = outage(policyOf({ backoff: ({ attempt }) => answers[attempt % answers.length] as number }), 1_000);
-    expect(delaysOf(verdicts).every((delay) => delay !== undefined && delay >= 10)).toBe(true);
+    const decisions = outage(
+      policyOf({ backoff: ({ attempt }) => answers[attempt % answers.length] as number }),
+      1_000,
+    );
+    expect(delaysOf(decisions).every((delay) => delay !== undefined && delay >= 10)).toBe(true);
   });
 });
 
@@ -294,15 +296,15 @@ describe('isHealthy()', () => {
     [4_999, false],
     [5_000, true],
     [60_000, true],
-  ])('asks by default for five seconds: of an uptime of %i ms it says %p', (uptime, healthy) => {
+  ])('requires five seconds by default: for an uptime of %i ms it returns %p', (uptime, healthy) => {
     expect(policyOf({}).isHealthy(uptime)).toBe(healthy);
   });
 
-  it('takes every session for healthy when `minUptime` is 0 and there was no wait', () => {
+  it('takes every session as healthy when `minUptime` is 0 and there was no wait', () => {
     expect(policyOf({ minUptime: 0 }).isHealthy(0)).toBe(true);
   });
 
-  it('asks for no less than the wait before the session, so that a flapping peer is not dialled ever faster', () => {
+  it('requires at least the wait before the session, so that a flapping peer is not dialled more and more often', () => {
     const policy = policyOf({ minUptime: 500, backoff: exponentialBackoff({ initialDelay: 400, jitter: 'none' }) });
     const least = () => [399, 499, 500, 799, 800, 1_599, 1_600].find((uptime) => policy.isHealthy(uptime));
     expect(least()).toBe(500);
@@ -316,13 +318,13 @@ describe('isHealthy()', () => {
     expect(least()).toBe(500);
   });
 
-  it('lets the delays grow while sessions are short, and start afresh after a long one', () => {
+  it('lets the delays grow while sessions are short, and starts at the first delay after a long one', () => {
     // The schedule of reconnecting-websocket's test for `minUptime`.
     const policy = policyOf({ minUptime: 500, backoff: { initialDelay: 100, maxDelay: 10_000, jitter: 'none' } });
     const delays = [100, 200, 300, 400, 800, 1_600].map((uptime) => {
       if (policy.isHealthy(uptime)) policy.reset();
-      const verdict = policy.next(failure, 1, TAG, 0);
-      return verdict.retry ? verdict.delay : undefined;
+      const decision = policy.next(failure, 1, TAG, 0);
+      return decision.retry ? decision.delay : undefined;
     });
     expect(delays).toEqual([100, 200, 400, 800, 100, 100]);
   });

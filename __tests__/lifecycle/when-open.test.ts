@@ -10,13 +10,13 @@ import { settle } from '../kit/scripted';
 const TAG = '127.0.0.1:6379';
 const opened: OpenInfo = { generation: 1, reopened: false, attempts: 1, downtime: 0 };
 
-/** What has become of a promise by now: `waits`, or what it was settled with. */
+/** The result or the error of a promise, or `waits` while it is pending. */
 async function fateOf(promise: Promise<unknown>): Promise<unknown> {
   return Promise.race([promise, Promise.resolve('waits')]).catch((error: unknown) => error);
 }
 
 describe('resolve()', () => {
-  it('tells everyone who waits, with one and the same info', async () => {
+  it('resolves all promises with the same info', async () => {
     const waiters = new OpenWaiters();
     const waiting = [waiters.add({}, TAG), waiters.add({ attempts: 1 }, TAG), waiters.add({ attempts: Infinity }, TAG)];
     expect(await Promise.all(waiting.map(fateOf))).toEqual(['waits', 'waits', 'waits']);
@@ -24,7 +24,7 @@ describe('resolve()', () => {
     for (const info of await Promise.all(waiting)) expect(info).toBe(opened);
   });
 
-  it('tells each once: who comes later waits for the next session', async () => {
+  it('resolves each promise once: a later one waits for the next session', async () => {
     const waiters = new OpenWaiters();
     waiters.resolve(opened);
     const late = waiters.add({}, TAG);
@@ -35,8 +35,8 @@ describe('resolve()', () => {
   });
 });
 
-describe('those who are told', () => {
-  it('are forgotten', async () => {
+describe('a settled promise', () => {
+  it('is not kept in memory', async () => {
     const waiters = new OpenWaiters();
     const refs = Array.from({ length: 100 }, () => new WeakRef(waiters.add({}, TAG)));
     setFlagsFromString('--expose-gc');
@@ -50,7 +50,7 @@ describe('those who are told', () => {
 });
 
 describe('reject()', () => {
-  it('tells everyone who waits, with one and the same error', async () => {
+  it('rejects all promises with the same error', async () => {
     const waiters = new OpenWaiters();
     const waiting = [waiters.add({}, TAG), waiters.add({ attempts: 9 }, TAG)];
     const error = new Error('closed');
@@ -58,7 +58,7 @@ describe('reject()', () => {
     for (const each of waiting) await expect(each).rejects.toBe(error);
   });
 
-  it('has nobody left to tell the second time', async () => {
+  it('changes nothing the second time', async () => {
     const waiters = new OpenWaiters();
     const waiting = waiters.add({}, TAG);
     const error = new Error('closed');
@@ -70,7 +70,7 @@ describe('reject()', () => {
 });
 
 describe('countFailure()', () => {
-  it('ends the waiting after as many failures as were allowed, with the last one', async () => {
+  it('rejects a promise after its number of attempts, with the last error', async () => {
     const waiters = new OpenWaiters();
     const allowed = [1, 2, 3, Infinity, undefined];
     const waiting = allowed.map((attempts) => waiters.add(attempts === undefined ? {} : { attempts }, TAG));
@@ -91,7 +91,7 @@ describe('countFailure()', () => {
     expect(await Promise.all(waiting.slice(3))).toEqual([opened, opened]);
   });
 
-  it('counts from when the waiting began', async () => {
+  it('counts only failures after the call', async () => {
     const waiters = new OpenWaiters();
     waiters.countFailure(new Error('before'));
     const waiting = waiters.add({ attempts: 1 }, TAG);
@@ -103,7 +103,7 @@ describe('countFailure()', () => {
 });
 
 describe('signal', () => {
-  it('ends the waiting with its reason, and that of nobody else', async () => {
+  it('rejects its own promise only, with its reason as the cause', async () => {
     const waiters = new OpenWaiters();
     const controller = new AbortController();
     const [aborted, other] = [waiters.add({ signal: controller.signal }, TAG), waiters.add({}, TAG)];
@@ -116,7 +116,7 @@ describe('signal', () => {
     expect(await fateOf(other)).toBe('waits');
   });
 
-  it('that is aborted already ends the waiting at once', async () => {
+  it('that is already aborted rejects at once', async () => {
     const waiters = new OpenWaiters();
     const signal = AbortSignal.abort('enough');
     await expect(waiters.add({ signal }, TAG)).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: 'enough' });
@@ -128,7 +128,7 @@ describe('signal', () => {
     ['the lifecycle ends', (waiters) => waiters.reject(new Error('closed'))],
     ['the attempts are used up', (waiters) => waiters.countFailure(new Error('refused'))],
     ['it is aborted', (_waiters, controller) => controller.abort()],
-  ])('is let go when %s', async (_title, end) => {
+  ])('has no listener left when %s', async (_title, end) => {
     const waiters = new OpenWaiters();
     const controller = new AbortController();
     const waiting = waiters.add({ signal: controller.signal, attempts: 1 }, TAG);
@@ -138,7 +138,7 @@ describe('signal', () => {
     expect(getEventListeners(controller.signal, 'abort')).toEqual([]);
   });
 
-  it('may be shared by many, and is heard by each', async () => {
+  it('may be shared by many promises', async () => {
     const waiters = new OpenWaiters();
     const controller = new AbortController();
     const waiting = Array.from({ length: 5 }, () => waiters.add({ signal: controller.signal }, TAG));
@@ -164,7 +164,7 @@ describe('options', () => {
     expect(add).toThrow(words);
   });
 
-  it('that are undefined are as good as absent', async () => {
+  it('that are undefined count as absent', async () => {
     const waiters = new OpenWaiters();
     const waiting = waiters.add({ attempts: undefined, signal: undefined } as object, TAG);
     waiters.countFailure(new Error('refused'));

@@ -2,22 +2,22 @@ import type { ConnectionError } from '../errors';
 
 /** Why an attempt or a session failed. */
 export type FailureReason =
-  /** The peer ended the session in good order (FIN). */
+  /** The peer ended the session gracefully (FIN). */
   | 'peer-end'
-  /** The socket, the TLS layer, the `target`, the `dial` or the `decoder` failed: see `error`. */
+  /** The socket, TLS, `target`, `dial` or `decoder` failed: see `error`. */
   | 'error'
   /** The attempt took longer than `connectTimeout`. */
   | 'connect-timeout'
-  /** The `handshake` threw, rejected, or lost its socket. */
+  /** The `handshake` threw or rejected, or its socket closed. */
   | 'handshake-failed'
   /** Nothing was received for `idleTimeout`. */
   | 'idle'
-  /** No byte came within `timeout` of a heartbeat's ping. */
+  /** Nothing was received within `timeout` after a heartbeat's ping. */
   | 'heartbeat'
-  /** The kernel connected the socket to itself, as it can on loopback when nobody listens. */
+  /** The kernel connected the socket to itself, as it can on loopback if no server listens on the port. */
   | 'self-connect';
 
-/** Why a lifecycle ended at the application's word. */
+/** Why a connection closed, if the application asked for it. */
 export type FinalReason =
   /** `disconnect()` was called. */
   | 'disconnected'
@@ -26,7 +26,7 @@ export type FinalReason =
   /** The `signal` was aborted. */
   | 'aborted';
 
-/** Why a lifecycle ended by itself. */
+/** Why a connection closed by itself. */
 export type GiveUpReason =
   /** `maxRetries` retries failed. */
   | 'max-retries'
@@ -37,128 +37,128 @@ export type GiveUpReason =
   /** The `backoff` function returned undefined. */
   | 'backoff-ended';
 
-/** Why a session ended; `'forced'` is `reconnect()`. */
+/** Why a session ended; `'forced'` means `reconnect()`. */
 export type ResetReason = FailureReason | FinalReason | 'forced';
 
-/** Why a lifecycle ended. */
+/** Why a connection closed. */
 export type CloseReason = FinalReason | GiveUpReason;
 
 /**
- * Why a write will never be sent: it outlived `maxAge`, the lifecycle ended before it could be handed to a socket, or
- * (`'refused'`) it was not accepted at all and had no callback to tell.
+ * Why a write will never be sent: it waited longer than `maxAge` (`'expired'`), the connection closed before it was
+ * passed to a socket (a {@link CloseReason}), or it was refused and had no callback to report that to (`'refused'`).
  */
 export type DropReason = CloseReason | 'expired' | 'refused';
 
-/** Every reason there is. */
+/** All reasons. */
 export type Reason = ResetReason | CloseReason | DropReason;
 
-/** What happened when a session opened. */
+/** Payload of `open`. */
 export interface OpenInfo {
-  /** Number of the session: 1 for the first, never repeated by the same connection. */
+  /** Number of the session: 1 for the first session of a connection, and never used twice. */
   readonly generation: number;
-  /** Whether there was a session before this one in the same lifecycle. */
+  /** Whether this lifecycle, from `connect()` to `close`, had a session before. */
   readonly reopened: boolean;
-  /** Dials this opening took, the successful one included. */
+  /** Number of dials since the last session, including the successful one. */
   readonly attempts: number;
   /** Milliseconds since the last reset; 0 for the first session of a lifecycle. */
   readonly downtime: number;
-  /** Address at this end; absent on Unix sockets. */
+  /** Local address; absent on Unix sockets. */
   readonly localAddress?: string;
-  /** Port at this end; absent on Unix sockets. */
+  /** Local port; absent on Unix sockets. */
   readonly localPort?: number;
-  /** Address at the other end, after name resolution; absent on Unix sockets. */
+  /** Remote address, after name resolution; absent on Unix sockets. */
   readonly remoteAddress?: string;
-  /** Port at the other end; absent on Unix sockets. */
+  /** Remote port; absent on Unix sockets. */
   readonly remotePort?: number;
 }
 
-/** Writes, counted. */
+/** A number of writes and their size. */
 export interface WriteCount {
-  /** How many writes. */
+  /** Number of writes. */
   readonly writes: number;
-  /** How many bytes they hold together. */
+  /** Bytes of all of them together. */
   readonly bytes: number;
 }
 
-/** What happened when a session ended. */
+/** Payload of `reset`. */
 export interface ResetInfo {
   /** Number of the session that ended. */
   readonly generation: number;
   /** Why it ended. */
   readonly reason: ResetReason;
-  /** What broke it, where something did. */
+  /** The error that ended it; absent if there was none. */
   readonly error?: NodeJS.ErrnoException;
-  /** Milliseconds the session was open. */
+  /** Milliseconds that the session was open. */
   readonly uptime: number;
-  /** Whether the connection goes on: after a wait, or at once when `reason` is `'forced'`. */
+  /** Whether the connection dials again: after a wait, or at once if `reason` is `'forced'`. */
   readonly willRetry: boolean;
-  /** Writes handed to the lost socket and not confirmed: they may or may not have left. */
+  /** Writes that were passed to the lost socket and not confirmed: they may or may not have been sent. */
   readonly uncertain: WriteCount;
 }
 
-/** The wait that begins. */
+/** Payload of `backoff`. */
 export interface BackoffInfo {
-  /** Number of the retry that follows this wait, 1 for the first of an outage. */
+  /** Number of the retry that follows this wait: 1 for the first of an outage. */
   readonly attempt: number;
-  /** Milliseconds to wait, counted from the end of the failed attempt or session. */
+  /** Length of the wait in milliseconds, from the end of the failed attempt or session. */
   readonly delay: number;
   /** When the retry is due, in milliseconds since the epoch. */
   readonly retryAt: number;
   /** Why there is a wait. */
   readonly reason: FailureReason;
-  /** What failed, where there is an error to show. */
+  /** The error of the failed attempt or session; absent if there was none. */
   readonly error?: NodeJS.ErrnoException;
-  /** Set when the `backoff` or `shouldRetry` function threw or returned junk, and a safe value was used in its place. */
+  /** Set if the `backoff` or `shouldRetry` function threw or returned an invalid value, and a safe one was used instead. */
   readonly fault?: Error;
 }
 
-/** A write that will never be sent. */
+/** Payload of `drop`. */
 export interface DropInfo {
-  /** What would have been sent. */
+  /** The bytes of the write. */
   readonly chunk: Buffer;
-  /** Its length in bytes. */
+  /** Their number. */
   readonly bytes: number;
-  /** Why it will not be sent. */
+  /** Why the write will not be sent. */
   readonly reason: DropReason;
-  /** What the write's callback was told. */
+  /** The error that is passed to the write's callback. */
   readonly error: ConnectionError;
 }
 
-/** How a lifecycle ended. */
+/** Payload of `close`. */
 export interface CloseInfo {
-  /** Why it ended. */
+  /** Why the connection closed. */
   readonly reason: CloseReason;
-  /** What it ended with: `ERR_GAVE_UP` or `ERR_ABORTED`, with what led there as its `cause`. */
+  /** `ERR_GAVE_UP` with the last failure as its `cause`, or `ERR_ABORTED` with the signal's reason; absent otherwise. */
   readonly error?: ConnectionError;
 }
 
-/** Names of the states, see the diagram in the README. */
+/** Names of the states: see the diagram in the README. */
 export type StateName = 'idle' | 'connecting' | 'open' | 'backoff' | 'closing' | 'closed';
 
 /**
- * The events of a connection. `data` passes its chunk bare, for it is the hot path; every other event passes one
- * readonly object, so that fields can be added.
+ * The events of a connection. `data` passes the chunk itself because it is the hot path; `state` passes two names, and
+ * the others one readonly object, so that fields can be added.
  *
- * For a lost session the order is `state`, `reset`, then `backoff` or `close`. An event raised from within a listener
- * is delivered when the present one has reached all its listeners, so that every listener sees the same order.
+ * When a session is lost, the order is `state`, `reset`, then `backoff` or `close`. An event that a listener causes is
+ * delivered after all listeners of the current event have run, so that every listener sees the same order.
  */
 export type ConnectionEvents<Message = unknown> = {
-  /** A session is usable: TLS and `handshake` are done. What is written here goes out before the queue. */
+  /** A session is usable: TLS and `handshake` are done. Writes of its listeners are sent before those in the queue. */
   open: (info: OpenInfo) => void;
-  /** Bytes arrived. The chunk belongs to the listener, unless `reuseReadBuffer` is set. */
+  /** Bytes arrived. The listener may keep the chunk, unless `reuseReadBuffer` is set. */
   data: (chunk: Buffer) => void;
-  /** One output of the session's `decoder`; `data` is not emitted then. */
+  /** One output of the session's `decoder`, with which `data` is not emitted. */
   message: (message: Message) => void;
-  /** An open session ended, whoever ended it: exactly one for each `open`. */
+  /** An open session ended, for any reason: exactly one for each `open`. */
   reset: (info: ResetInfo) => void;
   /** A wait begins, after a reset or a failed attempt. */
   backoff: (info: BackoffInfo) => void;
-  /** There is room again after `write()` returned false; it may come from a later session than the one that was full. */
+  /** There is room again after `write()` returned false, possibly in a later session. */
   drain: () => void;
   /** A write will never be sent. */
   drop: (info: DropInfo) => void;
-  /** The connection went from one state to another. */
+  /** The connection changed its state. */
   state: (next: StateName, previous: StateName) => void;
-  /** The end: once a lifecycle, and nothing follows it. */
+  /** The connection closed: the last event, unless `connect()` starts it again. */
   close: (info: CloseInfo) => void;
 };

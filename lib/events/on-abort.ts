@@ -1,31 +1,30 @@
-/** Who waits for a signal. */
-const waiting = new WeakMap<AbortSignal, Set<() => void>>();
+const callbacksOf = new WeakMap<AbortSignal, Set<() => void>>();
 
 /**
- * Calls back when `signal` is aborted. However many wait for it, a signal has one listener of ours: a thousand
- * connections may share one.
+ * Calls `callback` when `signal` is aborted. All callbacks of a signal share one listener: a thousand connections may use
+ * the same signal, and Node warns of a leak from eleven listeners on.
  *
- * @returns stops waiting
+ * @returns a function that cancels the call
  */
 export function onAbort(signal: AbortSignal, callback: () => void): () => void {
-  let callbacks = waiting.get(signal);
+  let callbacks = callbacksOf.get(signal);
   if (callbacks === undefined) {
     callbacks = new Set();
-    waiting.set(signal, callbacks);
-    signal.addEventListener('abort', tell);
+    callbacksOf.set(signal, callbacks);
+    signal.addEventListener('abort', callAll);
   }
   const all = callbacks.add(callback);
   return () => {
     all.delete(callback);
-    if (all.size > 0 || waiting.get(signal) !== all) return;
-    waiting.delete(signal);
-    signal.removeEventListener('abort', tell);
+    if (all.size > 0 || callbacksOf.get(signal) !== all) return;
+    callbacksOf.delete(signal);
+    signal.removeEventListener('abort', callAll);
   };
 }
 
-function tell(this: AbortSignal): void {
-  const callbacks = waiting.get(this) ?? [];
-  waiting.delete(this);
-  this.removeEventListener('abort', tell);
+function callAll(this: AbortSignal): void {
+  const callbacks = callbacksOf.get(this) ?? [];
+  callbacksOf.delete(this);
+  this.removeEventListener('abort', callAll);
   for (const callback of callbacks) callback();
 }

@@ -5,24 +5,24 @@ import type { OpenInfo } from '../events/events';
 
 /** Options of `whenOpen()`. */
 export interface WhenOpenOptions {
-  /** Stops the waiting, not the connection. */
+  /** Rejects the promise with `ERR_ABORTED` when it is aborted; the connection goes on. */
   readonly signal?: AbortSignal;
-  /** Failed attempts after which the waiting ends with the last one's error. Default: Infinity. */
+  /** Number of failed attempts after which the promise rejects with the error of the last one. Default: Infinity. */
   readonly attempts?: number;
 }
 
 interface Waiter {
-  left: number;
+  attemptsLeft: number;
   readonly resolve: (info: OpenInfo) => void;
   readonly reject: (error: Error) => void;
 }
 
-/** Those who wait for a session to open. */
+/** The pending promises of `whenOpen()`. */
 export class OpenWaiters {
   #waiters: Set<Waiter> | undefined;
 
   /**
-   * @param tag - Names the target in the error of an abort.
+   * @param tag - The target, for the error of an abort.
    * @throws ConnectionError `ERR_INVALID_OPTION`
    */
   add(options: WhenOpenOptions, tag: string): Promise<OpenInfo> {
@@ -34,19 +34,19 @@ export class OpenWaiters {
       new ConnectionError('ERR_ABORTED', `Waiting for ${tag} to open was aborted`, { cause: signal?.reason, tag });
     if (signal?.aborted === true) return Promise.reject(aborted());
     return new Promise((resolve, reject) => {
-      const leave = () => {
+      const remove = () => {
         this.#waiters?.delete(waiter);
         if (this.#waiters?.size === 0) this.#waiters = undefined;
         stopListening?.();
       };
       const waiter: Waiter = {
-        left: attempts,
+        attemptsLeft: attempts,
         resolve: (info) => {
-          leave();
+          remove();
           resolve(info);
         },
         reject: (error) => {
-          leave();
+          remove();
           reject(error);
         },
       };
@@ -55,20 +55,20 @@ export class OpenWaiters {
     });
   }
 
-  /** A session has opened. */
+  /** Resolves all promises: a session has opened. */
   resolve(info: OpenInfo): void {
     for (const waiter of this.#waiters ?? []) waiter.resolve(info);
   }
 
-  /** An attempt has failed. */
+  /** Rejects the promises whose last attempt has failed. */
   countFailure(error: Error): void {
     for (const waiter of this.#waiters ?? []) {
-      waiter.left -= 1;
-      if (waiter.left === 0) waiter.reject(error);
+      waiter.attemptsLeft -= 1;
+      if (waiter.attemptsLeft === 0) waiter.reject(error);
     }
   }
 
-  /** No session will open. */
+  /** Rejects all promises: the connection closed. */
   reject(error: Error): void {
     for (const waiter of this.#waiters ?? []) waiter.reject(error);
   }

@@ -1,16 +1,16 @@
-/** What a choice among open members can be made from. */
+/** The properties of an open member that the selectors use. */
 export interface Candidate {
   readonly tag: string;
   readonly pendingBytes: number;
 }
 
-/** Chooses one of several candidates, of which there is at least one. */
+/** Selects one of the candidates; there is at least one. */
 export type Selector<T extends Candidate = Candidate> = (candidates: readonly T[], key?: string) => T | undefined;
 
-/** Names of the ready selectors. */
+/** Names of the built-in selectors. */
 export type SelectorName = 'round-robin' | 'least-pending' | 'random-two' | 'rendezvous';
 
-/** Makes a selector: round-robin remembers its turn, and so each pool has one of its own. */
+/** Creates a selector. Round-robin keeps its position, so each pool needs a selector of its own. */
 export function selector(name: SelectorName, random: () => number = Math.random): Selector {
   switch (name) {
     case 'round-robin':
@@ -24,60 +24,63 @@ export function selector(name: SelectorName, random: () => number = Math.random)
   }
 }
 
-/** One after the other. */
+/** The candidates in turn. */
 function roundRobin(): Selector {
-  let turn = -1;
+  let last = -1;
   return (candidates) => {
-    turn = (turn + 1) % candidates.length;
-    return candidates[turn];
+    last = (last + 1) % candidates.length;
+    return candidates[last];
   };
 }
 
-/** The one with the fewest bytes pending; the first of equals. */
+/** The candidate with the fewest pending bytes; the first of equals. */
 function leastPending(candidates: readonly Candidate[]): Candidate | undefined {
   let best = candidates[0];
   for (const candidate of candidates) {
-    // `!`: there is a first one where there is any.
+    // `!`: within the loop there is a first candidate.
     if (candidate.pendingBytes < best!.pendingBytes) best = candidate;
   }
   return best;
 }
 
-/** The less loaded of two drawn at random: nearly as even as the least loaded of all, without a herd that follows it. */
+/**
+ * The less loaded of two random candidates. This is almost as even as the least loaded of all, and clients with the same
+ * stale view do not all choose the same one (Mitzenmacher, The Power of Two Choices, 2001).
+ */
 function randomTwo(random: () => number): Selector {
   const draw = (count: number) => Math.min(Math.floor(random() * count), count - 1);
   return (candidates) => {
     const first = draw(candidates.length);
-    // One alone is drawn twice: `draw(0)` is -1.
+    // A single candidate is drawn twice: `draw(0)` is -1.
     const second = (first + 1 + draw(candidates.length - 1)) % candidates.length;
     return leastPending([candidates[first]!, candidates[second]!]);
   };
 }
 
 /**
- * The same candidate for the same key for as long as it is there; when it goes, only its own keys move (highest random
- * weight: Thaler and Ravishankar, 1998). Without a key, as `fallback` says.
+ * The same candidate for the same key as long as it is open; when it goes, only its keys move to others (highest random
+ * weight: Thaler and Ravishankar, 1998). Without a key, `fallback` selects.
  */
 function rendezvous(fallback: Selector): Selector {
   return (candidates, key) => {
     if (key === undefined) return fallback(candidates);
-    const seen = new Map<string, number>();
+    const tagCounts = new Map<string, number>();
     let best: Candidate | undefined;
-    let heaviest = -1;
+    let bestWeight = -1;
     for (const candidate of candidates) {
-      // Members that share a target are told apart by their order.
-      const twin = seen.get(candidate.tag) ?? 0;
-      seen.set(candidate.tag, twin + 1);
-      const weight = hash(`${key}\0${candidate.tag}\0${twin}`);
-      if (weight <= heaviest) continue;
+      // Members that share a target are distinguished by their order.
+      const index = tagCounts.get(candidate.tag) ?? 0;
+      tagCounts.set(candidate.tag, index + 1);
+      const weight = hash(`${key}\0${candidate.tag}\0${index}`);
+      if (weight <= bestWeight) continue;
       best = candidate;
-      heaviest = weight;
+      bestWeight = weight;
     }
     return best;
   };
 }
 
-/** FNV-1a over UTF-16 units, finished with MurmurHash3's mixer, for FNV alone leaves similar strings close together. */
+/** FNV-1a over UTF-16 units, finished by MurmurHash3's mixer because FNV alone maps similar strings to similar values. */
 function hash(text: string): number {
   let value = 0x811c9dc5;
   for (let index = 0; index < text.length; index++) value = Math.imul(value ^ text.charCodeAt(index), 0x01000193);
