@@ -13,30 +13,30 @@ const nameOf = (event: string) => `reconnecting-connection:connection:${event}`;
 const unsubscribers: (() => void)[] = [];
 
 afterEach(() => {
-  for (const leave of unsubscribers.splice(0)) leave();
+  for (const cancel of unsubscribers.splice(0)) cancel();
 });
 
 /** Subscribes to the channel of `event` until the test is over. */
-function onChannel(event: ChannelEvent, heard: (message: ChannelMessage) => void): void {
-  const listener = (message: unknown) => heard(message as ChannelMessage);
+function onChannel(event: ChannelEvent, handler: (message: ChannelMessage) => void): void {
+  const listener = (message: unknown) => handler(message as ChannelMessage);
   subscribe(nameOf(event), listener);
   unsubscribers.push(() => unsubscribe(nameOf(event), listener));
 }
 
-/** Everything that is published from now on. */
+/** Records all messages that are published from now on. */
 function published(): Published[] {
   const all: Published[] = [];
   for (const event of PUBLISHED) onChannel(event, (message) => all.push([event, message]));
   return all;
 }
 
-test('every event of a life is published, as its listeners hear it, with the connection and its tag', async () => {
-  const heard = published();
+test('every event of a lifecycle is published, with the connection and its tag added to its payload', async () => {
+  const messages = published();
   const server = await Loopback.start();
   const connection = connectTo(server);
-  const told: unknown[] = [];
+  const emitted: unknown[] = [];
   for (const event of PUBLISHED)
-    connection.on(event, (info: object) => told.push([event, { connection, tag, ...info }]));
+    connection.on(event, (info: object) => emitted.push([event, { connection, tag, ...info }]));
   const { tag } = connection;
   await server.meets(connection);
 
@@ -47,12 +47,12 @@ test('every event of a life is published, as its listeners hear it, with the con
   await connection.disconnect();
 
   expect(await lost).toMatchObject({ code: 'ERR_CLOSED' });
-  expect(heard.map(([event]) => event)).toEqual(['open', 'reset', 'backoff', 'backoff', 'drop', 'close']);
-  expect(heard).toEqual(told);
-  expect(heard[0]?.[1].connection).toBe(connection);
+  expect(messages.map(([event]) => event)).toEqual(['open', 'reset', 'backoff', 'backoff', 'drop', 'close']);
+  expect(messages).toEqual(emitted);
+  expect(messages[0]?.[1].connection).toBe(connection);
 });
 
-test('a channel is told before the listeners, when the connection is already in its new state', async () => {
+test('an event is published before its listeners run, when the connection is already in its new state', async () => {
   const server = await Loopback.start();
   const order: string[] = [];
   onChannel('open', ({ connection }) => order.push(`channel: ${connection.state}`));
@@ -64,7 +64,7 @@ test('a channel is told before the listeners, when the connection is already in 
 });
 
 test('an event of a pool’s member is published once', async () => {
-  const heard = published();
+  const messages = published();
   const server = await Loopback.start();
   const pool = track(new ConnectionPool(QUICK));
   pool.add(server.target);
@@ -74,11 +74,11 @@ test('an event of a pool’s member is published once', async () => {
   await next(pool, 'open', () => pool.stats.open === 2);
   await pool.disconnect();
 
-  expect(heard.map(([event]) => event).sort()).toEqual(['close', 'close', 'open', 'open', 'reset', 'reset']);
+  expect(messages.map(([event]) => event).sort()).toEqual(['close', 'close', 'open', 'open', 'reset', 'reset']);
 });
 
-test('what is not true any more in its turn is not published', async () => {
-  const heard = published();
+test('an event that is obsolete before its delivery is not published', async () => {
+  const messages = published();
   const server = await Loopback.start();
   const connection = connectTo(server);
   connection.on('state', (state) => {
@@ -87,10 +87,10 @@ test('what is not true any more in its turn is not published', async () => {
 
   await next(connection, 'close');
 
-  expect(heard.map(([event]) => event)).toEqual(['close']);
+  expect(messages.map(([event]) => event)).toEqual(['close']);
 });
 
-test('a subscriber may end the connection, and its listeners hear the event all the same', async () => {
+test('a subscriber may destroy the connection, and the listeners of the event still run', async () => {
   const server = await Loopback.start();
   onChannel('open', ({ connection }) => connection.destroy());
   const order: string[] = [];
@@ -102,7 +102,7 @@ test('a subscriber may end the connection, and its listeners hear the event all 
   expect(order).toEqual(['open', 'reset', 'close']);
 });
 
-test('without a subscriber nothing is made', () => {
+test('without a subscriber no message is created', () => {
   const asked: string[] = [];
   const connection = {
     get tag() {

@@ -5,13 +5,13 @@ import type { BackoffInfo, ReconnectingConnection } from 'reconnecting-connectio
 import { Loopback, connectTo, serveElsewhere } from '../kit/loopback';
 import { EVENTS } from '../kit/record';
 
-// `node:events` knows nothing of this library, and is to find what it looks for: listeners, `pause()` and `resume()`.
+// `events.once()` and `events.on()` of Node need `on`, `off`, `pause()` and `resume()`, and work with any emitter that has them.
 
 const listeners = (connection: ReconnectingConnection): number =>
   EVENTS.reduce((sum, event) => sum + connection.listenerCount(event), 0);
 
 describe('events.once()', () => {
-  test('waits for an event, with its arguments', async () => {
+  test('resolves with the arguments of the event', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     expect(await once(connection, 'open')).toEqual([expect.objectContaining({ generation: 1 })]);
@@ -24,7 +24,7 @@ describe('events.once()', () => {
     expect(listeners(connection)).toBe(0);
   });
 
-  test('with a signal stops the waiting, and leaves no listener', async () => {
+  test('rejects when its signal is aborted, and leaves no listener', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     const controller = new AbortController();
@@ -39,12 +39,12 @@ describe('events.once()', () => {
 });
 
 describe('events.on()', () => {
-  test('is a loop over an event, until an event of its choice', async () => {
+  test('iterates an event until the event named by `close`', async () => {
     const server = await Loopback.start();
     server.refuse();
     const connection = connectTo(server, { maxRetries: 3 });
     const attempts: number[] = [];
-    // `as`: Node types what it yields as `any[]`.
+    // `as`: Node types the yielded values as `any[]`.
     const waits = on(connection, 'backoff', { close: ['close'] }) as AsyncIterable<[BackoffInfo]>;
     for await (const [{ attempt }] of waits) attempts.push(attempt);
 
@@ -52,7 +52,7 @@ describe('events.on()', () => {
     expect(listeners(connection)).toBe(0);
   });
 
-  test('leaves no listener when its loop is left, by break or by a signal', async () => {
+  test('leaves no listener when its loop ends by a break or by a signal', async () => {
     const server = await Loopback.start({ echo: true });
     const connection = connectTo(server);
     connection.write('hello');
@@ -72,7 +72,7 @@ describe('events.on()', () => {
     expect([connection.state, listeners(connection)]).toEqual(['open', 0]);
   });
 
-  test('with a high-water mark stops the reading while its loop is behind', async () => {
+  test('with a high-water mark pauses the connection while its loop is slow', async () => {
     const connection = connectTo(
       await serveElsewhere(`const bytes = Buffer.alloc(65536); const flood = () => { while (socket.write(bytes)); };
         socket.on('drain', flood); flood();`),
@@ -88,7 +88,7 @@ describe('events.on()', () => {
       if (taken > 10_000_000) break;
     }
 
-    // Four chunks, and what the socket's own stream keeps.
+    // Four chunks, and the buffer of the socket's own stream.
     expect(most).toBeLessThan(700_000);
     expect(pause.mock.calls.length).toBeGreaterThan(10);
     expect(resume.mock.calls.length).toBeGreaterThan(10);

@@ -16,7 +16,7 @@ const lost: ResetInfo = {
 };
 const wait: BackoffInfo = { attempt: 3, delay: 1500, retryAt: 0, reason: 'error', error: refused };
 
-test('a session that opened: its number, and how many attempts it took where that was more than one', () => {
+test('openLine() has the number of the session, and the number of attempts if it is more than one', () => {
   expect(openLine(TAG, opened)).toEqual({
     event: 'open',
     tag: TAG,
@@ -27,7 +27,7 @@ test('a session that opened: its number, and how many attempts it took where tha
   expect(openLine(TAG, { ...opened, attempts: 3 }).text).toBe('open, session 2 after 3 attempts');
 });
 
-test('a session that was lost: why, after how long, and what may be lost with it', () => {
+test('resetLine() has the cause, the uptime and the uncertain writes', () => {
   expect(resetLine(TAG, lost)).toMatchObject({
     event: 'reset',
     text: 'lost session 2 after 61 s (peer-end)',
@@ -36,31 +36,31 @@ test('a session that was lost: why, after how long, and what may be lost with it
   expect(
     resetLine(TAG, { ...lost, reason: 'error', error: refused, uncertain: { writes: 2, bytes: 9 } }),
   ).toMatchObject({
-    text: 'lost session 2 after 61 s (connect ECONNREFUSED 127.0.0.1:6379); 2 writes of 9 bytes may be lost',
+    text: 'lost session 2 after 61 s (connect ECONNREFUSED 127.0.0.1:6379); 2 writes (9 bytes) may be lost',
     fields: { reason: 'error', code: 'ECONNREFUSED', uncertainWrites: 2, uncertainBytes: 9 },
   });
 });
 
-test('a session that reconnect() dropped is no loss', () => {
+test('resetLine() does not call a session lost that reconnect() has dropped', () => {
   expect(resetLine(TAG, { ...lost, reason: 'forced' })).toMatchObject({
     event: 'reconnect',
     text: 'reconnect() dropped session 2 after 61 s',
   });
 });
 
-test('a wait: which retry follows, when, and why; and a backoff function that is at fault', () => {
+test('backoffLine() has the number of the retry, the delay and the cause, and the error of a user function', () => {
   expect(backoffLine(TAG, wait)).toMatchObject({
     event: 'backoff',
     text: 'retry 3 in 1.5 s (connect ECONNREFUSED 127.0.0.1:6379)',
     fields: { attempt: 3, delay: 1500, reason: 'error', code: 'ECONNREFUSED', error: refused.message },
   });
   expect(backoffLine(TAG, { ...wait, fault: new Error('NaN') })).toMatchObject({
-    text: 'retry 3 in 1.5 s (connect ECONNREFUSED 127.0.0.1:6379); its backoff is at fault: NaN',
+    text: 'retry 3 in 1.5 s (connect ECONNREFUSED 127.0.0.1:6379); `backoff` or `shouldRetry` failed: NaN',
     fields: { fault: 'NaN' },
   });
 });
 
-test('a dropped write: its length and never its bytes', () => {
+test('dropLine() has the length of the write, and never its bytes', () => {
   const error = new ConnectionError('ERR_EXPIRED', 'too old');
   const line = dropLine(TAG, { chunk: Buffer.from('secret'), bytes: 6, reason: 'expired', error });
 
@@ -68,10 +68,10 @@ test('a dropped write: its length and never its bytes', () => {
   expect(line.fields).toEqual({ bytes: 6, reason: 'expired', code: 'ERR_EXPIRED' });
 });
 
-test('an end: the application’s, with its last session, or the connection’s own, with what led there', () => {
+test('closeLine() has the last session if the application closed the connection, and the error if it gave up', () => {
   expect(closeLine(TAG, { reason: 'disconnected' }, { ...lost, uncertain: { writes: 1, bytes: 5 } })).toMatchObject({
     event: 'close',
-    text: 'closed (disconnected), session 2 after 61 s; 1 write of 5 bytes may be lost',
+    text: 'closed (disconnected), session 2 after 61 s; 1 write (5 bytes) may be lost',
     fields: { reason: 'disconnected', generation: 2, uptime: 61_000, uncertainWrites: 1, uncertainBytes: 5 },
   });
   const gaveUp: CloseInfo = { reason: 'max-retries', error: new ConnectionError('ERR_GAVE_UP', 'Gave up') };
@@ -82,7 +82,7 @@ test('an end: the application’s, with its last session, or the connection’s 
   });
 });
 
-test('an error’s words stay on one line, are short, and show no password of a URL', () => {
+test('the message of an error is put on one line, shortened, and stripped of passwords in URLs', () => {
   const error = new Error(`one\r\n\u001b[31mtwo \u202e${'x'.repeat(300)}`);
   const { text } = backoffLine(TAG, { ...wait, error });
   expect(text).toContain('(one [31mtwo  xxx');
@@ -92,7 +92,7 @@ test('an error’s words stay on one line, are short, and show no password of a 
   expect(backoffLine(TAG, { ...wait, error: url }).fields).toMatchObject({ error: 'Cannot reach https://…@host/path' });
 });
 
-test('an error without words is told by its reason', () => {
+test('an error without a message is replaced by the reason', () => {
   expect(backoffLine(TAG, { ...wait, error: new Error('') }).text).toBe('retry 3 in 1.5 s (error)');
 });
 
@@ -109,7 +109,7 @@ test.each([
   expect(duration(milliseconds)).toBe(words);
 });
 
-test('counts have their plural', () => {
+test('counted() uses the plural', () => {
   expect([counted(1, 'write'), counted(2, 'write'), counted(2, 'retry', 'retries')]).toEqual([
     '1 write',
     '2 writes',

@@ -13,8 +13,8 @@ import { createLogger } from 'winston';
 
 import { Loopback, QUICK, connectTo, next, track } from '../kit/loopback';
 
-/** A logger that keeps what it is called with: the method, then the arguments. */
-function keeper(...levels: readonly string[]) {
+/** A logger that records its calls: the method, then the arguments. */
+function recordingLogger(...levels: readonly string[]) {
   const calls: unknown[][] = [];
   const methods = ['info', 'warn', 'error', ...levels].map((level) => [
     level,
@@ -30,28 +30,28 @@ const invalid = (message: string | RegExp) =>
     message: typeof message === 'string' ? message : (expect.stringMatching(message) as string),
   }) as Error;
 
-/** A connection that does nothing. */
+/** A connection that does not dial. */
 const idle = () => new ReconnectingConnection({ port: 1, autoConnect: false });
 
 test('a pool’s lines have the tags of its members', async () => {
   const servers = [await Loopback.start(), await Loopback.start()];
   const pool = track(new ConnectionPool(QUICK));
-  const { calls, logger } = keeper();
+  const { calls, logger } = recordingLogger();
   logEvents(pool, logger);
   const tags = servers.map((server) => pool.add(server.target).tag);
   await next(pool, 'open', () => pool.stats.open === 2);
   await pool.disconnect();
 
-  const told = calls.map(([, , fields]) => fields as { event: string; tag: string });
-  expect(told.map(({ event, tag }) => `${event} ${tag}`).sort()).toEqual(
+  const lines = calls.map(([, , fields]) => fields as { event: string; tag: string });
+  expect(lines.map(({ event, tag }) => `${event} ${tag}`).sort()).toEqual(
     tags.flatMap((tag) => [`close ${tag}`, `open ${tag}`]).sort(),
   );
 });
 
-test('levels may be changed, to any method of the logger or to none', async () => {
+test('a level may be any method of the logger, or false', async () => {
   const server = await Loopback.start();
   const connection = connectTo(server);
-  const { calls, logger } = keeper('silly');
+  const { calls, logger } = recordingLogger('silly');
   logEvents(connection, logger, { levels: { open: 'silly', backoff: false, close: undefined } as never });
   await server.meets(connection);
   server.drop();
@@ -66,10 +66,10 @@ test('levels may be changed, to any method of the logger or to none', async () =
   ]);
 });
 
-test('a convention may be stated', async () => {
+test('`convention` determines how the logger is called', async () => {
   const server = await Loopback.start();
   const connection = connectTo(server);
-  const { calls, logger } = keeper();
+  const { calls, logger } = recordingLogger();
   logEvents(connection, logger, { convention: 'fields-first' });
   await connection.whenOpen();
 
@@ -78,14 +78,14 @@ test('a convention may be stated', async () => {
   ]);
 });
 
-test('after it is undone nothing is logged, and the others’ listeners stay', async () => {
+test('the returned function stops the logging, and removes no listeners of others', async () => {
   const server = await Loopback.start();
   const connection = connectTo(server);
-  const { calls, logger } = keeper();
+  const { calls, logger } = recordingLogger();
   let opened = 0;
   connection.on('open', () => (opened += 1));
   const undo = logEvents(connection, logger);
-  const other = keeper();
+  const other = recordingLogger();
   logEvents(connection, other.logger);
   undo();
   undo();
@@ -94,11 +94,11 @@ test('after it is undone nothing is logged, and the others’ listeners stay', a
   expect([calls, opened, other.calls.length]).toEqual([[], 1, 1]);
 });
 
-test('what waits for the end of a storm does not hold the process', async () => {
+test('the timer for the end of an outage does not keep the process running', async () => {
   const server = await Loopback.start();
   const connection = connectTo(server);
   const timers = jest.spyOn(globalThis, 'setTimeout');
-  logEvents(connection, keeper().logger, { settleTime: 54_321 });
+  logEvents(connection, recordingLogger().logger, { settleTime: 54_321 });
   await server.meets(connection);
   server.drop();
   await next(connection, 'open');
@@ -115,7 +115,7 @@ test.each<[string, unknown]>([
   ['a string', 'connection'],
   ['an object without events', {}],
   ['another emitter', new EventEmitter()],
-])('what is no connection and no pool is refused: %s', (_what, emitter) => {
+])('an emitter that is neither a connection nor a pool is refused: %s', (_what, emitter) => {
   expect(() => logEvents(emitter as never, console)).toThrow(invalid(/^Expected `emitter` to be /));
 });
 
@@ -124,13 +124,13 @@ test.each<[unknown, string]>([
   ['console', 'Expected `logger` to be an object, got "console" (string)'],
   [{ info() {}, error() {} }, 'Expected `logger.warn` to be a function, got undefined'],
   [{ info() {}, warn: 1, error() {} }, 'Expected `logger.warn` to be a function, got 1 (number)'],
-])('a logger that cannot log is refused: %p', (logger, message) => {
+])('a logger without the methods is refused: %p', (logger, message) => {
   const connection = idle();
   expect(() => logEvents(connection, logger as never)).toThrow(invalid(message));
   expect(connection.eventNames()).toEqual([]);
 });
 
-test('a logger needs no method that is not called', () => {
+test('a logger needs only the methods that `levels` names', () => {
   const logger = { note() {} };
   const all = { open: 'note', reset: 'note', reconnect: false, backoff: false, drop: 'note', close: 'note' } as const;
   expect(() => logEvents(idle(), logger as never, { levels: { ...all, giveUp: 'note' } })).not.toThrow();
@@ -160,20 +160,20 @@ test.each<[unknown, string | RegExp]>([
   [{ interval: 0 }, 'Expected option `interval` to be a number ≥ 1, got 0 (number)'],
   [{ settleTime: NaN }, 'Expected option `settleTime` to be a number ≥ 1, got NaN (number)'],
   [{ interval: 5000, maxInterval: 4000 }, 'Expected option `maxInterval` to be ≥ `interval` (5000), got 4000 (number)'],
-])('options that are not what they must be are refused: %p', (options, message) => {
+])('invalid options are refused: %p', (options, message) => {
   const connection = idle();
   expect(() => logEvents(connection, console, options as never)).toThrow(invalid(message));
   expect(connection.eventNames()).toEqual([]);
 });
 
 test.each<LogEventsOptions>([{ maxInterval: Infinity }, { interval: 900_000 }, { interval: 1, settleTime: 1 }])(
-  'options within their bounds are taken: %p',
+  'valid options are accepted: %p',
   (options) => {
     expect(() => logEvents(idle(), console, options)).not.toThrow();
   },
 );
 
-test('loggers of every family are loggers to the compiler', () => {
+test('the loggers of pino and winston and the console have the type Logger', () => {
   expectTypeOf(console).toExtend<Logger>();
   expectTypeOf(pino()).toExtend<Logger>();
   expectTypeOf(createLogger()).toExtend<Logger>();

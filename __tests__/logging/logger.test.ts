@@ -8,7 +8,7 @@ import { createLogger, format } from 'winston';
 import { LogWriter, checkLogger, conventionOf } from '../../lib/logging/logger';
 import { Loopback, connectTo, next } from '../kit/loopback';
 
-/** What is written, line by line. */
+/** Collects the lines that are written to it. */
 class Lines extends Writable {
   readonly all: string[] = [];
 
@@ -22,7 +22,7 @@ class Lines extends Writable {
   }
 }
 
-/** What a bunyan logger is made of, as far as it can be seen: `log.info(fields, message)`, `addStream`, `fields`. */
+/** The parts of a bunyan logger that matter here: `log.info(fields, message)`, `addStream`, `fields`. */
 class Bunyan {
   readonly fields = { name: 'app' };
   readonly records: Record<string, unknown>[] = [];
@@ -42,18 +42,18 @@ class Bunyan {
   }
 
   #log(level: number, fields: object, message: string): void {
-    // As bunyan does: what comes first must be the fields.
+    // As in bunyan, the fields have to come first.
     if (typeof fields !== 'object' || typeof message !== 'string') throw new TypeError('not a bunyan call');
     this.records.push({ ...this.fields, ...fields, level, msg: message });
   }
 }
 
-/** The text of a record of winston's. */
+/** The text of a winston record. */
 function finish(record: Record<symbol, string>, _encoding: string, callback: TransformCallback): void {
   callback(null, `${record[Symbol.for('message')]}\n`);
 }
 
-/** Lets a session open, be lost and open again, with `logger` looking on. */
+/** Logs a session that opens, is lost, opens again and is closed. */
 async function live(logger: Logger): Promise<{ tag: string }> {
   const server = await Loopback.start();
   const connection = connectTo(server);
@@ -65,7 +65,7 @@ async function live(logger: Logger): Promise<{ tag: string }> {
   return connection;
 }
 
-/** The lines of such a life, as fields. */
+/** The fields of its lines. */
 const expected = (tag: string) => [
   { event: 'open', tag, generation: 1, attempts: 1 },
   { event: 'reset', tag, generation: 1, reason: 'peer-end' },
@@ -79,7 +79,7 @@ const messages = (tag: string) =>
     (text) => expect.stringContaining(`${tag}: ${text}`) as string,
   );
 
-test('pino gets the fields first, and writes them beside the message', async () => {
+test('pino is called with the fields first, and writes them beside the message', async () => {
   const lines = new Lines();
   const { tag } = await live(pino(lines));
 
@@ -96,10 +96,10 @@ test('a child of pino keeps its own fields', async () => {
   expect(lines.parsed.every(({ service }) => service === 'cache')).toBe(true);
 });
 
-test('winston gets the message first, and writes the fields as its metadata', async () => {
+test('winston is called with the message first, and writes the fields as its metadata', async () => {
   const lines = new Lines();
   const logger = createLogger({ format: format.json() });
-  // A logger of winston's is a stream of what its format has made, under the symbol that its transports read.
+  // A winston logger is a stream of formatted records; its transports read the text from this symbol.
   logger.pipe(new Transform({ writableObjectMode: true, transform: finish })).pipe(lines);
   const { tag } = await live(logger);
 
@@ -108,7 +108,7 @@ test('winston gets the message first, and writes the fields as its metadata', as
   expect(lines.parsed.map(({ level }) => level)).toEqual(['info', 'warn', 'warn', 'info', 'info']);
 });
 
-test('a logger of bunyan’s shape gets the fields first', async () => {
+test('a logger like bunyan’s is called with the fields first', async () => {
   const logger = new Bunyan();
   const { tag } = await live(logger);
 
@@ -117,7 +117,7 @@ test('a logger of bunyan’s shape gets the fields first', async () => {
   expect(logger.records.map(({ level }) => level)).toEqual([30, 40, 40, 30, 30]);
 });
 
-test('a console gets the message alone, and so shows one line for each', async () => {
+test('a console is called with the message only, and so prints one line per event', async () => {
   const stdout = new PassThrough().setEncoding('utf8');
   const stderr = new PassThrough().setEncoding('utf8');
   const { tag } = await live(new Console({ stdout, stderr }));
@@ -127,11 +127,11 @@ test('a console gets the message alone, and so shows one line for each', async (
   expect(String(stderr.read()).trimEnd().split('\n')).toEqual([lost, waiting]);
 });
 
-test('the global console is called as any other', () => {
+test('the global console is called with the message only', () => {
   expect(conventionOf(console)).toBe('message-only');
 });
 
-test('a level may be any method of the logger, called as one', () => {
+test('a level may be any method of the logger, and is called with the logger as `this`', () => {
   const calls: unknown[] = [];
   const logger = {
     name: 'own',
@@ -170,7 +170,7 @@ describe('a logger that fails', () => {
       },
     ],
     ['returns a promise that rejects', () => Promise.reject(new Error('disk full'))],
-  ])('because it %s: the process is warned, once', async (_how, fail) => {
+  ])('because it %s causes one warning of the process', async (_how, fail) => {
     const writer = new LogWriter({ info: fail }, 'message-first');
     writer.write('info', 'one', {});
     writer.write('info', 'two', {});
@@ -178,17 +178,17 @@ describe('a logger that fails', () => {
 
     expect(warn.mock.calls).toEqual([
       [
-        'The logger of a connection failed, and its line is lost: disk full',
+        'The logger of a connection failed, and a line was not logged: disk full',
         { code: 'RECONNECTING_CONNECTION_LOGGER' },
       ],
     ]);
   });
 
-  test('because its method is gone: the line is lost, and that is all', () => {
+  test('because its method was removed loses the line, and nothing throws', () => {
     expect(() => new LogWriter({}, 'message-first').write('info', 'one', {})).not.toThrow();
   });
 
-  test('does not hurt the connection, nor the listeners after it', async () => {
+  test('affects neither the connection nor the listeners after it', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     const fail = () => {

@@ -1,9 +1,9 @@
 import type { BackoffInfo, CloseInfo, DropInfo, OpenInfo, ResetInfo } from '../events/events';
 import type { LogFields } from './logger';
 
-/** What a line is about, and so what its level goes by. */
+/** The event that a line reports; it determines the level of the line. */
 export type LogEvent =
-  /** A session is usable; or all is well again. */
+  /** A session is usable, or an outage is over. */
   | 'open'
   /** A session was lost. */
   | 'reset'
@@ -13,24 +13,41 @@ export type LogEvent =
   | 'backoff'
   /** A write will never be sent. */
   | 'drop'
-  /** The application ended the lifecycle. */
+  /** The application closed the connection. */
   | 'close'
   /** The connection gave up. */
   | 'giveUp';
 
-/** A line of the log. Its text is complete for people, its fields for machines. */
+/** A line of the log. Its text and its fields say the same, to people and to programs. */
 export interface LogLine {
   readonly event: LogEvent;
   readonly tag: string;
   readonly text: string;
   /** Without `event` and `tag`, which every line has. */
   readonly fields: LogFields;
-  /** What makes lines alike: of those that are, the first is enough for a while. */
+  /** Lines of the same kind count as repetitions in an outage. */
   readonly kind: string;
 }
 
-/** Characters of an error's message that are kept. */
-const LONGEST = 200;
+/** What has happened in an outage so far. */
+export interface OutageTotals {
+  /** Milliseconds since it began. */
+  readonly duration: number;
+  readonly retries: number;
+  readonly losses: number;
+  readonly droppedWrites: number;
+  readonly droppedBytes: number;
+  /** Connections that have closed. */
+  readonly closes: number;
+  /** Connections that have no session at the moment. */
+  readonly down: number;
+}
+
+/** The kind of a {@link recoveryLine}. */
+export const RECOVERY = 'recovery';
+
+/** The longest part of an error's message that is logged, in characters. */
+const MAX_LENGTH = 200;
 
 export function openLine(tag: string, { generation, attempts, remoteAddress }: OpenInfo): LogLine {
   const text = `open, session ${generation}${attempts > 1 ? ` after ${attempts} attempts` : ''}`;
@@ -53,17 +70,17 @@ export function resetLine(tag: string, info: ResetInfo): LogLine {
 
 export function backoffLine(tag: string, info: BackoffInfo): LogLine {
   const { attempt, delay, fault } = info;
-  const faulty = fault === undefined ? '' : `; its backoff is at fault: ${readable(fault.message)}`;
+  const failed = fault === undefined ? '' : `; \`backoff\` or \`shouldRetry\` failed: ${readable(fault.message)}`;
   return {
     event: 'backoff',
     tag,
-    text: `retry ${attempt} in ${duration(delay)} (${cause(info)})${faulty}`,
+    text: `retry ${attempt} in ${duration(delay)} (${cause(info)})${failed}`,
     fields: { attempt, delay, ...causeFields(info), ...(fault && { fault: readable(fault.message) }) },
     kind: `backoff ${tag} ${codeOf(info.error) ?? info.reason} ${fault === undefined ? '' : 'fault'}`,
   };
 }
 
-/** Of the write itself only its length: what it holds is for nobody's log. */
+/** Contains only the length of the write, never its bytes. */
 export function dropLine(tag: string, { bytes, reason, error }: DropInfo): LogLine {
   return {
     event: 'drop',
@@ -74,7 +91,7 @@ export function dropLine(tag: string, { bytes, reason, error }: DropInfo): LogLi
   };
 }
 
-/** @param reset - How the session ended with which the lifecycle did, if there was one. */
+/** @param reset - The reset of the session that was open until the connection closed, if there was one. */
 export function closeLine(tag: string, info: CloseInfo, reset: ResetInfo | undefined): LogLine {
   const { reason, error } = info;
   const event = reason === 'disconnected' || reason === 'destroyed' || reason === 'aborted' ? 'close' : 'giveUp';
@@ -92,12 +109,51 @@ export function closeLine(tag: string, info: CloseInfo, reset: ResetInfo | undef
   };
 }
 
+/** The line for the moment at which no connection of an outage is down any more. */
+export function recoveryLine(tag: string, connections: number, attempts: number, downtime: number): LogLine {
+  const subject = connections === 1 ? 'back' : `all ${connections} connections are back`;
+  const text = `${subject} after ${counted(attempts, 'attempt')} in ${duration(downtime)}`;
+  const fields = { attempts, downtime, ...(connections > 1 && { connections }) };
+  return { event: 'open', tag, text, fields, kind: RECOVERY };
+}
+
+/** An outage so far as text: `in 62 s: 14 retries, 3 lost sessions`. */
+export function summaryText(totals: OutageTotals): string {
+  const { retries, losses, droppedWrites, droppedBytes, closes, down } = totals;
+  const parts = [
+    retries > 0 && counted(retries, 'retry', 'retries'),
+    losses > 0 && counted(losses, 'lost session'),
+    droppedWrites > 0 && `${counted(droppedWrites, 'dropped write')} (${droppedBytes} bytes)`,
+    closes > 1 && `${closes} connections closed`,
+    down > 1 && `${down} connections down`,
+  ];
+  return `in ${duration(totals.duration)}: ${parts.filter((part) => part !== false).join(', ')}`;
+}
+
+/** An outage so far as fields. */
+export function summaryFields({
+  duration,
+  retries,
+  losses,
+  down,
+  droppedWrites,
+  droppedBytes,
+}: OutageTotals): LogFields {
+  return {
+    duration: Math.round(duration),
+    retries,
+    losses,
+    ...(down > 1 && { down }),
+    ...(droppedWrites > 0 && { droppedWrites, droppedBytes }),
+  };
+}
+
 /** A number and its unit for a message: `1 retry`, `12 retries`. */
 export function counted(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
 }
 
-/** Milliseconds as people say them. */
+/** A duration in milliseconds as text with a suitable unit. */
 export function duration(milliseconds: number): string {
   if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
   const seconds = milliseconds / 1000;
@@ -118,7 +174,7 @@ function cause({ reason, error }: Cause): string {
   return error === undefined || error.message === '' ? reason : readable(error.message);
 }
 
-/** An error as plain text: its stack leads into Node, and loggers differ in what else of it they show. */
+/** An error as plain text: its stack is in Node's code, and loggers differ in which other properties they show. */
 function causeFields({ reason, error }: Cause): LogFields {
   const code = codeOf(error);
   return {
@@ -133,15 +189,15 @@ function codeOf(error: Error | undefined): string | undefined {
 }
 
 function uncertainty({ uncertain: { writes, bytes } }: ResetInfo): string {
-  return writes === 0 ? '' : `; ${counted(writes, 'write')} of ${bytes} bytes may be lost`;
+  return writes === 0 ? '' : `; ${counted(writes, 'write')} (${bytes} bytes) may be lost`;
 }
 
 function uncertainFields({ uncertain: { writes, bytes } }: ResetInfo): LogFields {
   return writes === 0 ? {} : { uncertainWrites: writes, uncertainBytes: bytes };
 }
 
-/** Text of any origin on one line: short, with nothing that a terminal obeys, without the password of a URL. */
+/** Makes text safe for a log: one short line without control characters and without the password of a URL. */
 function readable(text: string): string {
   const plain = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').replace(/\/\/[^/\s@]*@/g, '//…@');
-  return plain.length > LONGEST ? `${plain.slice(0, LONGEST)}…` : plain;
+  return plain.length > MAX_LENGTH ? `${plain.slice(0, MAX_LENGTH)}…` : plain;
 }

@@ -5,32 +5,32 @@ import { invalidOption } from '../errors';
 import type { LogEvent, LogLine } from './lines';
 import { type LogConvention, type Logger, LogWriter, checkLogger, conventionOf } from './logger';
 import type { ConnectionPool, PoolEvents } from '../pool/pool';
-import { Outages } from './outages';
+import { OutageLog } from './outage';
 
-/** The level of each kind of line: the name of the logger's method, or false for no such lines. */
+/** The level of each line by its event: the name of a method of the logger, or false to omit such lines. */
 export type LogLevels = Readonly<Partial<Record<LogEvent, string | false>>>;
 
 /** Options of {@link logEvents}. */
 export interface LogEventsOptions {
   /**
-   * The level of each kind of line: the name of a method of the logger, or false to leave such lines out. Default:
+   * The level of each line by its event: the name of a method of the logger, or false to omit such lines. Default:
    * `{ open: 'info', reset: 'warn', reconnect: 'info', backoff: 'warn', drop: 'warn', close: 'info', giveUp: 'error' }`.
    */
   readonly levels?: LogLevels;
   /**
-   * How the logger's methods are called: `'fields-first'` as pino and bunyan want it, `'message-first'` as winston and
-   * most others do, or `'message-only'`. Default: `'fields-first'` for a logger with pino's `bindings` or bunyan's
-   * `addStream`, `'message-only'` for one with a console's `table` and `dir`, else `'message-first'`.
+   * How the logger's methods are called: `'fields-first'` for pino and bunyan, `'message-first'` for winston and most
+   * others, or `'message-only'`. Default: `'fields-first'` for a logger with pino's `bindings` or bunyan's `addStream`,
+   * `'message-only'` for one with a console's `table` and `dir`, and otherwise `'message-first'`.
    */
   readonly convention?: LogConvention;
   /**
-   * Milliseconds after which the first summary of a storm may be logged; the next may come after twice as long, and so
-   * on. It is logged with the next event, so that no timer is needed. Default: 10,000.
+   * Milliseconds until the first summary of an outage. The interval doubles with each summary. A summary is logged with
+   * the first event after it is due, so it needs no timer. Default: 10,000.
    */
   readonly interval?: number;
-  /** The longest that the time from one summary to the next grows, in milliseconds; Infinity for no bound. Default: 600,000. */
+  /** The longest interval between summaries, in milliseconds; Infinity for no limit. Default: 600,000. */
   readonly maxInterval?: number;
-  /** Milliseconds without trouble after which a storm is over. Default: 5000, as `minUptime`. */
+  /** Milliseconds without a failure after which an outage is over. Default: 5000, as for `minUptime`. */
   readonly settleTime?: number;
 }
 
@@ -44,7 +44,7 @@ const DEFAULT_LEVELS: Readonly<Record<LogEvent, string | false>> = {
   giveUp: 'error',
 };
 
-/** A method of the logger, or none; whether it is there is asked of the logger. */
+/** `checkLogger` checks whether the logger has the method. */
 const level: Check<string | false> = (value, name) => {
   if (value === false || (typeof value === 'string' && value !== '')) return value;
   throw invalidOption(name, 'the name of a method of the logger, or false', value);
@@ -69,19 +69,19 @@ const checks: Checks<LogEventsOptions> = {
 };
 
 /**
- * Logs the life of a connection, or of all members of a pool, in lines with fields: `event`, `tag` and, as the event
- * has them, `generation`, `attempts`, `attempt`, `delay`, `reason`, `code`, `error`, `uptime` and others, all of them
+ * Logs the events of a connection, or of all members of a pool, as lines with fields: `event`, `tag` and, depending on
+ * the event, `generation`, `attempts`, `attempt`, `delay`, `reason`, `code`, `error`, `uptime` and others. All fields are
  * flat. Bytes that were sent or received are never logged.
  *
- * Of a storm, such as a server that is down for hours or one that accepts and hangs up, each kind of line is logged at
- * once and once; what repeats is counted, summed up at growing intervals, and told when it is over. The connections to
- * one target have their storms together.
+ * In an outage, such as a server that is down for hours or one that closes each connection at once, the first line of
+ * each kind is logged at once. Repeated lines are counted, summarized at growing intervals, and summarized at the end.
+ * All connections to the same target share an outage.
  *
- * A logger that throws, or returns a promise that rejects, loses its line; the first time, the process emits a warning
- * with the code `RECONNECTING_CONNECTION_LOGGER`.
+ * If the logger throws, or returns a promise that rejects, the line is lost, and the first time the process emits a
+ * warning with the code `RECONNECTING_CONNECTION_LOGGER`.
  *
- * @returns a function that ends it
- * @throws ConnectionError `ERR_INVALID_OPTION`, also for a logger without a method that is to be called
+ * @returns a function that stops the logging
+ * @throws ConnectionError `ERR_INVALID_OPTION`, also if the logger lacks a method that `levels` names
  */
 export function logEvents<Message>(
   emitter: ReconnectingConnection<Message> | ConnectionPool<Message>,
@@ -99,11 +99,11 @@ export function logEvents<Message>(
   if (maxInterval < interval) throw invalidOption('option `maxInterval`', `≥ \`interval\` (${interval})`, maxInterval);
 
   const writer = new LogWriter(logger, given.convention ?? conventionOf(logger));
-  const storms = new Outages({ interval, maxInterval, settleTime }, ({ event, tag, text, fields }: LogLine) => {
+  const log = new OutageLog({ interval, maxInterval, settleTime }, ({ event, tag, text, fields }: LogLine) => {
     const level = levels[event];
     if (level !== false) writer.write(level, `${tag}: ${text}`, { event, tag, ...fields });
   });
-  return listen(emitter, storms);
+  return listen(emitter, log);
 }
 
 function checkEmitter(emitter: unknown): void {
@@ -116,14 +116,11 @@ function checkEmitter(emitter: unknown): void {
 
 function listen<Message>(
   emitter: ReconnectingConnection<Message> | ConnectionPool<Message>,
-  storms: Outages,
+  log: OutageLog,
 ): () => void {
-  // `as`: a pool adds the tag and the member to what listeners are told, and where they are missing they are its own.
+  // `as`: a pool passes the tag and the member to its listeners; for a connection, the defaults stand in for them.
   const pool = emitter as ConnectionPool<Message>;
-  const whose = ([tag, member]: [tag?: string, member?: object]): [string, object] => [
-    tag ?? (emitter as ReconnectingConnection<Message>).tag,
-    member ?? emitter,
-  ];
+  const single = emitter as ReconnectingConnection<Message>;
   const {
     open,
     reset,
@@ -131,15 +128,15 @@ function listen<Message>(
     drop,
     close,
   }: Pick<PoolEvents<Message>, ChannelEvent> = {
-    open: (info, ...who) => storms.onOpen(info, ...whose(who)),
-    reset: (info, ...who) => storms.onReset(info, ...whose(who)),
-    backoff: (info, ...who) => storms.onBackoff(info, ...whose(who)),
-    drop: (info, ...who) => storms.onDrop(info, ...whose(who)),
-    close: (info, ...who) => storms.onClose(info, ...whose(who)),
+    open: (info, tag = single.tag, connection = single) => log.onOpen(info, tag, connection),
+    reset: (info, tag = single.tag, connection = single) => log.onReset(info, tag, connection),
+    backoff: (info, tag = single.tag, connection = single) => log.onBackoff(info, tag, connection),
+    drop: (info, tag = single.tag, connection = single) => log.onDrop(info, tag, connection),
+    close: (info, tag = single.tag, connection = single) => log.onClose(info, tag, connection),
   };
   pool.on('open', open).on('reset', reset).on('backoff', backoff).on('drop', drop).on('close', close);
   return () => {
     pool.off('open', open).off('reset', reset).off('backoff', backoff).off('drop', drop).off('close', close);
-    storms.clear();
+    log.clear();
   };
 }

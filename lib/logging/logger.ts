@@ -2,15 +2,15 @@ import { checkObject } from '../options/checks';
 import { ignoreRejection, invalidOption, toError, unreachable } from '../errors';
 
 /**
- * What a line is logged with: any logger that has these methods, and those which `levels` names. `console`, pino,
- * winston, bunyan and most others do.
+ * A logger: any object that has these methods and those that `levels` names, such as `console` or a logger of pino,
+ * winston, bunyan and most other libraries.
  */
 export interface Logger {
-  /** What goes well: sessions that open, ends that were asked for. */
+  /** For normal events: a session opened, the application closed the connection. */
   readonly info: (...args: never[]) => unknown;
-  /** Trouble that may pass: sessions that are lost, attempts that fail. */
+  /** For temporary failures: a session was lost, an attempt failed. */
   readonly warn: (...args: never[]) => unknown;
-  /** Trouble that stays: a connection that gave up. */
+  /** For permanent failures: a connection gave up. */
   readonly error: (...args: never[]) => unknown;
 }
 
@@ -20,13 +20,13 @@ export type LogConvention =
   | 'fields-first'
   /** `log(message, fields)`: winston and most others. */
   | 'message-first'
-  /** `log(message)`: a console, which would spread the fields over many lines. The message says all that they do. */
+  /** `log(message)`: a console, which would print the fields over many lines. The message says the same. */
   | 'message-only';
 
-/** The facts of a line, for machines: flat, and without objects that hold more than they show. */
+/** The fields of a line: flat, so that no logger prints the inside of an object. */
 export type LogFields = Readonly<Record<string, string | number | boolean>>;
 
-/** Calls a logger in its own way, and is not hurt by it. */
+/** Calls a logger by its convention. Errors of the logger are reported as a process warning. */
 export class LogWriter {
   readonly #logger: object;
   readonly #convention: LogConvention;
@@ -37,18 +37,18 @@ export class LogWriter {
     this.#convention = convention;
   }
 
-  /** Logs at a level whose method was there when it was checked. */
+  /** @param level - Name of a method that `checkLogger` has found. */
   write(level: string, message: string, fields: LogFields): void {
     try {
-      // Looked up every time, for some loggers swap their methods when their level is changed.
-      const result = methodOf(this.#logger, level)?.apply(this.#logger, this.#arrange(message, fields));
-      if (result instanceof Promise) result.catch((error: unknown) => this.#complain(error));
+      // Looked up each time, because some loggers replace their methods when their level changes.
+      const result = methodOf(this.#logger, level)?.apply(this.#logger, this.#argumentsOf(message, fields));
+      if (result instanceof Promise) result.catch((error: unknown) => this.#warn(error));
     } catch (error) {
-      this.#complain(error);
+      this.#warn(error);
     }
   }
 
-  #arrange(message: string, fields: LogFields): unknown[] {
+  #argumentsOf(message: string, fields: LogFields): unknown[] {
     switch (this.#convention) {
       case 'fields-first':
         return [fields, message];
@@ -61,17 +61,17 @@ export class LogWriter {
     }
   }
 
-  /** Once, for a logger that fails is likely to fail at every line. */
-  #complain(error: unknown): void {
+  /** Warns once, because a logger that fails is likely to fail at every line. */
+  #warn(error: unknown): void {
     ignoreRejection(error);
     if (this.#warned) return;
     this.#warned = true;
-    const message = `The logger of a connection failed, and its line is lost: ${toError(error).message}`;
+    const message = `The logger of a connection failed, and a line was not logged: ${toError(error).message}`;
     process.emitWarning(message, { code: 'RECONNECTING_CONNECTION_LOGGER' });
   }
 }
 
-/** The convention of a logger, by what only loggers of its family have; message first where nothing tells. */
+/** Guesses the convention of a logger by methods that only loggers of its family have; message first by default. */
 export function conventionOf(logger: object): LogConvention {
   const has = (name: string) => methodOf(logger, name) !== undefined;
   // pino's `bindings` and bunyan's `addStream` are public methods of every logger and child.
@@ -92,6 +92,6 @@ type Method = (this: object, ...args: unknown[]) => unknown;
 
 function methodOf(logger: object, name: string): Method | undefined {
   const method: unknown = Reflect.get(logger, name);
-  // `as`: a function; what it takes is its family's convention.
+  // `as`: a function, whose parameters depend on the convention.
   return typeof method === 'function' ? (method as Method) : undefined;
 }

@@ -1,57 +1,144 @@
-import type { DropInfo, OpenInfo } from '../events/events';
-import { type LogLine, counted, duration } from './lines';
-import type { LogFields } from './logger';
+import type { BackoffInfo, CloseInfo, DropInfo, OpenInfo, ResetInfo } from '../events/events';
+import {
+  type LogLine,
+  type OutageTotals,
+  RECOVERY,
+  backoffLine,
+  closeLine,
+  dropLine,
+  openLine,
+  recoveryLine,
+  resetLine,
+  summaryFields,
+  summaryText,
+} from './lines';
 
-/** How much of a storm is told. Milliseconds. */
+/** When repeated lines and the end of an outage are logged, in milliseconds. */
 export interface OutageSettings {
   readonly interval: number;
   readonly maxInterval: number;
   readonly settleTime: number;
 }
 
-/** What a storm is for: a line to log. */
-export type WriteLine = (line: LogLine) => void;
+/** The number of kinds of lines in an outage that are logged at once; lines of further kinds count as repeated. */
+const MAX_KINDS = 50;
 
-/** Kinds of lines of a storm that are told at once. */
-const MOST_KINDS = 50;
+/**
+ * Decides which lines are logged. An outage of a target lasts from the first loss, failed attempt or dropped write until
+ * all its connections have been open for `settleTime` or have closed. The first line of each kind is logged at once,
+ * repeated lines are summarized at growing intervals, and the end is logged if any line was suppressed.
+ */
+export class OutageLog {
+  readonly #settings: OutageSettings;
+  readonly #write: (line: LogLine) => void;
+  readonly #byTag = new Map<string, Outage>();
+  /** A connection stays in its outage when its `target` function leads it elsewhere. */
+  readonly #byConnection = new Map<object, Outage>();
+  /** The reset of the last session of a lifecycle, which is logged with `close`. */
+  readonly #lastResets = new WeakMap<object, ResetInfo>();
 
-/** That all is well is told at once the first time; after that it may not last, and is told when it has. */
-const BACK = 'back';
+  constructor(settings: OutageSettings, write: (line: LogLine) => void) {
+    this.#settings = settings;
+    this.#write = write;
+  }
 
-/** The trouble of one target, told in few lines. */
-export class Outage {
-  readonly tag: string;
-  /** The connections that were in trouble, without those that have closed. */
-  readonly involved = new Set<object>();
+  onOpen(info: OpenInfo, tag: string, connection: object): void {
+    const outage = this.#byConnection.get(connection);
+    if (outage === undefined) return this.#write(openLine(tag, info));
+    outage.addOpen(connection, info);
+    outage.log(outage.isDown ? openLine(tag, info) : outage.recoveryLine(tag));
+    outage.endIfSettled();
+  }
+
+  onReset(info: ResetInfo, tag: string, connection: object): void {
+    if (!info.willRetry) {
+      this.#lastResets.set(connection, info);
+      return;
+    }
+    if (info.reason === 'forced') return this.#write(resetLine(tag, info));
+    const outage = this.#outageOf(tag, connection);
+    outage.addLoss(connection);
+    outage.log(resetLine(tag, info));
+  }
+
+  onBackoff(info: BackoffInfo, tag: string, connection: object): void {
+    const outage = this.#outageOf(tag, connection);
+    outage.addRetry(connection);
+    outage.log(backoffLine(tag, info));
+  }
+
+  onDrop(info: DropInfo, tag: string, connection: object): void {
+    const outage = this.#outageOf(tag, connection);
+    outage.addDrop(info);
+    outage.log(dropLine(tag, info));
+    outage.endIfSettled();
+  }
+
+  onClose(info: CloseInfo, tag: string, connection: object): void {
+    const line = closeLine(tag, info, this.#lastResets.get(connection));
+    this.#lastResets.delete(connection);
+    const outage = this.#byConnection.get(connection);
+    if (outage === undefined) return this.#write(line);
+    this.#byConnection.delete(connection);
+    outage.addClose(connection);
+    outage.log(line);
+    if (outage.connections.size === 0) outage.end();
+    else outage.endIfSettled();
+  }
+
+  /** Forgets all outages without logging anything, and clears their timers. */
+  clear(): void {
+    for (const outage of this.#byTag.values()) outage.clearTimer();
+    this.#byTag.clear();
+    this.#byConnection.clear();
+  }
+
+  #outageOf(tag: string, connection: object): Outage {
+    let outage = this.#byConnection.get(connection) ?? this.#byTag.get(tag);
+    if (outage === undefined) {
+      outage = new Outage(this.#settings, this.#write, (ended) => {
+        this.#byTag.delete(tag);
+        for (const each of ended.connections) this.#byConnection.delete(each);
+      });
+      this.#byTag.set(tag, outage);
+    }
+    outage.connections.add(connection);
+    this.#byConnection.set(connection, outage);
+    return outage;
+  }
+}
+
+/** The outage of one target. */
+class Outage {
+  /** The connections that it affects, except closed ones. */
+  readonly connections = new Set<object>();
+  /** Those of them that have no session. */
   readonly #down = new Set<object>();
   readonly #settings: OutageSettings;
-  readonly #write: WriteLine;
-  readonly #onEnd: (storm: Outage) => void;
+  readonly #write: (line: LogLine) => void;
+  readonly #onEnd: (outage: Outage) => void;
   readonly #startedAt = performance.now();
   #openedAt = this.#startedAt;
+  /** Dials of all openings. */
   #attempts = 0;
-  #retries = 0;
-  #losses = 0;
-  #closes = 0;
-  #writes = 0;
-  #bytes = 0;
-  /** Lines held back since the last that was told. */
-  #held = 0;
-  /** The latest line that was held back. */
-  #last: LogLine | undefined;
+  readonly #totals = { retries: 0, losses: 0, droppedWrites: 0, droppedBytes: 0, closes: 0 };
+  /** Kinds of lines that have been logged. */
   readonly #kinds = new Set<string>();
+  /** Number of lines that were not logged since the last one that was. */
+  #suppressed = 0;
+  #lastSuppressed: LogLine | undefined;
+  /** Milliseconds from one summary to the next, and when the next is due. */
   #interval = 0;
-  #nextAt = 0;
+  #nextSummaryAt = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(tag: string, settings: OutageSettings, write: WriteLine, onEnd: (storm: Outage) => void) {
-    this.tag = tag;
+  constructor(settings: OutageSettings, write: (line: LogLine) => void, onEnd: (outage: Outage) => void) {
     this.#settings = settings;
     this.#write = write;
     this.#onEnd = onEnd;
   }
 
-  /** Whether a connection of it has no session. */
+  /** Whether any of the connections has no session. */
   get isDown(): boolean {
     return this.#down.size > 0;
   }
@@ -63,113 +150,91 @@ export class Outage {
   }
 
   addLoss(connection: object): void {
-    this.#add(connection);
-    this.#losses += 1;
+    this.#addDown(connection);
+    this.#totals.losses += 1;
   }
 
   addRetry(connection: object): void {
-    this.#add(connection);
-    this.#retries += 1;
+    this.#addDown(connection);
+    this.#totals.retries += 1;
   }
 
   addDrop({ bytes }: DropInfo): void {
-    this.#writes += 1;
-    this.#bytes += bytes;
+    this.#totals.droppedWrites += 1;
+    this.#totals.droppedBytes += bytes;
   }
 
   addClose(connection: object): void {
     this.#down.delete(connection);
-    this.involved.delete(connection);
-    this.#closes += 1;
+    this.connections.delete(connection);
+    this.#totals.closes += 1;
   }
 
-  /** Logs `line` if it is the first of its kind, or if it is time for a summary; else counts it. */
-  tell(line: LogLine): void {
+  /** Logs `line` if it is the first of its kind, logs a summary if one is due, and otherwise suppresses the line. */
+  log(line: LogLine): void {
     const now = performance.now();
-    if (this.#kinds.size < MOST_KINDS && !this.#kinds.has(line.kind)) {
+    if (this.#kinds.size < MAX_KINDS && !this.#kinds.has(line.kind)) {
       this.#kinds.add(line.kind);
-      // News: what repeats from here on is new as well.
+      // A new kind of trouble: the intervals start again.
       this.#interval = this.#settings.interval;
-      this.#nextAt = now + this.#interval;
+      this.#nextSummaryAt = now + this.#interval;
       const isLast = line.event === 'close' || line.event === 'giveUp';
-      const account = isLast && this.#held > 0 ? `; ${this.#account(now)}` : '';
-      this.#log({ ...line, text: `${line.text}${account}` });
-    } else if (now >= this.#nextAt && line.kind !== BACK) {
+      const summary = isLast && this.#suppressed > 0 ? `; ${summaryText(this.#totalsAt(now))}` : '';
+      this.#writeLine({ ...line, text: `${line.text}${summary}` });
+    } else if (now >= this.#nextSummaryAt && line.kind !== RECOVERY) {
       this.#interval = Math.min(this.#interval * 2, this.#settings.maxInterval);
-      this.#nextAt = now + this.#interval;
-      this.#log({ ...line, text: `${this.#account(now)}; latest: ${line.text}`, fields: this.#summary(line, now) });
+      this.#nextSummaryAt = now + this.#interval;
+      this.#writeLine(this.#summaryLine(line, now));
     } else {
-      this.#held += 1;
-      this.#last = line;
+      this.#suppressed += 1;
+      this.#lastSuppressed = line;
     }
   }
 
-  /** What is told when nothing is down any more. */
-  backLine(tag: string): LogLine {
-    const count = this.involved.size;
-    const who = count === 1 ? 'back' : `all ${count} connections are back`;
+  /** The line for the moment at which no connection is down any more. */
+  recoveryLine(tag: string): LogLine {
     const downtime = Math.round(this.#openedAt - this.#startedAt);
-    const text = `${who} after ${counted(this.#attempts, 'attempt')} in ${duration(downtime)}`;
-    const fields = { attempts: this.#attempts, downtime, ...(count > 1 && { connections: count }) };
-    return { event: 'open', tag, text, fields, kind: BACK };
+    return recoveryLine(tag, this.connections.size, this.#attempts, downtime);
   }
 
-  /** The storm ends when nothing more happens for `settleTime`. */
-  settle(): void {
-    clearTimeout(this.#timer);
+  /** Unless a connection is down, ends the outage after `settleTime` without further events. */
+  endIfSettled(): void {
+    this.clearTimer();
     if (!this.isDown) this.#timer = setTimeout(() => this.end(), this.#settings.settleTime).unref();
   }
 
   end(): void {
-    this.clear();
-    const last = this.#last;
-    if (this.#held > 0 && last !== undefined) this.#log(this.#endLine(last));
+    this.clearTimer();
+    const last = this.#lastSuppressed;
+    if (this.#suppressed > 0 && last !== undefined) {
+      const isRecovered = this.connections.size > 0 && this.#attempts > 0;
+      this.#writeLine(isRecovered ? this.recoveryLine(last.tag) : this.#summaryLine(last, performance.now()));
+    }
     this.#onEnd(this);
   }
 
-  /** Leaves no timer. */
-  clear(): void {
+  clearTimer(): void {
     clearTimeout(this.#timer);
   }
 
-  #add(connection: object): void {
+  #addDown(connection: object): void {
     this.#down.add(connection);
-    this.clear();
+    this.clearTimer();
   }
 
-  #endLine(last: LogLine): LogLine {
-    const now = performance.now();
-    if (this.involved.size > 0 && this.#attempts > 0) return this.backLine(last.tag);
-    return { ...last, text: `${this.#account(now)}; latest: ${last.text}`, fields: this.#summary(last, now) };
+  #totalsAt(now: number): OutageTotals {
+    return { ...this.#totals, duration: now - this.#startedAt, down: this.#down.size };
   }
 
-  #log(line: LogLine): void {
-    const held = this.#held;
-    this.#held = 0;
-    this.#write(held === 0 ? line : { ...line, fields: { ...line.fields, heldBack: held } });
+  #summaryLine(latest: LogLine, now: number): LogLine {
+    const totals = this.#totalsAt(now);
+    const fields = { ...latest.fields, ...summaryFields(totals) };
+    return { ...latest, text: `${summaryText(totals)}; latest: ${latest.text}`, fields };
   }
 
-  /** The storm so far, for people: `in 62 s 14 retries, 3 lost sessions`. */
-  #account(now: number): string {
-    const parts = [
-      this.#retries > 0 && counted(this.#retries, 'retry', 'retries'),
-      this.#losses > 0 && counted(this.#losses, 'lost session'),
-      this.#writes > 0 && `${counted(this.#writes, 'dropped write')} of ${this.#bytes} bytes`,
-      this.#closes > 1 && `${this.#closes} connections closed`,
-      this.#down.size > 1 && `${this.#down.size} connections down`,
-    ];
-    return `in ${duration(now - this.#startedAt)} ${parts.filter((part) => part !== false).join(', ')}`;
-  }
-
-  /** The storm so far, for machines. */
-  #summary({ fields }: LogLine, now: number): LogFields {
-    return {
-      ...fields,
-      duration: Math.round(now - this.#startedAt),
-      retries: this.#retries,
-      losses: this.#losses,
-      ...(this.#down.size > 1 && { down: this.#down.size }),
-      ...(this.#writes > 0 && { droppedWrites: this.#writes, droppedBytes: this.#bytes }),
-    };
+  #writeLine(line: LogLine): void {
+    const suppressed = this.#suppressed;
+    this.#suppressed = 0;
+    this.#write(suppressed === 0 ? line : { ...line, fields: { ...line.fields, heldBack: suppressed } });
   }
 }

@@ -11,7 +11,7 @@ interface Logged {
 
 const CONSTANT = { initialDelay: 1000, maxDelay: 1000, jitter: 'none' } as const;
 
-/** A connection or a pool whose network is scripted, and what is logged of it. */
+/** A connection or a pool with a scripted network, and its log. */
 class Scene {
   readonly network = new ScriptedDial();
   readonly lines: Logged[] = [];
@@ -34,26 +34,26 @@ class Scene {
     }
   }
 
-  /** What was logged since this was last asked. */
+  /** Removes and returns the texts logged since the last access. */
   get texts(): string[] {
     return this.lines.splice(0).map(({ text }) => text);
   }
 
-  /** All dials under way succeed. */
+  /** Lets all pending dials succeed. */
   async connect(): Promise<void> {
     await settle();
     for (const link of this.network.links) if (link.connecting && !link.destroyed) link.connect();
     await settle();
   }
 
-  /** All dials under way, and all sessions, fail. */
+  /** Lets all pending dials and all sessions fail. */
   async fail(code = 'ECONNREFUSED'): Promise<void> {
     await settle();
     for (const link of this.network.links) if (!link.destroyed) link.fail(code);
     await settle();
   }
 
-  /** All waits end, and the dials that follow fail, again and again. */
+  /** Lets all dials fail for a time. */
   async failFor(milliseconds: number): Promise<void> {
     for (let passed = 0; passed < milliseconds; passed += 1000) {
       await pass(1000);
@@ -93,8 +93,8 @@ test('a server that is down for a minute: the first failure, summaries at growin
   await scene!.failFor(60_000);
   const summaries = scene!.lines.splice(0);
   expect(summaries.map(({ level, text }) => [level, text])).toEqual([
-    ['warn', 'in 11 s 12 retries, 1 lost session; latest: retry 12 in 1 s (scripted ECONNREFUSED)'],
-    ['warn', 'in 31 s 32 retries, 1 lost session; latest: retry 32 in 1 s (scripted ECONNREFUSED)'],
+    ['warn', 'in 11 s: 12 retries, 1 lost session; latest: retry 12 in 1 s (scripted ECONNREFUSED)'],
+    ['warn', 'in 31 s: 32 retries, 1 lost session; latest: retry 32 in 1 s (scripted ECONNREFUSED)'],
   ]);
   expect(summaries[1]?.fields).toMatchObject({
     event: 'backoff',
@@ -121,7 +121,7 @@ test('a server that is down for a minute: the first failure, summaries at growin
   expect(scene!.texts).toEqual([]);
 });
 
-test('a failure of another kind is told at once', async () => {
+test('a failure of another kind is logged at once', async () => {
   const { connections } = start();
   await scene!.fail();
   await scene!.failFor(3000);
@@ -134,7 +134,7 @@ test('a failure of another kind is told at once', async () => {
   expect(connections[0]?.state).toBe('backoff');
 });
 
-test('a storm of ever new failures is bounded', async () => {
+test('an outage with ever new kinds of failures logs at most 50 of them', async () => {
   start(1, { interval: 1_000_000, maxInterval: 1_000_000 });
   for (let failure = 0; failure < 70; failure++) {
     await scene!.fail(`E${failure}`);
@@ -144,7 +144,7 @@ test('a storm of ever new failures is bounded', async () => {
   expect(scene!.texts).toHaveLength(50);
 });
 
-test('a server that accepts and hangs up: told once, summed up, and at an end when a session has lasted', async () => {
+test('a server that closes each connection: the first lines, a summary, and the end when a session has lasted', async () => {
   start();
   await scene!.connect();
   for (let session = 1; session <= 25; session++) {
@@ -158,7 +158,7 @@ test('a server that accepts and hangs up: told once, summed up, and at an end wh
     'lost session 1 after 0 ms (peer-end)',
     'retry 1 in 1 s (peer-end)',
     'back after 1 attempt in 1 s',
-    'in 11 s 11 retries, 12 lost sessions; latest: lost session 12 after 0 ms (peer-end)',
+    'in 11 s: 11 retries, 12 lost sessions; latest: lost session 12 after 0 ms (peer-end)',
   ]);
 
   await pass(4999);
@@ -168,7 +168,7 @@ test('a server that accepts and hangs up: told once, summed up, and at an end wh
   expect(jest.getTimerCount()).toBe(0);
 });
 
-test('a session that is lost before it has lasted does not end its storm', async () => {
+test('a session that is lost before `settleTime` does not end the outage', async () => {
   start();
   await scene!.fail();
   await pass(1000);
@@ -181,7 +181,7 @@ test('a session that is lost before it has lasted does not end its storm', async
   expect(scene!.texts).toEqual(['lost session 1 after 1 s (scripted ECONNREFUSED)']);
 });
 
-test('a loss after the end of a storm is a new one', async () => {
+test('a loss after the end of an outage begins a new one', async () => {
   start();
   await scene!.fail();
   await pass(1000);
@@ -202,10 +202,10 @@ test('the intervals grow to `maxInterval`', async () => {
   await scene!.fail();
   await scene!.failFor(20_000);
 
-  expect(scene!.texts.map((text) => /^in (\d+) s/.exec(text)?.[1])).toEqual([undefined, '2', '6', '11', '16']);
+  expect(scene!.texts.map((text) => /^in (\d+) s:/.exec(text)?.[1])).toEqual([undefined, '2', '6', '11', '16']);
 });
 
-test('a pool of many that lose one server: a line for the first, and one when all are back', async () => {
+test('a pool with many members that lose the same server: lines for the first, and one when all are back', async () => {
   const members = 100;
   start(members);
   await scene!.connect();
@@ -221,7 +221,7 @@ test('a pool of many that lose one server: a line for the first, and one when al
 
   await scene!.failFor(6000);
   expect(scene!.texts).toEqual([
-    'in 11 s 1101 retries, 100 lost sessions, 100 connections down; latest: retry 12 in 1 s (scripted ECONNREFUSED)',
+    'in 11 s: 1101 retries, 100 lost sessions, 100 connections down; latest: retry 12 in 1 s (scripted ECONNREFUSED)',
   ]);
 
   await pass(1000);
@@ -235,7 +235,7 @@ test('a pool of many that lose one server: a line for the first, and one when al
   expect(all?.fields).toMatchObject({ connections: 100, downtime: 12_000 });
 });
 
-test('a pool that is closed in a storm says so once, and with it what was held back', async () => {
+test('a pool that is closed in an outage: one line with a summary, and one for the other members', async () => {
   start(3);
   await scene!.fail();
   await scene!.failFor(2000);
@@ -244,13 +244,13 @@ test('a pool that is closed in a storm says so once, and with it what was held b
 
   const [closed, rest] = scene!.lines;
   expect(scene!.texts).toEqual([
-    'closed (destroyed); in 2 s 9 retries, 2 connections down',
-    'in 2 s 9 retries, 3 connections closed; latest: closed (destroyed)',
+    'closed (destroyed); in 2 s: 9 retries, 2 connections down',
+    'in 2 s: 9 retries, 3 connections closed; latest: closed (destroyed)',
   ]);
   expect([closed?.fields['heldBack'], rest?.fields['heldBack']]).toEqual([8, 2]);
 });
 
-test('thousands of writes that are dropped at once are two lines', async () => {
+test('thousands of writes that are dropped at once: one line, and a summary with `close`', async () => {
   start();
   await scene!.fail();
   for (let write = 0; write < 5000; write++) scene!.connections[0]!.write('0123456789');
@@ -260,12 +260,12 @@ test('thousands of writes that are dropped at once are two lines', async () => {
   expect(scene!.texts).toEqual([
     'retry 1 in 1 s (scripted ECONNREFUSED)',
     'dropped a write of 10 bytes (destroyed)',
-    'closed (destroyed); in 0 ms 1 retry, 5000 dropped writes of 50000 bytes',
+    'closed (destroyed); in 0 ms: 1 retry, 5000 dropped writes (50000 bytes)',
   ]);
   expect(closed?.fields).toMatchObject({ event: 'close', heldBack: 4999 });
 });
 
-test('writes that are refused while it is open are a storm of their own, which ends by itself', async () => {
+test('writes that are refused while the connection is open are an outage that ends after `settleTime`', async () => {
   start();
   await scene!.connect();
   scene!.network.last.stalled = true;
@@ -277,11 +277,11 @@ test('writes that are refused while it is open are a storm of their own, which e
   expect(scene!.texts).toEqual([
     'open, session 1',
     'dropped a write of 600000 bytes (refused)',
-    expect.stringMatching(/^in 5 s \d dropped writes of \d+00000 bytes; latest: dropped a write of 600000 bytes/),
+    expect.stringMatching(/^in 5 s: \d dropped writes \(\d+00000 bytes\); latest: dropped a write of 600000 bytes/),
   ]);
 });
 
-test('a connection that goes elsewhere stays in its storm', async () => {
+test('a connection whose `target` function returns another target stays in its outage', async () => {
   const network = new ScriptedDial();
   const target = (attempt: number) => ({ port: attempt % 2 === 0 ? 1000 : 2000 });
   const connection = new ReconnectingConnection({ target, dial: network.dial, backoff: CONSTANT });
@@ -309,7 +309,7 @@ test('a connection that goes elsewhere stays in its storm', async () => {
   );
 });
 
-test('reconnect() is told as what it is, and what opens after it as a session', async () => {
+test('reconnect() is not logged as a loss, nor the next session as a recovery', async () => {
   start();
   await scene!.connect();
   scene!.connections[0]!.reconnect();
@@ -322,7 +322,7 @@ test('reconnect() is told as what it is, and what opens after it as a session', 
   ]);
 });
 
-test('a connection that gives up is an error, and one that is closed is none', async () => {
+test('a connection that gives up is logged as an error', async () => {
   const network = new ScriptedDial();
   const lines: string[] = [];
   const log = (level: string) => (message: string) => void lines.push(`${level}: ${message}`);
@@ -341,7 +341,7 @@ test('a connection that gives up is an error, and one that is closed is none', a
   ]);
 });
 
-test('what ends the logging leaves no listener and no timer', async () => {
+test('the returned function leaves no listener and no timer', async () => {
   start();
   await scene!.fail();
   await pass(1000);
