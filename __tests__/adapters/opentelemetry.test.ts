@@ -8,7 +8,7 @@ import { ConnectionPool, ReconnectingConnection } from 'reconnecting-connection'
 import { type OpenTelemetryOptions, exportMetrics } from 'reconnecting-connection/opentelemetry';
 
 import { causeAttributes, targetAttributes } from '../../lib/adapters/attributes';
-import { Bounded } from '../../lib/adapters/bounded';
+import { BoundedSet } from '../../lib/adapters/bounded-set';
 import { Loopback, QUICK, connectTo, next, payload, receives, track } from '../kit/loopback';
 
 const clean: (() => Promise<void> | void)[] = [];
@@ -17,7 +17,7 @@ afterEach(async () => {
   for (const each of clean.splice(0).reverse()) await each();
 });
 
-/** An SDK that exports into memory, and what it is handed. */
+/** An SDK that exports into memory. */
 function start() {
   const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
   const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
@@ -31,7 +31,7 @@ function start() {
       clean.push(undo);
       return undo;
     },
-    /** Exports for real: by the name without the prefix, the value (or the count) of each set of attributes. */
+    /** Exports, and returns the value (or the count) of each set of attributes by the metric's name without prefix. */
     collect: async () => {
       exporter.reset();
       await provider.forceFlush();
@@ -82,7 +82,7 @@ test('a connection is exported with the names of the semantic conventions', asyn
   });
 });
 
-test('members of a pool with the same attributes are added up, and those beyond `maxTargets` are one', async () => {
+test('members of a pool with the same attributes are added up, and targets beyond `maxTargets` share one', async () => {
   const { observe, collect } = start();
   const servers = [await Loopback.start(), await Loopback.start(), await Loopback.start()];
   const pool = track(new ConnectionPool(QUICK));
@@ -99,7 +99,7 @@ test('members of a pool with the same attributes are added up, and those beyond 
   expect(waiting?.points).toEqual([{ attributes: { pool: 'cache' }, value: 0 }]);
 });
 
-test('`all`, without the target', async () => {
+test('`all` includes every connection, and `maxTargets: 0` omits the target', async () => {
   const { observe, collect } = start();
   observe('all', { maxTargets: 0 });
   const server = await Loopback.start();
@@ -111,7 +111,7 @@ test('`all`, without the target', async () => {
   expect(states?.points).toEqual([{ attributes: { 'reconnecting_connection.state': 'open' }, value: 2 }]);
 });
 
-test('after it is undone nothing more is recorded, and what had been is', async () => {
+test('the returned function records the last counts, and nothing after it', async () => {
   const { observe, collect } = start();
   const server = await Loopback.start();
   const connection = connectTo(server);
@@ -135,12 +135,12 @@ test.each([
   ['unix:\\\\.\\pipe\\app', { 'server.address': '\\\\.\\pipe\\app', 'network.transport': 'pipe' }],
   ['unresolved', {}],
   ['', { 'server.address': '_OTHER' }],
-])('the tag %j as attributes', (tag, attributes) => {
+])('targetAttributes(%j)', (tag, attributes) => {
   expect(targetAttributes(tag)).toEqual(attributes);
 });
 
-test('a failure has a type: its error’s code or its reason; what was asked for has none; and types stay few', () => {
-  const errors = new Bounded(2, '_OTHER');
+test('a failure has the code of its error or the reason as its type, of a limited number; a request has none', () => {
+  const errors = new BoundedSet(2, '_OTHER');
   const failed = (code: string) =>
     causeAttributes({ reason: 'error', error: Object.assign(new Error(code), { code }) }, errors)['error.type'];
 
@@ -154,12 +154,12 @@ test('a failure has a type: its error’s code or its reason; what was asked for
   });
 });
 
-describe('what it is called with', () => {
+describe('each argument', () => {
   const connection = new ReconnectingConnection({ port: 1, autoConnect: false });
   const meter = new MeterProvider().getMeter('test');
 
   test.each<[string, unknown, unknown, unknown, RegExp]>([
-    ['a source', null, meter, {}, /^Expected what is observed to be a connection, a pool, or 'all', got null$/],
+    ['a source', null, meter, {}, /^Expected `source` to be a connection, a pool, or 'all', got null$/],
     ['a meter', connection, {}, {}, /^Expected `meter` to be a Meter of OpenTelemetry, got an object$/],
     ['a meter', connection, undefined, {}, /^Expected `meter` to be a Meter of OpenTelemetry, got undefined$/],
     ['attributes', connection, meter, { attributes: 1 }, /^Expected option `attributes` to be an object, got 1/],

@@ -16,7 +16,7 @@ afterEach(() => {
   for (const undo of undos.splice(0)) undo();
 });
 
-/** Exports to a registry of its own, until the test is over. */
+/** Exports to a new registry until the test is over. */
 function exported(source: Parameters<typeof exportMetrics>[0], options: PrometheusOptions = {}) {
   const registry = new client.Registry();
   const undo = exportMetrics(source, client, { registry, ...options });
@@ -24,7 +24,7 @@ function exported(source: Parameters<typeof exportMetrics>[0], options: Promethe
   return { registry, undo };
 }
 
-/** What a scrape shows, by the series without the prefix: `opens_total{target="…"}`. */
+/** The values of a scrape by series without the prefix: `opens_total{target="…"}`. */
 async function scrape(registry: client.Registry): Promise<Map<string, number>> {
   const text = await registry.metrics();
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
@@ -36,11 +36,11 @@ async function scrape(registry: client.Registry): Promise<Map<string, number>> {
   );
 }
 
-/** The series whose names begin so. */
+/** The series whose names start with one of `names`. */
 const only = (series: Map<string, number>, ...names: readonly string[]) =>
   Object.fromEntries([...series].filter(([name]) => names.some((each) => name.startsWith(each))));
 
-test('a connection is scraped over HTTP: its sessions, losses, bytes, state and how long all lasted', async () => {
+test('a scrape over HTTP has the sessions of a connection, their losses and durations, the bytes and the state', async () => {
   const server = await Loopback.start({ echo: true });
   const connection = connectTo(server);
   const target = `target="${connection.tag}"`;
@@ -84,7 +84,7 @@ test('a connection is scraped over HTTP: its sessions, losses, bytes, state and 
   );
 });
 
-test('failed dials, writes that wait, that are dropped and that are in doubt, and the end', async () => {
+test('failed dials, pending, dropped and uncertain writes, and closes are counted', async () => {
   const server = await Loopback.start();
   const connection = connectTo(server);
   const { registry } = exported(connection, { maxTargets: 0 });
@@ -118,7 +118,7 @@ test('failed dials, writes that wait, that are dropped and that are in doubt, an
   });
 });
 
-test('a pool: its members by target, and what those have sent that have left it', async () => {
+test('a pool has a series per target, including the counts of members that were removed', async () => {
   const servers = [await Loopback.start(), await Loopback.start()];
   const pool = track(new ConnectionPool(QUICK));
   const { registry } = exported(pool, { labels: { pool: 'cache' } });
@@ -139,7 +139,7 @@ test('a pool: its members by target, and what those have sent that have left it'
   expect([...series].filter(([name, value]) => name.startsWith('connections') && value === 1)).toHaveLength(1);
 });
 
-test('targets beyond `maxTargets` share a label', async () => {
+test('targets beyond `maxTargets` share the label `other`', async () => {
   const servers = [await Loopback.start(), await Loopback.start(), await Loopback.start()];
   const pool = track(new ConnectionPool(QUICK));
   const { registry } = exported(pool, { maxTargets: 1 });
@@ -151,7 +151,7 @@ test('targets beyond `maxTargets` share a label', async () => {
   expect(opens['opens_total{target="other"}']).toBe(2);
 });
 
-test('`all` is every connection from its first event until its close, each counted once', async () => {
+test('`all` includes every connection from its first event until its close, each counted once', async () => {
   const server = await Loopback.start();
   const { registry, undo } = exported('all', { maxTargets: 0 });
   const pool = track(new ConnectionPool(QUICK));
@@ -177,7 +177,7 @@ test('`all` is every connection from its first event until its close, each count
   expect(await registry.metrics()).toBe('\n');
 });
 
-test('what was before is not counted', async () => {
+test('counts from before the call are not included', async () => {
   const server = await Loopback.start();
   const connection = connectTo(server);
   await connection.whenOpen();
@@ -192,25 +192,25 @@ test('what was before is not counted', async () => {
   });
 });
 
-test('sources share a registry, and each takes its series with it; the last takes the metrics', async () => {
+test('sources share a registry: the returned function removes the series of its source, and the last the metrics', async () => {
   const server = await Loopback.start();
   const registry = new client.Registry();
   const connections = [connectTo(server), connectTo(server), connectTo(server)];
-  const ends = ['a', 'a', 'b'].map((name, index) =>
+  const stops = ['a', 'a', 'b'].map((name, index) =>
     exportMetrics(connections[index]!, client, { registry, labels: { name }, maxTargets: 0 }),
   );
-  undos.push(...ends);
+  undos.push(...stops);
   await Promise.all(connections.map((connection) => connection.whenOpen()));
   const opens = async () =>
     only(await scrape(registry), 'opens', 'connections{state="open"', 'connections{name="a",state="open"');
 
   expect(only(await scrape(registry), 'opens')).toEqual({ 'opens_total{name="a"}': 2, 'opens_total{name="b"}': 1 });
-  ends[0]!();
-  ends[0]!();
+  stops[0]!();
+  stops[0]!();
   expect(only(await scrape(registry), 'opens')).toEqual({ 'opens_total{name="a"}': 2, 'opens_total{name="b"}': 1 });
-  ends[1]!();
+  stops[1]!();
   expect(await opens()).toEqual({ 'opens_total{name="b"}': 1 });
-  ends[2]!();
+  stops[2]!();
   expect(registry.getMetricsAsArray()).toEqual([]);
   expect(connections.map((connection) => connection.eventNames())).toEqual([[], [], []]);
 
@@ -218,7 +218,7 @@ test('sources share a registry, and each takes its series with it; the last take
   expect(registry.getMetricsAsArray().length).toBeGreaterThan(10);
 });
 
-test('a registry that was cleared is filled anew', async () => {
+test('a registry that was cleared is filled again', async () => {
   const server = await Loopback.start();
   const { registry } = exported(connectTo(server));
   registry.clear();
@@ -227,18 +227,24 @@ test('a registry that was cleared is filled anew', async () => {
   expect(registry.getSingleMetric(`${PREFIX}opens_total`)).toBeDefined();
 });
 
-describe('what it is called with', () => {
+describe('each argument', () => {
   const connection = () => new ReconnectingConnection({ port: 1, autoConnect: false });
   const invalid = (message: RegExp) =>
     expect.objectContaining({ code: 'ERR_INVALID_OPTION', message: expect.stringMatching(message) as string }) as Error;
 
   test.each<[string, unknown, unknown, unknown, RegExp]>([
-    ['a source', 'each', client, {}, /^Expected what is observed to be a connection, a pool, or 'all', got "each"/],
-    ['a source', {}, client, {}, /^Expected what is observed to be a connection, /],
+    ['a source', 'each', client, {}, /^Expected `source` to be a connection, a pool, or 'all', got "each"/],
+    ['a source', {}, client, {}, /^Expected `source` to be a connection, /],
     ['a client', undefined, client.register, {}, /^Expected `client` to be the module prom-client, got an object$/],
     ['a client', undefined, undefined, {}, /^Expected `client` to be the module prom-client, got undefined$/],
     ['a registry', undefined, client, { registry: {} }, /^Expected option `registry` to be a Registry of prom-client/],
-    ['a prefix', undefined, client, { prefix: 'a-b' }, /^Expected option `prefix` to be the beginning of a name/],
+    [
+      'a prefix',
+      undefined,
+      client,
+      { prefix: 'a-b' },
+      /^Expected option `prefix` to be the start of a Prometheus metric name/,
+    ],
     ['labels', undefined, client, { labels: 'x' }, /^Expected option `labels` to be an object, got "x" \(string\)$/],
     [
       'a label',
@@ -247,8 +253,20 @@ describe('what it is called with', () => {
       { labels: { a: 1 } },
       /^Expected option `labels.a` to be a string, got 1 \(number\)$/,
     ],
-    ['a label', undefined, client, { labels: { le: '1' } }, /^Expected a name in option `labels` to be a free name/],
-    ['a label', undefined, client, { labels: { 'a-b': '1' } }, /^Expected a name in option `labels` to be a free/],
+    [
+      'a label',
+      undefined,
+      client,
+      { labels: { le: '1' } },
+      /^Expected each name in option `labels` to be a Prometheus label name/,
+    ],
+    [
+      'a label',
+      undefined,
+      client,
+      { labels: { 'a-b': '1' } },
+      /^Expected each name in option `labels` to be a Prometheus/,
+    ],
     ['a bound', undefined, client, { maxTargets: -1 }, /^Expected option `maxTargets` to be an integer ≥ 0, got -1/],
     ['a name', undefined, client, { label: {} }, /^Unknown option `label`, expected one of: registry, prefix, /],
   ])('is checked: %s', (_what, source, given, options, message) => {
@@ -257,19 +275,19 @@ describe('what it is called with', () => {
     );
   });
 
-  test('must have labels of the same names as what is registered', () => {
+  test('labels must have the same names as those of the registered metrics', () => {
     const { registry } = exported(connection(), { labels: { pool: 'a' } });
     expect(() => exportMetrics(connection(), client, { registry })).toThrow(
-      invalid(/^Expected the labels to be those of what is registered already \(pool, target; or .*, got "target"/),
+      invalid(/^Expected the label names to be those of the registered metrics \(pool, target\), .*, got "target"/),
     );
     expect(() => exportMetrics(connection(), client, { registry, prefix: 'other_' })).not.toThrow();
   });
 
-  test('must not have a name that is taken', () => {
+  test('the prefix must not lead to a name that is taken', () => {
     const registry = new client.Registry();
     new client.Counter({ name: `${PREFIX}opens_total`, help: 'taken', registers: [registry] });
     expect(() => exportMetrics(connection(), client, { registry })).toThrow(
-      invalid(/^Expected option `prefix` to be one under which `reconnecting_connection_opens_total` is free, /),
+      invalid(/^Expected option `prefix` to be one with which `reconnecting_connection_opens_total` is not taken, /),
     );
     expect(registry.getMetricsAsArray()).toHaveLength(1);
   });

@@ -1,9 +1,9 @@
-import type { Bounded } from './bounded';
+import type { BoundedSet } from './bounded-set';
 import type { Cause } from './observation';
 
 type Attributes = Readonly<Record<string, string | number>>;
 
-/** A tag by OpenTelemetry's semantic conventions; `''` stands for targets that have no series of their own. */
+/** A tag as attributes of OpenTelemetry's semantic conventions; `''` stands for all targets beyond `maxTargets`. */
 export function targetAttributes(tag: string): Attributes {
   if (tag === '') return { 'server.address': '_OTHER' };
   if (tag.startsWith('unix:')) {
@@ -12,17 +12,17 @@ export function targetAttributes(tag: string): Attributes {
   }
   const [, v6, name, port] = /^(?:\[(.+)\]|(.+)):(\d+)$/.exec(tag) ?? [];
   const address = v6 ?? name;
-  // No `target` function has answered yet.
+  // The `target` function has not returned yet.
   if (address === undefined) return {};
   return { 'server.address': address, 'server.port': Number(port), 'network.transport': 'tcp' };
 }
 
-/** What the application asked for is no error. */
-const ASKED_FOR: readonly string[] = ['forced', 'disconnected', 'destroyed', 'aborted'];
+/** Reasons that are requests of the application, not errors. */
+const REQUESTED: readonly string[] = ['forced', 'disconnected', 'destroyed', 'aborted'];
 
-/** Why something was counted: the reason, and where it was a failure its type, which is the error's code if it has one. */
-export function causeAttributes({ reason, error }: Cause, errors: Bounded): Attributes {
-  const asked = ASKED_FOR.includes(reason);
+/** The reason and, if it is a failure, its type: the code of the error, or the reason if there is none. */
+export function causeAttributes({ reason, error }: Cause, errorTypes: BoundedSet): Attributes {
+  const isFailure = !REQUESTED.includes(reason);
   const code = error !== undefined && 'code' in error && typeof error.code === 'string' ? error.code : reason;
-  return { 'reconnecting_connection.reason': reason, ...(!asked && { 'error.type': errors.of(code) }) };
+  return { 'reconnecting_connection.reason': reason, ...(isFailure && { 'error.type': errorTypes.limit(code) }) };
 }

@@ -9,27 +9,25 @@ import type {
   StateName,
 } from 'reconnecting-connection';
 
-import { checkObject } from '../options/checks';
 import { invalidOption } from '../errors';
 import type { CounterName, HistogramName } from './instruments';
 
-/** What is observed: a connection, a pool with all its members, or every connection of the process. */
+/** A source of metrics: a connection, a pool with all its members, or all connections of the process. */
 export type MetricsSource<Message = unknown> = ReconnectingConnection<Message> | ConnectionPool<Message> | 'all';
 
-/** Why something was counted. */
+/** The reason for which a counter is incremented. */
 export interface Cause {
   readonly reason: string;
   readonly error?: Error;
 }
 
-/** Where figures go. */
+/** Receives the measurements. */
 export interface Sink {
   add(counter: CounterName, amount: number, tag: string, cause?: Cause): void;
-  /** @param seconds - What lasted so long. */
   record(histogram: HistogramName, seconds: number, tag: string): void;
 }
 
-/** A connection as it is now. */
+/** The current state of a connection. */
 export interface Sample {
   readonly tag: string;
   readonly state: StateName;
@@ -40,47 +38,47 @@ type Listeners = Pick<PoolEvents, ChannelEvent>;
 
 const EVENTS: readonly ChannelEvent[] = ['open', 'reset', 'backoff', 'drop', 'close'];
 
-/** Figures that a connection adds up by itself. */
-const FIGURES = ['dials', 'failures', 'received', 'sent'] as const;
+/** Counters that a connection has in its `stats`. */
+const COUNTS = ['dials', 'failures', 'received', 'sent'] as const;
 
-type Figures = Readonly<Record<(typeof FIGURES)[number], number>>;
+type Counts = Readonly<Record<(typeof COUNTS)[number], number>>;
 
-const NONE: Figures = { dials: 0, failures: 0, received: 0, sent: 0 };
+const ZERO: Counts = { dials: 0, failures: 0, received: 0, sent: 0 };
 
-/** Turns the events and the figures of a source into calls of a sink. */
+/** Passes the events and the counts of a source to a sink. */
 export class Observation {
   readonly #source: Exclude<MetricsSource, 'all'> | undefined;
   readonly #sink: Sink;
-  /** Of `'all'`: the connections that were heard of and have not closed. */
+  /** For the source `'all'`: the connections that have emitted an event and have not closed. */
   readonly #live = new Set<ReconnectingConnection>();
-  /** What the sink has been told of each. */
-  readonly #told = new WeakMap<ReconnectingConnection, Figures>();
+  /** The counts of each connection that the sink has received. */
+  readonly #flushed = new WeakMap<ReconnectingConnection, Counts>();
   readonly #stop: () => void;
 
   constructor(source: MetricsSource, sink: Sink) {
     this.#source = source === 'all' ? undefined : source;
     this.#sink = sink;
-    // What was before is not counted.
-    for (const connection of this.#connections) this.#told.set(connection, figuresOf(connection));
+    // Earlier counts are not reported.
+    for (const connection of this.#connections) this.#flushed.set(connection, countsOf(connection));
     this.#stop = this.#source === undefined ? this.#subscribe() : this.#listen(this.#source);
   }
 
-  /** Each connection as it is now. */
+  /** The current state of each connection. */
   get samples(): Sample[] {
     return this.#connections.map(({ tag, state, pendingBytes }) => ({ tag, state, pendingBytes }));
   }
 
-  /** Members that are held at the gate of a pool; undefined for what is no pool. */
+  /** Number of members of a pool that wait to dial; undefined for other sources. */
   get waiting(): number | undefined {
     return this.#source !== undefined && 'connections' in this.#source ? this.#source.stats.waiting : undefined;
   }
 
-  /** Tells the sink what has been added up since it was last told. */
+  /** Adds the counts since the last flush to the sink. */
   flush(): void {
     for (const connection of this.#connections) this.#flush(connection);
   }
 
-  /** Observes no more. */
+  /** Flushes for the last time, and removes all listeners. */
   stop(): void {
     this.flush();
     this.#stop();
@@ -93,12 +91,12 @@ export class Observation {
   }
 
   #flush(connection: ReconnectingConnection): void {
-    const before = this.#told.get(connection) ?? NONE;
-    const now = figuresOf(connection);
-    this.#told.set(connection, now);
-    for (const name of FIGURES) {
-      const more = now[name] - before[name];
-      if (more > 0) this.#sink.add(name, more, connection.tag);
+    const before = this.#flushed.get(connection) ?? ZERO;
+    const now = countsOf(connection);
+    this.#flushed.set(connection, now);
+    for (const name of COUNTS) {
+      const increase = now[name] - before[name];
+      if (increase > 0) this.#sink.add(name, increase, connection.tag);
     }
   }
 
@@ -134,7 +132,7 @@ export class Observation {
 
   #subscribe(): () => void {
     const subscriptions = EVENTS.map((event) => {
-      // `as`: what is published on the library's own channels, and told to the listener of the same name.
+      // `as`: the channel of an event carries the payload of that event.
       const listener = this.#listeners[event] as (
         info: unknown,
         tag: string,
@@ -154,36 +152,35 @@ export class Observation {
   }
 
   #listen(source: Exclude<MetricsSource, 'all'>): () => void {
-    // `as`: a pool adds the tag and the member to what its listeners are told; for a connection they are added here.
-    const own = 'connections' in source ? undefined : source;
-    const emitter = source as unknown as Source;
-    const bound = EVENTS.map((event) => {
+    // `as`: a pool passes the tag and the member to its listeners; for a connection they are added here.
+    const single = 'connections' in source ? undefined : source;
+    const emitter = source as unknown as Emitter;
+    const added = EVENTS.map((event) => {
       const listener = this.#listeners[event] as (...args: unknown[]) => void;
-      return [event, own === undefined ? listener : (info: unknown) => listener(info, own.tag, own)] as const;
+      return [event, single === undefined ? listener : (info: unknown) => listener(info, single.tag, single)] as const;
     });
-    for (const [event, listener] of bound) emitter.on(event, listener);
+    for (const [event, listener] of added) emitter.on(event, listener);
     return () => {
-      for (const [event, listener] of bound) emitter.off(event, listener);
+      for (const [event, listener] of added) emitter.off(event, listener);
     };
   }
 }
 
-interface Source {
+interface Emitter {
   on(event: string, listener: (...args: unknown[]) => void): unknown;
   off(event: string, listener: (...args: unknown[]) => void): unknown;
 }
 
-/** Throws `ERR_INVALID_OPTION` for what cannot be observed. */
+/** Throws `ERR_INVALID_OPTION` unless `source` is a {@link MetricsSource}. */
 export function checkSource(source: unknown): void {
-  const expected = "a connection, a pool, or 'all'";
   if (source === 'all') return;
-  if (typeof source !== 'object' || source === null) throw invalidOption('what is observed', expected, source);
-  checkObject(source, 'what is observed');
-  const { on, off } = source as Partial<Source>;
-  const isOurs = typeof on === 'function' && typeof off === 'function' && ('tag' in source || 'connections' in source);
-  if (!isOurs) throw invalidOption('what is observed', expected, source);
+  if (typeof source === 'object' && source !== null) {
+    const { on, off } = source as Partial<Emitter>;
+    if (typeof on === 'function' && typeof off === 'function' && ('tag' in source || 'connections' in source)) return;
+  }
+  throw invalidOption('`source`', "a connection, a pool, or 'all'", source);
 }
 
-function figuresOf({ stats: { dials, failures, bytesReceived, writes } }: ReconnectingConnection): Figures {
+function countsOf({ stats: { dials, failures, bytesReceived, writes } }: ReconnectingConnection): Counts {
   return { dials, failures, received: bytesReceived, sent: writes.confirmed.bytes };
 }

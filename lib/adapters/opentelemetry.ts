@@ -1,8 +1,8 @@
 import { type Check, type Checks, checkObject, checkRecord, integer, readProperties } from '../options/checks';
 import { invalidOption } from '../errors';
 import { causeAttributes, targetAttributes } from './attributes';
-import { Bounded } from './bounded';
-import { type Instrument, counters, each, gauges, histograms } from './instruments';
+import { BoundedSet } from './bounded-set';
+import { type Instrument, counters, gauges, histograms, mapValues } from './instruments';
 import { type MetricsSource, Observation, checkSource } from './observation';
 
 export type { MetricsSource } from './observation';
@@ -10,22 +10,22 @@ export type { MetricsSource } from './observation';
 /** Attributes of a series. */
 export type OpenTelemetryAttributes = Readonly<Record<string, string | number | boolean>>;
 
-/** What an instrument is made with. */
+/** Options of an instrument. */
 export interface OpenTelemetryInstrumentOptions {
   /** What it counts or measures. */
   description: string;
-  /** In the notation of UCUM, as OpenTelemetry asks for. */
+  /** The unit in the notation of UCUM, as OpenTelemetry requires. */
   unit: string;
-  /** What a histogram is advised to do. */
+  /** Hints for the SDK. */
   advice?: {
-    /** The upper bounds of its buckets, in seconds. */
+    /** The upper bounds of a histogram's buckets, in seconds. */
     explicitBucketBoundaries?: number[];
   };
 }
 
-/** Takes what is so at the moment. */
+/** Receives the current values of observable instruments. */
 export interface OpenTelemetryResult {
-  /** The value of an instrument's series at the moment. */
+  /** Reports the current value of the series with these attributes. */
   observe(instrument: never, value: number, attributes?: OpenTelemetryAttributes): void;
 }
 
@@ -35,7 +35,7 @@ export interface OpenTelemetryCounter {
   add(value: number, attributes?: OpenTelemetryAttributes): void;
 }
 
-/** An instrument that sorts values into buckets. */
+/** An instrument that counts values in buckets. */
 export interface OpenTelemetryHistogram {
   /** Adds a value, in seconds, to the series with these attributes. */
   record(value: number, attributes?: OpenTelemetryAttributes): void;
@@ -43,15 +43,15 @@ export interface OpenTelemetryHistogram {
 
 /** The part of OpenTelemetry's `Meter` that is used. */
 export interface OpenTelemetryMeter {
-  /** Makes an instrument that only grows. */
+  /** Creates an instrument that only grows. */
   createCounter(name: string, options: OpenTelemetryInstrumentOptions): OpenTelemetryCounter;
-  /** Makes an instrument that sorts values into buckets. */
+  /** Creates an instrument that counts values in buckets. */
   createHistogram(name: string, options: OpenTelemetryInstrumentOptions): OpenTelemetryHistogram;
-  /** Makes an instrument that is asked for its values, which rise and fall. */
+  /** Creates an instrument whose values rise and fall, and are requested from a callback. */
   createObservableUpDownCounter(name: string, options: OpenTelemetryInstrumentOptions): object;
-  /** Asks `callback` for the values of `instruments` at each export. */
+  /** Calls `callback` for the values of `instruments` at each export. */
   addBatchObservableCallback(callback: (result: OpenTelemetryResult) => void, instruments: never[]): void;
-  /** Asks it no more. */
+  /** Removes a callback. */
   removeBatchObservableCallback(callback: (result: OpenTelemetryResult) => void, instruments: never[]): void;
 }
 
@@ -60,14 +60,14 @@ export interface OpenTelemetryOptions {
   /** Attributes of all series of this source, such as `{ pool: 'cache' }`. Default: none. */
   readonly attributes?: OpenTelemetryAttributes;
   /**
-   * How many targets have a `server.address` and a `server.port` of their own; all others have the address `_OTHER`. 0
-   * for no attributes of the target. Default: 50.
+   * Number of targets that have their own `server.address` and `server.port`; all further ones share the address
+   * `_OTHER`. 0 for no attributes of the target. Default: 50.
    */
   readonly maxTargets?: number;
 }
 
-/** Different values of `error.type`; all that come later are `_OTHER`. */
-const MOST_ERRORS = 50;
+/** Number of values of `error.type`; all further ones are `_OTHER`. */
+const MAX_ERROR_TYPES = 50;
 
 const METHODS = [
   'createCounter',
@@ -89,16 +89,17 @@ const attributes: Check<OpenTelemetryAttributes> = (value, name) => {
 const checks: Checks<OpenTelemetryOptions> = { attributes, maxTargets: integer(0) };
 
 /**
- * Makes instruments for a connection, for a pool's members, or with `'all'` for every connection of the process, and
- * records into them.
+ * Creates instruments for a connection, for the members of a pool, or with `'all'` for all connections of the process,
+ * and records their measurements.
  *
- * The attributes are those of `attributes`, `server.address`, `server.port` and `network.transport` of the target
- * (bounded by `maxTargets`), and on some `reconnecting_connection.state`, or `reconnecting_connection.reason` and
- * `error.type`, of which there are few. Sources that are observed beside each other need attributes that tell them apart.
- * With `'all'`, a connection is known from its first `open` or `backoff` until its `close`.
+ * The attributes of a series are those of the option `attributes`; `server.address`, `server.port` and
+ * `network.transport` of the target (limited by `maxTargets`); and on some instruments `reconnecting_connection.state`,
+ * or `reconnecting_connection.reason` and `error.type`, which have few values. Several sources with the same meter need
+ * different `attributes`. With `'all'`, a connection is included from its first `open` or `backoff` until its `close`.
  *
- * @param meter - Of `@opentelemetry/api` 1.3 or later, such as `metrics.getMeter('app')`: nothing is imported here.
- * @returns a function after which nothing more is recorded; the instruments stay, for a meter cannot remove them
+ * @param meter - A meter of `@opentelemetry/api` 1.3 or later, such as `metrics.getMeter('app')`. This module does not
+ *   import the package.
+ * @returns a function that stops the recording; the instruments remain, because a meter cannot remove them
  * @throws ConnectionError `ERR_INVALID_OPTION`
  */
 export function exportMetrics<Message>(
@@ -110,31 +111,31 @@ export function exportMetrics<Message>(
   checkMeter(meter);
   const { attributes = {}, maxTargets = 50 } = checkRecord<OpenTelemetryOptions>('', options, checks);
 
-  const targets = new Bounded(maxTargets, '');
-  const errors = new Bounded(MOST_ERRORS, '_OTHER');
+  const targets = new BoundedSet(maxTargets, '');
+  const errorTypes = new BoundedSet(MAX_ERROR_TYPES, '_OTHER');
   const attributesOf = (tag: string, more?: OpenTelemetryAttributes): OpenTelemetryAttributes => ({
     ...attributes,
-    ...(maxTargets > 0 && targetAttributes(targets.of(tag))),
+    ...(maxTargets > 0 && targetAttributes(targets.limit(tag))),
     ...more,
   });
 
-  const made = {
-    counters: each(counters, (each) => meter.createCounter(nameOf(each), about(each))),
-    gauges: each(gauges, (each) => meter.createObservableUpDownCounter(nameOf(each), about(each))),
-    histograms: each(histograms, (each) => {
+  const created = {
+    counters: mapValues(counters, (each) => meter.createCounter(nameOf(each), optionsOf(each))),
+    gauges: mapValues(gauges, (each) => meter.createObservableUpDownCounter(nameOf(each), optionsOf(each))),
+    histograms: mapValues(histograms, (each) => {
       const advice = { explicitBucketBoundaries: [...each.buckets] };
-      return meter.createHistogram(nameOf(each), { ...about(each), advice });
+      return meter.createHistogram(nameOf(each), { ...optionsOf(each), advice });
     }),
   };
   const observation = new Observation(source, {
     add: (name, amount, tag, cause) => {
-      made.counters[name].add(amount, attributesOf(tag, cause && causeAttributes(cause, errors)));
+      created.counters[name].add(amount, attributesOf(tag, cause && causeAttributes(cause, errorTypes)));
     },
-    record: (name, seconds, tag) => made.histograms[name].record(seconds, attributesOf(tag)),
+    record: (name, seconds, tag) => created.histograms[name].record(seconds, attributesOf(tag)),
   });
 
-  // `as`: the meter's own instruments, whose type is not known here.
-  const { connections, pending, waiting } = made.gauges as Record<keyof typeof gauges, never>;
+  // `as`: the type of the meter's instruments is unknown here.
+  const { connections, pending, waiting } = created.gauges as Record<keyof typeof gauges, never>;
   const observe = (result: OpenTelemetryResult) => {
     observation.flush();
     const sums = new Sums();
@@ -153,7 +154,7 @@ export function exportMetrics<Message>(
   };
 }
 
-/** What several connections have in common is one value: a second observation of it would take the place of the first. */
+/** Adds up the values of connections with equal attributes: a second observation would replace the first. */
 class Sums {
   readonly #sums = new Map<
     string,
@@ -179,7 +180,7 @@ function nameOf({ words }: Instrument): string {
   return `reconnecting_connection.${words.join('_')}`;
 }
 
-function about({ help, unit }: Instrument): OpenTelemetryInstrumentOptions {
+function optionsOf({ help, unit }: Instrument): OpenTelemetryInstrumentOptions {
   return { description: help, unit };
 }
 

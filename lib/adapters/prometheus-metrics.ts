@@ -1,16 +1,16 @@
 import { invalidOption } from '../errors';
-import { type Instrument, counters, each, gauges, histograms } from './instruments';
+import { type Instrument, counters, gauges, histograms, mapValues } from './instruments';
 import type { PrometheusLabels, PrometheusRegistry } from './prometheus-options';
 
-/** What a metric is made with. */
+/** The configuration of a metric. */
 export interface PrometheusMetricConfig {
-  /** Its name, with the prefix. */
+  /** Its name, including the prefix. */
   name: string;
   /** What it counts or measures. */
   help: string;
   /** The names of all its labels. */
   labelNames: string[];
-  /** The one registry that it is in. */
+  /** The registry, as an array of one. */
   registers: never[];
   /** Called before each scrape. */
   collect: () => void;
@@ -18,18 +18,18 @@ export interface PrometheusMetricConfig {
   buckets?: number[];
 }
 
-/** Makes a metric, and registers it. */
+/** Creates a metric and registers it. */
 export type PrometheusConstructor<Metric> = new (config: PrometheusMetricConfig) => Metric;
 
 /** The part of the module prom-client that is used. */
 export interface PrometheusClient {
-  /** The registry that is meant where none is named. */
+  /** The default registry. */
   readonly register: PrometheusRegistry;
-  /** Makes a metric that only grows. */
+  /** Creates a metric that only grows. */
   readonly Counter: PrometheusConstructor<PrometheusCounter>;
-  /** Makes a metric that rises and falls. */
+  /** Creates a metric that rises and falls. */
   readonly Gauge: PrometheusConstructor<PrometheusGauge>;
-  /** Makes a metric that sorts values into buckets. */
+  /** Creates a metric that counts values in buckets. */
   readonly Histogram: PrometheusConstructor<PrometheusHistogram>;
 }
 
@@ -53,25 +53,25 @@ export interface PrometheusGauge extends PrometheusMetric {
   reset(): void;
 }
 
-/** A metric that sorts values into buckets. */
+/** A metric that counts values in buckets. */
 export interface PrometheusHistogram extends PrometheusMetric {
   /** Adds a value, in seconds, to the series with these labels. */
   observe(labels: PrometheusLabels, value: number): void;
 }
 
-/** A source, as its metrics see it. */
+/** The series of one source. */
 export interface Series {
-  /** Brings the counters up to date. */
+  /** Updates the counters. */
   flush(): void;
-  /** Adds what is so at the moment to the gauges. */
+  /** Adds the current state to the gauges. */
   sample(): void;
-  /** Whether it has a series with these labels. */
+  /** Whether it has the series of `metric` with that key. */
   has(metric: PrometheusMetric, key: string): boolean;
-  /** Its series. */
+  /** The labels of all its series by metric and key. */
   readonly all: Iterable<readonly [PrometheusMetric, ReadonlyMap<string, PrometheusLabels>]>;
 }
 
-/** The metrics of one registry and prefix, which all sources share. */
+/** The metrics of one registry and prefix. All sources share them. */
 export class PrometheusMetrics {
   readonly counters: Record<keyof typeof counters, PrometheusCounter>;
   readonly gauges: Record<keyof typeof gauges, PrometheusGauge>;
@@ -90,45 +90,45 @@ export class PrometheusMetrics {
       ...Object.values(histograms).map((each) => nameOf(prefix, each, 'seconds')),
     ];
     const taken = this.#names.find((name) => registry.getSingleMetric(name) !== undefined);
-    if (taken !== undefined) throw invalidOption('option `prefix`', `one under which \`${taken}\` is free`, prefix);
+    if (taken !== undefined) throw invalidOption('option `prefix`', `one with which \`${taken}\` is not taken`, prefix);
 
     const config = (instrument: Instrument, name: string, collect: () => void): PrometheusMetricConfig => ({
       name,
       help: instrument.help,
       labelNames: [...labelNames, ...(instrument.by === undefined ? [] : [instrument.by])],
-      // `as`: a registry of prom-client's, whose type is not known here.
+      // `as`: a registry of prom-client, whose type is unknown here.
       registers: [registry] as never[],
       collect,
     });
-    const flush = oncePerTurn(() => {
+    const flush = oncePerScrape(() => {
       for (const series of this.#series) series.flush();
     });
-    const sample = oncePerTurn(() => {
+    const sample = oncePerScrape(() => {
       for (const gauge of Object.values(this.gauges)) gauge.reset();
       for (const series of this.#series) series.sample();
     });
     const { Counter, Gauge, Histogram } = client;
-    this.counters = each(counters, (each) => new Counter(config(each, nameOf(prefix, each, 'total'), flush)));
-    this.gauges = each(gauges, (each) => new Gauge(config(each, nameOf(prefix, each), sample)));
-    this.histograms = each(histograms, (each) => {
+    this.counters = mapValues(counters, (each) => new Counter(config(each, nameOf(prefix, each, 'total'), flush)));
+    this.gauges = mapValues(gauges, (each) => new Gauge(config(each, nameOf(prefix, each), sample)));
+    this.histograms = mapValues(histograms, (each) => {
       const buckets = [...each.buckets];
       return new Histogram({ ...config(each, nameOf(prefix, each, 'seconds'), () => undefined), buckets });
     });
   }
 
-  /** Whether the registry still has them: not after its `clear()`, nor when the last source is gone. */
+  /** Whether the registry still contains them: not after its `clear()`, nor after the last source was removed. */
   get isRegistered(): boolean {
     return this.#names.every((name) => this.#registry.getSingleMetric(name) !== undefined);
   }
 
-  /** Throws unless the labels have the names with which the metrics were made: prom-client wants them fixed. */
+  /** Throws unless the labels have the names with which the metrics were created: prom-client does not allow others. */
   checkLabels(labels: PrometheusLabels, hasTarget: boolean): void {
     const names = [...Object.keys(labels), ...(hasTarget ? ['target'] : [])].sort().join(', ');
     const expected = [...this.#labelNames].sort().join(', ');
     if (names === expected) return;
     throw invalidOption(
-      'the labels',
-      `those of what is registered already (${expected || 'none'}; or give another \`prefix\` or \`registry\`)`,
+      'the label names',
+      `those of the registered metrics (${expected || 'none'}), unless another \`prefix\` or \`registry\` is set`,
       names,
     );
   }
@@ -137,7 +137,7 @@ export class PrometheusMetrics {
     this.#series.add(series);
   }
 
-  /** Removes a source's series, unless another has them too; with the last source, the metrics. */
+  /** Removes the series that no other source has; with the last source, it removes the metrics. */
   remove(series: Series): void {
     if (!this.#series.delete(series)) return;
     if (this.#series.size === 0) {
@@ -156,8 +156,8 @@ function nameOf(prefix: string, { words }: Instrument, ...end: readonly string[]
   return prefix + [...words, ...end].join('_');
 }
 
-/** A scrape asks every metric of the registry in one turn, and what is asked of a source is the same for all. */
-function oncePerTurn(work: () => void): () => void {
+/** A scrape calls `collect` of every metric in the same tick, but one call updates all of them. */
+function oncePerScrape(work: () => void): () => void {
   let done = false;
   return () => {
     if (done) return;

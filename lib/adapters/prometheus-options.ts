@@ -14,32 +14,32 @@ export interface PrometheusRegistry {
 
 /** Options of {@link exportMetrics}. */
 export interface PrometheusOptions {
-  /** Where the metrics are registered. Default: prom-client's own `register`. */
+  /** The registry for the metrics. Default: prom-client's `register`. */
   readonly registry?: PrometheusRegistry;
-  /** What the names of the metrics begin with. Default: `'reconnecting_connection_'`. */
+  /** The start of the metrics' names. Default: `'reconnecting_connection_'`. */
   readonly prefix?: string;
   /** Labels of all series of this source, such as `{ pool: 'cache' }`. Default: none. */
   readonly labels?: PrometheusLabels;
   /**
-   * How many targets have a label `target` of their own, such as `10.0.0.1:6379`; all others are `'other'`. 0 for no
-   * such label. Default: 50.
+   * Number of targets that have their own value of the label `target`, such as `10.0.0.1:6379`; all further ones share
+   * the value `'other'`. 0 for no such label. Default: 50.
    */
   readonly maxTargets?: number;
 }
 
-/** Labels that are set here; `le` is the histogram's. */
+/** Labels that this module sets; `le` belongs to histograms. */
 const RESERVED: readonly string[] = ['target', 'reason', 'state', 'le'];
 
 const prefix: Check<string> = (value, name) => {
   if (typeof value === 'string' && /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(value)) return value;
-  throw invalidOption(name, 'the beginning of a name of Prometheus (letters, digits, `_`, `:`)', value);
+  throw invalidOption(name, 'the start of a Prometheus metric name (letters, digits, `_`, `:`)', value);
 };
 
 const labels: Check<PrometheusLabels> = (value, name) => {
   checkObject(value, name);
   const given = readProperties(value, 'labels').map(([label, text]): [string, string] => {
     if (!/^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$/.test(label) || RESERVED.includes(label)) {
-      throw invalidOption(`a name in ${name}`, `a free name of a label (not ${RESERVED.join(', ')})`, label);
+      throw invalidOption(`each name in ${name}`, `a Prometheus label name other than ${RESERVED.join(', ')}`, label);
     }
     if (typeof text !== 'string') throw invalidOption(`option \`labels.${label}\``, 'a string', text);
     return [label, text];
@@ -57,7 +57,7 @@ const registry: Check<PrometheusRegistry> = (value, name) => {
 
 const checks: Checks<PrometheusOptions> = { registry, prefix, labels, maxTargets: integer(0) };
 
-/** The options, checked and filled in. */
+/** Checks the options and fills in the defaults. */
 export function resolveOptions(options: unknown, fallback: PrometheusRegistry): Required<PrometheusOptions> {
   const given = checkRecord<PrometheusOptions>('', options, checks);
   return { registry: fallback, prefix: 'reconnecting_connection_', labels: {}, maxTargets: 50, ...given };

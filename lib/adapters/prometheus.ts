@@ -16,19 +16,20 @@ export type {
   PrometheusMetricConfig,
 } from './prometheus-metrics';
 
-/** The metrics of each registry, by their prefix: sources share them. */
+/** The metrics of each registry by prefix. Sources share them. */
 const registered = new WeakMap<PrometheusRegistry, Map<string, PrometheusMetrics>>();
 
 /**
- * Registers metrics of a connection, of a pool's members, or with `'all'` of every connection of the process. Several
- * sources may share a registry: what has the same labels is added up.
+ * Registers metrics of a connection, of the members of a pool, or with `'all'` of all connections of the process. Several
+ * sources may share a registry: series with the same labels are added up.
  *
- * The labels are those of `labels`, `target` (bounded by `maxTargets`), and on some `state` or `reason`, of which there
- * are few. With `'all'`, a connection is known from its first `open` or `backoff` until its `close`.
+ * The labels of a series are those of the option `labels`; `target` (limited by `maxTargets`); and on some metrics
+ * `state` or `reason`, which have few values. With `'all'`, a connection is included from its first `open` or `backoff`
+ * until its `close`.
  *
- * @param client - The module `prom-client`, version 14 or later: nothing is imported here.
- * @returns a function that removes this source's series, and with the last source the metrics
- * @throws ConnectionError `ERR_INVALID_OPTION`, also for labels of other names than an earlier source's
+ * @param client - The module `prom-client`, version 14 or later. This module does not import it.
+ * @returns a function that removes the series of this source; the last one removes the metrics
+ * @throws ConnectionError `ERR_INVALID_OPTION`, also if the names of the labels differ from those of an earlier source
  */
 export function exportMetrics<Message>(
   source: MetricsSource<Message>,
@@ -55,17 +56,17 @@ export function exportMetrics<Message>(
 function metricsOf(registry: PrometheusRegistry, prefix: string, make: () => PrometheusMetrics): PrometheusMetrics {
   const byPrefix = registered.get(registry) ?? new Map<string, PrometheusMetrics>();
   registered.set(registry, byPrefix);
-  const known = byPrefix.get(prefix);
+  const existing = byPrefix.get(prefix);
   // The registry may have been cleared, or the last source removed.
-  if (known?.isRegistered === true) return known;
-  const made = make();
-  byPrefix.set(prefix, made);
-  return made;
+  if (existing?.isRegistered === true) return existing;
+  const metrics = make();
+  byPrefix.set(prefix, metrics);
+  return metrics;
 }
 
 function checkClient(client: unknown): asserts client is PrometheusClient {
   const { Counter, Gauge, Histogram } = (client ?? {}) as Partial<PrometheusClient>;
-  for (const made of [Counter, Gauge, Histogram]) {
-    if (typeof made !== 'function') throw invalidOption('`client`', 'the module prom-client', client);
+  if ([Counter, Gauge, Histogram].some((each) => typeof each !== 'function')) {
+    throw invalidOption('`client`', 'the module prom-client', client);
   }
 }
