@@ -4,20 +4,20 @@ import { runInNewContext } from 'node:vm';
 import { ConnectionError, describe as describeValue, invalidOption, toError, unreachable } from '../lib/errors';
 
 describe('ConnectionError', () => {
-  it('carries its code, its cause and the tag of its target', () => {
+  it('has its code, its cause and the tag of its target', () => {
     const cause = new Error('because');
     const error = new ConnectionError('ERR_IDLE', 'It is silent', { cause, tag: '127.0.0.1:80' });
     expect(error).toBeInstanceOf(Error);
     expect(error).toMatchObject({ code: 'ERR_IDLE', message: 'It is silent', cause, tag: '127.0.0.1:80' });
   });
 
-  it('has no cause of its own where there is none', () => {
+  it('has no own property `cause` without a cause', () => {
     const error = new ConnectionError('ERR_CLOSED', 'It is closed');
     expect(Object.hasOwn(error, 'cause')).toBe(false);
     expect(error.tag).toBeUndefined();
   });
 
-  it('calls itself ConnectionError in words, in its stack and in logs', () => {
+  it('has the name ConnectionError as a string, in its stack and in logs', () => {
     const error = new ConnectionError('ERR_CLOSED', 'It is closed');
     expect(String(error)).toBe('ConnectionError: It is closed');
     expect(error.stack).toMatch(/^ConnectionError: It is closed\n/);
@@ -30,14 +30,14 @@ describe('ConnectionError', () => {
 });
 
 describe('invalidOption()', () => {
-  it('names the option, what was expected and what came', () => {
+  it('names the option, the expected value and the given one', () => {
     const error = invalidOption('option `port`', 'an integer', 'http');
     expect(error.code).toBe('ERR_INVALID_OPTION');
     expect(error.message).toBe('Expected option `port` to be an integer, got "http" (string)');
     expect(Object.hasOwn(error, 'cause')).toBe(false);
   });
 
-  it('keeps what led to it', () => {
+  it('keeps the cause', () => {
     const cause = new Error('because');
     expect(invalidOption('option `tls`', 'readable', 1, cause).cause).toBe(cause);
   });
@@ -63,23 +63,23 @@ describe('describe()', () => {
     [Buffer.from('secret'), 'an object'],
     [Object.create(null), 'an object'],
     [() => 'secret', 'a function'],
-  ])('words %p as %s', (value, words) => {
+  ])('describes %p as %s', (value, words) => {
     expect(describeValue(value)).toBe(words);
   });
 });
 
 describe('toError()', () => {
-  it('leaves an error as it is', () => {
+  it('returns an error unchanged', () => {
     const error = new RangeError('too far');
     expect(toError(error)).toBe(error);
   });
 
-  it('leaves the error of another realm as it is', () => {
+  it('returns an error of another realm unchanged', () => {
     const foreign: unknown = runInNewContext('new Error("elsewhere")');
     expect(toError(foreign)).toBe(foreign);
   });
 
-  it('leaves what has an error for its prototype as it is', () => {
+  it('returns an object that inherits from Error unchanged', () => {
     const error = Object.create(new Error('inherited')) as Error;
     expect(toError(error)).toBe(error);
   });
@@ -88,18 +88,18 @@ describe('toError()', () => {
     ['no', 'Thrown: "no" (string)'],
     [undefined, 'Thrown: undefined'],
     [{ message: 'secret' }, 'Thrown: an object'],
-  ])('makes an error of the thrown %p and keeps it as the cause', (thrown, message) => {
+  ])('wraps the thrown %p in an error, as its cause', (thrown, message) => {
     const error = toError(thrown);
     expect(error).toBeInstanceOf(Error);
     expect(error.message).toBe(message);
     expect(error.cause).toBe(thrown);
   });
 
-  it('gives an AggregateError without words those of its errors', () => {
+  it('joins the messages of the errors of an AggregateError without a message', () => {
     const thrown = Object.assign(new AggregateError([new Error('refused by ::1'), 'no route']), {
       code: 'ECONNREFUSED',
     });
-    // It may be frozen, or hold itself.
+    // It may be frozen, so it must not be changed.
     const error = toError(Object.freeze(thrown));
     expect(error).toBeInstanceOf(AggregateError);
     expect(error).toMatchObject({
@@ -110,11 +110,11 @@ describe('toError()', () => {
     expect((error as AggregateError).errors).toEqual(thrown.errors);
   });
 
-  it('gives no code to an AggregateError that has none', () => {
+  it('adds no code to an AggregateError without one', () => {
     expect(Object.hasOwn(toError(new AggregateError([new Error('inner')])), 'code')).toBe(false);
   });
 
-  it('leaves an AggregateError that has words, and an error without any, as they are', () => {
+  it('returns an AggregateError with a message, and an error without one, unchanged', () => {
     expect(toError(new AggregateError([new Error('inner')], 'outer')).message).toBe('outer');
     expect(toError(new Error('')).message).toBe('');
     expect(toError(Object.assign(new Error(''), { errors: 3 })).message).toBe('');
@@ -122,7 +122,7 @@ describe('toError()', () => {
 });
 
 describe('unreachable()', () => {
-  it('throws a programmer error that names what got there', () => {
+  it('throws a TypeError that describes the value', () => {
     expect(() => unreachable('limbo' as never)).toThrow(new TypeError('Unreachable: "limbo" (string)'));
   });
 });

@@ -14,10 +14,10 @@ import { refusal } from '../kit/refusal';
 
 const LONGEST = 2 ** 31 - 1;
 const DRAWS = 10_000;
-/** What a source of chance should never give, and some would. */
+/** Invalid results of a `random` function. */
 const junk = [Number.NaN, -1, -Infinity, Infinity, 2, undefined, null, 'x', {}];
 
-/** A source of chance that repeats itself from test run to test run (mulberry32). */
+/** A random number generator that returns the same sequence in each run (mulberry32). */
 function seeded(seed = 20_26): () => number {
   let state = seed;
   return () => {
@@ -28,7 +28,7 @@ function seeded(seed = 20_26): () => number {
   };
 }
 
-/** The waits of the first `count` retries of an outage, each told of the one before. */
+/** The waits of the first `count` retries of an outage. */
 function outage(backoff: Backoff, count: number, generation?: number): number[] {
   const delays: number[] = [];
   for (let attempt = 1; attempt <= count; attempt++) {
@@ -39,7 +39,7 @@ function outage(backoff: Backoff, count: number, generation?: number): number[] 
   return delays;
 }
 
-/** Many draws for one and the same retry. */
+/** Many waits for the same retry. */
 function draws(backoff: Backoff, attempt: number, previousDelay?: number): number[] {
   const context = { attempt, ...(previousDelay !== undefined && { previousDelay }) };
   return Array.from({ length: DRAWS }, () => backoff(context)!);
@@ -65,7 +65,7 @@ describe('clampDelay()', () => {
     [LONGEST + 1, LONGEST],
     [Number.MAX_VALUE, LONGEST],
     [Infinity, LONGEST],
-  ])('makes of %p a wait of %p ms', (value, delay) => {
+  ])('turns %p into %p ms', (value, delay) => {
     expect(clampDelay(value)).toBe(delay);
   });
 });
@@ -84,18 +84,18 @@ describe('exponentialBackoff()', () => {
     [{ initialDelay: 0 }, [10, 10, 10]],
     [{ initialDelay: 3 }, [10, 10, 12, 24]],
     [{ initialDelay: 500, maxDelay: 500 }, [500, 500]],
-    // The one that is given moves the other's default out of its way.
+    // A given delay limits the default of the other.
     [{ maxDelay: 50 }, [50, 50]],
     [{ initialDelay: 60_000 }, [60_000, 60_000]],
     [{ maxDelay: 0 }, [10, 10]],
     [{ maxDelay: LONGEST, initialDelay: LONGEST }, [LONGEST, LONGEST]],
     [{ maxDelay: LONGEST, multiplier: Number.MAX_VALUE }, [100, LONGEST, LONGEST]],
     [{ initialDelay: undefined, maxDelay: undefined } as object, [100, 200]],
-  ])('with %j waits for %j', (options, delays) => {
+  ])('with %j returns %j', (options, delays) => {
     expect(outage(exponentialBackoff({ ...options, jitter: 'none' }), delays.length)).toEqual(delays);
   });
 
-  it('looks at the attempt only, so that it can be shared by connections', () => {
+  it('depends on the attempt only, so that connections can share it', () => {
     const backoff = exponentialBackoff({ jitter: 'none' });
     expect([3, 1, 2].map((attempt) => backoff({ attempt }))).toEqual([400, 100, 200]);
   });
@@ -104,7 +104,7 @@ describe('exponentialBackoff()', () => {
     ['full', 10, 800],
     ['equal', 400, 800],
     ['none', 800, 800],
-  ])('with %s jitter draws from %i to %i ms for the fourth retry, and reaches both ends', (jitter, least, most) => {
+  ])('with %s jitter returns %i to %i ms for the fourth retry, and reaches both ends', (jitter, least, most) => {
     const delays = draws(exponentialBackoff({ jitter, random: seeded() }), 4);
     expect(delays.every(isTimerDelay)).toBe(true);
     expect(Math.min(...delays)).toBeGreaterThanOrEqual(least);
@@ -116,26 +116,26 @@ describe('exponentialBackoff()', () => {
   it.each<[Jitter, mean: number]>([
     ['full', 400],
     ['equal', 600],
-  ])('with %s jitter draws evenly', (jitter, mean) => {
+  ])('with %s jitter is uniform', (jitter, mean) => {
     const delays = draws(exponentialBackoff({ jitter, random: seeded() }), 4);
     const average = delays.reduce((sum, delay) => sum + delay, 0) / DRAWS;
     expect(Math.abs(average - mean)).toBeLessThan(10);
   });
 
-  it.each<Jitter>(['full', 'equal', 'decorrelated'])('with %s jitter still spreads at the cap', (jitter) => {
+  it.each<Jitter>(['full', 'equal', 'decorrelated'])('with %s jitter is still random at the cap', (jitter) => {
     const delays = draws(exponentialBackoff({ jitter, random: seeded(), maxDelay: 10_000 }), 50, 10_000);
     expect(Math.max(...delays)).toBeLessThanOrEqual(10_000);
     expect(new Set(delays).size).toBeGreaterThan(3_000);
-    // No heap at the cap itself, as a cap that comes after the jitter would leave it.
+    // A cap that is applied after the jitter would return the cap itself most of the time.
     expect(delays.filter((delay) => delay === 10_000).length).toBeLessThan(20);
   });
 
-  it('is the full jitter that it applies by default', () => {
+  it('uses full jitter by default', () => {
     const delays = draws(exponentialBackoff({ random: seeded() }), 4);
     expect(delays).toEqual(draws(exponentialBackoff({ jitter: 'full', random: seeded() }), 4));
   });
 
-  it('takes chance from Math.random by default', () => {
+  it('uses Math.random by default', () => {
     const random = jest.spyOn(Math, 'random').mockReturnValue(0.5);
     try {
       expect(exponentialBackoff()({ attempt: 2 })).toBe(100);
@@ -146,7 +146,7 @@ describe('exponentialBackoff()', () => {
   });
 
   describe('with decorrelated jitter', () => {
-    it('draws from the initial delay to three times the wait before', () => {
+    it('returns the initial delay to three times the previous wait', () => {
       const backoff = exponentialBackoff({ jitter: 'decorrelated', initialDelay: 1_000, random: seeded() });
       for (const [previousDelay, most] of [
         [undefined, 3_000],
@@ -186,20 +186,20 @@ describe('exponentialBackoff()', () => {
       },
     );
 
-    it('comes down again by chance, and never below the initial delay', () => {
+    it('may decrease, and is never below the initial delay', () => {
       const backoff = exponentialBackoff({ jitter: 'decorrelated', initialDelay: 1_000, random: () => 0 });
       expect(backoff({ attempt: 9, previousDelay: 30_000 })).toBe(1_000);
     });
   });
 
-  it('repeats itself with the same source of chance', () => {
+  it('returns the same delays for the same random numbers', () => {
     for (const jitter of ['full', 'equal', 'decorrelated'] as const) {
       const run = () => outage(exponentialBackoff({ jitter, random: seeded(7) }), 50);
       expect(run()).toEqual(run());
     }
   });
 
-  it('keeps to its bounds when chance does not', () => {
+  it('stays within its limits when `random` returns an invalid value', () => {
     for (const [chance, delay] of [
       [7, 1_000],
       [-7, 500],
@@ -211,7 +211,7 @@ describe('exponentialBackoff()', () => {
     }
   });
 
-  it('does not let clients return in step: a thousand that fail together meet in no crowd', () => {
+  it('spreads out a thousand clients that fail at the same moment', () => {
     const random = seeded();
     const arrivals = Array.from({ length: 1_000 }, () =>
       outage(exponentialBackoff({ random, maxDelay: 10_000 }), 8).reduce((sum, delay) => sum + delay, 0),
@@ -261,7 +261,7 @@ describe('constantBackoff()', () => {
     [0, 10],
     [0.4, 10],
     [LONGEST, LONGEST],
-  ])('asked for %p ms waits for %p ms every time', (milliseconds, delay) => {
+  ])('(%p) returns %p each time', (milliseconds, delay) => {
     expect(outage(constantBackoff(milliseconds), 3)).toEqual([delay, delay, delay]);
   });
 
@@ -269,7 +269,7 @@ describe('constantBackoff()', () => {
     ['full', 10],
     ['equal', 500],
     ['none', 1_000],
-  ])('with %s jitter draws from %i ms to what was asked for', (jitter, least) => {
+  ])('with %s jitter returns %i ms to the given delay', (jitter, least) => {
     const delays = draws(constantBackoff(1_000, { jitter, random: seeded() }), 1);
     expect(Math.min(...delays)).toBeGreaterThanOrEqual(least);
     expect(Math.min(...delays)).toBeLessThanOrEqual(least + 1);
@@ -277,7 +277,7 @@ describe('constantBackoff()', () => {
     expect(Math.max(...delays)).toBeLessThanOrEqual(1_000);
   });
 
-  it.each([-1, Number.NaN, 2 ** 31, Infinity, '5', null, undefined])('refuses %p for a wait', (milliseconds) => {
+  it.each([-1, Number.NaN, 2 ** 31, Infinity, '5', null, undefined])('refuses the delay %p', (milliseconds) => {
     expect(refusal(() => constantBackoff(milliseconds as number))).toMatch(
       /^Expected the delay of `constantBackoff` to be a number . \d+, got /,
     );
@@ -308,14 +308,14 @@ describe('connmanBackoff()', () => {
 });
 
 describe('defaultBackoff()', () => {
-  it('waits for up to 250 ms first', () => {
+  it('returns up to 250 ms for the first retry', () => {
     const delays = draws(defaultBackoff({ random: seeded() }), 1);
     expect(Math.min(...delays)).toBe(10);
     expect(Math.max(...delays)).toBeGreaterThan(248);
     expect(Math.max(...delays)).toBeLessThanOrEqual(250);
   });
 
-  it('then grows from 1 s to 8 s, and spreads there', () => {
+  it('then grows from 1 s to 8 s, and is random there', () => {
     const backoff = defaultBackoff({ random: seeded() });
     const second = draws(backoff, 2, 250);
     expect(Math.min(...second)).toBeGreaterThanOrEqual(1_000);
@@ -326,7 +326,7 @@ describe('defaultBackoff()', () => {
     expect(new Set(late).size).toBeGreaterThan(3_000);
   });
 
-  it('takes chance from Math.random by default', () => {
+  it('uses Math.random by default', () => {
     const random = jest.spyOn(Math, 'random').mockReturnValue(0.5);
     try {
       expect(outage(defaultBackoff(), 3)).toEqual([125, 2_000, 3_500]);
@@ -335,7 +335,7 @@ describe('defaultBackoff()', () => {
     }
   });
 
-  it('refuses options that it does not have', () => {
+  it('refuses unknown options', () => {
     expect(refusal(() => defaultBackoff({ maxDelay: 5 } as object))).toBe(
       'Unknown option `backoff.maxDelay`, expected one of: random',
     );
@@ -362,7 +362,7 @@ describe.each<[string, (random: () => number) => Backoff]>([
   ['connmanBackoff()', () => connmanBackoff()],
   ['defaultBackoff()', (random) => defaultBackoff({ random })],
 ])('%s', (_title, make) => {
-  it('names a wait that a timer can wait, in 10,000 draws', () => {
+  it('always returns a delay that a timer can wait (10,000 calls)', () => {
     const backoff = make(seeded());
     for (let attempt = 1; attempt <= 100; attempt++) {
       for (let draw = 0; draw < 100; draw++) {
@@ -379,7 +379,7 @@ describe.each<[string, (random: () => number) => Backoff]>([
     expect(isTimerDelay(backoff({ attempt, previousDelay: LONGEST, generation: attempt }))).toBe(true);
   });
 
-  it.each([0, -1, Number.NaN])('withstands the attempt %p, which there is not', (attempt) => {
+  it.each([0, -1, Number.NaN])('returns a valid delay for the impossible attempt %p', (attempt) => {
     expect(isTimerDelay(make(seeded())({ attempt }))).toBe(true);
   });
 

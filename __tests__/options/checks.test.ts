@@ -32,7 +32,7 @@ describe('number checks', () => {
     ['interval', interval, [1, 1.5, 2 ** 31 - 1], [0, 0.999, -1, 2 ** 31, Number.NaN, Infinity]],
     ['orInfinity(integer(0))', orInfinity(integer(0)), [0, 7, Infinity], [-1, 0.5, Number.NaN, -Infinity]],
   ])('%s', (_title, check, good, bad) => {
-    it.each(good)('takes %p as it is', (value) => {
+    it.each(good)('returns %p unchanged', (value) => {
       expect(check(value, name)).toBe(value);
     });
 
@@ -51,7 +51,7 @@ describe('number checks', () => {
     [interval, 0, 'a number ≥ 1, got 0 (number)'],
     [integer(0), 0.5, 'an integer ≥ 0, got 0.5 (number)'],
     [orInfinity(integer(0)), null, 'an integer ≥ 0, got null'],
-  ])('names the end of the range that matters (%#)', (check, value, words) => {
+  ])('names the exceeded end of the range (%#)', (check, value, words) => {
     expect(refusal(() => check(value, name))).toBe(`Expected option \`it\` to be ${words}`);
   });
 
@@ -62,13 +62,13 @@ describe('number checks', () => {
     },
   );
 
-  it('knows the longest wait of a timer', () => {
+  it('have the longest delay of a timer as their limit', () => {
     expect(LONGEST_DELAY).toBe(2_147_483_647);
   });
 });
 
 describe('boolean', () => {
-  it.each([true, false])('takes %p', (value) => {
+  it.each([true, false])('accepts %p', (value) => {
     expect(boolean(value, name)).toBe(value);
   });
 
@@ -85,7 +85,7 @@ describe('boolean', () => {
 });
 
 describe('func', () => {
-  it.each([() => 1, async () => Promise.resolve(), ConnectionError])('takes %p', (value) => {
+  it.each([() => 1, async () => Promise.resolve(), ConnectionError])('accepts %p', (value) => {
     expect(func(value, name)).toBe(value);
   });
 
@@ -107,7 +107,7 @@ describe('abortSignal', () => {
     ['a signal', new AbortController().signal],
     ['a signal that is aborted already', AbortSignal.abort()],
     ['what has the members of one', { aborted: false, addEventListener, removeEventListener }],
-  ])('takes %s', (_title, value) => {
+  ])('accepts %s', (_title, value) => {
     expect(abortSignal(value, name)).toBe(value);
   });
 
@@ -129,7 +129,7 @@ describe('abortSignal', () => {
 describe('oneOf()', () => {
   const check = oneOf('near', 'far');
 
-  it('takes each of its words', () => {
+  it('accepts each of its strings', () => {
     expect([check('near', name), check('far', name)]).toEqual(['near', 'far']);
   });
 
@@ -140,7 +140,7 @@ describe('oneOf()', () => {
     [null, 'null'],
     [0, '0 (number)'],
     [['near'], 'an array'],
-  ])('refuses %p and names its words', (value, words) => {
+  ])('refuses %p and lists its strings', (value, words) => {
     expect(refusal(() => check(value, name))).toBe(`Expected option \`it\` to be 'near', 'far', got ${words}`);
   });
 });
@@ -157,7 +157,7 @@ describe('frozen()', () => {
 });
 
 describe('checkObject()', () => {
-  it.each([[{}], [Object.create(null)], [new Map()]])('takes %p', (value: unknown) => {
+  it.each([[{}], [Object.create(null)], [new Map()]])('accepts %p', (value: unknown) => {
     expect(refusal(() => checkObject(value, 'the options'))).toBe('nothing was thrown');
   });
 
@@ -177,17 +177,17 @@ describe('checkRecord()', () => {
   type Point = { readonly x?: number; readonly y?: number };
   const check = (value: unknown, path = '') => checkRecord<Point>(path, value, { x: integer(0), y: integer(0) });
 
-  it('returns what is set, checked', () => {
+  it('returns the properties that are not undefined', () => {
     expect({ ...check({ x: 1 }) }).toEqual({ x: 1 });
     expect(Object.keys(check({ x: 1, y: undefined }))).toEqual(['x']);
   });
 
-  it('returns what the checks make of the values', () => {
+  it('returns the results of the checks', () => {
     const doubled = checkRecord<Point>('', { x: 1, y: 2 }, { x: (value) => (value as number) * 2, y: integer(0) });
     expect({ ...doubled }).toEqual({ x: 2, y: 2 });
   });
 
-  it('returns a frozen object without a prototype, which later changes to the input do not reach', () => {
+  it('returns a frozen object without a prototype, which later changes of the input do not affect', () => {
     const input = { x: 1 };
     const checked = check(input);
     input.x = 2;
@@ -196,13 +196,13 @@ describe('checkRecord()', () => {
     expect(Object.getPrototypeOf(checked)).toBeNull();
   });
 
-  it('reads each property once, so that what was checked is what is returned', () => {
+  it('reads each property once, so that it returns the value that it has checked', () => {
     const read = jest.fn(() => 1);
     expect(check({ get x() { return read(); } }).x).toBe(1); // prettier-ignore
     expect(read).toHaveBeenCalledTimes(1);
   });
 
-  it('refuses a record that cannot be read, and keeps why', () => {
+  it('refuses a record with a getter that throws, and keeps the cause', () => {
     const cause = new Error('getter');
     const unreadable = {
       get x(): number {
@@ -220,11 +220,11 @@ describe('checkRecord()', () => {
     }
   });
 
-  it('looks at own properties only', () => {
+  it('ignores inherited properties', () => {
     expect({ ...check(Object.create({ x: 'inherited', z: 'unknown' })) }).toEqual({});
   });
 
-  it('names the option in full, and what was expected of it', () => {
+  it('names the option with its path, and the expected value', () => {
     expect(refusal(() => check({ x: -1 }))).toBe('Expected option `x` to be an integer ≥ 0, got -1 (number)');
     expect(refusal(() => check({ y: null }, 'point'))).toBe('Expected option `point.y` to be an integer ≥ 0, got null');
   });
@@ -241,7 +241,7 @@ describe('checkRecord()', () => {
     expect(refusal(() => check(value, 'point'))).toBe(`Unknown option \`point.${unknown}\`, expected one of: x, y`);
   });
 
-  it.each([null, undefined, [], 'x', 1])('refuses %p in place of the record', (value) => {
+  it.each([null, undefined, [], 'x', 1])('refuses %p instead of the record', (value) => {
     expect(refusal(() => check(value))).toMatch(/^Expected the options to be an object, got /);
     expect(refusal(() => check(value, 'point'))).toMatch(/^Expected option `point` to be an object, got /);
   });

@@ -9,26 +9,26 @@ import type { Target } from '../../lib/options/target';
 import { run } from '../kit/processes';
 import { refusal } from '../kit/refusal';
 
-// What is not verified here is meant not to be.
+// Some tests set `rejectUnauthorized: false`, of which the library warns.
 jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
 
-/** Options that are whole but for one, such as `minUptime` or `queue.maxBytes`, which is `value`. */
+/** Complete options in which the option called `name`, such as `minUptime` or `queue.maxBytes`, has the value `value`. */
 function optionsWith(name: string, value: unknown): ConnectionOptions {
   const [outer = '', inner] = name.split('.');
   const base = outer === 'path' ? {} : { port: 6379 };
   const whole = outer === 'heartbeat' ? { interval: 1_000, ping } : {};
-  // `as`: what is wrong with it is what the tests are about.
+  // `as`: the value may be invalid.
   return { ...base, [outer]: inner === undefined ? value : { ...whole, [inner]: value } };
 }
 
-/** What the settings say of an option, such as `minUptime` or `queue.maxBytes`. */
+/** The setting for an option, such as `minUptime` or `queue.maxBytes`, with the value `value`. */
 function settingOf(name: string, value: unknown): unknown {
   const [outer = '', inner] = name.split('.');
   const settings = resolveOptions(optionsWith(name, value)) as unknown as Record<string, unknown>;
   return inner === undefined ? settings[outer] : (settings[outer] as Record<string, unknown>)[inner];
 }
 
-/** Settings as plain objects, for comparison: functions as their source text, secure contexts by their kind. */
+/** Settings as plain objects that can be compared: functions as their source text, secure contexts as a constant. */
 function plain(value: unknown): unknown {
   if (typeof value === 'function') return String(value);
   if (value !== null && typeof value === 'object' && 'context' in value) return 'a secure context';
@@ -68,11 +68,11 @@ describe('resolveOptions()', () => {
     expect(backoff({ attempt: 1 })).toBeLessThanOrEqual(250);
   });
 
-  it('takes undefined for not set, at every level', () => {
+  it('takes undefined as absent, at every level', () => {
     const names = Object.keys(resolveOptions({ port: 1 })).filter((name) => name !== 'target' && name !== 'nextTarget');
     const unset = Object.fromEntries(names.map((name) => [name, undefined]));
     const nested = { socket: { noDelay: undefined }, queue: { maxAge: undefined }, backoff: { jitter: undefined } };
-    // `as`: the types forbid an undefined that JavaScript allows.
+    // `as`: the types do not allow undefined.
     const settings = resolveOptions({ ...unset, ...nested, port: 1 } as unknown as ConnectionOptions);
     expect(plain(settings)).toEqual(plain(resolveOptions({ port: 1, backoff: {} })));
   });
@@ -97,15 +97,15 @@ describe('resolveOptions()', () => {
       { port: 80, tls: false },
       { host: '127.0.0.1', port: 80 },
     ],
-  ])('makes a target of %j', (options, target) => {
+  ])('resolves the target of %j', (options, target) => {
     expect(plain(resolveOptions(options).target)).toEqual(target);
   });
 
-  it('takes a `tls` that is off for none', () => {
+  it('takes `tls: false` as no TLS', () => {
     expect(resolveOptions({ port: 80, tls: false }).tls).toBeUndefined();
   });
 
-  it('hands the tls options on with the target', () => {
+  it('adds the TLS options to the target', () => {
     for (const place of [{ port: 443 }, { path: '/run/db.sock' }]) {
       const { target, tls } = resolveOptions({ ...place, tls: { servername: 'db.example' } });
       expect(tls?.servername).toBe('db.example');
@@ -113,7 +113,7 @@ describe('resolveOptions()', () => {
     }
   });
 
-  it('keeps the function that names targets', () => {
+  it('keeps the `target` function', () => {
     const target = () => ({ port: 1 });
     expect(resolveOptions({ target }).nextTarget).toBe(target);
   });
@@ -174,18 +174,18 @@ describe('resolveOptions()', () => {
     ['socket.lookup', noop],
     ['socket.autoSelectFamily', false],
     ['socket.autoSelectFamilyAttemptTimeout', 10],
-  ])('takes for `%s`: %p', (option, good, setting = good) => {
+  ])('accepts for `%s`: %p', (option, good, setting = good) => {
     expect(settingOf(option, good)).toBe(setting);
   });
 
   it.each(['db', 'DB.example.', 'xn--bcher-kva.example', '10.0.0.1', '::1', 'fe80::1%eth0', 'under_score', '1'])(
-    'takes for `host`: %s',
+    'accepts for `host`: %s',
     (host) => {
       expect(plain(resolveOptions({ port: 1, host }).target)).toEqual({ port: 1, host });
     },
   );
 
-  it.each(['/run/db.sock', 'with space.sock', longestPath])('takes for `path`: %s', (path) => {
+  it.each(['/run/db.sock', 'with space.sock', longestPath])('accepts for `path`: %s', (path) => {
     expect(plain(resolveOptions({ path }).target)).toEqual({ path });
   });
 
@@ -193,7 +193,7 @@ describe('resolveOptions()', () => {
     ['linux', 107],
     ['darwin', 103],
     ['win32', 256],
-  ])('knows how long a path may be on %s', (platform, bytes) => {
+  ])('limits the length of a path as %s does', (platform, bytes) => {
     const here = Object.getOwnPropertyDescriptor(process, 'platform')!;
     Object.defineProperty(process, 'platform', { ...here, value: platform });
     try {
@@ -204,7 +204,7 @@ describe('resolveOptions()', () => {
     }
   });
 
-  // Of every option: what was expected, and what it is not. `null`, which is not undefined, is tried with all of them.
+  // For each option the expected value and some that are refused. `null` is tried with all of them.
   const anyDelay = 'a number ≥ 0';
   const tooLong = `a number ≤ ${2 ** 31 - 1}`;
   const notDelays = ['1000', -1, -0.001, Number.NaN, true, [1_000], {}, 10n, new Date(0)];
@@ -275,25 +275,25 @@ describe('resolveOptions()', () => {
     ['reuseReadBuffer', 'a boolean', ...notBooleans],
   ];
 
-  it('does not quote a string that came for `tls`: it may be a key', () => {
+  it('does not quote a string given as `tls`, which may be a key', () => {
     const words = 'Expected option `tls` to be an object, got a value of type string';
     expect(refusal(() => resolveOptions(optionsWith('tls', 'hush')))).toBe(words);
   });
 
-  describe.each(refused)('refuses for `%s` what is not %s', (option, expected, ...bad) => {
-    it.each(bad.map((value) => [describeValue(value), value]))('such as %s', (_words, value) => {
+  describe.each(refused)('`%s` has to be %s', (option, expected, ...bad) => {
+    it.each(bad.map((value) => [describeValue(value), value]))('and %s is refused', (_words, value) => {
       const words = `Expected option \`${option}\` to be ${expected}, got ${describeValue(value)}`;
       expect(refusal(() => resolveOptions(optionsWith(option, value)))).toBe(words);
     });
   });
 
-  it.each([...new Set(refused.map(([option]) => option))])('does not take null for undefined in `%s`', (option) => {
+  it.each([...new Set(refused.map(([option]) => option))])('refuses null for `%s`', (option) => {
     const words = new RegExp(`^Expected option \`${option}\` to be .+, got null$`);
     expect(refusal(() => resolveOptions(optionsWith(option, null)))).toMatch(words);
   });
 
-  it('refuses every option there is when it is a symbol', () => {
-    // `target` and `nextTarget` stand for three options, and for one.
+  it('refuses a symbol for every option', () => {
+    // The setting `target` stands for the options `port`, `host` and `path`, and `nextTarget` for `target`.
     const names = Object.keys(resolveOptions({ port: 1 })).filter((name) => name !== 'nextTarget');
     for (const name of [...names, 'port', 'host', 'path']) {
       const message = refusal(() => resolveOptions({ port: 1, [name]: Symbol('x') }));
@@ -301,13 +301,13 @@ describe('resolveOptions()', () => {
     }
   });
 
-  it('refuses hints that a lookup would throw at', () => {
+  it('refuses hints for which `dns.lookup` would throw', () => {
     expect(refusal(() => resolveOptions({ port: 1, socket: { hints: 1 } }))).toMatch(
       /^Expected option `socket.hints` to be .+, got 1 \(number\)$/,
     );
   });
 
-  it.each([null, undefined, 6379, '6379', true, [], noop])('refuses %p in place of options', (value) => {
+  it.each([null, undefined, 6379, '6379', true, [], noop])('refuses %p instead of options', (value) => {
     expect(refusal(() => resolveOptions(value as never))).toBe(
       `Expected the options to be an object, got ${describeValue(value)}`,
     );
@@ -334,7 +334,7 @@ describe('resolveOptions()', () => {
     );
   });
 
-  it('lists the names it knows where one is unknown', () => {
+  it('lists the known names if one is unknown', () => {
     expect(refusal(() => resolveOptions({ port: 1, queue: { size: 1 } as object }))).toBe(
       'Unknown option `queue.size`, expected one of: maxBytes, maxAge',
     );
@@ -354,7 +354,7 @@ describe('resolveOptions()', () => {
     expect(refusal(() => resolveOptions(options))).toBe(`Expected ${words}`);
   });
 
-  it('freezes all that it returns, and gives it no prototype', () => {
+  it('returns frozen objects without prototypes', () => {
     const settings = resolveOptions({ port: 1, tls: true, heartbeat: { interval: 1, ping } });
     const { target, tls, socket, queue, heartbeat } = settings;
     for (const part of [settings, target, tls, socket, queue, heartbeat]) {
@@ -363,7 +363,7 @@ describe('resolveOptions()', () => {
     }
   });
 
-  it('copies: later changes to the input do nothing', () => {
+  it('copies its input, so that later changes have no effect', () => {
     const input = {
       port: 1,
       host: 'db',
@@ -387,7 +387,7 @@ describe('resolveOptions()', () => {
     expect(settings.backoff({ attempt: 1 })).toBe(100);
   });
 
-  it('tells no secret when something beside it is wrong', () => {
+  it('quotes no secret in the error for another option', () => {
     const tls = { key: 'hush-key', passphrase: 'hush-passphrase', servername: 'db.example' };
     const messages = [
       refusal(() => resolveOptions({ tls, port: 0 })),
@@ -472,7 +472,7 @@ describe('resolveOptions()', () => {
 
     it.each(pollution)('by `%s`, nothing changes', (name, value) => {
       const clean = Object.entries(scenes).map(([title, scene]) => [title, outcomeOf(scene)]);
-      // Enumerable, as a careless merge leaves it behind.
+      // Enumerable, as after a careless deep merge.
       Object.defineProperty(Object.prototype, name, { value, configurable: true, enumerable: true, writable: true });
       let polluted: unknown;
       try {
@@ -526,7 +526,7 @@ describe('−0', () => {
 });
 
 describe('checkOptions()', () => {
-  it('checks what is there, and does not ask for more', () => {
+  it('checks the given options, and requires none', () => {
     expect(plain(checkOptions({ minUptime: 5 }))).toEqual({ minUptime: 5 });
     expect(plain(checkOptions({}))).toEqual({});
     expect(refusal(() => checkOptions({ minUptime: -5 }))).toBe(
@@ -534,7 +534,7 @@ describe('checkOptions()', () => {
     );
   });
 
-  it('returns options that pass again', () => {
+  it('returns options that are accepted again', () => {
     const options = checkOptions({ port: 1, tls: true, backoff: { jitter: 'none' }, socket: { noDelay: false } });
     expect(plain(checkOptions(options))).toEqual(plain(options));
   });
@@ -561,7 +561,7 @@ describe('resolveTarget()', () => {
     expect(Object.getPrototypeOf(answer)).toBeNull();
   });
 
-  it("takes the connection's tls unless the target has a word of its own", () => {
+  it("uses the connection's `tls` unless the target has its own", () => {
     expect(resolveTarget({ port: 80 }, tls).tls).toBe(tls);
     expect(resolveTarget({ path: '/run/db.sock' }, tls).tls).toBe(tls);
     expect(resolveTarget({ port: 80, tls: false }, tls).tls).toBeUndefined();
@@ -590,7 +590,7 @@ describe('resolveTarget()', () => {
   });
 });
 
-it('refuses options that cannot be read', () => {
+it('refuses options with a getter that throws', () => {
   const options = {
     port: 1,
     get host(): string {

@@ -12,11 +12,11 @@ describe('tagOf()', () => {
     [{ path: '/run/db.sock' }, 'unix:/run/db.sock'],
     [{ path: 'relative.sock', tls: {} }, 'unix:relative.sock'],
     [{ path: String.raw`\\.\pipe\db` }, String.raw`unix:\\.\pipe\db`],
-  ])('words %j as %s', (target, tag) => {
+  ])('of %j is %s', (target, tag) => {
     expect(tagOf(target)).toBe(tag);
   });
 
-  it.each(['path', 'host'])('does not take a `%s` on Object.prototype for one of the target', (name) => {
+  it.each(['path', 'host'])('ignores a `%s` of Object.prototype', (name) => {
     const polluted = { value: 'evil.test', configurable: true, enumerable: true, writable: true };
     Object.defineProperty(Object.prototype, name, polluted);
     try {
@@ -28,7 +28,7 @@ describe('tagOf()', () => {
 });
 
 describe('DEFAULT_HOST', () => {
-  it('is this machine, over IPv4', () => {
+  it('is the IPv4 loopback address', () => {
     expect(DEFAULT_HOST).toBe('127.0.0.1');
   });
 });

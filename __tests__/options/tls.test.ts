@@ -6,13 +6,13 @@ import type { ConnectionError } from '../../lib/errors';
 import { checkTls } from '../../lib/options/tls';
 import { refusalOf } from '../kit/refusal';
 
-// What is not verified here is meant not to be.
+// Some tests set `rejectUnauthorized: false`, of which the library warns.
 jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
 
 const NAME = 'option `tls`';
 const PASSPHRASE = 'hush-hush-hush';
 
-/** An elliptic key is made in no time. */
+/** An elliptic-curve key, which is generated quickly. */
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
 const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
 const locked = privateKey.export({
@@ -29,12 +29,12 @@ function refusal(tls: unknown): ConnectionError {
   return error;
 }
 
-/** Options that pass. */
+/** The checked options. */
 function accepted(tls: TlsOptions | true): TlsOptions {
   return checkTls(tls, NAME) as TlsOptions;
 }
 
-describe('the authorities of `ca`', () => {
+describe('the certificates of `ca`', () => {
   const [one = '', other = ''] = rootCertificates;
   const cut = other.slice(0, 400);
 
@@ -52,7 +52,7 @@ describe('the authorities of `ca`', () => {
     ['a certificate that is cut off', cut],
     ['a good one and one that is cut off', `${one}\n${cut}`],
     ['a list with one that is cut off', [one, Buffer.from(cut)]],
-  ])('are not %s, over which Node would pass in silence', (_title, ca) => {
+  ])('must not be %s, which Node would ignore without an error', (_title, ca) => {
     const error = refusal({ ca });
     expect(error.code).toBe('ERR_INVALID_OPTION');
     expect(String(error.cause)).toMatch(/PEM|asn1/i);
@@ -65,7 +65,7 @@ describe('the authorities of `ca`', () => {
     ['a name of a file', '/etc/ssl/ca.pem'],
     ['a key', pem],
     ['DER', Buffer.from([0x30, 0x82, 0x01])],
-  ])('are not %s', (_title, ca) => {
+  ])('must not be %s', (_title, ca) => {
     const { code, message } = refusal({ ca });
     expect(code).toBe('ERR_INVALID_OPTION');
     expect(message).toMatch(/^Expected option `tls\.ca` to be certificates in PEM, got /);
@@ -73,7 +73,7 @@ describe('the authorities of `ca`', () => {
 });
 
 describe('checkTls()', () => {
-  it('leaves false as it is: there is no TLS', () => {
+  it('returns false for false: there is no TLS', () => {
     expect(checkTls(false, NAME)).toBe(false);
   });
 
@@ -85,14 +85,14 @@ describe('checkTls()', () => {
     ['a locked key and its passphrase', { key: locked, passphrase: PASSPHRASE }],
     ['a list of keys', { key: [{ pem: locked, passphrase: PASSPHRASE }] }],
     ['versions', { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' }],
-  ])('parses the material of %s', (_title, tls) => {
+  ])('creates a secure context from %s', (_title, tls) => {
     const { secureContext, ...rest } = accepted(tls);
     expect(secureContext?.context).toBeDefined();
-    // The material is in the context; whoever prints the options prints no key.
+    // Keys are only in the secure context, so that printed options contain none.
     expect(rest).toEqual({});
   });
 
-  it('leaves a secure context as it is', () => {
+  it('keeps a given secure context', () => {
     const secureContext = createSecureContext();
     expect(accepted({ secureContext }).secureContext).toBe(secureContext);
   });
@@ -117,16 +117,16 @@ describe('checkTls()', () => {
     ['servername', 'db.example'],
     ['servername', ''],
     ['session', Buffer.from('ticket')],
-  ])('keeps for the dial `%s`: %p', (option, value) => {
+  ])('passes `%s` on to the dial: %p', (option, value) => {
     expect(accepted({ [option]: value })[option]).toEqual(value);
   });
 
-  it('takes a protocol of 255 bytes, the longest there can be', () => {
+  it('accepts a protocol of 255 bytes, the longest possible', () => {
     expect(accepted({ ALPNProtocols: ['x'.repeat(255)] }).ALPNProtocols).toEqual(['x'.repeat(255)]);
   });
 
   it.each([[5], [0], [2, 104]])(
-    'refuses protocols as bytes: if the lengths do not add up, as in %p, Node aborts',
+    'refuses encoded protocols: Node aborts if the lengths in them do not add up, as in %p',
     (...wire) => {
       expect(refusal({ ALPNProtocols: Buffer.from(wire) }).message).toBe(
         'Expected option `tls.ALPNProtocols` to be an array of strings of 1 to 255 bytes, got a value of type object',
@@ -146,7 +146,7 @@ describe('checkTls()', () => {
     ['minDHSize', '2048', 'an integer ≥ 1, got "2048" (string)'],
     ['minDHSize', 1.5, 'an integer ≥ 1, got 1.5 (number)'],
     ['minDHSize', 0, 'an integer ≥ 1, got 0 (number)'],
-    // Only a literal false turns the verification off, and so nothing that looks like it may pass.
+    // Only `false` itself turns the verification off; similar values are refused.
     ['rejectUnauthorized', 0, 'a boolean, got 0 (number)'],
     ['rejectUnauthorized', null, 'a boolean, got null'],
     ['rejectUnauthorized', 'false', 'a boolean, got "false" (string)'],
@@ -169,7 +169,7 @@ describe('checkTls()', () => {
     expect(refusal({ [option]: value }).message).toBe(`Expected option \`tls.${option}\` to be ${words}`);
   });
 
-  it.each([null, undefined, 1, 'on', [], () => true])('refuses %p in place of options', (tls) => {
+  it.each([null, undefined, 1, 'on', [], () => true])('refuses %p instead of options', (tls) => {
     expect(refusal(tls).message).toMatch(/^Expected option `tls` to be an object, got /);
   });
 
@@ -177,7 +177,7 @@ describe('checkTls()', () => {
     'rejectUnauthorised',
     'servername ',
     'cA',
-    // Of `tls.connect`, and yet not of TLS: they would redirect the socket, or take it out of our hands.
+    // Options of `tls.connect` that concern the socket: they would redirect it or replace it.
     'host',
     'port',
     'path',
@@ -204,7 +204,7 @@ describe('checkTls()', () => {
     ['a version there never was', { minVersion: 'TLSv9' as 'TLSv1.3' }, /TLSv9/],
     ['a list of ciphers with none in it', { ciphers: 'none' }, /no cipher match/],
     ['a curve there never was', { ecdhCurve: 'straight' }, /ECDH curve/],
-  ])('refuses %s at once, in the words of OpenSSL', (_title, tls, words) => {
+  ])('refuses %s at once, with the message of OpenSSL or Node', (_title, tls, words) => {
     const error = refusal(tls);
     expect(error.message).toMatch(/^Expected option `tls` to be options that `tls.createSecureContext` accepts, got: /);
     expect(error.message).toMatch(words);
@@ -223,8 +223,8 @@ describe('checkTls()', () => {
     ['a key that does not parse', { key: `-----BEGIN PRIVATE KEY-----\n${PASSPHRASE}` }, PASSPHRASE],
     ['a key in a list that does not parse', { key: [{ pem: PASSPHRASE, passphrase: PASSPHRASE }] }, PASSPHRASE],
     ['a misspelt option beside a key', { key: pem, passphrase: PASSPHRASE, keys: PASSPHRASE }, PASSPHRASE],
-  ])('tells no secret when it refuses %s', (_title, tls, secret) => {
-    // With the cause and all, as it would be logged.
+  ])('quotes no secret when it refuses %s', (_title, tls, secret) => {
+    // With the cause and all properties, as a logger would print it.
     expect(inspect(refusal(tls), { depth: Infinity, showHidden: true })).not.toContain(secret);
   });
 });

@@ -4,16 +4,16 @@ function member(tag: string, pendingBytes = 0): Candidate {
   return { tag, pendingBytes };
 }
 
-/** Members `a`, `b`, `c` … with these bytes pending. */
+/** Members `a`, `b`, `c` … with these numbers of pending bytes. */
 function members(...pending: number[]): Candidate[] {
   return pending.map((bytes, index) => member(String.fromCharCode(97 + index), bytes));
 }
 
 const MANY_KEYS = Array.from({ length: 10_000 }, (_, index) => `user:${index}`);
-/** Fewer, for what need not be told from chance. */
+/** Fewer keys, for tests without statistics. */
 const KEYS = MANY_KEYS.slice(0, 1_000);
 
-/** How often each candidate is chosen in `count` choices. */
+/** How often each candidate is selected for `keys`. */
 function tally(select: Selector, candidates: Candidate[], keys: (string | undefined)[]): Map<Candidate, number> {
   const counts = new Map(candidates.map((candidate) => [candidate, 0]));
   for (const key of keys) {
@@ -23,20 +23,20 @@ function tally(select: Selector, candidates: Candidate[], keys: (string | undefi
   return counts;
 }
 
-/** A source of chance that repeats itself from test run to test run. */
+/** A random number generator that returns the same sequence in each run. */
 function seeded(): () => number {
   let state = 1;
   return () => (state = (state * 16_807) % 2_147_483_647) / 2_147_483_647;
 }
 
 describe.each<SelectorName>(['round-robin', 'least-pending', 'random-two', 'rendezvous'])('%s', (name) => {
-  it('chooses the only one there is', () => {
+  it('selects a single candidate', () => {
     const only = member('a', 5);
     const select = selector(name);
     expect([select([only]), select([only], 'key'), select([only])]).toEqual([only, only, only]);
   });
 
-  it('chooses one of those it is offered, whichever they are', () => {
+  it('selects one of the candidates, also when they change', () => {
     const select = selector(name);
     for (const size of [3, 1, 5, 2, 2, 8, 1]) {
       const candidates = members(...Array<number>(size).fill(0));
@@ -45,7 +45,7 @@ describe.each<SelectorName>(['round-robin', 'least-pending', 'random-two', 'rend
     }
   });
 
-  it('leaves the list as it is', () => {
+  it('does not change the list', () => {
     const candidates = Object.freeze(members(3, 1, 2));
     selector(name)(candidates, 'key');
     expect(candidates).toEqual(members(3, 1, 2));
@@ -53,13 +53,13 @@ describe.each<SelectorName>(['round-robin', 'least-pending', 'random-two', 'rend
 });
 
 describe('round-robin', () => {
-  it('takes one after the other, and begins again', () => {
+  it('selects the candidates in turn', () => {
     const select = selector('round-robin');
     const candidates = members(0, 0, 0);
     expect(Array.from({ length: 7 }, () => select(candidates)?.tag)).toEqual(['a', 'b', 'c', 'a', 'b', 'c', 'a']);
   });
 
-  it('is fair: in a thousand rounds each has its thousand turns, key or no key, load or no load', () => {
+  it('selects each candidate equally often, whatever the keys and the loads', () => {
     const candidates = members(0, 1e6, 5, 7);
     const counts = tally(selector('round-robin'), candidates, MANY_KEYS.slice(0, 4_000));
     expect([...counts.values()]).toEqual([1_000, 1_000, 1_000, 1_000]);
@@ -72,7 +72,7 @@ describe('round-robin', () => {
     expect(turns).toEqual(['a', 'b', 'c', 'b', 'a', 'b', 'a', 'b']);
   });
 
-  it('remembers its turn for itself, and not for another pool', () => {
+  it('has a position of its own for each pool', () => {
     const candidates = members(0, 0);
     const [one, other] = [selector('round-robin'), selector('round-robin')];
     expect([one, one, other].map((select) => select(candidates)?.tag)).toEqual(['a', 'b', 'a']);
@@ -85,14 +85,14 @@ describe('least-pending', () => {
     [[0, 0, 0], 'a'],
     [[2, 1, 1], 'b'],
     [[1, 2, 0], 'c'],
-  ])('of members with %j bytes pending takes %s', (pending, chosen) => {
+  ])('selects among members with %j pending bytes %s', (pending, chosen) => {
     expect(selector('least-pending')(members(...pending))?.tag).toBe(chosen);
   });
 });
 
 describe('random-two', () => {
   it.each<[chance: number[], chosen: string]>([
-    // Two are drawn, never the same twice: the less loaded is taken, the first of equals.
+    // Two different members are drawn, and the less loaded is selected, or the first of equals.
     [[0, 0], 'b'],
     [[0, 0.99], 'c'],
     [[0.34, 0], 'b'],
@@ -100,28 +100,28 @@ describe('random-two', () => {
     [[0.99, 0], 'c'],
     [[0.99, 0.99], 'b'],
     [[1, 1], 'b'],
-  ])('with the chances %j takes %s', (chance, chosen) => {
+  ])('selects with the random numbers %j member %s', (chance, chosen) => {
     const chances = [...chance];
     expect(selector('random-two', () => chances.shift()!)(members(30, 10, 20))?.tag).toBe(chosen);
   });
 
-  it.each([0, 0.99])('with two members takes the less loaded, whatever the chance (%p)', (chance) => {
+  it.each([0, 0.99])('selects the less loaded of two members, whatever the random number (%p)', (chance) => {
     const select = selector('random-two', () => chance);
     expect([select(members(30, 10))?.tag, select(members(10, 30))?.tag]).toEqual(['b', 'a']);
   });
 
-  it('is as likely to draw one as the other', () => {
+  it('draws each member with the same probability', () => {
     const candidates = members(0, 0, 0, 0, 0);
     const counts = [...tally(selector('random-two', seeded()), candidates, MANY_KEYS).values()];
     for (const count of counts) expect(Math.abs(count - 2_000)).toBeLessThan(200);
   });
 
-  it('never takes the most loaded', () => {
+  it('never selects the most loaded member', () => {
     const candidates = members(1, 2, 3, 4, 5);
     expect(tally(selector('random-two', seeded()), candidates, MANY_KEYS).get(candidates[4]!)).toBe(0);
   });
 
-  it('beats chance: the load of the fullest member stays close to the mean', () => {
+  it('is better than one random member: the highest load stays close to the mean', () => {
     const fullest = (select: Selector) => {
       const loads = Array.from({ length: 100 }, (_, index) => ({ tag: String(index), pendingBytes: 0 }));
       for (let write = 0; write < 10_000; write++) (select(loads) as { pendingBytes: number }).pendingBytes += 1;
@@ -130,12 +130,12 @@ describe('random-two', () => {
     const random = seeded();
     const byChance = fullest((candidates) => candidates[Math.floor(random() * candidates.length)]);
     const byTwo = fullest(selector('random-two', random));
-    // The mean is 100; the theory says about 100 + √(2·100·ln 100) ≈ 130 for chance, and about 102 for two choices.
+    // The mean is 100. In theory the highest load is about 100 + √(2·100·ln 100) ≈ 130 for one random member, and 102 for two.
     expect(byChance).toBeGreaterThan(115);
     expect(byTwo).toBeLessThan(107);
   });
 
-  it('takes chance from Math.random by default', () => {
+  it('uses Math.random by default', () => {
     const random = jest.spyOn(Math, 'random').mockReturnValue(0);
     try {
       expect(selector('random-two')(members(1, 0, 0))?.tag).toBe('b');
@@ -150,19 +150,19 @@ describe('rendezvous', () => {
   const select = selector('rendezvous');
   const ten = Array.from({ length: 10 }, (_, index) => member(`10.0.0.${index}:6379`));
 
-  /** The tag of the member that each of the keys is at. */
+  /** The tag of the selected member for each key. */
   const placesIn = (candidates: Candidate[], by = select) => KEYS.map((key) => by(candidates, key)?.tag);
 
-  /** Where each of the keys is when all ten are there. */
+  /** The tags for all keys while all ten members are open. */
   const home = placesIn(ten);
 
-  it('takes the same member for the same key, in whatever order they are offered', () => {
+  it('selects the same member for the same key, whatever the order of the members', () => {
     expect(placesIn(ten)).toEqual(home);
     expect(placesIn([...ten].reverse())).toEqual(home);
     expect(placesIn(ten, selector('rendezvous'))).toEqual(home);
   });
 
-  it('minds no load', () => {
+  it('ignores the load', () => {
     expect(placesIn(ten.map(({ tag }, index) => member(tag, index * 1_000)))).toEqual(home);
   });
 
@@ -189,11 +189,11 @@ describe('rendezvous', () => {
     const without = placesIn(ten.filter(({ tag }) => tag !== left));
     expect(without).toEqual(home.map((tag, index) => (tag === left ? without[index] : tag)));
     expect(without).not.toContain(left);
-    // It comes back at the end of the list, as a member that was restarted does.
+    // It returns at the end of the list, as a restarted member does.
     expect(placesIn([...ten.filter(({ tag }) => tag !== left), member(left)])).toEqual(home);
   });
 
-  it('spreads the keys of one that leaves over all the others', () => {
+  it('spreads the keys of a member that leaves over all others', () => {
     const [leaver, ...rest] = ten;
     // About 200 keys for nine members.
     const orphans = MANY_KEYS.slice(0, 2_000).filter((key) => select(ten, key) === leaver);
@@ -201,14 +201,14 @@ describe('rendezvous', () => {
     for (const count of counts.values()) expect(Math.abs(count - 22)).toBeLessThan(16);
   });
 
-  it('moves to a newcomer no more than its share, and nothing between the others', () => {
+  it('moves only its share of the keys to a new member, and none between the others', () => {
     const newcomer = '10.0.0.10:6379';
     const places = placesIn([...ten, member(newcomer)]);
     expect(places).toEqual(home.map((tag, index) => (places[index] === newcomer ? newcomer : tag)));
     expect(Math.abs(places.filter((tag) => tag === newcomer).length - 1_000 / 11)).toBeLessThan(30);
   });
 
-  describe('with twins, members that share a target', () => {
+  describe('with members that share a target', () => {
     const twins = [member('a:1'), member('b:1'), member('a:1')];
 
     it('uses both', () => {
@@ -221,24 +221,24 @@ describe('rendezvous', () => {
       for (const count of counts) expect(Math.abs(count - 200)).toBeLessThan(60);
     });
 
-    it('moves no key between the others when one of them leaves', () => {
+    it('moves only the keys of the last when it leaves', () => {
       const alone = twins.slice(0, 2);
       const moved = KEYS.filter((key) => select(twins, key) !== select(alone, key));
       expect(moved).toEqual(KEYS.filter((key) => select(twins, key) === twins[2]));
     });
 
-    it('takes no key from another target when either of them leaves', () => {
+    it('moves no key from another target when one of them leaves', () => {
       const alone = twins.slice(1);
       const others = KEYS.filter((key) => select(twins, key)?.tag === 'b:1');
       expect(others.filter((key) => select(alone, key)?.tag !== 'b:1')).toEqual([]);
     });
   });
 
-  it('takes an empty key for a key', () => {
+  it('treats an empty key as a key', () => {
     expect(new Set(Array.from({ length: 20 }, () => select(ten, ''))).size).toBe(1);
   });
 
-  it('goes round without a key', () => {
+  it('selects in turn without a key', () => {
     const candidates = members(0, 0, 0);
     const fresh = selector('rendezvous');
     fresh(candidates, 'a key takes no turn');
