@@ -115,7 +115,7 @@ export function escape(text: string): string {
   return json.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (each) => `\\u{${each.codePointAt(0)!.toString(16)}}`);
 }
 
-/** `Array.isArray`, but false for a revoked Proxy, for which that throws. */
+/** `Array.isArray`, but false for a revoked Proxy, for which `Array.isArray` throws. */
 export function isArray(value: unknown): value is unknown[] {
   try {
     return Array.isArray(value);
@@ -124,7 +124,7 @@ export function isArray(value: unknown): value is unknown[] {
   }
 }
 
-/** Prevents that a promise which stands in place of another value ends the process by its rejection. */
+/** Handles the rejection of a promise that came instead of another value: unhandled, it would end the process. */
 export function ignoreRejection(value: unknown): void {
   if (value instanceof Promise) value.catch(() => undefined);
 }

@@ -83,7 +83,7 @@ describe('events.on()', () => {
     const options = { highWaterMark: 4, lowWaterMark: 1, close: ['close'] };
     for await (const [chunk] of on(connection, 'data', options) as AsyncIterable<[Buffer]>) {
       taken += chunk.length;
-      for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+      for (let tick = 0; tick < 3; tick++) await new Promise((resolve) => setImmediate(resolve));
       most = Math.max(most, connection.stats.bytesReceived - taken);
       if (taken > 10_000_000) break;
     }

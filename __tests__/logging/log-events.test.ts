@@ -103,8 +103,8 @@ test('the timer for the end of an outage does not keep the process running', asy
   server.drop();
   await next(connection, 'open');
 
-  const made = timers.mock.calls.findIndex(([, delay]) => delay === 54_321);
-  const timer = timers.mock.results[made]?.value as NodeJS.Timeout | undefined;
+  const call = timers.mock.calls.findIndex(([, delay]) => delay === 54_321);
+  const timer = timers.mock.results[call]?.value as NodeJS.Timeout | undefined;
   timers.mockRestore();
   expect(timer?.hasRef()).toBe(false);
 });

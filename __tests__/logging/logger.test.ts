@@ -195,13 +195,13 @@ describe('a logger that fails', () => {
       throw new Error('disk full');
     };
     logEvents(connection, { info: fail, warn: fail, error: fail });
-    const heard: string[] = [];
-    connection.on('open', () => heard.push('open'));
-    connection.on('close', () => heard.push('close'));
+    const emitted: string[] = [];
+    connection.on('open', () => emitted.push('open'));
+    connection.on('close', () => emitted.push('close'));
     await connection.whenOpen();
     await connection.disconnect();
 
-    expect(heard).toEqual(['open', 'close']);
+    expect(emitted).toEqual(['open', 'close']);
     expect(warn).toHaveBeenCalledTimes(1);
   });
 });

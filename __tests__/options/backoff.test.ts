@@ -15,7 +15,7 @@ import { refusal } from '../kit/refusal';
 const LONGEST = 2 ** 31 - 1;
 const DRAWS = 10_000;
 /** Invalid results of a `random` function. */
-const junk = [Number.NaN, -1, -Infinity, Infinity, 2, undefined, null, 'x', {}];
+const invalidRandoms = [Number.NaN, -1, -Infinity, Infinity, 2, undefined, null, 'x', {}];
 
 /** A random number generator that returns the same sequence in each run (mulberry32). */
 function seeded(seed = 20_26): () => number {
@@ -177,7 +177,7 @@ describe('exponentialBackoff()', () => {
       [29_000, [0.5, 0], 29_000],
       [30_000, [0.5, 0.5], 30_000],
     ])(
-      'from %i ms, with the chances %j at a cap of 30 s, waits for %i ms: what is beyond it is drawn anew from its last quarter',
+      'after %i ms, with the random numbers %j and a cap of 30 s, returns %i ms: above the cap it draws again from its last quarter',
       (initialDelay, chances, delay) => {
         const left = [...chances];
         const backoff = exponentialBackoff({ jitter: 'decorrelated', initialDelay, random: () => left.shift()! });
@@ -241,7 +241,7 @@ describe('exponentialBackoff()', () => {
     expect(refusal(() => exponentialBackoff({ [option]: value }))).toContain(`option \`backoff.${option}\``);
   });
 
-  it.each([null, 5, 'full', []])('refuses %p in place of options', (options) => {
+  it.each([null, 5, 'full', []])('refuses %p instead of options', (options) => {
     expect(refusal(() => exponentialBackoff(options as object))).toMatch(
       /^Expected option `backoff` to be an object, got /,
     );
@@ -383,7 +383,7 @@ describe.each<[string, (random: () => number) => Backoff]>([
     expect(isTimerDelay(make(seeded())({ attempt }))).toBe(true);
   });
 
-  it.each(junk)('withstands a source of chance that gives %p', (chance) => {
+  it.each(invalidRandoms)('returns a valid delay when `random` returns %p', (chance) => {
     const backoff = make(() => chance as number);
     expect(outage(backoff, 20).every(isTimerDelay)).toBe(true);
   });

@@ -241,7 +241,7 @@ describe('rendezvous', () => {
   it('selects in turn without a key', () => {
     const candidates = members(0, 0, 0);
     const fresh = selector('rendezvous');
-    fresh(candidates, 'a key takes no turn');
+    fresh(candidates, 'a key does not count');
     expect(Array.from({ length: 4 }, () => fresh(candidates)?.tag)).toEqual(['a', 'b', 'c', 'a']);
   });
 });

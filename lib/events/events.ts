@@ -58,7 +58,7 @@ export interface OpenInfo {
   readonly generation: number;
   /** Whether this lifecycle, from `connect()` to `close`, had a session before. */
   readonly reopened: boolean;
-  /** Number of dials since the last session, including the successful one. */
+  /** Number of dials since the last session or `connect()`, including the successful one. */
   readonly attempts: number;
   /** Milliseconds since the last reset; 0 for the first session of a lifecycle. */
   readonly downtime: number;

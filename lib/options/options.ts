@@ -148,8 +148,9 @@ export interface ConnectionOptions {
   readonly tls?: boolean | TlsOptions;
   /**
    * Called before every dial for the target to connect to: for failover, service discovery or rotated certificates.
-   * `attempt` counts the dials since the last session ended, from 1. If it throws or rejects, the attempt fails. `port`
-   * or `path` may be set too: they give the connection its `tag` until the function has returned a target.
+   * `attempt` is 1 for the first dial after a session or after `connect()`, then 2, and so on. If the function throws or
+   * rejects, the attempt fails. `port` or `path` may be set too: they give the connection its `tag` until the function
+   * has returned a target.
    */
   readonly target?: (attempt: number) => Target | Promise<Target>;
   /** Options of the Node socket. Default: `{ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }`. */

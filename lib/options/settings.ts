@@ -53,7 +53,7 @@ export function checkOptions(options: ConnectionOptions): ConnectionOptions {
 /**
  * Checks options and fills in the defaults.
  *
- * @throws ConnectionError `ERR_INVALID_OPTION`, naming the option, what was expected and what came
+ * @throws ConnectionError `ERR_INVALID_OPTION`, which names the option, the expected value and the given one
  */
 export function resolveOptions(options: ConnectionOptions): Settings {
   const given = checkOptions(options);

@@ -17,7 +17,7 @@ function typeName(value: unknown): string {
 
 const ACCEPTED = 'a value that `tls.createSecureContext` accepts';
 
-/** Keys, certificates and other input of `tls.createSecureContext`, which checks all but null itself. */
+/** Keys, certificates and other options of `tls.createSecureContext`, which itself checks everything but null and −0. */
 const contextInput: Check<never> = (value, name) => {
   if (value === null) throw invalid(name, ACCEPTED, value);
   // Not −0: as `sessionTimeout` it aborts the process.
