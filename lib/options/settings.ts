@@ -64,7 +64,7 @@ export function resolveOptions(options: ConnectionOptions): Settings {
 /** The last result: connections created one after another with equal options, as in a pool, share their settings. */
 let latest: { readonly given: ConnectionOptions; readonly settings: Settings } | undefined;
 
-/** Whether checked options are equal, value by value. Objects never are: each check returns a new one. */
+/** Whether checked options are equal, value by value. Nested options never are: each check returns a new object. */
 function areEqual(some: ConnectionOptions, others: ConnectionOptions): boolean {
   // `as`: the check has refused unknown names.
   const names = Object.keys(some) as (keyof ConnectionOptions)[];
