@@ -3,7 +3,7 @@ import { type Channel, channel } from 'node:diagnostics_channel';
 /** The events that are published on channels: all but the frequent ones. */
 export type ChannelEvent = 'open' | 'reset' | 'backoff' | 'drop' | 'close';
 
-/** Held here, for Node forgets a channel that nobody holds and with it who subscribed. */
+/** Kept in this module: Node drops a channel that nothing references, with its subscribers. */
 const channels: Readonly<Record<ChannelEvent, Channel>> = {
   open: channel('reconnecting-connection:connection:open'),
   reset: channel('reconnecting-connection:connection:reset'),
