@@ -188,7 +188,7 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
 
   /** Stops reading, in later sessions too. That the peer has ended the session may not be noticed before `resume()`. */
   pause(): this {
-    this.#reading.stop(this);
+    this.#reading.pause(this);
     return this;
   }
 

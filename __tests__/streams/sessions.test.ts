@@ -287,7 +287,7 @@ describe('a loop that is left', () => {
     await sessions.return?.();
 
     await expect(text).rejects.toEqual(withCode('ERR_SESSION_ENDED'));
-    await expect(textOf(session)).rejects.toThrow('The loop over the sessions was left');
+    await expect(textOf(session)).rejects.toThrow('The loop over the sessions has ended');
     expect(await sessions.next()).toEqual({ value: undefined, done: true });
   });
 
@@ -394,7 +394,7 @@ describe('a session that the loop has no time for', () => {
     server.latest.end('nor this');
     const read = await waiting;
     const loop = unread[Symbol.asyncIterator]();
-    await expect(loop.next()).rejects.toThrow('Session 1 was let go when the loop asked for the next');
+    await expect(loop.next()).rejects.toThrow('Session 1 was discarded when the loop asked for the next one');
     const text = textOf(read);
     const after = first(sessions);
     server.latest.end('all of it');

@@ -1,38 +1,38 @@
 import { Duplex } from 'node:stream';
 
-import { checkRecord, integer, oneOf } from '../options/checks';
 import { ConnectionError } from '../errors';
 import type { CloseInfo, ResetInfo } from '../events/events';
-import type { ReadControl } from './read-control';
+import { checkRecord, integer, oneOf } from '../options/checks';
 import type { WriteCallback } from '../writes/write';
+import type { ReadControl } from './read-control';
 
 /** Options of `toDuplex()`. */
 export interface DuplexOptions {
   /**
-   * What a lost session does to the stream. `'continue'`: nothing; what was lost is counted in `reset.uncertain` and
-   * told to the callbacks of the writes. `'end'`: it ends, and the connection with it. `'destroy'`: it is destroyed with
-   * `ERR_SESSION_ENDED`, and the connection with it. Default: `'continue'`.
+   * What happens to the stream when a session is lost. `'continue'`: nothing; writes that may be lost are counted in
+   * `reset.uncertain`, and their callbacks receive the error. `'end'`: the stream and the connection end. `'destroy'`:
+   * both are destroyed, the stream with `ERR_SESSION_ENDED`. Default: `'continue'`.
    */
   readonly onReset?: 'continue' | 'end' | 'destroy';
-  /** Bytes, or messages where there is a `decoder`, that are kept for the reader. Default: that of Node's streams. */
+  /** Bytes, or messages where there is a `decoder`, buffered for the reader. Default: that of Node's streams. */
   readonly readableHighWaterMark?: number;
-  /** Bytes that are kept behind the write under way. Default: that of Node's streams. */
+  /** Bytes buffered behind the write in progress. Default: that of Node's streams. */
   readonly writableHighWaterMark?: number;
 }
 
 type Done = (error?: Error | null) => void;
 
-/** A connection as one stream over all its sessions. Its end is the connection's, and the other way round. */
+/** A connection as one stream over all its sessions. When the stream ends the connection ends, and vice versa. */
 export class ConnectionDuplex extends Duplex {
   readonly #control: ReadControl;
-  /** What became of writes whose callbacks Node has not called yet, in order. */
+  /** The results of writes whose callbacks Node has still to call, in order. */
   readonly #fates: (Error | undefined)[] = [];
-  /** Tries the write again for which there was no room. */
+  /** Repeats the write that the queue had no room for. */
   #retry: (() => void) | undefined;
-  /** How often there was room again. */
+  /** Counts the `drain` and `close` events. */
   #drains = 0;
-  /** Lets go of the connection; undefined when that is done. */
-  #release: (() => void) | undefined;
+  /** Removes the listeners from the connection; undefined after that. */
+  #detach: (() => void) | undefined;
 
   /** @throws ConnectionError `ERR_INVALID_OPTION` */
   constructor(control: ReadControl, options: DuplexOptions) {
@@ -43,12 +43,12 @@ export class ConnectionDuplex extends Duplex {
     });
     super({ ...marks, readableObjectMode: control.isDecoded, allowHalfOpen: false });
     this.#control = control;
-    this.#release = this.#listen(onReset);
+    this.#detach = this.#attach(onReset);
     const { closeInfo } = control.source;
     if (closeInfo !== undefined) this.#onClose(closeInfo);
   }
 
-  /** As any stream's, but a write that did not arrive tells its callback without ending the stream. */
+  /** As of any stream, but an expired or uncertain write passes its error to its callback without destroying the stream. */
   override write(chunk: unknown, encoding?: BufferEncoding | Done, callback?: Done): boolean {
     if (typeof encoding === 'function') return this.write(chunk, undefined, encoding);
     const tell: Done = (error) => {
@@ -67,7 +67,7 @@ export class ConnectionDuplex extends Duplex {
   }
 
   override _final(done: Done): void {
-    if (this.#release === undefined) return done();
+    if (this.#detach === undefined) return done();
     void this.#control.source.disconnect().then(() => done());
   }
 
@@ -75,39 +75,40 @@ export class ConnectionDuplex extends Duplex {
     this.#control.resume(this);
   }
 
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    if (this.#release !== undefined) {
-      this.#release();
+  override _destroy(error: Error | null, done: Done): void {
+    if (this.#detach !== undefined) {
+      this.#detach();
       this.#control.source.destroy();
     }
     done(error);
   }
 
-  #listen(onReset: NonNullable<DuplexOptions['onReset']>): () => void {
+  #attach(onReset: NonNullable<DuplexOptions['onReset']>): () => void {
     const { connection, source } = this.#control;
     const onLost = (info: ResetInfo) => {
       if (onReset === 'end') void source.disconnect();
-      else if (info.willRetry) this.destroy(this.#lost(info));
+      else if (info.willRetry) this.destroy(this.#sessionEndedError(info));
     };
     const onDrain = () => this.#onDrain();
     const onClose = (info: CloseInfo) => this.#onClose(info);
-    const stopReceiving = this.#control.receive((received) => {
-      if (!this.push(received)) this.#control.stop(this);
+    const removeReceived = this.#control.onReceived((received) => {
+      if (!this.push(received)) this.#control.pause(this);
     });
     connection.on('drain', onDrain).on('close', onClose);
     if (onReset !== 'continue') connection.on('reset', onLost);
     return () => {
-      this.#release = undefined;
-      stopReceiving();
+      this.#detach = undefined;
+      removeReceived();
       connection.off('drain', onDrain).off('close', onClose).off('reset', onLost);
       this.#control.resume(this);
     };
   }
 
   #onClose({ reason, error }: CloseInfo): void {
-    this.#release?.();
+    this.#detach?.();
     if (error !== undefined || reason === 'destroyed') this.destroy(error);
     else this.push(null);
+    // A write that waits for room is refused now.
     this.#onDrain();
   }
 
@@ -118,13 +119,14 @@ export class ConnectionDuplex extends Duplex {
     retry?.();
   }
 
-  /** Node calls for one write at a time, or for all that came behind it together. */
+  /** Hands over one `_write` or `_writev` of the stream, which Node calls one at a time. */
   #send(bytes: Buffer, writes: number, done: Done): void {
     const drains = this.#drains;
-    const told: WriteCallback = (error) => {
+    const onSettled: WriteCallback = (error) => {
       const code = error?.code;
       if (code === 'ERR_QUEUE_FULL') {
         const retry = () => this.#send(bytes, writes, done);
+        // There may have been room between the refusal and this call.
         if (this.#drains !== drains) return retry();
         this.#retry = retry;
         return;
@@ -133,10 +135,10 @@ export class ConnectionDuplex extends Duplex {
       for (let write = 0; write < writes; write++) this.#fates.push(error ?? undefined);
       done();
     };
-    this.#control.source.outbox.write(bytes, told);
+    this.#control.source.outbox.write(bytes, onSettled);
   }
 
-  #lost({ generation, reason, error }: ResetInfo): ConnectionError {
+  #sessionEndedError({ generation, reason, error }: ResetInfo): ConnectionError {
     const { tag } = this.#control.source;
     const message = `Session ${generation} with ${tag} has ended (${reason})`;
     return new ConnectionError('ERR_SESSION_ENDED', message, { cause: error, tag });

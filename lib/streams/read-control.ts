@@ -5,16 +5,16 @@ import type { CloseInfo, ConnectionEvents, OpenInfo, ResetInfo } from '../events
 import type { Settings } from '../options/settings';
 import type { WriteCallback } from '../writes/write';
 
-/** What the readers of a connection need to know of it and to do with it. */
+/** The part of a connection's machine that its readers use. */
 export interface ReadSource {
   readonly tag: string;
   readonly settings: Pick<Settings, 'decoder' | 'reuseReadBuffer'>;
-  /** The session that is open; its `info` is there once `open` was delivered, its `resetInfo` once it has ended. */
+  /** The open session. `info` is set when its `open` is delivered, `resetInfo` when it has ended. */
   readonly session: { readonly info: OpenInfo | undefined; readonly resetInfo: ResetInfo | undefined } | undefined;
-  /** How the lifecycle ended, once it has. */
+  /** How the lifecycle ended; undefined until then. */
   readonly closeInfo: CloseInfo | undefined;
   readonly outbox: { write(chunk: Buffer, callback: WriteCallback | undefined): boolean };
-  /** Writes to one session and no other. */
+  /** Writes to this session only; refused with `ERR_SESSION_ENDED` when it is not the open one. */
   writeTo(generation: number, chunk: Buffer, callback: WriteCallback | undefined): boolean;
   pause(): void;
   resume(): void;
@@ -22,58 +22,54 @@ export interface ReadSource {
   destroy(): void;
 }
 
-/**
- * Starts and stops the reading of a connection for several readers, each at its own pace: reading goes on only while no
- * reader has stopped it.
- */
+/** Lets several readers of one connection pause it independently: it reads only while none of them has paused it. */
 export class ReadControl {
   readonly connection: Emitter<ConnectionEvents>;
   readonly source: ReadSource;
-  readonly #stoppedBy = new Set<object>();
+  readonly #pausedBy = new Set<object>();
 
   constructor(connection: Emitter<ConnectionEvents>, source: ReadSource) {
     this.connection = connection;
     this.source = source;
   }
 
-  /** Whether messages are received, and not bytes. */
+  /** Whether the readers receive messages of a `decoder` instead of bytes. */
   get isDecoded(): boolean {
     return this.source.settings.decoder !== undefined;
   }
 
-  /** How much a reader keeps before it stops the reading, unless it is told: as much as a stream of Node's. */
-  get highWaterMark(): number {
-    return getDefaultHighWaterMark(this.isDecoded);
-  }
-
-  stop(reader: object): void {
-    // First of all, for a session may turn out to be over by this, and the reader with it.
-    this.#stoppedBy.add(reader);
-    if (this.#stoppedBy.size === 1) this.source.pause();
+  pause(reader: object): void {
+    // Added first: `source.pause()` may end the session, and the reader resumes then.
+    this.#pausedBy.add(reader);
+    if (this.#pausedBy.size === 1) this.source.pause();
   }
 
   resume(reader: object): void {
-    if (this.#stoppedBy.delete(reader) && this.#stoppedBy.size === 0) this.source.resume();
+    if (this.#pausedBy.delete(reader) && this.#pausedBy.size === 0) this.source.resume();
   }
 
   /**
-   * Calls back with each chunk or message, which is the receiver's to keep.
+   * Adds a listener for chunks or messages. It may keep the chunks: they are copied where `reuseReadBuffer` is set.
    *
-   * @returns ends that
+   * @returns a function that removes the listener
    */
-  receive(take: (received: unknown) => void): () => void {
+  onReceived(listener: (received: unknown) => void): () => void {
     const { connection } = this;
     if (this.isDecoded) {
-      connection.on('message', take);
-      return () => void connection.off('message', take);
+      connection.on('message', listener);
+      return () => void connection.off('message', listener);
     }
-    // A chunk that was lent is used up when its listener returns.
-    const listener = this.source.settings.reuseReadBuffer ? (chunk: Buffer) => take(Buffer.from(chunk)) : take;
-    connection.on('data', listener);
-    return () => void connection.off('data', listener);
+    const onData = this.source.settings.reuseReadBuffer ? (chunk: Buffer) => listener(Buffer.from(chunk)) : listener;
+    connection.on('data', onData);
+    return () => void connection.off('data', onData);
   }
 
-  /** What counts towards a high-water mark: bytes, or messages. */
+  /** The `highWaterMark` of Node's streams, in bytes or messages. */
+  get defaultHighWaterMark(): number {
+    return getDefaultHighWaterMark(this.isDecoded);
+  }
+
+  /** What a chunk or message counts towards a high-water mark: its bytes, or 1. */
   sizeOf(received: unknown): number {
     return this.isDecoded || !Buffer.isBuffer(received) ? 1 : received.length;
   }

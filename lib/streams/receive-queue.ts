@@ -1,24 +1,26 @@
 import type { ReadControl } from './read-control';
 
-/** What a reader of an inbox waits with. */
-interface Waiter<Chunk> {
-  readonly loop: Loop<Chunk>;
+/** A call of `next()` that waits for a chunk. */
+interface PendingRead<Chunk> {
+  readonly iterator: ReceiveIterator<Chunk>;
   readonly resolve: (result: IteratorResult<Chunk, undefined>) => void;
   readonly reject: (error: Error) => void;
 }
 
 /**
- * What one session has received and no loop has taken yet. When that is much, it stops the reading until half of it is
- * gone. Several loops share what comes: each chunk goes to one of them.
+ * The chunks that one session has received and no iterator has taken yet. It pauses the connection when they reach
+ * `highWaterMark`, until half of that is left. Several iterators share the chunks: each chunk goes to one of them.
  */
 export class ReceiveQueue<Chunk> {
   readonly #control: ReadControl;
   readonly #highWaterMark: number;
-  readonly #loops = new Set<Loop<Chunk>>();
-  #waiters: Waiter<Chunk>[] = [];
+  /** The iterators that are in use: neither returned nor finished. */
+  readonly #iterators = new Set<ReceiveIterator<Chunk>>();
+  /** Empty while there are chunks, and after the end. */
+  #pendingReads: PendingRead<Chunk>[] = [];
   #chunks: Chunk[] = [];
   #size = 0;
-  /** Set when nothing more will come: what was kept can still be taken, unless there is an error. */
+  /** Set when no more chunks will come. Those in the queue can still be taken, unless there is an error. */
   #end: { readonly error?: Error } | undefined;
 
   constructor(control: ReadControl, highWaterMark: number) {
@@ -26,108 +28,96 @@ export class ReceiveQueue<Chunk> {
     this.#highWaterMark = highWaterMark;
   }
 
-  /** Whether a loop is under way. */
+  /** Whether an iterator is in use. */
   get isRead(): boolean {
-    return this.#loops.size > 0;
+    return this.#iterators.size > 0;
   }
 
-  add(chunk: Chunk): void {
+  push(chunk: Chunk): void {
     if (this.#end !== undefined) return;
-    const waiter = this.#waiters.shift();
-    if (waiter !== undefined) {
-      waiter.resolve({ value: chunk, done: false });
+    const read = this.#pendingReads.shift();
+    if (read !== undefined) {
+      read.resolve({ value: chunk, done: false });
       return;
     }
     this.#chunks.push(chunk);
     this.#size += this.#control.sizeOf(chunk);
-    if (this.#size >= this.#highWaterMark) this.#control.stop(this);
+    if (this.#size >= this.#highWaterMark) this.#control.pause(this);
   }
 
-  /** The session is over. */
+  /** Takes no more chunks. */
   end(): void {
     if (this.#end !== undefined) return;
     this.#end = {};
     this.#control.resume(this);
-    this.#dismiss((waiter) => this.#finish(waiter.loop, waiter.resolve));
+    this.#settlePendingReads(this.#end);
   }
 
-  /** Nobody is to read any more, and who does all the same is told why not. What is kept is discarded. */
+  /** Rejects pending and later reads with `error`, and discards the chunks. */
   fail(error: Error): void {
-    // What has all been taken is complete.
+    // Nothing is lost when all chunks of a session that has ended were taken.
     if (this.#end !== undefined && this.#chunks.length === 0) return;
     this.#end = { error };
     this.#chunks = [];
     this.#size = 0;
     this.#control.resume(this);
-    this.#dismiss((waiter) => {
-      this.#loops.delete(waiter.loop);
-      waiter.reject(error);
-    });
+    this.#settlePendingReads(this.#end);
   }
 
-  /** A loop that begins. */
-  open(): AsyncIterableIterator<Chunk, undefined> {
-    const loop = new Loop(this);
-    this.#loops.add(loop);
-    return loop;
+  iterate(): AsyncIterableIterator<Chunk, undefined> {
+    const iterator = new ReceiveIterator(this);
+    this.#iterators.add(iterator);
+    return iterator;
   }
 
-  take(loop: Loop<Chunk>): Promise<IteratorResult<Chunk, undefined>> {
-    if (!this.#loops.has(loop)) return Promise.resolve({ value: undefined, done: true });
-    if (this.#chunks.length > 0) return Promise.resolve({ value: this.#takeFirst(), done: false });
+  /** The `next()` of an iterator. */
+  next(iterator: ReceiveIterator<Chunk>): Promise<IteratorResult<Chunk, undefined>> {
+    if (!this.#iterators.has(iterator)) return Promise.resolve({ value: undefined, done: true });
+    if (this.#chunks.length > 0) return Promise.resolve({ value: this.#shift(), done: false });
     return new Promise((resolve, reject) => {
-      if (this.#end === undefined) this.#waiters.push({ loop, resolve, reject });
-      else if (this.#end.error === undefined) this.#finish(loop, resolve);
-      else {
-        this.#loops.delete(loop);
-        reject(this.#end.error);
-      }
+      this.#pendingReads.push({ iterator, resolve, reject });
+      if (this.#end !== undefined) this.#settlePendingReads(this.#end);
     });
   }
 
-  /** Ends a loop; what comes next waits for another. */
-  leave(loop: Loop<Chunk>): void {
-    this.#loops.delete(loop);
-    const [its, others] = [[] as Waiter<Chunk>[], [] as Waiter<Chunk>[]];
-    for (const waiter of this.#waiters) (waiter.loop === loop ? its : others).push(waiter);
-    this.#waiters = others;
-    for (const { resolve } of its) this.#finish(loop, resolve);
+  /** The `return()` of an iterator. The chunks stay for other iterators. */
+  return(iterator: ReceiveIterator<Chunk>): void {
+    this.#iterators.delete(iterator);
+    const own = this.#pendingReads.filter((read) => read.iterator === iterator);
+    this.#pendingReads = this.#pendingReads.filter((read) => read.iterator !== iterator);
+    for (const { resolve } of own) resolve({ value: undefined, done: true });
   }
 
-  #takeFirst(): Chunk {
-    // `as`: there is one. A message may be undefined.
+  #shift(): Chunk {
+    // `as`: there is a chunk; a message may be undefined.
     const chunk = this.#chunks.shift() as Chunk;
     this.#size -= this.#control.sizeOf(chunk);
     if (this.#size <= this.#highWaterMark / 2) this.#control.resume(this);
     return chunk;
   }
 
-  #finish(loop: Loop<Chunk>, resolve: Waiter<Chunk>['resolve']): void {
-    this.#loops.delete(loop);
-    resolve({ value: undefined, done: true });
-  }
-
-  #dismiss(tell: (waiter: Waiter<Chunk>) => void): void {
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const waiter of waiters) tell(waiter);
+  #settlePendingReads({ error }: { readonly error?: Error }): void {
+    for (const { iterator, resolve, reject } of this.#pendingReads.splice(0)) {
+      this.#iterators.delete(iterator);
+      if (error === undefined) resolve({ value: undefined, done: true });
+      else reject(error);
+    }
   }
 }
 
-/** A `for await` over an inbox. */
-class Loop<Chunk> implements AsyncIterableIterator<Chunk, undefined> {
-  readonly #inbox: ReceiveQueue<Chunk>;
+class ReceiveIterator<Chunk> implements AsyncIterableIterator<Chunk, undefined> {
+  readonly #queue: ReceiveQueue<Chunk>;
 
-  constructor(inbox: ReceiveQueue<Chunk>) {
-    this.#inbox = inbox;
+  constructor(queue: ReceiveQueue<Chunk>) {
+    this.#queue = queue;
   }
 
   next(): Promise<IteratorResult<Chunk, undefined>> {
-    return this.#inbox.take(this);
+    return this.#queue.next(this);
   }
 
   return(): Promise<IteratorResult<Chunk, undefined>> {
-    this.#inbox.leave(this);
+    this.#queue.return(this);
     return Promise.resolve({ value: undefined, done: true });
   }
 

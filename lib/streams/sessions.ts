@@ -1,48 +1,48 @@
-import { onAbort } from '../events/on-abort';
-import { abortSignal, checkRecord, integer } from '../options/checks';
 import { ConnectionError } from '../errors';
 import type { CloseInfo, OpenInfo, ResetInfo } from '../events/events';
-import { ReceiveQueue } from './receive-queue';
-import type { ReadControl, ReadSource } from './read-control';
+import { onAbort } from '../events/on-abort';
+import { abortSignal, checkRecord, integer } from '../options/checks';
 import { type WriteCallback, checkCallback, toBytes } from '../writes/write';
+import type { ReadControl, ReadSource } from './read-control';
+import { ReceiveQueue } from './receive-queue';
 
 /** Options of `sessions()`. */
 export interface SessionsOptions {
-  /** Ends the loop, and the one over a session within it, with `ERR_ABORTED`; the connection goes on. */
+  /** Ends the loop over the sessions, and a loop over a session within it, with `ERR_ABORTED`. The connection goes on. */
   readonly signal?: AbortSignal;
   /**
-   * Bytes, or messages where there is a `decoder`, that may wait for the loop before reading stops; the chunk that
-   * reaches it is still kept. Default: that of Node's streams, 65,536 bytes (16,384 in Node 20) or 16 messages.
+   * Bytes, or messages where there is a `decoder`, that a session queues before reading stops; the chunk that reaches
+   * this is still queued. Default: that of Node's streams, 65,536 bytes (16,384 in Node 20) or 16 messages.
    */
   readonly highWaterMark?: number;
 }
 
-/** What a session yields: what the decoder puts out, where the connection's `Message` names it, else bytes. */
+/** What a session yields: messages of the connection's `Message` type where that is named, otherwise buffers. */
 export type SessionChunk<Message> = unknown extends Message ? Buffer : Message;
 
 /**
- * One session of a connection, to be looped over from its first byte to its end. A loop that is left by `break` may be
- * followed by another, which goes on with the next chunk.
+ * One session of a connection, as an async iterable of all that it receives. After a `break`, another loop over the same
+ * session goes on with the next chunk.
  */
 export interface ConnectionSession<Chunk = Buffer> extends AsyncIterable<Chunk, undefined> {
-  /** What its `open` said. */
+  /** The payload of its `open` event. */
   readonly info: OpenInfo;
   /** Number of the session, the same as `info.generation`. */
   readonly generation: number;
   /**
-   * How it ended: resolves when it is over, and never rejects. It may never be over while what was received waits for a
-   * loop, for then the peer's end is not read either.
+   * Resolves with the payload of its `reset` event when the session is over, and never rejects. While received chunks
+   * are not read, the peer's end is not read either: the session may then never be over.
    */
   readonly ended: Promise<ResetInfo>;
   /**
-   * Sends in this session or not at all. Once it has ended, the callback is told `ERR_SESSION_ENDED`; without a callback
-   * there is a `drop`. Otherwise as the `write()` of the connection.
+   * Writes in this session or not at all. After the session has ended the write is refused with `ERR_SESSION_ENDED`,
+   * which the callback receives, or a `drop` event where there is no callback. Otherwise as the connection's `write()`.
    *
    * @returns false when the writer should wait for the connection's `drain`, or when the write was refused
    * @throws ConnectionError `ERR_INVALID_CHUNK`
    */
   write(chunk: string | Uint8Array, encoding?: BufferEncoding, callback?: WriteCallback): boolean;
-  /** The same, with the encoding left out. */
+  /** The same, without an encoding. */
   write(chunk: string | Uint8Array, callback?: WriteCallback): boolean;
 }
 
@@ -50,7 +50,7 @@ class IterableSession<Chunk> implements ConnectionSession<Chunk> {
   readonly info: OpenInfo;
   readonly received: ReceiveQueue<Chunk>;
   readonly #control: ReadControl;
-  /** The session that this is about; undefined if it was lost before the loop got its `open`. */
+  /** The session in the machine; undefined when an earlier `open` listener has ended it. */
   readonly #session: ReadSource['session'];
   #ended: Promise<ResetInfo> | undefined;
 
@@ -60,7 +60,7 @@ class IterableSession<Chunk> implements ConnectionSession<Chunk> {
     this.#control = control;
     const { session } = control.source;
     this.#session = session?.info === info ? session : undefined;
-    // Its `reset` is still to be delivered, and cannot be asked for later.
+    // Its `reset` is delivered next, and there is no session to read it from later.
     if (this.#session === undefined) this.#ended = this.#nextReset();
   }
 
@@ -68,7 +68,7 @@ class IterableSession<Chunk> implements ConnectionSession<Chunk> {
     return this.info.generation;
   }
 
-  /** Listens for `reset` from the first call on, so that a session whose end is not asked for costs no listener. */
+  /** Adds its `reset` listener at the first call, so that there is none where `ended` is not used. */
   get ended(): Promise<ResetInfo> {
     const { resetInfo } = this.#session ?? {};
     return (this.#ended ??= resetInfo === undefined ? this.#nextReset() : Promise.resolve(resetInfo));
@@ -81,7 +81,7 @@ class IterableSession<Chunk> implements ConnectionSession<Chunk> {
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Chunk, undefined> {
-    return this.received.open();
+    return this.received.iterate();
   }
 
   #nextReset(): Promise<ResetInfo> {
@@ -97,64 +97,63 @@ class IterableSession<Chunk> implements ConnectionSession<Chunk> {
   }
 }
 
-interface Waiter<Chunk> {
+/** A call of `next()` that waits for a session. */
+interface PendingNext<Chunk> {
   readonly resolve: (result: IteratorResult<ConnectionSession<Chunk>, undefined>) => void;
   readonly reject: (error: Error) => void;
 }
 
 /**
- * The sessions of a connection, one after another. One that begins while the loop is still at work on the last waits,
- * unread, and is left out if it is lost meanwhile.
+ * Iterates over the sessions of a connection. While the loop is busy with one, reading of the next is paused; a session
+ * that is lost before the loop asks for it is skipped.
  */
 export class Sessions<Chunk> implements AsyncIterableIterator<ConnectionSession<Chunk>, undefined> {
   readonly #control: ReadControl;
   readonly #highWaterMark: number;
-  readonly #stopListening: () => void;
-  /** The one that is open. */
+  readonly #removeListeners: () => void;
+  /** The open session. */
   #current: IterableSession<Chunk> | undefined;
-  /** The current one, while the loop has not got it yet. */
-  #pending: IterableSession<Chunk> | undefined;
-  /** The one that the loop got last. */
-  #given: IterableSession<Chunk> | undefined;
-  #waiters: Waiter<Chunk>[] = [];
-  /** Set when no more sessions will come; an error is told once. */
+  /** The open session, until `next()` returns it. */
+  #upcoming: IterableSession<Chunk> | undefined;
+  /** The session that `next()` returned last, until the loop asks for another. */
+  #returned: IterableSession<Chunk> | undefined;
+  #pendingNexts: PendingNext<Chunk>[] = [];
+  /** Set when no more sessions will come. One call of `next()` is rejected with the error, if there is one. */
   #end: { readonly error?: Error | undefined } | undefined;
 
   /** @throws ConnectionError `ERR_INVALID_OPTION` */
   constructor(control: ReadControl, options: SessionsOptions) {
-    const { signal, highWaterMark = control.highWaterMark } = checkRecord<SessionsOptions>('sessions', options, {
+    const { signal, highWaterMark = control.defaultHighWaterMark } = checkRecord<SessionsOptions>('sessions', options, {
       signal: abortSignal,
       highWaterMark: integer(1),
     });
     this.#control = control;
     this.#highWaterMark = highWaterMark;
-    this.#stopListening = this.#listen(signal);
+    this.#removeListeners = this.#addListeners(signal);
     const { closeInfo, session } = control.source;
     if (signal?.aborted === true) this.#abort(signal);
     else if (closeInfo !== undefined) this.#finish(closeInfo.error);
     else if (session?.info !== undefined) this.#onOpen(session.info);
   }
 
-  /** Asking for the next session lets go of the last one, unless a loop over it is under way. */
   next(): Promise<IteratorResult<ConnectionSession<Chunk>, undefined>> {
-    this.#letGo();
-    const session = this.#pending;
+    this.#discardReturned();
+    const session = this.#upcoming;
     if (session !== undefined) {
-      this.#pending = undefined;
-      this.#given = session;
+      this.#upcoming = undefined;
+      this.#returned = session;
       this.#control.resume(this);
       return Promise.resolve({ value: session, done: false });
     }
     return new Promise((resolve, reject) => {
-      this.#waiters.push({ resolve, reject });
-      if (this.#end !== undefined) this.#dismiss();
+      this.#pendingNexts.push({ resolve, reject });
+      if (this.#end !== undefined) this.#settlePendingNexts();
     });
   }
 
   return(): Promise<IteratorResult<ConnectionSession<Chunk>, undefined>> {
-    this.#leave(this.#ended('The loop over the sessions was left'));
-    this.#end = {};
-    this.#dismiss();
+    this.#current?.received.fail(this.#sessionEndedError('The loop over the sessions has ended'));
+    this.#finish(undefined);
     return Promise.resolve({ value: undefined, done: true });
   }
 
@@ -162,81 +161,72 @@ export class Sessions<Chunk> implements AsyncIterableIterator<ConnectionSession<
     return this;
   }
 
-  #listen(signal: AbortSignal | undefined): () => void {
+  #addListeners(signal: AbortSignal | undefined): () => void {
     const { connection } = this.#control;
     const onOpen = (info: OpenInfo) => this.#onOpen(info);
     const onReset = () => this.#onReset();
     const onClose = ({ error }: CloseInfo) => this.#finish(error);
     connection.on('open', onOpen).on('reset', onReset).on('close', onClose);
-    // `as`: what the connection receives is what its type says, or the caller does.
-    const stopReceiving = this.#control.receive((received) => this.#current?.received.add(received as Chunk));
-    const leaveSignal = signal && onAbort(signal, () => this.#abort(signal));
+    // `as`: `Chunk` is the caller's claim about what the decoder puts out; without a decoder it is Buffer.
+    const removeReceived = this.#control.onReceived((received) => this.#current?.received.push(received as Chunk));
+    const removeAbort = signal && onAbort(signal, () => this.#abort(signal));
     return () => {
       connection.off('open', onOpen).off('reset', onReset).off('close', onClose);
-      stopReceiving();
-      leaveSignal?.();
+      removeReceived();
+      removeAbort?.();
     };
   }
 
   #onOpen(info: OpenInfo): void {
     const session = new IterableSession<Chunk>(info, this.#control, this.#highWaterMark);
     this.#current = session;
-    const waiter = this.#waiters.shift();
-    if (waiter === undefined) {
-      this.#pending = session;
-      this.#control.stop(this);
+    const pending = this.#pendingNexts.shift();
+    if (pending === undefined) {
+      this.#upcoming = session;
+      this.#control.pause(this);
     } else {
-      this.#given = session;
-      waiter.resolve({ value: session, done: false });
+      this.#returned = session;
+      pending.resolve({ value: session, done: false });
     }
   }
 
   #onReset(): void {
     this.#current?.received.end();
     this.#current = undefined;
-    this.#pending = undefined;
+    this.#upcoming = undefined;
     this.#control.resume(this);
-  }
-
-  #finish(error: Error | undefined): void {
-    this.#onReset();
-    this.#stopListening();
-    this.#end = { error };
-    this.#dismiss();
   }
 
   #abort(signal: AbortSignal): void {
     const { tag } = this.#control.source;
     const message = `The loop over the sessions with ${tag} was aborted`;
     const error = new ConnectionError('ERR_ABORTED', message, { cause: signal.reason, tag });
-    this.#leave(error);
+    this.#current?.received.fail(error);
     this.#finish(error);
   }
 
-  /** Wants nothing more of the connection. */
-  #leave(error: Error): void {
-    this.#current?.received.fail(error);
+  #finish(error: Error | undefined): void {
     this.#onReset();
-    this.#stopListening();
+    this.#removeListeners();
+    this.#end = { error };
+    this.#settlePendingNexts();
   }
 
-  #letGo(): void {
-    const given = this.#given;
-    this.#given = undefined;
-    if (given?.received.isRead === false) {
-      given.received.fail(this.#ended(`Session ${given.generation} was let go when the loop asked for the next`));
-    }
+  /** Unless a loop reads it: its chunks would keep the connection paused. */
+  #discardReturned(): void {
+    const session = this.#returned;
+    this.#returned = undefined;
+    if (session?.received.isRead !== false) return;
+    const message = `Session ${session.generation} was discarded when the loop asked for the next one`;
+    session.received.fail(this.#sessionEndedError(message));
   }
 
-  #ended(message: string): ConnectionError {
+  #sessionEndedError(message: string): ConnectionError {
     return new ConnectionError('ERR_SESSION_ENDED', message, { tag: this.#control.source.tag });
   }
 
-  /** Nobody waits any more: the first is told the error, if there is one. */
-  #dismiss(): void {
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const { resolve, reject } of waiters) {
+  #settlePendingNexts(): void {
+    for (const { resolve, reject } of this.#pendingNexts.splice(0)) {
       const error = this.#end?.error;
       this.#end = {};
       if (error === undefined) resolve({ value: undefined, done: true });
