@@ -3,47 +3,47 @@ import type { Transform } from 'node:stream';
 import { toError } from '../errors';
 import { type Transport, ignore } from '../socket/transport';
 
-/** Who a decoding reports to. */
+/** Handles the events of a session's decoder. */
 export interface DecoderHandler {
   onMessage(message: unknown): void;
-  /** The decoder has no more room, or has room again. */
+  /** `hasRoom` has changed. */
   onRoom(): void;
-  /** It has put out everything up to the peer's end. */
+  /** All messages up to the peer's end have been emitted. */
   onDecoded(): void;
   onError(error: Error): void;
 }
 
 /**
- * Runs what a session receives through its decoder. As `pipe` does, but a decoder that throws, or ends before its input
- * does, is a failure of the session like any other.
+ * Pipes the bytes of a session into its decoder. Unlike with `pipe`, the handler gets an error when the decoder throws,
+ * or ends before its input does.
  */
 export class SessionDecoder {
-  /** Whether everything up to the peer's end has been put out. */
+  /** Whether all messages up to the peer's end have been emitted. */
   isDone = false;
   readonly #decoder: Transform;
-  readonly #link: Transport;
-  readonly #host: DecoderHandler;
+  readonly #transport: Transport;
+  readonly #handler: DecoderHandler;
 
-  constructor(decoder: Transform, link: Transport, host: DecoderHandler) {
+  constructor(decoder: Transform, transport: Transport, handler: DecoderHandler) {
     this.#decoder = decoder;
-    this.#link = link;
-    this.#host = host;
+    this.#transport = transport;
+    this.#handler = handler;
   }
 
-  /** Whether it takes what comes. */
+  /** Whether the decoder accepts more bytes; the transport is paused while it does not. */
   get hasRoom(): boolean {
     return !this.#decoder.writableNeedDrain;
   }
 
-  /** Takes what it has room for, whether or not its messages are wanted yet. */
+  /** Begins to read. While paused, the decoder still accepts bytes until it is full. */
   start(isPaused: boolean): void {
     this.#decoder.on('data', this.#onMessage).on('error', this.#onError);
     this.#decoder.on('end', this.#onEnd).on('close', this.#onClose).on('drain', this.#onDrain);
     if (isPaused) this.pause();
-    this.#link.on('data', this.#onChunk).resume();
+    this.#transport.on('data', this.#onChunk).resume();
   }
 
-  /** Puts nothing more out for now. */
+  /** Emits no messages until `resume()`. */
   pause(): void {
     this.#decoder.pause();
   }
@@ -52,17 +52,17 @@ export class SessionDecoder {
     this.#decoder.resume();
   }
 
-  /** The peer has ended: what is still inside comes out. */
+  /** Flushes the decoder: the peer has ended. */
   end(): void {
     try {
       this.#decoder.end();
     } catch (error) {
-      this.#host.onError(toError(error));
+      this.#handler.onError(toError(error));
     }
   }
 
   release(): void {
-    this.#link.off('data', this.#onChunk);
+    this.#transport.off('data', this.#onChunk);
     this.#decoder.off('data', this.#onMessage).off('error', this.#onError);
     this.#decoder.off('end', this.#onEnd).off('close', this.#onClose).off('drain', this.#onDrain);
     this.#decoder.on('error', ignore).destroy();
@@ -72,28 +72,28 @@ export class SessionDecoder {
     try {
       if (this.#decoder.write(chunk)) return;
     } catch (error) {
-      return this.#host.onError(toError(error));
+      return this.#handler.onError(toError(error));
     }
-    this.#link.pause();
-    this.#host.onRoom();
+    this.#transport.pause();
+    this.#handler.onRoom();
   };
 
   readonly #onDrain = (): void => {
-    this.#link.resume();
-    this.#host.onRoom();
+    this.#transport.resume();
+    this.#handler.onRoom();
   };
 
-  readonly #onMessage = (message: unknown): void => this.#host.onMessage(message);
+  readonly #onMessage = (message: unknown): void => this.#handler.onMessage(message);
 
-  readonly #onError = (error: Error): void => this.#host.onError(error);
+  readonly #onError = (error: Error): void => this.#handler.onError(error);
 
   readonly #onEnd = (): void => {
-    this.isDone = this.#link.readableEnded;
-    if (this.isDone) this.#host.onDecoded();
+    this.isDone = this.#transport.readableEnded;
+    if (this.isDone) this.#handler.onDecoded();
     else this.#onClose();
   };
 
   readonly #onClose = (): void => {
-    if (!this.isDone) this.#host.onError(new Error('The decoder ended before its input did'));
+    if (!this.isDone) this.#handler.onError(new Error('The decoder ended before its input did'));
   };
 }
