@@ -197,7 +197,7 @@ export class Machine implements AttemptObserver, SessionOwner, Member {
   }
 
   get stats(): ConnectionStats {
-    return this.#stats.stats(this.state, this.tag, this.session, this.outbox.totals);
+    return this.#stats.snapshot(this.state, this.tag, this.session, this.outbox.totals);
   }
 
   // Called by the application.
@@ -269,13 +269,13 @@ export class Machine implements AttemptObserver, SessionOwner, Member {
   }
 
   onDial(): void {
-    this.#stats.addDial();
+    this.#stats.recordDial();
     this.#skippedDials -= 1;
   }
 
   onOutcome(result: AttemptResult): void {
     if (result.ok) return this.#handle('established', result);
-    this.#stats.addFailure();
+    this.#stats.recordFailure();
     this.#waiters?.countFailure(result.error);
     this.#fail(result);
   }
@@ -285,7 +285,7 @@ export class Machine implements AttemptObserver, SessionOwner, Member {
   }
 
   #fail(failure: Failure): void {
-    if (failure.error !== undefined) this.#stats.addError(failure.error);
+    if (failure.error !== undefined) this.#stats.recordError(failure.error);
     this.#handle('failed', failure);
   }
 
@@ -305,7 +305,7 @@ export class Machine implements AttemptObserver, SessionOwner, Member {
     if (!legal.includes(next.name)) throw new TypeError(`No way from ${previous.name} to ${next.name}`);
     this.#state = next;
     release(previous, next);
-    this.#stats.addTransition(previous.name, next.name);
+    this.#stats.recordTransition(previous.name, next.name);
     this.delivery.deliver('state', next.name, previous.name);
   }
 
@@ -354,7 +354,7 @@ export class Machine implements AttemptObserver, SessionOwner, Member {
     this.#skippedDials = 0;
     // A stream of another make may keep the memory of a chunk after it has confirmed it.
     this.outbox.attach(session.transport, this.settings.dial === undefined);
-    return { session, info: this.#stats.addOpen(session) };
+    return { session, info: this.#stats.recordOpen(session) };
   }
 
   /** Delivers `open`, and then lets the queue go out and bytes come in: what `open` listeners write goes first. */
@@ -406,7 +406,7 @@ export class Machine implements AttemptObserver, SessionOwner, Member {
   /** Counts what the session leaves behind. Returns a function that reports it. */
   #endSession(session: Session, reason: ResetReason, error: Error | undefined, willRetry: boolean): () => void {
     const { uncertain, settle } = this.outbox.detach(error);
-    const info = this.#stats.addReset(session, reason, error, willRetry, uncertain);
+    const info = this.#stats.recordReset(session, reason, error, willRetry, uncertain);
     return () => {
       // A session that ended before its `open` was delivered has no `reset` either.
       this.delivery.deliverIf(() => session.info !== undefined, 'reset', info);
@@ -462,7 +462,7 @@ export class Machine implements AttemptObserver, SessionOwner, Member {
     }
     this.#signal?.start();
     this.outbox.reopen();
-    this.#stats.begin();
+    this.#stats.startLifecycle();
     this.#skippedDials = 0;
     this.#disconnected = undefined;
     this.#start();

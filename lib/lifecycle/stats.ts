@@ -1,9 +1,9 @@
 import type { OpenInfo, ResetInfo, ResetReason, StateName, WriteCount } from '../events/events';
-import type { WriteTotals } from '../writes/counts';
 import type { Session } from '../session/session';
+import type { WriteTotals } from '../writes/counts';
 import { transitions } from './states';
 
-/** A change of state, as remembered. */
+/** A change of state in the past. */
 export interface Transition {
   /** The state that was left. */
   readonly from: StateName;
@@ -13,7 +13,7 @@ export interface Transition {
   readonly at: number;
 }
 
-/** An error as remembered: its own words and code, and nothing of what it refers to. */
+/** The message and the code of an error. Its cause and other properties are left out: they may hold secrets. */
 export interface ErrorSummary {
   /** Its message. */
   readonly message: string;
@@ -23,60 +23,59 @@ export interface ErrorSummary {
   readonly at: number;
 }
 
-/** A connection in figures. They add up over all its sessions and lifecycles. */
+/** Figures of a connection. Counts are totals over all its sessions and lifecycles. */
 export interface ConnectionStats {
-  /** Where the connection is in its life. */
+  /** The present state. */
   readonly state: StateName;
   /** Its target as text: `host:port`, `[v6]:port` or `unix:/path`. */
   readonly tag: string;
   /** Number of the latest session: how often the connection has opened. */
   readonly generation: number;
-  /** Dials begun. */
+  /** Dials started. */
   readonly dials: number;
   /** Attempts that failed before there was a session. */
   readonly failures: number;
   /** Sessions that ended. */
   readonly resets: number;
-  /** Milliseconds that this session has been open; absent while there is none. */
+  /** Milliseconds since the session opened; absent while there is no session. */
   readonly uptime?: number;
-  /** Bytes read from the sockets of all sessions, after TLS where there is TLS. */
+  /** Bytes read from the sockets of all sessions, after decryption where there is TLS. */
   readonly bytesReceived: number;
-  /** Writes by their fate. */
+  /** Writes and their bytes by what became of them. */
   readonly writes: WriteTotals;
   /** The latest error of an attempt or a session. */
   readonly lastError?: ErrorSummary;
-  /** The latest changes of state, oldest first, eight at the most. */
+  /** The latest changes of state, at most eight, oldest first. */
   readonly transitions: readonly Transition[];
 }
 
-/** Changes of state that are remembered. */
-const KEPT = 8;
+const MAX_TRANSITIONS = 8;
 
 // `as`: `Object.keys` of an object literal with these keys.
 const STATES = Object.keys(transitions) as StateName[];
 
-/** Changes of state in bare numbers, two each: an object for each would be a good part of an idle connection's memory. */
-type Changes = readonly number[];
+/** Transitions as pairs of numbers: the two states, the time. Objects would be a large part of an idle connection's memory. */
+type PackedTransitions = readonly number[];
 
-const NO_CHANGES: Changes = [];
+const NO_TRANSITIONS: PackedTransitions = [];
 
-function newChange(from: StateName, to: StateName, at: number): Changes {
+function pack(from: StateName, to: StateName, at: number): PackedTransitions {
   return [STATES.indexOf(from) * STATES.length + STATES.indexOf(to), at];
 }
 
-function* inWords(changes: Changes): Iterable<Transition> {
-  for (let index = 0; index < changes.length; index += 2) {
-    const fromAndTo = changes[index]!;
-    const from = STATES[Math.floor(fromAndTo / STATES.length)]!;
-    yield { from, to: STATES[fromAndTo % STATES.length]!, at: changes[index + 1]! };
+function* unpack(packed: PackedTransitions): Iterable<Transition> {
+  for (let index = 0; index < packed.length; index += 2) {
+    const states = packed[index]!;
+    const from = STATES[Math.floor(states / STATES.length)]!;
+    yield { from, to: STATES[states % STATES.length]!, at: packed[index + 1]! };
   }
 }
 
-/** Keeps count of what a connection has been through, and words it for `open`, `reset` and `stats`. */
+/** Counts dials, sessions and bytes, and makes the payloads of `open` and `reset` and the `stats` of a connection. */
 export class StatsRecorder {
   /** Number of the latest session. */
   generation = 0;
-  /** Dials of the opening under way. */
+  /** Dials since the lifecycle began, or since the last session opened. */
   attempts = 0;
   #dials = 0;
   #failures = 0;
@@ -85,34 +84,35 @@ export class StatsRecorder {
   /** When the last session of this lifecycle ended, on the clock of `performance.now()`. */
   #lostAt: number | undefined;
   #lastError: ErrorSummary | undefined;
-  #changes = NO_CHANGES;
+  #transitions = NO_TRANSITIONS;
 
-  /** A lifecycle begins: its opening is counted afresh. What adds up goes on. */
-  begin(): void {
+  /** Resets what counts per lifecycle; totals go on. */
+  startLifecycle(): void {
     this.attempts = 0;
     this.#lostAt = undefined;
   }
 
-  addTransition(from: StateName, to: StateName): void {
-    // A new array is as long as it has to be; one that grows keeps room for many more.
-    this.#changes = this.#changes.slice(2 * (1 - KEPT)).concat(newChange(from, to, Date.now()));
+  recordTransition(from: StateName, to: StateName): void {
+    // A new array has no spare capacity, unlike one that `push` has grown.
+    this.#transitions = this.#transitions.slice(2 * (1 - MAX_TRANSITIONS)).concat(pack(from, to, Date.now()));
   }
 
-  addDial(): void {
+  recordDial(): void {
     this.attempts += 1;
     this.#dials += 1;
   }
 
-  addFailure(): void {
+  recordFailure(): void {
     this.#failures += 1;
   }
 
-  addError(error: Error): void {
+  recordError(error: Error): void {
     const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
     this.#lastError = { message: error.message, at: Date.now(), ...(code !== undefined && { code }) };
   }
 
-  addOpen({ generation, transport }: Session): OpenInfo {
+  /** Returns the payload of `open`. */
+  recordOpen({ generation, transport }: Session): OpenInfo {
     const { localAddress, localPort, remoteAddress, remotePort } = transport;
     const info: OpenInfo = {
       generation,
@@ -129,7 +129,8 @@ export class StatsRecorder {
     return info;
   }
 
-  addReset(
+  /** Returns the payload of `reset`, and keeps it in `session.resetInfo`. */
+  recordReset(
     session: Session,
     reason: ResetReason,
     error: Error | undefined,
@@ -152,7 +153,7 @@ export class StatsRecorder {
     return session.resetInfo;
   }
 
-  stats(state: StateName, tag: string, session: Session | undefined, writes: WriteTotals): ConnectionStats {
+  snapshot(state: StateName, tag: string, session: Session | undefined, writes: WriteTotals): ConnectionStats {
     return {
       state,
       tag,
@@ -164,7 +165,7 @@ export class StatsRecorder {
       bytesReceived: this.#bytesReceived + (session?.received ?? 0),
       writes,
       ...(this.#lastError && { lastError: this.#lastError }),
-      transitions: [...inWords(this.#changes)],
+      transitions: [...unpack(this.#transitions)],
     };
   }
 }
