@@ -3,43 +3,44 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { inspect } from 'node:util';
 
-import { type EventHook, DeliveryQueue } from './events/delivery-queue';
-import { type DuplexOptions, ConnectionDuplex } from './streams/duplex';
-import { Emitter } from './events/emitter';
-import { type ChannelEvent, publish } from './events/diagnostics-channel';
-import type { CloseInfo, ConnectionEvents, OpenInfo, StateName } from './events/events';
 import { type Gate, openGate } from './attempt/dial-gate';
-import { ReadControl } from './streams/read-control';
+import { type EventHook, DeliveryQueue } from './events/delivery-queue';
+import { type ChannelEvent, publish } from './events/diagnostics-channel';
+import { Emitter } from './events/emitter';
+import type { CloseInfo, ConnectionEvents, OpenInfo, StateName } from './events/events';
 import { Machine } from './lifecycle/machine';
-import type { ConnectionOptions } from './options/options';
-import { type ConnectionSession, type SessionChunk, type SessionsOptions, Sessions } from './streams/sessions';
-import { resolveOptions } from './options/settings';
 import type { ConnectionStats } from './lifecycle/stats';
 import type { WhenOpenOptions } from './lifecycle/when-open';
+import type { ConnectionOptions } from './options/options';
+import { resolveOptions } from './options/settings';
+import { type DuplexOptions, ConnectionDuplex } from './streams/duplex';
+import { ReadControl } from './streams/read-control';
+import { type ConnectionSession, type SessionChunk, type SessionsOptions, Sessions } from './streams/sessions';
 import { type WriteCallback, checkCallback, toBytes } from './writes/write';
 
-/** Gets the events of a connection beside its listeners. */
+/** Called with every event of a connection. */
 export type Observer = (
   connection: ReconnectingConnection,
   event: keyof ConnectionEvents,
   args: readonly unknown[],
 ) => void;
 
-/** What a pool or a registry gives to a connection that it creates. */
+/** What a pool or a registry passes to a connection that it creates. */
 export interface ConnectionHost {
   readonly gate?: Gate | undefined;
-  /** Called with every event, after the connection's own listeners, and also when the application has removed those. */
+  /** Called after the connection's own listeners, also when `removeAllListeners()` was called. */
   readonly observe?: Observer | undefined;
 }
 
 /**
- * A TCP, TLS or Unix socket connection that comes back. It dials on the microtask after its creation and, when a
- * session is lost, dials again until it is told to stop.
+ * A TCP, TLS or Unix socket connection that reconnects. It dials on the microtask after its creation. When a session is
+ * lost it dials again, until `disconnect()`, `destroy()`, an aborted `signal` or the limits of its options end it.
  *
- * It is an `EventEmitter` of {@link ConnectionEvents}, with all the methods of eventemitter3 and of `node:events`. There
- * is no `error` event: network trouble rides in `reset`, `backoff` and `close`, and programming errors throw.
+ * It is an `EventEmitter` of {@link ConnectionEvents}, with all the methods of eventemitter3 and of `node:events`.
+ * There is no `error` event: network errors are in the payloads of `reset`, `backoff` and `close`, and programming
+ * errors throw.
  *
- * @typeParam Message - What the `decoder` puts out, and so what `message` carries.
+ * @typeParam Message - What the `decoder` puts out: the payload of `message`.
  *
  * @example
  * ```ts
@@ -56,7 +57,7 @@ export interface ConnectionHost {
  */
 export class ReconnectingConnection<Message = unknown> extends Emitter<ConnectionEvents<Message>> {
   readonly #machine: Machine;
-  /** Created by the first reader that may stop the reading. */
+  /** Created by the first call of `pause()`, `sessions()` or `toDuplex()`. */
   #readControl: ReadControl | undefined;
 
   /** @throws ConnectionError `ERR_INVALID_OPTION`, for a wrong type or range, an unknown name, a contradiction */
@@ -67,7 +68,7 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   constructor(options: ConnectionOptions, { gate = openGate, observe }: ConnectionHost = {}) {
     super();
     const settings = resolveOptions(options);
-    // `as`: messages have whatever type the decoder gives them, and the hooks get the emitter of the queue, which is this.
+    // `as`: the type of messages does not matter here, and the emitter that the queue passes to its hooks is `this`.
     const emitter = this as unknown as Emitter<ConnectionEvents>;
     const delivery = new DeliveryQueue(emitter, publish as EventHook, observe as EventHook | undefined);
     this.#machine = new Machine({ settings, gate, delivery, connection: this });
@@ -78,12 +79,12 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
     }
   }
 
-  /** Where the connection is in its life. */
+  /** The present state. */
   get state(): StateName {
     return this.#machine.state;
   }
 
-  /** The target as text: `host:port`, `[v6]:port` or `unix:/path`; `unresolved` until a `target` function has answered. */
+  /** The target as text: `host:port`, `[v6]:port` or `unix:/path`; `unresolved` until `target` has returned one. */
   get tag(): string {
     return this.#machine.tag;
   }
@@ -93,55 +94,55 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
     return this.#machine.generation;
   }
 
-  /** Bytes written whose fate is open: waiting for a session, or not yet confirmed by this one's socket. */
+  /** Bytes written that wait for a session, or that the socket of this session has not confirmed yet. */
   get pendingBytes(): number {
     return this.#machine.outbox.pendingBytes;
   }
 
   /**
-   * The session's own socket, for what this library leaves alone: `getPeerCertificate`, `setTOS`. Reading or writing it
-   * by hand voids the contract. Undefined while there is no session; what `dial` opened, where that is set.
+   * The socket of the session, for methods that this library does not use, such as `getPeerCertificate` and `setTOS`.
+   * Do not read from it or write to it. Undefined while there is no session; the stream from `dial` where that is set.
    */
   get socket(): Socket | TLSSocket | undefined {
-    // `as`: by default it is one, and who sets `dial` knows what it returns.
+    // `as`: a socket by default; with `dial`, the application knows what it returned.
     return this.#machine.session?.transport as Socket | undefined;
   }
 
-  /** Counters, queue depth, the last error and the last transitions: a plain object without secrets. */
+  /** Counts, queued bytes, the last error and the last transitions, as a plain object without secrets. */
   get stats(): ConnectionStats {
     return this.#machine.stats;
   }
 
   /**
-   * Starts from `idle`, or again from `closed` with counters afresh; while closing, as soon as that is done. Does
-   * nothing otherwise.
+   * Starts a lifecycle from `idle` or `closed`, with its retries counted from zero. While `closing`, the next lifecycle
+   * starts after `close`. Does nothing in other states.
    *
-   * @throws ConnectionError `ERR_ABORTED` when it is to start again and its `signal` is aborted
+   * @throws ConnectionError `ERR_ABORTED` when it is closed and its `signal` is aborted
    */
   connect(): void {
     this.#machine.connect();
   }
 
   /**
-   * Sends, or keeps until there is a session to send on. Each write is sent at most once. That it was confirmed says that
-   * the kernel took it, not that the peer received it.
+   * Sends a chunk, or queues it until there is a session. Each write is sent at most once. A confirmed write was taken
+   * by the kernel; the peer may not have received it.
    *
-   * @param chunk - A string is encoded now; bytes must stay as they are until the callback.
-   * @param encoding - Of a string. Default: `'utf8'`.
-   * @param callback - Called once: without an error when the kernel took the chunk, else with the reason why not.
+   * @param chunk - A string is encoded now. Bytes must not be changed before the callback.
+   * @param encoding - Encoding of a string. Default: `'utf8'`.
+   * @param callback - Called once: without an error when the kernel has taken the chunk, otherwise with the error.
    * @returns false when the writer should wait for `drain`, or when the write was refused
-   * @throws ConnectionError `ERR_INVALID_CHUNK`, for what is neither a string nor bytes, and for an unknown encoding
+   * @throws ConnectionError `ERR_INVALID_CHUNK` for a chunk that is neither string nor bytes, or an unknown encoding
    *
    * @example
    * ```ts
    * const hasRoom = connection.write('PING\r\n', (error) => {
-   *   console.log(error ? `not sent, or not known to be: ${error.message}` : 'taken by the kernel');
+   *   console.log(error ? `not sent, or uncertain: ${error.message}` : 'taken by the kernel');
    * });
-   * if (!hasRoom) connection.once('drain', () => console.log('room again'));
+   * if (!hasRoom) connection.once('drain', () => console.log('there is room again'));
    * ```
    */
   write(chunk: string | Uint8Array, encoding?: BufferEncoding, callback?: WriteCallback): boolean;
-  /** The same, with `'utf8'` as the encoding of a string. */
+  /** The same; a string is encoded as `'utf8'`. */
   write(chunk: string | Uint8Array, callback?: WriteCallback): boolean;
   write(chunk: string | Uint8Array, encoding?: BufferEncoding | WriteCallback, callback?: WriteCallback): boolean {
     if (typeof encoding === 'function') return this.write(chunk, undefined, encoding);
@@ -150,10 +151,11 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   }
 
   /**
-   * Waits for a session.
+   * Waits for an open session.
    *
-   * @returns resolves at once while open; rejects with `ERR_CLOSED` or what the lifecycle ended with, with
-   *   `ERR_ABORTED`, or with the last attempt's error after `attempts` of them. The connection itself goes on.
+   * @returns a promise that resolves with the payload of `open`, at once while open. It rejects with `ERR_CLOSED` or
+   *   the error of `close` when the lifecycle ends, with `ERR_ABORTED` when `signal` is aborted, and with the last
+   *   attempt's error after `attempts` failed attempts. The connection itself goes on.
    * @throws ConnectionError `ERR_INVALID_OPTION`
    *
    * @example
@@ -166,18 +168,18 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
     return this.#machine.whenOpen(options);
   }
 
-  /** Drops the session or cuts the wait short, and dials now. Does nothing while it dials already, or has closed. */
+  /** Drops the session, or ends the wait, and dials now. Starts it from `idle`. Does nothing in other states. */
   reconnect(): void {
     this.#machine.reconnect();
   }
 
   /**
-   * Vouches for this session, however short it will be: the backoff starts afresh at its loss. Without it, a session that
-   * is shorter than `minUptime`, or than the wait before it, counts as a failed attempt.
+   * Marks this session as healthy: after its loss the backoff starts from its first delay. Without this call, a session
+   * that is shorter than `minUptime`, or than the wait before it, counts as a failed attempt.
    *
    * @example
    * ```ts
-   * // Whoever answers a ping is well.
+   * // A peer that answers a ping is healthy.
    * connection.once('data', () => connection.markHealthy());
    * connection.write('PING\r\n');
    * ```
@@ -186,25 +188,28 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
     this.#machine.markHealthy();
   }
 
-  /** Stops reading, in later sessions too. That the peer has ended the session may not be noticed before `resume()`. */
+  /** Stops reading, also in later sessions. The peer's end of the session may not be noticed before `resume()`. */
   pause(): this {
     this.#reading.pause(this);
     return this;
   }
 
-  /** Reads again, unless a loop over `sessions()` or a stream of `toDuplex()` is behind with its reading. */
+  /** Resumes reading. A loop over `sessions()` or a stream of `toDuplex()` that is full still holds it back. */
   resume(): this {
     this.#readControl?.resume(this);
     return this;
   }
 
   /**
-   * The sessions one after another, the present one first, as in `for await (const session of connection.sessions())`.
-   * It listens from the call on; leaving the loop ends that, and the connection goes on. While the loop is behind, reading
-   * stops: a session that begins meanwhile waits, and is left out if it is lost before its turn. The loop ends when the
-   * lifecycle does: quietly after `disconnect()` or `destroy()`, else by throwing the error of `close`.
+   * Iterates over the sessions, beginning with the open one: `for await (const session of connection.sessions())`. It
+   * receives from this call on. Leaving the loop removes its listeners, and the connection goes on.
    *
-   * @typeParam Chunk - What a session yields: `Message`, or `Buffer` where that is not named. Name it with a `decoder`.
+   * While the loop is busy, a session that opens is not read, and is skipped if it is lost before the loop asks for it.
+   * When the loop asks for the next session, chunks of the last one are discarded unless another loop reads them. The
+   * loop ends with the lifecycle: normally after `disconnect()` or `destroy()`, otherwise it throws the error of
+   * `close`.
+   *
+   * @typeParam Chunk - What a session yields. Default: `Message`, or `Buffer` where that is not named.
    * @throws ConnectionError `ERR_INVALID_OPTION`
    */
   sessions<Chunk = SessionChunk<Message>>(
@@ -214,9 +219,10 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   }
 
   /**
-   * A stream over all sessions, for `pipeline`. It reads what the connection does, messages where there is a `decoder`,
-   * and stops the reading when it has enough; it writes as `write()` does, one write at a time and the next when the fate
-   * of that is known. `end()` disconnects, `destroy()` destroys. It ends with the lifecycle; after giving up, by its error.
+   * Makes a stream over all sessions, for `pipeline`. It yields bytes, or messages where there is a `decoder`, and
+   * pauses the connection when its buffer is full. It writes as `write()` does, but each write begins when the one
+   * before is confirmed or has failed. `end()` disconnects, `destroy()` destroys the connection. The stream ends when
+   * the lifecycle ends, and is destroyed with the error of `close` where there is one.
    *
    * @throws ConnectionError `ERR_INVALID_OPTION`
    */
@@ -224,21 +230,21 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
     return new ConnectionDuplex(this.#reading, options);
   }
 
-  /** Lets socket and timers keep the process alive, as they do by default. */
+  /** Makes the socket and the timers keep the process alive, which is the default. */
   ref(): this {
     this.#machine.setRef(true);
     return this;
   }
 
-  /** Lets the process end although there is a connection. A name look-up under way holds it all the same. */
+  /** Makes the socket and the timers not keep the process alive. A name look-up in progress still does. */
   unref(): this {
     this.#machine.setRef(false);
     return this;
   }
 
   /**
-   * Ends the lifecycle in good order: what was written goes out, and what is not done after `closeTimeout` is destroyed.
-   * Legal in every state; calls share one promise, which resolves with what `close` tells and never rejects.
+   * Ends the lifecycle gracefully: sends what was written, ends the socket, and destroys it after `closeTimeout`. May
+   * be called in every state. Calls share one promise, which resolves with the payload of `close` and never rejects.
    *
    * @example
    * ```ts
@@ -271,19 +277,19 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
     return (this.#readControl ??= new ReadControl(this, this.#machine));
   }
 
-  /** Who it is and how it is; never its options, which hold keys. */
+  /** Tag, state and generation. The options are left out: they hold keys. */
   [inspect.custom](): string {
     return `${this.constructor.name} ${inspect({ tag: this.tag, state: this.state, generation: this.generation })}`;
   }
 }
 
 /**
- * What a subscriber to the `node:diagnostics_channel` called `reconnecting-connection:connection:` and the event's name
- * is handed: the payload of the event, with the connection and its tag. It is published once, before the listeners of
- * the connection and of its pool hear of it.
+ * The message on the `node:diagnostics_channel` named `reconnecting-connection:connection:` and the event: the payload
+ * of the event, with the connection and its tag. It is published once, before the listeners of the connection and of
+ * its pool are called.
  */
 export type ChannelMessage<E extends ChannelEvent = ChannelEvent> = Parameters<ConnectionEvents[E]>[0] & {
-  /** The connection itself, a member of a pool or not. */
+  /** The connection, whether or not it is a member of a pool. */
   readonly connection: ReconnectingConnection;
   /** Its target as text, such as `127.0.0.1:6379`. */
   readonly tag: string;

@@ -1,12 +1,12 @@
 import { type Observer, ReconnectingConnection } from './connection';
 import { ConnectionError, invalidOption } from './errors';
 import type { ConnectionOptions } from './options/options';
-import { ConnectionPool, type PoolOptions } from './pool/pool';
 import { checkOptions, resolveOptions } from './options/settings';
 import { tagOf } from './options/target';
+import { type PoolOptions, ConnectionPool } from './pool/pool';
 
 /**
- * Connections and pools that can be looked up: single connections by their tag, pools by their name.
+ * Connections that can be looked up by their tag, and pools by their name.
  *
  * @example
  * ```ts
@@ -26,12 +26,13 @@ export class ConnectionRegistry {
   };
 
   /**
-   * Makes a connection that can be looked up until it closes; if it is started again, it is there again.
+   * Creates a connection that can be looked up until it closes, and again when it is restarted.
    *
-   * @throws ConnectionError `ERR_DUPLICATE_TARGET` while a live connection holds the tag; `ERR_INVALID_OPTION`
+   * @throws ConnectionError `ERR_DUPLICATE_TARGET` while a connection that has not closed has the tag;
+   *   `ERR_INVALID_OPTION`
    */
   connect<Message = unknown>(options: ConnectionOptions): ReconnectingConnection<Message> {
-    // Checked once: what comes of it passes again as it is, with its key material parsed.
+    // Checked here, so that the key material is parsed once: checked options pass the constructor's check as they are.
     const checked = checkOptions(options);
     const { target } = resolveOptions(checked);
     const tag = target && tagOf(target);
@@ -39,29 +40,28 @@ export class ConnectionRegistry {
       throw new ConnectionError('ERR_DUPLICATE_TARGET', `There is a connection to ${tag} already`, { tag });
     }
     const connection = new ReconnectingConnection<Message>(checked, { observe: this.#observe });
-    // `as`: the caller of `getConnection` names the type of the messages again.
     this.#connections.add(connection);
     return connection;
   }
 
-  /** The live connection to a port, by default of `'127.0.0.1'`, or with a tag. */
+  /** The connection to a port of `host`, if there is one that has not closed. Default host: `'127.0.0.1'`. */
   getConnection<Message = unknown>(port: number, host?: string): ReconnectingConnection<Message> | undefined;
-  /** The same, by its tag: `host:port`, `[v6]:port` or `unix:/path`. */
+  /** The connection with a tag (`host:port`, `[v6]:port` or `unix:/path`), if there is one that has not closed. */
   getConnection<Message = unknown>(tag: string): ReconnectingConnection<Message> | undefined;
   getConnection(portOrTag: number | string, host?: string): ReconnectingConnection | undefined {
     const tag =
       typeof portOrTag === 'string' ? portOrTag : tagOf({ port: portOrTag, ...(host !== undefined && { host }) });
     for (const connection of this.#connections) {
-      // One that closed within an event that is still being delivered has not left yet.
+      // A connection that has closed while an event is being delivered is removed only when its `state` is delivered.
       if (connection.tag === tag && connection.state !== 'closed') return connection;
     }
     return undefined;
   }
 
   /**
-   * Makes an empty pool that can be looked up.
+   * Creates an empty pool that can be looked up.
    *
-   * @throws ConnectionError `ERR_DUPLICATE_TARGET` when the name is taken; `ERR_INVALID_OPTION`
+   * @throws ConnectionError `ERR_DUPLICATE_TARGET` when there is a pool of that name; `ERR_INVALID_OPTION`
    */
   createPool<Message = unknown>(name: string, options: PoolOptions<Message> = {}): ConnectionPool<Message> {
     if (typeof name !== 'string' || name === '') throw invalidOption('the name of a pool', 'a string', name);
@@ -78,7 +78,7 @@ export class ConnectionRegistry {
     return this.#pools.get(name);
   }
 
-  /** Disconnects everything: the connections, and the members of the pools. The pools stay, empty. */
+  /** Disconnects all connections and all members of the pools. The pools stay, empty. */
   async disconnectAll(): Promise<void> {
     await Promise.all([
       ...[...this.#connections].map((connection) => connection.disconnect()),
@@ -87,5 +87,5 @@ export class ConnectionRegistry {
   }
 }
 
-/** A registry that is ready for use: one a process, in whichever module format it is loaded. */
+/** The default registry: one per process, also when the library is loaded as CommonJS and as ES module. */
 export const registry: ConnectionRegistry = new ConnectionRegistry();

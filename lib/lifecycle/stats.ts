@@ -54,7 +54,10 @@ const MAX_TRANSITIONS = 8;
 // `as`: `Object.keys` of an object literal with these keys.
 const STATES = Object.keys(transitions) as StateName[];
 
-/** Transitions as pairs of numbers: the two states, the time. Objects would be a large part of an idle connection's memory. */
+/**
+ * Transitions as pairs of numbers: the two states, the time. Objects would be a large part of an idle connection's
+ * memory.
+ */
 type PackedTransitions = readonly number[];
 
 const NO_TRANSITIONS: PackedTransitions = [];

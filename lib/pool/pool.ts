@@ -1,28 +1,27 @@
-import { DeliveryQueue } from '../events/delivery-queue';
-import { checkObject, checkRecord, readProperties } from '../options/checks';
-import { type ConnectionHost, type Observer, ReconnectingConnection } from '../connection';
-import { Emitter } from '../events/emitter';
+import { type ConnectionHost, ReconnectingConnection } from '../connection';
 import { ConnectionError } from '../errors';
+import { DeliveryQueue } from '../events/delivery-queue';
+import { Emitter } from '../events/emitter';
 import type { ConnectionEvents, StateName } from '../events/events';
-import { type PoolEvents, forward } from './event-forwarder';
+import { checkObject, checkRecord, readProperties } from '../options/checks';
 import type { ConnectionOptions } from '../options/options';
-import { SharedGate } from './shared-gate';
-import { type OwnOptions, type PoolOptions, type PoolStats, type SelectMember, ownChecks } from './options';
 import { checkOptions } from '../options/settings';
-import { selector } from './selection';
 import { type WriteCallback, checkCallback, toBytes } from '../writes/write';
+import { type PoolEvents, forward } from './event-forwarder';
+import { type OwnOptions, type PoolOptions, type PoolStats, type SelectMember, ownChecks } from './options';
+import { selector } from './selection';
+import { SharedGate } from './shared-gate';
 
 export type { PoolEvents } from './event-forwarder';
 export type { PoolOptions, PoolStats, SelectMember } from './options';
 
 /**
- * Connections kept together. Members may share a target, and the trouble of one never touches another. A member that
- * closes leaves the pool after its `close`; one that is then started again returns.
+ * A pool of connections, its members. Members may share a target, and a failing member does not affect the others. A
+ * member that closes leaves the pool after its `close`, and joins again when it is restarted.
  *
- * It is an `EventEmitter` of {@link PoolEvents}: every event of a member, with the member's tag and the member itself as
- * two arguments more.
+ * It is an `EventEmitter` of {@link PoolEvents}: every event of a member, followed by the member's tag and the member.
  *
- * @typeParam Message - What the members' `decoder` puts out.
+ * @typeParam Message - What the members' `decoder` puts out: the payload of `message`.
  *
  * @example
  * ```ts
@@ -45,13 +44,13 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   readonly #delivery = new DeliveryQueue<PoolEvents<Message>>(this);
   /** What each member is created with. */
   readonly #host: ConnectionHost;
-  /** Members and those that closed by themselves, which are members again when they are restarted. */
+  /** Members, and former members that closed by themselves and join again when they are restarted. */
   readonly #known = new WeakSet<ReconnectingConnection<Message>>();
-  /** Members that were removed, and then restarted by the application: rare, and created only when there is one. */
-  #strangers: WeakSet<ReconnectingConnection<Message>> | undefined;
-  /** The open members, until one of them changes its state. */
+  /** Members that were removed and later restarted by the application. Rare: created when there is one. */
+  #restartedAfterRemoval: WeakSet<ReconnectingConnection<Message>> | undefined;
+  /** Cache of the open members, cleared when a member changes its state. */
   #open: readonly ReconnectingConnection<Message>[] | undefined;
-  /** Whether a write was refused since a member was last open. */
+  /** Whether `write()` was refused for want of an open member, and `drain` is still to be emitted. */
   #wantsRoom = false;
   #disconnecting: Promise<void> | undefined;
 
@@ -59,17 +58,14 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   constructor(options: PoolOptions<Message> = {}) {
     super();
     checkObject(options, 'the options');
-    // Own properties only: what was put on `Object.prototype` is no option.
+    // Own properties only: properties of `Object.prototype` are not options.
     const given = readProperties(options, '');
     const isOwn = ([name]: [string, unknown]) => Object.hasOwn(ownChecks, name);
     const own = checkRecord<OwnOptions<Message>>('', Object.fromEntries(given.filter(isOwn)), ownChecks);
     this.#defaults = checkOptions(Object.fromEntries(given.filter((each) => !isOwn(each))));
     this.#gate = new SharedGate(own.maxConnecting ?? Infinity, own.canary ?? true);
-    // `as`: the members are those that `add` has created.
-    const observe: Observer = (member, event, args) =>
-      this.#observe(member as ReconnectingConnection<Message>, event, args);
-    this.#host = { gate: this.#gate, observe };
-    // `as`: a named selector returns one of the candidates it is handed, and these are members.
+    this.#host = { gate: this.#gate, observe: (member, event, args) => this.#observe(member, event, args) };
+    // `as`: a named selector returns one of its candidates, which are members.
     const chosen = own.select ?? 'round-robin';
     this.#select = typeof chosen === 'function' ? chosen : (selector(chosen) as SelectMember<Message>);
   }
@@ -79,12 +75,12 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     return [...this.#members];
   }
 
-  /** How many members there are. */
+  /** Number of members. */
   get size(): number {
     return this.#members.size;
   }
 
-  /** The pool in figures. */
+  /** Figures of the pool: members by state, queued bytes, endpoints. */
   get stats(): PoolStats {
     const { waiting, endpoints } = this.#gate;
     const stats = { total: this.#members.size, open: 0, connecting: 0, backoff: 0, waiting, queuedBytes: 0, endpoints };
@@ -96,24 +92,26 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   }
 
   /**
-   * Makes a member, which dials as soon as `maxConnecting` and what the others know of its endpoint allow. Of many that
-   * join at once, 20 go ahead in a millisecond.
+   * Creates a member. It dials when `maxConnecting` and the connect window of its endpoint allow it. Of many members
+   * that are added at once, 20 dial per millisecond.
    *
-   * @param options - Its own; what they leave open, the pool's defaults fill.
+   * @param options - Options of the member; the pool's options are the defaults.
    * @throws ConnectionError `ERR_INVALID_OPTION`; `ERR_CLOSED` while the pool is disconnecting
    */
   add(options: ConnectionOptions): ReconnectingConnection<Message> {
     if (this.#disconnecting !== undefined) {
-      throw new ConnectionError('ERR_CLOSED', 'The pool is disconnecting: it takes no member until that is done');
+      throw new ConnectionError('ERR_CLOSED', 'The pool is disconnecting: members can be added when that is done');
     }
-    // Checked first, so that an option which is there but undefined leaves the default in place.
+    // `checkOptions` leaves out undefined options, so that these do not replace the defaults.
     const member = new ReconnectingConnection<Message>({ ...this.#defaults, ...checkOptions(options) }, this.#host);
     this.#known.add(member);
     this.#members.add(member);
     return member;
   }
 
-  /** Disconnects a member, or all that have a tag, and forgets them. Resolves at once where there is none. */
+  /**
+   * Disconnects a member, or all members with a tag, and removes them. Resolves at once when there is no such member.
+   */
   async remove(tagOrConnection: string | ReconnectingConnection<Message>): Promise<void> {
     const members =
       typeof tagOrConnection === 'string'
@@ -128,9 +126,10 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   }
 
   /**
-   * An open member, as `select` chooses; undefined when none is open. With `'round-robin'`, each call is a turn.
+   * The open member that `select` chooses; undefined when none is open. With `'round-robin'`, every call moves on to
+   * the next member.
    *
-   * @param key - For `'rendezvous'` and functions: equal keys go to the same member for as long as it is open.
+   * @param key - For `'rendezvous'` and functions: equal keys get the same member while it is open.
    *
    * @example
    * ```ts
@@ -140,22 +139,22 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   pick(key?: string): ReconnectingConnection<Message> | undefined {
     const chosen = this.#choose((this.#open ??= this.connections.filter(isOpen)), key);
     if (chosen === undefined || isOpen(chosen)) return chosen;
-    // It changed its state within an event that is still being delivered, so the list does not know yet.
+    // Its `state` event is queued behind one that is being delivered, so the cache is out of date.
     return this.#choose(this.connections.filter(isOpen), key);
   }
 
   /**
-   * Writes to `pick()`. When no member is open the write is refused: it returns false, the callback is told
-   * `ERR_NO_OPEN_MEMBER`, and `drain` comes with the first member that opens. A pool keeps no writes of its own.
+   * Writes to the member that `pick()` returns. When no member is open the write is refused: it returns false, the
+   * callback receives `ERR_NO_OPEN_MEMBER`, and `drain` is emitted when a member opens. The pool itself queues nothing.
    *
-   * @param chunk - A string is encoded now; bytes must stay as they are until the callback.
-   * @param encoding - Of a string. Default: `'utf8'`.
-   * @param callback - Called once: without an error when the kernel took the chunk, else with the reason why not.
+   * @param chunk - A string is encoded now. Bytes must not be changed before the callback.
+   * @param encoding - Encoding of a string. Default: `'utf8'`.
+   * @param callback - Called once: without an error when the kernel has taken the chunk, otherwise with the error.
    * @returns false when the writer should wait for `drain`, or when the write was refused
-   * @throws ConnectionError `ERR_INVALID_CHUNK`, for what is neither a string nor bytes, and for an unknown encoding
+   * @throws ConnectionError `ERR_INVALID_CHUNK` for a chunk that is neither string nor bytes, or an unknown encoding
    */
   write(chunk: string | Uint8Array, encoding?: BufferEncoding, callback?: WriteCallback): boolean;
-  /** The same, with `'utf8'` as the encoding of a string. */
+  /** The same; a string is encoded as `'utf8'`. */
   write(chunk: string | Uint8Array, callback?: WriteCallback): boolean;
   write(chunk: string | Uint8Array, encoding?: BufferEncoding | WriteCallback, callback?: WriteCallback): boolean {
     if (typeof encoding === 'function') return this.write(chunk, undefined, encoding);
@@ -172,7 +171,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   /**
    * Writes to every open member.
    *
-   * @returns how many that were
+   * @returns the number of these members
    * @throws ConnectionError `ERR_INVALID_CHUNK`
    */
   broadcast(chunk: string | Uint8Array, encoding?: BufferEncoding): number {
@@ -182,7 +181,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     return open.length;
   }
 
-  /** Disconnects and forgets all members. Members can be added again when that is done. Calls share one promise. */
+  /** Disconnects and removes all members; members can be added again after that. Calls share one promise. */
   disconnect(): Promise<void> {
     this.#disconnecting ??= this.#disconnectAll(this.connections).finally(() => {
       this.#disconnecting = undefined;
@@ -190,11 +189,11 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     return this.#disconnecting;
   }
 
-  /** Destroys and forgets all members. */
+  /** Destroys and removes all members. */
   destroy(): void {
     for (const member of this.connections) {
       member.destroy();
-      // Not before its last events are told, which may have to wait for one that is being delivered.
+      // Removed after its last events, which may be queued behind one that is being delivered.
       void this.#disconnectAll([member]);
     }
   }
@@ -216,7 +215,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
 
   async #disconnectAll(members: readonly ReconnectingConnection<Message>[]): Promise<void> {
     await Promise.all(members.map((member) => member.disconnect()));
-    // One that was started again, in a listener of its `close`, is a member again.
+    // A listener of its `close` may have restarted it: it stays a member then.
     for (const member of members) if (member.state === 'closed') this.#forget(member);
   }
 
@@ -225,10 +224,10 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     return chosen !== undefined && this.#members.has(chosen) ? chosen : undefined;
   }
 
-  /** Gets every event of a member after the member's own listeners. */
+  /** Called with every event of a member, after the member's own listeners. */
   #observe(member: ReconnectingConnection<Message>, event: keyof ConnectionEvents, args: readonly unknown[]): void {
     if (event === 'state') this.#onState(member, args);
-    if (this.#strangers?.has(member) === true) return;
+    if (this.#restartedAfterRemoval?.has(member) === true) return;
     forward(this.#delivery, member, event, args);
     if (event === 'open' && this.#wantsRoom) {
       this.#wantsRoom = false;
@@ -246,7 +245,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     this.#open = undefined;
     if (previous !== 'closed') return;
     if (this.#known.has(member)) this.#members.add(member);
-    else (this.#strangers ??= new WeakSet()).add(member);
+    else (this.#restartedAfterRemoval ??= new WeakSet()).add(member);
   }
 
   /** The members by state, for a message: `1 member, in backoff` or `3 members: 2 in backoff, 1 connecting`. */

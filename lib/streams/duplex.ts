@@ -48,7 +48,9 @@ export class ConnectionDuplex extends Duplex {
     if (closeInfo !== undefined) this.#onClose(closeInfo);
   }
 
-  /** As of any stream, but an expired or uncertain write passes its error to its callback without destroying the stream. */
+  /**
+   * As of any stream, but an expired or uncertain write passes its error to its callback without destroying the stream.
+   */
   override write(chunk: unknown, encoding?: BufferEncoding | Done, callback?: Done): boolean {
     if (typeof encoding === 'function') return this.write(chunk, undefined, encoding);
     const tell: Done = (error) => {

@@ -8,7 +8,9 @@ import { ReceiveQueue } from './receive-queue';
 
 /** Options of `sessions()`. */
 export interface SessionsOptions {
-  /** Ends the loop over the sessions, and a loop over a session within it, with `ERR_ABORTED`. The connection goes on. */
+  /**
+   * Ends the loop over the sessions, and a loop over a session within it, with `ERR_ABORTED`. The connection goes on.
+   */
   readonly signal?: AbortSignal;
   /**
    * Bytes, or messages where there is a `decoder`, that a session queues before reading stops; the chunk that reaches
@@ -21,8 +23,8 @@ export interface SessionsOptions {
 export type SessionChunk<Message> = unknown extends Message ? Buffer : Message;
 
 /**
- * One session of a connection, as an async iterable of all that it receives. After a `break`, another loop over the same
- * session goes on with the next chunk.
+ * One session of a connection, as an async iterable of all that it receives. After a `break`, another loop over the
+ * same session goes on with the next chunk.
  */
 export interface ConnectionSession<Chunk = Buffer> extends AsyncIterable<Chunk, undefined> {
   /** The payload of its `open` event. */
