@@ -4,6 +4,7 @@ import { Transform } from 'node:stream';
 import { ConnectionPool, ReconnectingConnection, constantBackoff } from 'reconnecting-connection';
 
 import type { CloseInfo, StateName } from '../../lib/events/events';
+import { transitions } from '../../lib/lifecycle/states';
 import type { ConnectionOptions } from '../../lib/options/options';
 import { type Heard, names, record } from '../kit/record';
 import { ScriptedDial, type ScriptedLink, pass, settle, useFakeClock } from '../kit/scripted';
@@ -15,13 +16,13 @@ const CONNECT_TIMEOUT = 10_000;
 const CLOSE_TIMEOUT = 2_000;
 const BACKOFF = 1_000;
 
-/** A connection that a test has brought into some situation, and all it has heard since. */
-class Scene {
+/** A connection in some situation, with its scripted dial and its recorded events. */
+class Setup {
   readonly abort = new AbortController();
   readonly script = new ScriptedDial();
   readonly connection: ReconnectingConnection;
-  readonly heard: Heard[];
-  shake: () => void = () => undefined;
+  readonly recorded: Heard[];
+  finishHandshake: () => void = () => undefined;
 
   constructor(options: Partial<ConnectionOptions> = {}) {
     this.connection = new ReconnectingConnection({
@@ -32,64 +33,65 @@ class Scene {
       backoff: constantBackoff(BACKOFF),
       ...options,
     });
-    this.heard = record(this.connection);
+    this.recorded = record(this.connection);
   }
 
   get link(): ScriptedLink {
     return this.script.last;
   }
 
-  /** Every event since the last call, by name; of `state` the states too. */
-  events(): string[] {
-    const all = this.heard.splice(0);
-    return all.map(([event, ...args]) => (event === 'state' ? `${String(args[1])}→${String(args[0])}` : event));
+  /** The names of the events since the last call; for `state`, the two states. */
+  takeEvents(): string[] {
+    return this.recorded
+      .splice(0)
+      .map(([event, ...args]) => (event === 'state' ? `${String(args[1])}→${String(args[0])}` : event));
   }
 }
 
 type Situation = 'idle' | 'dialling' | 'handshaking' | 'open' | 'backoff' | 'closing' | 'closed';
 
-/** The seven situations a connection can be in: its states, with the two halves of `connecting` apart. */
-const situations: Record<Situation, () => Scene | Promise<Scene>> = {
-  idle: () => new Scene(),
+/** The states of a connection, with `connecting` divided into `dialling` and `handshaking`. */
+const situations: Record<Situation, () => Setup | Promise<Setup>> = {
+  idle: () => new Setup(),
   dialling: async () => {
-    const scene = new Scene();
-    scene.connection.connect();
+    const setup = new Setup();
+    setup.connection.connect();
     await settle();
-    return scene;
+    return setup;
   },
   handshaking: async () => {
-    let shake: () => void = () => undefined;
-    const scene = new Scene({ handshake: () => new Promise((resolve) => (shake = resolve)) });
-    scene.connection.connect();
+    let finishHandshake: () => void = () => undefined;
+    const setup = new Setup({ handshake: () => new Promise((resolve) => (finishHandshake = resolve)) });
+    setup.connection.connect();
     await settle();
-    scene.link.connect();
+    setup.link.connect();
     await settle();
-    scene.shake = () => shake();
-    return scene;
+    setup.finishHandshake = () => finishHandshake();
+    return setup;
   },
   open: async () => {
-    const scene = await situations.dialling();
-    scene.link.connect();
+    const setup = await situations.dialling();
+    setup.link.connect();
     await settle();
-    return scene;
+    return setup;
   },
   backoff: async () => {
-    const scene = await situations.dialling();
-    scene.link.fail('ECONNREFUSED');
+    const setup = await situations.dialling();
+    setup.link.fail('ECONNREFUSED');
     await settle();
-    return scene;
+    return setup;
   },
   closing: async () => {
-    const scene = await situations.open();
-    void scene.connection.disconnect();
+    const setup = await situations.open();
+    void setup.connection.disconnect();
     await settle();
-    return scene;
+    return setup;
   },
   closed: async () => {
-    const scene = new Scene();
-    scene.connection.destroy();
+    const setup = new Setup();
+    setup.connection.destroy();
     await settle();
-    return scene;
+    return setup;
   },
 };
 
@@ -117,24 +119,24 @@ const inputs = {
   'unref()': ({ connection }) => void connection.unref(),
   'write()': ({ connection }) => void connection.write('hello', () => undefined),
   'whenOpen()': ({ connection }) => void connection.whenOpen().catch(() => undefined),
-  'the link connects': ({ link }) => void link.connect(),
-  'the handshake is done': ({ shake }) => shake(),
+  'the transport connects': ({ link }) => void link.connect(),
+  'the handshake is done': ({ finishHandshake }) => finishHandshake(),
   'bytes arrive': ({ link }) => link.receive('bytes'),
   'the peer ends': ({ link }) => link.finish(),
-  'the link fails': ({ link }) => link.fail(),
+  'the transport fails': ({ link }) => link.fail(),
   'the writes are confirmed': ({ link }) => link.unstall(),
   'connectTimeout passes': () => pass(CONNECT_TIMEOUT),
   'closeTimeout passes': () => pass(CLOSE_TIMEOUT),
   'the wait is over': () => pass(BACKOFF),
-} satisfies Record<string, (scene: Scene) => void | Promise<void>>;
+} satisfies Record<string, (setup: Setup) => void | Promise<void>>;
 
 type Input = keyof typeof inputs;
 
 const CLOSE = 'close';
 
 /**
- * What each input brings about in each situation: the events, in order. What is not in the table changes nothing and
- * says nothing, and the test makes sure of that too.
+ * The events that each input causes in each situation, in order. An input that is not in the table must change nothing
+ * and cause no event.
  */
 const table: Record<Input, Partial<Record<Situation, string[]>>> = {
   'connect()': {
@@ -176,7 +178,7 @@ const table: Record<Input, Partial<Record<Situation, string[]>>> = {
   'unref()': {},
   'write()': {},
   'whenOpen()': {},
-  'the link connects': {
+  'the transport connects': {
     dialling: ['connecting→open', 'open'],
   },
   'the handshake is done': {
@@ -190,7 +192,7 @@ const table: Record<Input, Partial<Record<Situation, string[]>>> = {
     open: ['open→backoff', 'reset', 'backoff'],
     closing: ['closing→closed', 'reset', CLOSE],
   },
-  'the link fails': {
+  'the transport fails': {
     dialling: ['connecting→backoff', 'backoff'],
     handshaking: ['connecting→backoff', 'backoff'],
     open: ['open→backoff', 'reset', 'backoff'],
@@ -216,159 +218,171 @@ describe('every input in every situation', () => {
   const situationNames = Object.keys(situations) as Situation[];
   const inputNames = Object.keys(inputs) as Input[];
   const cells = situationNames.flatMap((situation) => {
-    // The network has nothing to say where nothing was dialled.
+    // Without a dial there are no inputs from the network.
     const undialled = situation === 'idle' || situation === 'closed';
-    const possible = inputNames.filter((input) => !(undialled && /link|peer|bytes|writes/.test(input)));
+    const possible = inputNames.filter((input) => !(undialled && /transport|peer|bytes|writes/.test(input)));
     return possible.map((input) => [situation, input] as const);
   });
 
   test.each(cells)('while %s › %s', async (situation, input) => {
-    const scene: Scene = await situations[situation]();
-    scene.events();
+    const setup: Setup = await situations[situation]();
+    setup.takeEvents();
     const expected = table[input][situation] ?? [];
     const last = expected.findLast((event) => event.includes('→'));
 
-    await inputs[input](scene);
+    await inputs[input](setup);
     await settle();
 
-    expect(scene.events()).toEqual(expected);
-    expect(scene.connection.state).toBe(last?.split('→')[1] ?? stateOf[situation]);
+    expect(setup.takeEvents()).toEqual(expected);
+    expect(setup.connection.state).toBe(last?.split('→')[1] ?? stateOf[situation]);
 
-    scene.connection.destroy();
+    setup.connection.destroy();
     await settle();
     expect(jest.getTimerCount()).toBe(0);
-    expect(scene.script.links.every((link) => link.destroyed)).toBe(true);
+    expect(setup.script.links.every((link) => link.destroyed)).toBe(true);
   });
 });
 
-describe('what the events say', () => {
+test('every transition of `transitions` is in the table, and no other', () => {
+  const declared = Object.entries(transitions).flatMap(([from, states]) => states.map((to) => `${from}→${to}`));
+  const caused = Object.values(table)
+    .flatMap((row) => Object.values(row).flat())
+    .filter((event) => event.includes('→'));
+  // `disconnect()` while connecting needs queued writes for this one, and has tests of its own.
+  expect(new Set([...caused, 'connecting→closing'])).toEqual(new Set(declared));
+});
+
+describe('the payloads of events', () => {
   const ways = {
-    'disconnect()': [(scene: Scene) => void scene.connection.disconnect(), 'disconnected'],
-    'destroy()': [(scene: Scene) => scene.connection.destroy(), 'destroyed'],
-    abort: [(scene: Scene) => scene.abort.abort('enough'), 'aborted'],
+    'disconnect()': [(setup: Setup) => void setup.connection.disconnect(), 'disconnected'],
+    'destroy()': [(setup: Setup) => setup.connection.destroy(), 'destroyed'],
+    abort: [(setup: Setup) => setup.abort.abort('enough'), 'aborted'],
   } as const;
   const cells = (['idle', 'dialling', 'handshaking', 'open', 'backoff', 'closing'] as const).flatMap((situation) =>
     (Object.keys(ways) as (keyof typeof ways)[]).map((way) => [situation, way] as const),
   );
 
-  test.each(cells)('ended while %s by %s: the close says why, and the reset before it too', async (situation, way) => {
-    const [end, reason] = ways[way];
-    const scene: Scene = await situations[situation]();
-    scene.heard.splice(0);
-    end(scene);
-    if (situation === 'open' || situation === 'closing') scene.link.finish();
-    await settle();
+  test.each(cells)(
+    'while %s, ended by %s › `close` and the `reset` before it give the reason',
+    async (situation, way) => {
+      const [end, reason] = ways[way];
+      const setup: Setup = await situations[situation]();
+      setup.recorded.splice(0);
+      end(setup);
+      if (situation === 'open' || situation === 'closing') setup.link.finish();
+      await settle();
 
-    const closes = scene.heard.filter(([event]) => event === 'close');
-    const resets = scene.heard.filter(([event]) => event === 'reset');
-    expect(closes).toHaveLength(1);
-    const [, info] = closes[0] as [string, CloseInfo];
-    expect(info.reason).toBe(reason);
-    for (const [, reset] of resets) expect(reset).toMatchObject({ reason, willRetry: false, generation: 1 });
-    expect(resets).toHaveLength(situation === 'open' || situation === 'closing' ? 1 : 0);
-    if (way === 'abort') {
-      const message = 'The connection to 127.0.0.1:1 was aborted by its signal';
-      expect(info.error).toMatchObject({ code: 'ERR_ABORTED', message, cause: 'enough', tag: '127.0.0.1:1' });
-    } else {
-      expect(info).toEqual({ reason });
-    }
-  });
+      const closes = setup.recorded.filter(([event]) => event === 'close');
+      const resets = setup.recorded.filter(([event]) => event === 'reset');
+      expect(closes).toHaveLength(1);
+      const [, info] = closes[0] as [string, CloseInfo];
+      expect(info.reason).toBe(reason);
+      for (const [, reset] of resets) expect(reset).toMatchObject({ reason, willRetry: false, generation: 1 });
+      expect(resets).toHaveLength(situation === 'open' || situation === 'closing' ? 1 : 0);
+      if (way === 'abort') {
+        const message = 'The connection to 127.0.0.1:1 was aborted by its signal';
+        expect(info.error).toMatchObject({ code: 'ERR_ABORTED', message, cause: 'enough', tag: '127.0.0.1:1' });
+      } else {
+        expect(info).toEqual({ reason });
+      }
+    },
+  );
 
-  test('a lost session is to be retried, by a wait whose end is told', async () => {
-    const scene = await situations.open();
-    scene.heard.splice(0);
-    const { link } = scene;
+  test('a lost session › `reset` says that it will retry, and `backoff` when', async () => {
+    const setup = await situations.open();
+    setup.recorded.splice(0);
+    const { link } = setup;
     link.fail();
     await settle();
     const error = expect.objectContaining({ code: 'ECONNRESET' }) as Error;
-    expect(scene.heard.slice(1)).toEqual([
+    expect(setup.recorded.slice(1)).toEqual([
       ['reset', expect.objectContaining({ generation: 1, reason: 'error', error, willRetry: true })],
       ['backoff', { attempt: 1, delay: BACKOFF, retryAt: Date.now() + BACKOFF, reason: 'error', error }],
     ]);
-    scene.connection.destroy();
+    setup.connection.destroy();
   });
 
-  test('reconnect() forces a reset that is followed by a dial', async () => {
-    const scene = await situations.open();
-    scene.heard.splice(0);
-    scene.connection.reconnect();
+  test('reconnect() while open › a reset with reason `forced`, and a dial', async () => {
+    const setup = await situations.open();
+    setup.recorded.splice(0);
+    setup.connection.reconnect();
     await settle();
     const reset = expect.objectContaining({ reason: 'forced', willRetry: true, generation: 1 }) as object;
-    expect(scene.heard).toEqual([
+    expect(setup.recorded).toEqual([
       ['state', 'connecting', 'open'],
       ['reset', reset],
     ]);
-    scene.connection.destroy();
+    setup.connection.destroy();
   });
 
-  test('a session lost for the last time says what broke it, and the close who gave up', async () => {
-    const scene = new Scene({ maxRetries: 0, autoConnect: true });
+  test('a session lost with no retries left › `reset` has the cause, and `close` the limit', async () => {
+    const setup = new Setup({ maxRetries: 0, autoConnect: true });
     await settle();
-    scene.link.connect();
+    setup.link.connect();
     await settle();
-    scene.heard.splice(0);
-    scene.link.fail();
+    setup.recorded.splice(0);
+    setup.link.fail();
     await settle();
-    expect(scene.heard.slice(1)).toEqual([
+    expect(setup.recorded.slice(1)).toEqual([
       ['reset', expect.objectContaining({ reason: 'error', willRetry: false })],
       ['close', { reason: 'max-retries', error: expect.objectContaining({ code: 'ERR_GAVE_UP' }) as Error }],
     ]);
   });
 
-  test('a backoff function that fails shows in the event', async () => {
+  test('a backoff function that throws › `backoff` has its error as `fault`', async () => {
     const fault = new Error('broken');
-    const scene = new Scene({
+    const setup = new Setup({
       autoConnect: true,
       backoff: () => {
         throw fault;
       },
     });
     await settle();
-    scene.link.fail('ECONNREFUSED');
+    setup.link.fail('ECONNREFUSED');
     await settle();
-    expect(scene.heard.at(-1)).toEqual(['backoff', expect.objectContaining({ fault, delay: 1_000 })]);
-    scene.connection.destroy();
+    expect(setup.recorded.at(-1)).toEqual(['backoff', expect.objectContaining({ fault, delay: 1_000 })]);
+    setup.connection.destroy();
   });
 
-  test('a shouldRetry that disconnects ends it', async () => {
-    const scene: Scene = new Scene({
+  test('a shouldRetry that disconnects › `reset` and `close` say disconnected', async () => {
+    const setup: Setup = new Setup({
       autoConnect: true,
       shouldRetry: () => {
-        void scene.connection.disconnect();
+        void setup.connection.disconnect();
         return true;
       },
     });
     await settle();
-    scene.link.connect();
+    setup.link.connect();
     await settle();
-    scene.heard.splice(0);
-    scene.link.fail();
+    setup.recorded.splice(0);
+    setup.link.fail();
     await settle();
-    const reset = scene.heard.find(([event]) => event === 'reset');
+    const reset = setup.recorded.find(([event]) => event === 'reset');
     expect(reset?.[1]).toMatchObject({ reason: 'disconnected', willRetry: false });
-    // The application ended it before the loss was judged.
+    // `disconnect()` came before the decision about the loss.
     expect(reset?.[1]).not.toHaveProperty('error');
-    expect(scene.heard.at(-1)).toEqual(['close', { reason: 'disconnected' }]);
+    expect(setup.recorded.at(-1)).toEqual(['close', { reason: 'disconnected' }]);
   });
 
-  test('ended while it waits, with writes queued, it closes at once and drops them', async () => {
-    const scene = await situations.backoff();
-    scene.connection.write('queued');
-    scene.heard.splice(0);
-    void scene.connection.disconnect();
+  test('disconnect() while in backoff, with writes queued › drops them and closes at once', async () => {
+    const setup = await situations.backoff();
+    setup.connection.write('queued');
+    setup.recorded.splice(0);
+    void setup.connection.disconnect();
     await settle();
-    expect(names(scene.heard)).toEqual(['state', 'drop', 'close']);
-    expect(scene.heard[1]?.[1]).toMatchObject({ bytes: 6, reason: 'disconnected' });
+    expect(names(setup.recorded)).toEqual(['state', 'drop', 'close']);
+    expect(setup.recorded[1]?.[1]).toMatchObject({ bytes: 6, reason: 'disconnected' });
   });
 
-  test('whoever waits for a session is told that the connection is closing, or closed', async () => {
+  test('whenOpen() while closing or closed › rejects with ERR_CLOSED, unless connect() was called', async () => {
     const message = 'The connection to 127.0.0.1:1 is closed';
     const closed = { code: 'ERR_CLOSED', message, tag: '127.0.0.1:1' };
-    const scene = await situations.closing();
-    await expect(scene.connection.whenOpen()).rejects.toMatchObject(closed);
-    scene.connection.destroy();
-    await expect(scene.connection.whenOpen()).rejects.toMatchObject(closed);
-    // To be started again, it is worth waiting for.
+    const setup = await situations.closing();
+    await expect(setup.connection.whenOpen()).rejects.toMatchObject(closed);
+    setup.connection.destroy();
+    await expect(setup.connection.whenOpen()).rejects.toMatchObject(closed);
+    // With a restart pending, it waits for the next session.
     const again = await situations.closing();
     again.connection.connect();
     const opened = again.connection.whenOpen();
@@ -379,14 +393,14 @@ describe('what the events say', () => {
     again.connection.destroy();
   });
 
-  test('an aborted connection says why it cannot start again', async () => {
-    const scene = await situations.dialling();
-    scene.abort.abort('enough');
+  test('connect() after an abort › throws the reason of the signal', async () => {
+    const setup = await situations.dialling();
+    setup.abort.abort('enough');
     await settle();
     const message = 'The signal of the connection to 127.0.0.1:1 is aborted: it cannot start again';
     const error = { code: 'ERR_ABORTED', message, cause: 'enough', tag: '127.0.0.1:1' };
-    expect(() => scene.connection.connect()).toThrow(expect.objectContaining(error) as Error);
-    // Neither does one that was to start again when its signal was aborted.
+    expect(() => setup.connection.connect()).toThrow(expect.objectContaining(error) as Error);
+    // A pending restart is cancelled by the abort.
     const closing = await situations.closing();
     closing.connection.connect();
     closing.abort.abort();
@@ -394,68 +408,68 @@ describe('what the events say', () => {
     expect(closing.connection.state).toBe('closed');
   });
 
-  test.each(['backoff', 'closing'] as const)(
-    'while %s, unref() lets the timer go and ref() holds it',
-    async (situation) => {
-      const timers = jest.spyOn(globalThis, 'setTimeout');
-      const scene = await situations[situation]();
-      const { connection } = scene;
-      const latest = timers.mock.results.at(-1)!.value as NodeJS.Timeout;
-      timers.mockRestore();
-      expect(latest.hasRef()).toBe(true);
-      connection.unref();
-      expect(latest.hasRef()).toBe(false);
-      connection.ref();
-      expect(latest.hasRef()).toBe(true);
-      connection.destroy();
-    },
-  );
-
-  test('a pause holds for the next session, and a resume too', async () => {
-    const scene = await situations.open();
-    const reopen = async () => {
-      scene.connection.reconnect();
-      await settle();
-      scene.link.connect();
-      await settle();
-      scene.events();
-      scene.link.receive('bytes');
-      await settle();
-      return scene.events();
-    };
-    scene.connection.pause();
-    expect(await reopen()).toEqual([]);
-    scene.connection.resume();
-    await settle();
-    expect(scene.events()).toEqual(['data']);
-    expect(await reopen()).toEqual(['data']);
-    scene.connection.destroy();
+  test.each(['backoff', 'closing'] as const)('while %s › unref() and ref() apply to the timer', async (situation) => {
+    const timers = jest.spyOn(globalThis, 'setTimeout');
+    const setup = await situations[situation]();
+    const { connection } = setup;
+    const latest = timers.mock.results.at(-1)!.value as NodeJS.Timeout;
+    timers.mockRestore();
+    expect(latest.hasRef()).toBe(true);
+    connection.unref();
+    expect(latest.hasRef()).toBe(false);
+    connection.ref();
+    expect(latest.hasRef()).toBe(true);
+    connection.destroy();
   });
 
-  test('a handshake is told the number of the session it is for', async () => {
-    const told: number[] = [];
-    const scene = new Scene({ handshake: (_socket, { generation }) => void told.push(generation), autoConnect: true });
+  test('pause() and resume() also apply to the next session', async () => {
+    const setup = await situations.open();
+    const reopen = async () => {
+      setup.connection.reconnect();
+      await settle();
+      setup.link.connect();
+      await settle();
+      setup.takeEvents();
+      setup.link.receive('bytes');
+      await settle();
+      return setup.takeEvents();
+    };
+    setup.connection.pause();
+    expect(await reopen()).toEqual([]);
+    setup.connection.resume();
+    await settle();
+    expect(setup.takeEvents()).toEqual(['data']);
+    expect(await reopen()).toEqual(['data']);
+    setup.connection.destroy();
+  });
+
+  test('a handshake receives the generation of its session', async () => {
+    const generations: number[] = [];
+    const setup = new Setup({
+      handshake: (_socket, { generation }) => void generations.push(generation),
+      autoConnect: true,
+    });
     for (let round = 0; round < 2; round++) {
       await settle();
-      scene.link.connect();
+      setup.link.connect();
       await settle();
-      scene.connection.reconnect();
+      setup.connection.reconnect();
     }
-    expect(told).toEqual([1, 2]);
-    scene.connection.destroy();
+    expect(generations).toEqual([1, 2]);
+    setup.connection.destroy();
   });
 });
 
 describe('the order of events', () => {
-  test('a lost session says state, reset, backoff; a session that opens says state, open', async () => {
-    const scene = await situations.open();
-    scene.link.fail();
+  test('a lost session emits state, reset, backoff; a session that opens emits state, open', async () => {
+    const setup = await situations.open();
+    setup.link.fail();
     await settle();
     await pass(BACKOFF);
-    scene.link.connect();
+    setup.link.connect();
     await settle();
 
-    expect(scene.events()).toEqual([
+    expect(setup.takeEvents()).toEqual([
       'idle→connecting',
       'connecting→open',
       'open',
@@ -468,128 +482,128 @@ describe('the order of events', () => {
     ]);
   });
 
-  test('every listener hears the same order, whoever of them calls what', async () => {
-    const scene = await situations.dialling();
+  test('is the same for every listener, whatever methods a listener calls', async () => {
+    const setup = await situations.dialling();
     const later: Heard[] = [];
-    scene.connection.on('open', () => scene.connection.destroy());
-    later.push(...record(scene.connection));
-    const second = record(scene.connection);
-    scene.events();
+    setup.connection.on('open', () => setup.connection.destroy());
+    later.push(...record(setup.connection));
+    const second = record(setup.connection);
+    setup.takeEvents();
 
-    scene.link.connect();
+    setup.link.connect();
     await settle();
 
     expect(names(second)).toEqual(['state', 'open', 'state', 'reset', 'close']);
-    expect(scene.events()).toEqual(['connecting→open', 'open', 'open→closed', 'reset', 'close']);
+    expect(setup.takeEvents()).toEqual(['connecting→open', 'open', 'open→closed', 'reset', 'close']);
   });
 
-  test('a session ended from within `state` is never announced, and so has no reset', async () => {
-    const scene = await situations.dialling();
-    scene.connection.on('state', (next) => next === 'open' && scene.connection.destroy());
-    scene.events();
+  test('a session ended by a `state` listener has neither `open` nor `reset`', async () => {
+    const setup = await situations.dialling();
+    setup.connection.on('state', (next) => next === 'open' && setup.connection.destroy());
+    setup.takeEvents();
 
-    scene.link.connect();
+    setup.link.connect();
     await settle();
 
-    expect(scene.events()).toEqual(['connecting→open', 'open→closed', 'close']);
+    expect(setup.takeEvents()).toEqual(['connecting→open', 'open→closed', 'close']);
   });
 
-  test('a wait ended from within `reset` is not announced', async () => {
-    const scene = await situations.open();
-    scene.connection.on('reset', () => void scene.connection.disconnect());
-    scene.events();
+  test('a wait ended by a `reset` listener has no `backoff`', async () => {
+    const setup = await situations.open();
+    setup.connection.on('reset', () => void setup.connection.disconnect());
+    setup.takeEvents();
 
-    scene.link.fail();
+    setup.link.fail();
     await settle();
 
-    expect(scene.events()).toEqual(['open→backoff', 'reset', 'backoff→closed', 'close']);
+    expect(setup.takeEvents()).toEqual(['open→backoff', 'reset', 'backoff→closed', 'close']);
   });
 
-  test('no byte of a session is heard after its reset', async () => {
-    const scene = await situations.open();
+  test('no data of a session is delivered after its reset', async () => {
+    const setup = await situations.open();
     const data: string[] = [];
-    scene.connection.on('data', (chunk) => {
+    setup.connection.on('data', (chunk) => {
       data.push(chunk.toString());
-      scene.connection.reconnect();
+      setup.connection.reconnect();
     });
-    const { link } = scene;
+    const { link } = setup;
     link.receive('one');
     link.receive('two');
     await settle();
     expect(data).toEqual(['one']);
 
-    scene.connection.destroy();
+    setup.connection.destroy();
   });
 });
 
 describe('disconnect()', () => {
   test('calls share one promise, which resolves after `close`', async () => {
-    const scene = await situations.open();
-    const first = scene.connection.disconnect();
-    expect(scene.connection.disconnect()).toBe(first);
-    scene.link.finish();
+    const setup = await situations.open();
+    const first = setup.connection.disconnect();
+    expect(setup.connection.disconnect()).toBe(first);
+    setup.link.finish();
 
     await expect(first).resolves.toEqual({ reason: 'disconnected' } satisfies CloseInfo);
-    expect(names(scene.heard).at(-1)).toBe('close');
-    expect(scene.connection.disconnect()).toBe(first);
+    expect(names(setup.recorded).at(-1)).toBe('close');
+    expect(setup.connection.disconnect()).toBe(first);
   });
 
-  test('after giving up, it resolves with what the end was', async () => {
-    const scene = new Scene({ maxRetries: 0 });
-    scene.connection.connect();
+  test('after giving up › resolves with the payload of that `close`', async () => {
+    const setup = new Setup({ maxRetries: 0 });
+    setup.connection.connect();
     await settle();
-    scene.link.fail();
+    setup.link.fail();
     await settle();
 
-    await expect(scene.connection.disconnect()).resolves.toMatchObject({ reason: 'max-retries' });
+    await expect(setup.connection.disconnect()).resolves.toMatchObject({ reason: 'max-retries' });
   });
 
-  test('while dialling with writes queued, lets the dial finish so that they go out', async () => {
-    const scene = await situations.dialling();
-    scene.connection.on('open', () => void scene.connection.write('hello '));
-    const told: unknown[] = [];
-    scene.connection.write('goodbye', (error) => told.push(error ?? 'confirmed'));
-    scene.events();
+  test('while dialling with writes queued › lets the dial finish and sends them', async () => {
+    const setup = await situations.dialling();
+    setup.connection.on('open', () => void setup.connection.write('hello '));
+    const results: unknown[] = [];
+    setup.connection.write('goodbye', (error) => results.push(error ?? 'confirmed'));
+    setup.takeEvents();
 
-    const disconnected = scene.connection.disconnect();
-    expect(scene.connection.state).toBe('closing');
-    expect(scene.connection.write('too late', (error) => told.push((error as { code?: string }).code))).toBe(false);
-    scene.link.connect();
+    const disconnected = setup.connection.disconnect();
+    expect(setup.connection.state).toBe('closing');
+    expect(setup.connection.write('too late', (error) => results.push((error as { code?: string }).code))).toBe(false);
+    setup.link.connect();
     await settle();
-    scene.link.finish();
+    setup.link.finish();
     await disconnected;
 
-    expect(scene.link.written).toEqual(['hello ', 'goodbye']);
-    expect(told).toEqual(['ERR_CLOSED', 'confirmed']);
-    expect(scene.events()).toEqual(['connecting→closing', 'open', 'closing→closed', 'reset', 'close']);
+    expect(setup.link.written).toEqual(['hello ', 'goodbye']);
+    expect(results).toEqual(['ERR_CLOSED', 'confirmed']);
+    expect(setup.takeEvents()).toEqual(['connecting→closing', 'open', 'closing→closed', 'reset', 'close']);
   });
 
-  test('while dialling with writes queued, drops them when closeTimeout passes', async () => {
-    const scene = await situations.dialling();
-    scene.connection.write('goodbye');
-    scene.events();
-    const disconnected = scene.connection.disconnect();
+  test('while dialling with writes queued › drops them when closeTimeout passes', async () => {
+    const setup = await situations.dialling();
+    setup.connection.write('goodbye');
+    setup.takeEvents();
+    const disconnected = setup.connection.disconnect();
     await pass(CLOSE_TIMEOUT);
 
     await expect(disconnected).resolves.toEqual({ reason: 'disconnected' });
-    expect(scene.events()).toEqual(['connecting→closing', 'closing→closed', 'drop', 'close']);
+    expect(setup.takeEvents()).toEqual(['connecting→closing', 'closing→closed', 'drop', 'close']);
   });
 
-  test('while dialling with writes queued, drops them when the dial fails', async () => {
-    const scene = await situations.dialling();
-    scene.connection.write('goodbye');
-    scene.events();
-    void scene.connection.disconnect();
-    scene.link.fail('ECONNREFUSED');
+  test('while dialling with writes queued › drops them when the dial fails', async () => {
+    const setup = await situations.dialling();
+    setup.connection.write('goodbye');
+    setup.takeEvents();
+    void setup.connection.disconnect();
+    setup.link.fail('ECONNREFUSED');
     await settle();
 
-    expect(scene.events()).toEqual(['connecting→closing', 'closing→closed', 'drop', 'close']);
+    expect(setup.takeEvents()).toEqual(['connecting→closing', 'closing→closed', 'drop', 'close']);
   });
 
-  test('from within the function that decides about a retry, ends it there', async () => {
-    const scene = await situations.open();
-    scene.connection.destroy();
-    const late = new Scene({
+  test('called by shouldRetry › closes without a retry', async () => {
+    const setup = await situations.open();
+    setup.connection.destroy();
+    const late = new Setup({
       shouldRetry: () => {
         void late.connection.disconnect();
         return true;
@@ -599,28 +613,28 @@ describe('disconnect()', () => {
     await settle();
     late.link.connect();
     await settle();
-    late.events();
+    late.takeEvents();
     late.link.fail();
     await settle();
 
-    expect(late.events()).toEqual(['open→closed', 'reset', 'close']);
+    expect(late.takeEvents()).toEqual(['open→closed', 'reset', 'close']);
   });
 });
 
 describe('connect()', () => {
-  test('while closing, dials again when the old session has closed', async () => {
-    const scene = await situations.closing();
-    scene.events();
-    scene.connection.connect();
-    expect(scene.script.links).toHaveLength(1);
-    const opened = scene.connection.whenOpen();
-    scene.link.finish();
+  test('while closing › dials again when the old session has closed', async () => {
+    const setup = await situations.closing();
+    setup.takeEvents();
+    setup.connection.connect();
+    expect(setup.script.links).toHaveLength(1);
+    const opened = setup.connection.whenOpen();
+    setup.link.finish();
     await settle();
-    expect(scene.script.links).toHaveLength(2);
-    scene.link.connect();
+    expect(setup.script.links).toHaveLength(2);
+    setup.link.connect();
 
     await expect(opened).resolves.toMatchObject({ generation: 2, reopened: false, attempts: 1, downtime: 0 });
-    expect(scene.events()).toEqual([
+    expect(setup.takeEvents()).toEqual([
       'closing→closed',
       'reset',
       'close',
@@ -628,243 +642,240 @@ describe('connect()', () => {
       'connecting→open',
       'open',
     ]);
-    scene.connection.destroy();
+    setup.connection.destroy();
   });
 
-  test.each(['disconnect', 'destroy'] as const)('while closing is taken back by %s()', async (method) => {
-    const scene = await situations.closing();
-    scene.connection.connect();
-    const waiting = scene.connection.whenOpen();
-    void scene.connection[method]();
-    scene.link.finish();
+  test.each(['disconnect', 'destroy'] as const)('while closing › is cancelled by %s()', async (method) => {
+    const setup = await situations.closing();
+    setup.connection.connect();
+    const waiting = setup.connection.whenOpen();
+    void setup.connection[method]();
+    setup.link.finish();
     await expect(waiting).rejects.toMatchObject({ code: 'ERR_CLOSED' });
     await settle();
 
-    expect(scene.connection.state).toBe('closed');
-    expect(scene.script.links).toHaveLength(1);
+    expect(setup.connection.state).toBe('closed');
+    expect(setup.script.links).toHaveLength(1);
   });
 
-  test('from within `close` begins a new lifecycle with the backoff afresh', async () => {
-    const scene = new Scene({ maxRetries: 1 });
-    scene.connection.once('close', () => scene.connection.connect());
-    scene.connection.connect();
+  test('in a `close` listener › begins a new lifecycle, with retries counted from zero', async () => {
+    const setup = new Setup({ maxRetries: 1 });
+    setup.connection.once('close', () => setup.connection.connect());
+    setup.connection.connect();
     const attempts: number[] = [];
-    scene.connection.on('backoff', ({ attempt }) => attempts.push(attempt));
+    setup.connection.on('backoff', ({ attempt }) => attempts.push(attempt));
     for (let dial = 0; dial < 4; dial++) {
       await settle();
-      scene.link.fail('ECONNREFUSED');
+      setup.link.fail('ECONNREFUSED');
       await pass(BACKOFF);
     }
 
     expect(attempts).toEqual([1, 1]);
-    expect(scene.connection.state).toBe('closed');
-    expect(scene.script.links).toHaveLength(4);
+    expect(setup.connection.state).toBe('closed');
+    expect(setup.script.links).toHaveLength(4);
   });
 
-  test('after an abort throws, for it could never dial', async () => {
-    const scene = new Scene();
-    scene.abort.abort();
+  test('after an abort › throws ERR_ABORTED', async () => {
+    const setup = new Setup();
+    setup.abort.abort();
     await settle();
 
-    expect(() => scene.connection.connect()).toThrow(expect.objectContaining({ code: 'ERR_ABORTED' }));
-    expect(scene.connection.state).toBe('closed');
+    expect(() => setup.connection.connect()).toThrow(expect.objectContaining({ code: 'ERR_ABORTED' }));
+    expect(setup.connection.state).toBe('closed');
   });
 });
 
 describe('a signal aborted beforehand', () => {
-  test.each([true, false])('with autoConnect %s dials nothing, and says so', async (autoConnect) => {
+  test.each([true, false])('with autoConnect %s › closes with `aborted` and never dials', async (autoConnect) => {
     const script = new ScriptedDial();
-    const reason = new Error('changed my mind');
+    const reason = new Error('cancelled');
     const connection = new ReconnectingConnection({
       port: 1,
       dial: script.dial,
       signal: AbortSignal.abort(reason),
       autoConnect,
     });
-    const heard = record(connection);
+    const events = record(connection);
     await settle();
 
-    expect(names(heard)).toEqual(['state', 'close']);
-    expect(heard[1]?.[1]).toMatchObject({ reason: 'aborted', error: { code: 'ERR_ABORTED', cause: reason } });
+    expect(names(events)).toEqual(['state', 'close']);
+    expect(events[1]?.[1]).toMatchObject({ reason: 'aborted', error: { code: 'ERR_ABORTED', cause: reason } });
     expect(script.links).toEqual([]);
   });
 });
 
 describe('minUptime', () => {
-  test('a session shorter than it is one failure more; one that lasts starts the backoff afresh', async () => {
+  test('a shorter session counts as a failed attempt; a longer one resets the backoff', async () => {
     const attempts: number[] = [];
-    const scene = new Scene({ minUptime: 500, backoff: { initialDelay: 100, maxDelay: 1_000, jitter: 'none' } });
-    scene.connection.on('backoff', ({ attempt, delay }) => attempts.push(attempt, delay));
-    scene.connection.connect();
+    const setup = new Setup({ minUptime: 500, backoff: { initialDelay: 100, maxDelay: 1_000, jitter: 'none' } });
+    setup.connection.on('backoff', ({ attempt, delay }) => attempts.push(attempt, delay));
+    setup.connection.connect();
     for (const uptime of [100, 499, 499, 1_000, 100]) {
       await settle();
-      scene.link.connect();
+      setup.link.connect();
       await pass(uptime);
-      scene.link.finish();
+      setup.link.finish();
       await settle();
       await pass(attempts.at(-1) ?? 0);
     }
 
     expect(attempts).toEqual([1, 100, 2, 200, 3, 400, 1, 100, 2, 200]);
-    scene.connection.destroy();
+    setup.connection.destroy();
   });
 
-  test('nor does a session prove health that was shorter than the wait before it', async () => {
+  test('a session shorter than the wait before it does not reset the backoff', async () => {
     const attempts: number[] = [];
-    const scene = new Scene({ minUptime: 10, backoff: constantBackoff(1_000) });
-    scene.connection.on('backoff', ({ attempt }) => attempts.push(attempt));
-    scene.connection.connect();
+    const setup = new Setup({ minUptime: 10, backoff: constantBackoff(1_000) });
+    setup.connection.on('backoff', ({ attempt }) => attempts.push(attempt));
+    setup.connection.connect();
     for (const uptime of [9, 999, 1_000]) {
       await settle();
-      scene.link.connect();
+      setup.link.connect();
       await pass(uptime);
-      scene.link.finish();
+      setup.link.finish();
       await pass(1_000);
     }
 
     expect(attempts).toEqual([1, 2, 1]);
-    scene.connection.destroy();
+    setup.connection.destroy();
   });
 
-  test('markHealthy() vouches for a session however short', async () => {
+  test('markHealthy() lets even a short session reset the backoff', async () => {
     const attempts: number[] = [];
-    const scene = new Scene();
-    scene.connection.on('backoff', ({ attempt }) => attempts.push(attempt));
-    scene.connection.on('open', ({ generation }) => generation > 1 && scene.connection.markHealthy());
-    scene.connection.connect();
+    const setup = new Setup();
+    setup.connection.on('backoff', ({ attempt }) => attempts.push(attempt));
+    setup.connection.on('open', ({ generation }) => generation > 1 && setup.connection.markHealthy());
+    setup.connection.connect();
     for (let session = 0; session < 3; session++) {
       await settle();
-      scene.link.connect();
+      setup.link.connect();
       await settle();
-      scene.link.finish();
+      setup.link.finish();
       await pass(BACKOFF);
     }
 
     expect(attempts).toEqual([1, 1, 1]);
-    scene.connection.destroy();
+    setup.connection.destroy();
   });
 });
 
 describe('whenOpen()', () => {
-  test('resolves at once while open, with what `open` said', async () => {
-    const scene = await situations.open();
-    const [, info] = scene.heard.find(([event]) => event === 'open') ?? [];
+  test('while open › resolves at once with the payload of `open`', async () => {
+    const setup = await situations.open();
+    const [, info] = setup.recorded.find(([event]) => event === 'open') ?? [];
 
-    await expect(scene.connection.whenOpen()).resolves.toBe(info);
-    scene.connection.destroy();
+    await expect(setup.connection.whenOpen()).resolves.toBe(info);
+    setup.connection.destroy();
   });
 
-  test('all who wait get the same', async () => {
-    const scene = await situations.dialling();
-    const both = Promise.all([scene.connection.whenOpen(), scene.connection.whenOpen()]);
-    scene.link.connect();
+  test('all calls resolve with the same object', async () => {
+    const setup = await situations.dialling();
+    const both = Promise.all([setup.connection.whenOpen(), setup.connection.whenOpen()]);
+    setup.link.connect();
     const [one, two] = await both;
 
     expect(one).toBe(two);
-    scene.connection.destroy();
+    setup.connection.destroy();
   });
 
   test.each([1, 2, 3])(
-    'with attempts: %i rejects with the error of that failure, and the loop goes on',
+    'with attempts: %i › rejects with the error of that failure; the connection goes on',
     async (attempts) => {
-      const scene = new Scene();
-      scene.connection.connect();
+      const setup = new Setup();
+      setup.connection.connect();
       let failures = 0;
-      const waiting = scene.connection.whenOpen({ attempts }).catch((error: unknown) => [failures, error]);
-      const patient = scene.connection.whenOpen();
+      const waiting = setup.connection.whenOpen({ attempts }).catch((error: unknown) => [failures, error]);
+      const unlimited = setup.connection.whenOpen();
       for (let dial = 0; dial < 4; dial++) {
         await settle();
         failures += 1;
-        scene.link.fail('ECONNREFUSED');
+        setup.link.fail('ECONNREFUSED');
         await pass(BACKOFF);
       }
       expect(await waiting).toEqual([attempts, expect.objectContaining({ code: 'ECONNREFUSED' })]);
 
-      scene.link.connect();
-      await expect(patient).resolves.toMatchObject({ attempts: 5 });
-      scene.connection.destroy();
+      setup.link.connect();
+      await expect(unlimited).resolves.toMatchObject({ attempts: 5 });
+      setup.connection.destroy();
     },
   );
 
-  test('rejects with ERR_CLOSED as soon as disconnect() is called, and afterwards', async () => {
-    const scene = await situations.backoff();
-    const waiting = scene.connection.whenOpen();
-    void scene.connection.disconnect();
+  test('rejects with ERR_CLOSED when disconnect() is called, and afterwards', async () => {
+    const setup = await situations.backoff();
+    const waiting = setup.connection.whenOpen();
+    void setup.connection.disconnect();
 
     await expect(waiting).rejects.toMatchObject({ code: 'ERR_CLOSED' });
-    await expect(scene.connection.whenOpen()).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+    await expect(setup.connection.whenOpen()).rejects.toMatchObject({ code: 'ERR_CLOSED' });
   });
 
-  test('rejects with what the lifecycle ended with', async () => {
-    const scene = new Scene({ maxRetries: 0 });
-    const waiting = scene.connection.whenOpen();
-    scene.connection.connect();
+  test('rejects with the error of `close`', async () => {
+    const setup = new Setup({ maxRetries: 0 });
+    const waiting = setup.connection.whenOpen();
+    setup.connection.connect();
     await settle();
-    scene.link.fail('ECONNREFUSED');
+    setup.link.fail('ECONNREFUSED');
 
     await expect(waiting).rejects.toMatchObject({ code: 'ERR_GAVE_UP', cause: { code: 'ECONNREFUSED' } });
   });
 });
 
 describe('ref() and unref()', () => {
-  test('reach the socket of every session, and every timer', async () => {
-    const scene = await situations.open();
-    scene.connection.unref();
-    expect(scene.link.referenced).toBe(false);
-    scene.link.fail();
+  test('apply to the socket of every session', async () => {
+    const setup = await situations.open();
+    setup.connection.unref();
+    expect(setup.link.referenced).toBe(false);
+    setup.link.fail();
     await settle();
     await pass(BACKOFF);
-    expect(scene.link.referenced).toBe(false);
-    scene.connection.ref();
-    expect(scene.link.referenced).toBe(true);
-    scene.connection.destroy();
+    expect(setup.link.referenced).toBe(false);
+    setup.connection.ref();
+    expect(setup.link.referenced).toBe(true);
+    setup.connection.destroy();
   });
 });
 
-describe('a new lifecycle from within `close`', () => {
-  test('does not keep disconnect() waiting', async () => {
-    const scene = await situations.open();
-    scene.connection.once('close', () => scene.connection.connect());
-    const disconnected = scene.connection.disconnect();
-    scene.link.finish();
+describe('connect() in a `close` listener', () => {
+  test('does not delay the promise of disconnect()', async () => {
+    const setup = await situations.open();
+    setup.connection.once('close', () => setup.connection.connect());
+    const disconnected = setup.connection.disconnect();
+    setup.link.finish();
 
     await expect(disconnected).resolves.toEqual({ reason: 'disconnected' });
-    expect(scene.connection.state).toBe('connecting');
-    scene.connection.destroy();
+    expect(setup.connection.state).toBe('connecting');
+    setup.connection.destroy();
   });
 
-  test('has waiters of its own', async () => {
-    const scene = await situations.open();
+  test('lets whenOpen() wait for the new lifecycle', async () => {
+    const setup = await situations.open();
     const opened = new Promise((resolve, reject) => {
-      scene.connection.once('close', () => {
-        scene.connection.connect();
-        scene.connection.whenOpen().then(resolve, reject);
+      setup.connection.once('close', () => {
+        setup.connection.connect();
+        setup.connection.whenOpen().then(resolve, reject);
       });
     });
-    scene.connection.destroy();
+    setup.connection.destroy();
     await settle();
-    scene.link.connect();
+    setup.link.connect();
 
     await expect(opened).resolves.toMatchObject({ generation: 2 });
-    scene.connection.destroy();
+    setup.connection.destroy();
   });
 
-  test.each(['disconnect', 'destroy'] as const)(
-    'that connect() asked for while closing, %s() takes back',
-    async (method) => {
-      const scene = await situations.closing();
-      scene.connection.connect();
-      const opened = scene.connection.whenOpen();
-      scene.connection.once('close', () => void scene.connection[method]());
-      scene.link.finish();
+  test.each(['disconnect', 'destroy'] as const)('after a connect() while closing › %s() cancels it', async (method) => {
+    const setup = await situations.closing();
+    setup.connection.connect();
+    const opened = setup.connection.whenOpen();
+    setup.connection.once('close', () => void setup.connection[method]());
+    setup.link.finish();
 
-      await expect(opened).rejects.toMatchObject({ code: 'ERR_CLOSED' });
-      await settle();
-      expect([scene.connection.state, scene.script.links.length]).toEqual(['closed', 1]);
-    },
-  );
+    await expect(opened).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+    await settle();
+    expect([setup.connection.state, setup.script.links.length]).toEqual(['closed', 1]);
+  });
 
-  test('leaves a pool’s disconnect() to end, and the member in the pool', async () => {
+  test('lets the disconnect() of a pool resolve, and keeps the member in the pool', async () => {
     const script = new ScriptedDial();
     const pool = new ConnectionPool({ dial: script.dial });
     const member = pool.add({ port: 1 });
@@ -879,23 +890,23 @@ describe('a new lifecycle from within `close`', () => {
   });
 });
 
-describe('a link that does not behave', () => {
-  /** Dials once more after a wait, with the first link of the given make. */
-  async function sceneWith(first: (link: ScriptedLink) => void, options: Partial<ConnectionOptions> = {}) {
-    const scene: Scene = new Scene({
+describe('a misbehaving transport', () => {
+  /** A connection whose first transport is changed by `first`. */
+  async function setupWith(first: (link: ScriptedLink) => void, options: Partial<ConnectionOptions> = {}) {
+    const setup: Setup = new Setup({
       ...options,
       dial: (target, signal) => {
-        const link = scene.script.dial(target, signal) as ScriptedLink;
-        if (scene.script.links.length === 1) first(link);
+        const link = setup.script.dial(target, signal) as ScriptedLink;
+        if (setup.script.links.length === 1) first(link);
         return link;
       },
     });
-    scene.connection.connect();
+    setup.connection.connect();
     await settle();
-    return scene;
+    return setup;
   }
 
-  test('whose destroy() throws: the end is told all the same, and what it threw surfaces once', async () => {
+  test('whose destroy() throws › the events are emitted, and the error becomes one uncaught exception', async () => {
     const thrown: unknown[] = [];
     const spy = jest.spyOn(globalThis, 'queueMicrotask').mockImplementation((task) => {
       void Promise.resolve()
@@ -903,54 +914,54 @@ describe('a link that does not behave', () => {
         .catch((error: unknown) => thrown.push(error));
     });
     const broken = new Error('broken destroy');
-    const scene = await sceneWith((link) => {
+    const setup = await setupWith((link) => {
       link.destroy = () => {
         throw broken;
       };
     });
-    scene.link.connect();
+    setup.link.connect();
     await settle();
-    scene.events();
-    scene.connection.destroy();
+    setup.takeEvents();
+    setup.connection.destroy();
     await settle();
     spy.mockRestore();
 
-    expect(scene.events()).toEqual(['open→closed', 'reset', 'close']);
+    expect(setup.takeEvents()).toEqual(['open→closed', 'reset', 'close']);
     expect(thrown).toEqual([broken]);
   });
 
-  test('that fails and never closes, while dialling: is waited for as long as closeTimeout, even with no connectTimeout', async () => {
-    const scene = await sceneWith(
+  test('that fails and never closes, while dialling › is given up after closeTimeout, also without connectTimeout', async () => {
+    const setup = await setupWith(
       (link) => {
         link.destroy = () => link;
       },
       { connectTimeout: 0 },
     );
-    scene.events();
-    scene.link.emit('error', Object.assign(new Error('half dead'), { code: 'EHALF' }));
+    setup.takeEvents();
+    setup.link.emit('error', Object.assign(new Error('half dead'), { code: 'EHALF' }));
     await pass(CLOSE_TIMEOUT);
 
-    const backoff = scene.heard.find(([event]) => event === 'backoff');
+    const backoff = setup.recorded.find(([event]) => event === 'backoff');
     expect(backoff?.[1]).toMatchObject({ reason: 'error', error: { code: 'EHALF' } });
-    scene.connection.destroy();
+    setup.connection.destroy();
   });
 
-  test('that fails and never closes, while open: the same', async () => {
-    const scene = await sceneWith((link) => {
+  test('that fails and never closes, while open › is given up after closeTimeout', async () => {
+    const setup = await setupWith((link) => {
       link.destroy = () => link;
     });
-    scene.link.connect();
+    setup.link.connect();
     await settle();
-    scene.events();
-    scene.link.emit('error', new Error('half dead'));
+    setup.takeEvents();
+    setup.link.emit('error', new Error('half dead'));
     await pass(CLOSE_TIMEOUT);
 
-    expect(scene.events()).toEqual(['open→backoff', 'reset', 'backoff']);
-    scene.connection.destroy();
+    expect(setup.takeEvents()).toEqual(['open→backoff', 'reset', 'backoff']);
+    setup.connection.destroy();
   });
 });
 
-describe('a handshake that leaves a link unfit for use fails', () => {
+describe('a handshake that makes the transport unusable fails', () => {
   test.each<[string, (link: ScriptedLink) => void | Promise<void>, RegExp]>([
     ['by destroying it', (link) => void link.destroy(), /closed the connection before it was open/],
     [
@@ -964,53 +975,53 @@ describe('a handshake that leaves a link unfit for use fails', () => {
       /closed the connection before it was open/,
     ],
     ['by setting an encoding', (link) => void link.setEncoding('utf8'), /must give bytes/],
-  ])('%s', async (_how, shake, message) => {
-    const scene: Scene = new Scene({ handshake: () => shake(scene.link) });
-    scene.connection.connect();
+  ])('%s', async (_how, handshake, message) => {
+    const setup: Setup = new Setup({ handshake: () => handshake(setup.link) });
+    setup.connection.connect();
     await settle();
-    scene.link.connect();
+    setup.link.connect();
     await settle();
 
-    expect(scene.events()).toEqual(['idle→connecting', 'connecting→backoff', 'backoff']);
-    expect(scene.connection.stats.lastError?.message).toMatch(message);
-    scene.connection.destroy();
+    expect(setup.takeEvents()).toEqual(['idle→connecting', 'connecting→backoff', 'backoff']);
+    expect(setup.connection.stats.lastError?.message).toMatch(message);
+    setup.connection.destroy();
   });
 });
 
 describe('decoder', () => {
-  const passing = () => new Transform({ transform: (chunk: Buffer, _encoding, done) => done(null, chunk) });
+  const passThrough = () => new Transform({ transform: (chunk: Buffer, _encoding, done) => done(null, chunk) });
 
-  /** An open session with a decoder of the given make, and its messages. */
+  /** An open session with this decoder, and its messages. */
   async function decodingWith(decoder: () => Transform, options: Partial<ConnectionOptions> = {}) {
-    const scene = new Scene({ ...options, decoder });
+    const setup = new Setup({ ...options, decoder });
     const messages: string[] = [];
-    scene.connection.on('message', (message) => messages.push(String(message)));
-    scene.connection.connect();
+    setup.connection.on('message', (message) => messages.push(String(message)));
+    setup.connection.connect();
     await settle();
-    scene.link.connect();
+    setup.link.connect();
     await settle();
-    return { scene, messages };
+    return { setup, messages };
   }
 
-  test('one that is used up is a failed attempt, and not a deaf session', async () => {
-    const shared = passing();
-    const scene = new Scene({ decoder: () => shared });
-    scene.connection.connect();
+  test('a decoder that was used before › fails the attempt', async () => {
+    const shared = passThrough();
+    const setup = new Setup({ decoder: () => shared });
+    setup.connection.connect();
     await settle();
-    scene.link.connect();
+    setup.link.connect();
     await settle();
-    scene.link.fail();
+    setup.link.fail();
     await pass(BACKOFF);
-    scene.events();
-    scene.link.connect();
+    setup.takeEvents();
+    setup.link.connect();
     await settle();
 
-    expect(scene.events()).toEqual(['connecting→backoff', 'backoff']);
-    expect(scene.connection.stats.lastError?.message).toMatch(/`decoder` returns to be a stream that is not used up/);
-    scene.connection.destroy();
+    expect(setup.takeEvents()).toEqual(['connecting→backoff', 'backoff']);
+    expect(setup.connection.stats.lastError?.message).toMatch(/`decoder` returns to be a stream that is not used up/);
+    setup.connection.destroy();
   });
 
-  test('one that ends before its input does is an error, with or without autoDestroy', async () => {
+  test('a decoder that ends before its input › resets the session with an error, with or without autoDestroy', async () => {
     for (const autoDestroy of [true, false]) {
       const decoder = new Transform({
         autoDestroy,
@@ -1019,125 +1030,125 @@ describe('decoder', () => {
           done();
         },
       });
-      const { scene } = await decodingWith(() => decoder);
-      scene.link.receive('enough');
+      const { setup } = await decodingWith(() => decoder);
+      setup.link.receive('enough');
       await settle();
 
-      expect(scene.connection.stats.lastError?.message).toBe('The decoder ended before its input did');
-      expect(scene.connection.state).toBe('backoff');
-      scene.connection.destroy();
+      expect(setup.connection.stats.lastError?.message).toBe('The decoder ended before its input did');
+      expect(setup.connection.state).toBe('backoff');
+      setup.connection.destroy();
     }
   });
 
-  test('one that is slow and gets on with it keeps every message of a session that has ended', async () => {
+  test('a slow decoder that makes progress › emits every message of a session that has ended', async () => {
     const slow = () =>
       new Transform({ transform: (chunk: Buffer, _encoding, done) => void setTimeout(() => done(null, chunk), 1_500) });
-    const { scene, messages } = await decodingWith(slow);
+    const { setup, messages } = await decodingWith(slow);
     for (const text of ['one', 'two', 'three']) {
-      scene.link.receive(text);
+      setup.link.receive(text);
       await settle();
     }
-    scene.link.finish();
+    setup.link.finish();
     for (let step = 0; step < 4; step++) await pass(1_500);
 
     expect(messages).toEqual(['one', 'two', 'three']);
-    expect(scene.heard.find(([event]) => event === 'reset')?.[1]).toMatchObject({ reason: 'peer-end' });
-    scene.connection.destroy();
+    expect(setup.recorded.find(([event]) => event === 'reset')?.[1]).toMatchObject({ reason: 'peer-end' });
+    setup.connection.destroy();
   });
 
-  test('messages of a session that has ended wait for resume(), however long', async () => {
-    const { scene, messages } = await decodingWith(passing);
-    scene.connection.pause();
-    scene.link.receive('kept');
-    scene.link.finish();
+  test('while paused › the messages of a session that has ended wait for resume() without a time limit', async () => {
+    const { setup, messages } = await decodingWith(passThrough);
+    setup.connection.pause();
+    setup.link.receive('kept');
+    setup.link.finish();
     await settle();
     await pass(10 * CLOSE_TIMEOUT);
-    expect([messages, scene.connection.state]).toEqual([[], 'open']);
-    scene.connection.resume();
+    expect([messages, setup.connection.state]).toEqual([[], 'open']);
+    setup.connection.resume();
     await settle();
 
-    expect([messages, scene.connection.state]).toEqual([['kept'], 'backoff']);
-    scene.connection.destroy();
+    expect([messages, setup.connection.state]).toEqual([['kept'], 'backoff']);
+    setup.connection.destroy();
   });
 
-  test('a peer that is not read because the decoder is busy is not taken for an idle one', async () => {
+  test('while the decoder is full and the peer is not read › idleTimeout does not run', async () => {
     let decoded = (): void => undefined;
     const busy = () =>
       new Transform({ highWaterMark: 1, transform: (_chunk, _encoding, done) => void (decoded = () => done()) });
-    const { scene } = await decodingWith(busy, { idleTimeout: 300 });
-    scene.link.receive('a lot of work');
+    const { setup } = await decodingWith(busy, { idleTimeout: 300 });
+    setup.link.receive('a lot of work');
     await settle();
     await pass(3_000);
-    expect(scene.connection.state).toBe('open');
+    expect(setup.connection.state).toBe('open');
     decoded();
     await settle();
     await pass(400);
 
-    expect(scene.heard.find(([event]) => event === 'reset')?.[1]).toMatchObject({ reason: 'idle' });
-    scene.connection.destroy();
+    expect(setup.recorded.find(([event]) => event === 'reset')?.[1]).toMatchObject({ reason: 'idle' });
+    setup.connection.destroy();
   });
 });
 
-test('disconnect() from within shouldRetry, with writes queued, does not wait for a dial that is over', async () => {
-  const scene: Scene = new Scene({
+test('disconnect() called by shouldRetry, with writes queued › does not wait for the failed dial', async () => {
+  const setup: Setup = new Setup({
     shouldRetry: () => {
-      void scene.connection.disconnect();
+      void setup.connection.disconnect();
       return true;
     },
   });
-  scene.connection.connect();
-  scene.connection.write('goodbye');
+  setup.connection.connect();
+  setup.connection.write('goodbye');
   await settle();
-  scene.events();
-  scene.link.fail('ECONNREFUSED');
+  setup.takeEvents();
+  setup.link.fail('ECONNREFUSED');
   await settle();
 
-  expect(scene.events()).toEqual(['connecting→closing', 'closing→closed', 'drop', 'close']);
+  expect(setup.takeEvents()).toEqual(['connecting→closing', 'closing→closed', 'drop', 'close']);
 });
 
-test('a thousand connections and their waiters leave one listener on the signal that they share, and none in the end', async () => {
+test('a thousand connections and calls of whenOpen() add one listener to their shared signal, and remove it at the end', async () => {
   const { signal } = new AbortController();
-  const scenes = Array.from({ length: 1_000 }, () => new Scene({ signal }));
-  const waiting = scenes.map(({ connection }) => connection.whenOpen({ signal }).catch(() => undefined));
+  const setups = Array.from({ length: 1_000 }, () => new Setup({ signal }));
+  const waiting = setups.map(({ connection }) => connection.whenOpen({ signal }).catch(() => undefined));
   expect(getEventListeners(signal, 'abort')).toHaveLength(1);
-  for (const { connection } of scenes) connection.destroy();
+  for (const { connection } of setups) connection.destroy();
   await Promise.all(waiting);
 
   expect(getEventListeners(signal, 'abort')).toEqual([]);
 });
 
-test('room that expiry makes is told by `drain`, though there is no session', async () => {
-  const scene = new Scene({ queue: { maxBytes: 10, maxAge: 50 } });
-  expect(scene.connection.write('ten bytes.')).toBe(false);
-  expect(scene.connection.write('one more', () => undefined)).toBe(false);
+test('`drain` is emitted when expired writes make room, also without a session', async () => {
+  const setup = new Setup({ queue: { maxBytes: 10, maxAge: 50 } });
+  expect(setup.connection.write('ten bytes.')).toBe(false);
+  expect(setup.connection.write('one more', () => undefined)).toBe(false);
   await pass(60);
 
-  expect(scene.events()).toEqual(['drop', 'drain']);
-  scene.connection.destroy();
+  expect(setup.takeEvents()).toEqual(['drop', 'drain']);
+  setup.connection.destroy();
 });
 
-test('a queue bounds the number of writes too', async () => {
-  const scene = new Scene({ queue: { maxBytes: 100 } });
+test('the queue is also bounded by the number of writes', async () => {
+  const setup = new Setup({ queue: { maxBytes: 100 } });
   let refused = 0;
   for (let count = 0; count < 2_000; count++)
-    scene.connection.write('', (error) => (refused += Number(error !== undefined)));
+    setup.connection.write('', (error) => (refused += Number(error !== undefined)));
   await settle();
 
-  expect([scene.connection.stats.writes.queued.writes, refused]).toEqual([1_024, 976]);
-  scene.connection.destroy();
+  expect([setup.connection.stats.writes.queued.writes, refused]).toEqual([1_024, 976]);
+  setup.connection.destroy();
 });
 
-test('a `drop` listener that writes again what was refused does not keep the process from everything else', async () => {
-  const scene = new Scene({ queue: { maxBytes: 2 } });
+test('a `drop` listener that repeats a refused write does not block the event loop', async () => {
+  const setup = new Setup({ queue: { maxBytes: 2 } });
   let drops = 0;
-  scene.connection.on('drop', ({ chunk }) => {
+  setup.connection.on('drop', ({ chunk }) => {
     drops += 1;
-    scene.connection.write(chunk);
+    setup.connection.write(chunk);
   });
-  scene.connection.write('abc');
+  setup.connection.write('abc');
   await settle();
   expect(drops).toBeGreaterThan(1);
-  scene.connection.destroy();
+  setup.connection.destroy();
   const before = drops;
   await settle();
 
