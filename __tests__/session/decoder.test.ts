@@ -6,7 +6,7 @@ import split2 from 'split2';
 import { Loopback, connectTo, payload, payloads, track } from '../kit/loopback';
 import { record } from '../kit/record';
 
-// Framing by packages that others keep: each is a `decoder` as it stands.
+// Framing packages from npm, each used as a `decoder` without an adapter.
 
 interface Framing {
   readonly decoder: () => Transform;
@@ -32,17 +32,17 @@ describe.each(framings)('%s', (_name, { decoder, frame }) => {
   const text = ({ toString }: { toString(): string }, message: unknown) => toString.call(message);
   const asText = (message: unknown) => (Buffer.isBuffer(message) ? text(Buffer.prototype, message) : message);
 
-  test('are whole wherever the bytes are cut', async () => {
+  test('are whole wherever the bytes are split', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server, { decoder });
     const socket = (await server.meets(connection)).setNoDelay(true);
     const bytes = Buffer.concat([frame('first'), frame('second'), frame('third')]);
-    const heard = record(connection, ['message']);
+    const events = record(connection, ['message']);
     for (let cut = 1; cut < bytes.length; cut++) {
       const all = payloads(connection, 'message', 3);
       const { bytesReceived } = connection.stats;
       socket.write(bytes.subarray(0, cut));
-      // The rest only when that has been read.
+      // The rest is sent when this has been read.
       while (connection.stats.bytesReceived < bytesReceived + cut)
         await new Promise((resolve) => setImmediate(resolve));
       socket.write(bytes.subarray(cut));
@@ -50,10 +50,10 @@ describe.each(framings)('%s', (_name, { decoder, frame }) => {
     }
 
     const expected = Array.from({ length: bytes.length - 1 }, () => ['first', 'second', 'third']).flat();
-    expect(heard.map(([, message]) => asText(message))).toEqual(expected);
+    expect(events.map(([, message]) => asText(message))).toEqual(expected);
   });
 
-  test('never cross a reset by halves, wherever that cuts', async () => {
+  test('are never joined across a reset, wherever it splits them', async () => {
     const half = frame('half of this');
     const server = await Loopback.start({
       onSocket: (socket, number) => {
@@ -73,7 +73,7 @@ describe.each(framings)('%s', (_name, { decoder, frame }) => {
     expect(seen).toEqual(Array.from({ length: half.length - 1 }, (_each, index) => `whole ${index + 1}`));
   });
 
-  test('are whole and in order for a loop and a stream that stop the reading again and again', async () => {
+  test('are whole and in order for a loop and a stream that pause the connection repeatedly', async () => {
     const texts = Array.from({ length: 300 }, (_each, index) => `${index} `.padEnd(1 + ((index * 37) % 3_000), 'x'));
     const server = await Loopback.start({ onSocket: (socket) => socket.end(Buffer.concat(texts.map(frame))) });
     const connection = connectTo(server, { decoder });
@@ -95,7 +95,7 @@ describe.each(framings)('%s', (_name, { decoder, frame }) => {
   });
 });
 
-test('a frame that claims to be too large is the end of its session, and not of the next', async () => {
+test('a frame with too large a length resets its session, and not the next', async () => {
   const { decoder, frame } = lengthPrefixed(4);
   const server = await Loopback.start({
     onSocket: (socket, number) => socket.write(number === 1 ? 'GET / HTTP/1.1\r\n\r\n' : frame('well')),

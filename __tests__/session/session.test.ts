@@ -19,36 +19,36 @@ import { names, record } from '../kit/record';
 
 const lines = () => split2();
 
-/** A server that says something every few milliseconds. */
-function ticking(every: number): Promise<Loopback> {
+/** A server that sends a byte every few milliseconds. */
+function sendingEvery(milliseconds: number): Promise<Loopback> {
   return Loopback.start({
     onSocket: (socket) => {
-      const timer = setInterval(() => socket.write('.'), every);
+      const timer = setInterval(() => socket.write('.'), milliseconds);
       socket.on('close', () => clearInterval(timer));
     },
   });
 }
 
 describe('decoder', () => {
-  test('turns bytes into messages, and there is no data then', async () => {
+  test('turns bytes into messages; `data` is not emitted', async () => {
     const server = await Loopback.start({ onSocket: (socket) => socket.write('one\ntwo\nthr') });
     const connection = connectTo<string>(server, { decoder: lines });
-    const heard = record(connection, ['message', 'data']);
+    const events = record(connection, ['message', 'data']);
     await payloads(connection, 'message', 2);
     server.write('ee\n');
     await next(connection, 'message');
 
-    expect(heard).toEqual([
+    expect(events).toEqual([
       ['message', 'one'],
       ['message', 'two'],
       ['message', 'three'],
     ]);
   });
 
-  test('is fresh for every session: half a line never crosses a reset', async () => {
+  test('is new for every session: half a line never crosses a reset', async () => {
     const server = await Loopback.start();
     const connection = connectTo<string>(server, { decoder: lines });
-    const heard = record(connection, ['message', 'reset']);
+    const events = record(connection, ['message', 'reset']);
     await connection.whenOpen();
     await server.has(1);
     server.write('whole\nhel');
@@ -59,10 +59,10 @@ describe('decoder', () => {
     server.write('lo\n');
     await next(connection, 'message');
 
-    expect(heard.map(([name, message]) => (name === 'message' ? message : name))).toEqual(['whole', 'reset', 'lo']);
+    expect(events.map(([name, message]) => (name === 'message' ? message : name))).toEqual(['whole', 'reset', 'lo']);
   });
 
-  test('C46 is fresh for every session: half a character never crosses a reset', async () => {
+  test('C46 is new for every session: half a character never crosses a reset', async () => {
     const euro = Buffer.from('€');
     const server = await Loopback.start({
       onSocket: (socket, number) =>
@@ -82,20 +82,20 @@ describe('decoder', () => {
     expect(second).toBe('\u{fffd}€');
   });
 
-  test('gives its last message at the peer’s FIN, before the reset', async () => {
+  test('flushes its last message at the peer’s FIN, before the reset', async () => {
     const server = await Loopback.start({ onSocket: (socket) => socket.end('one\nlast without end') });
     const connection = connectTo<string>(server, { decoder: lines });
-    const heard = record(connection, ['message', 'reset']);
+    const events = record(connection, ['message', 'reset']);
     await next(connection, 'reset');
 
-    expect(heard).toEqual([
+    expect(events).toEqual([
       ['message', 'one'],
       ['message', 'last without end'],
       ['reset', expect.objectContaining({ reason: 'peer-end' })],
     ]);
   });
 
-  test('that is slow to flush is waited for', async () => {
+  test('that flushes slowly delays the reset', async () => {
     const server = await Loopback.start({ onSocket: (socket) => socket.end('abc') });
     const slow = () =>
       new Transform({
@@ -103,10 +103,13 @@ describe('decoder', () => {
         flush: (done) => void setTimeout(done, 50, null, 'flushed'),
       });
     const connection = connectTo<Buffer>(server, { decoder: slow });
-    const heard = record(connection, ['message', 'reset']);
+    const events = record(connection, ['message', 'reset']);
     await next(connection, 'reset');
 
-    expect(heard.map(([name, message]) => (name === 'message' ? String(message) : name))).toEqual(['flushed', 'reset']);
+    expect(events.map(([name, message]) => (name === 'message' ? String(message) : name))).toEqual([
+      'flushed',
+      'reset',
+    ]);
   });
 
   test('that never flushes is given up after closeTimeout', async () => {
@@ -139,7 +142,7 @@ describe('decoder', () => {
         return decoder;
       },
     ],
-  ])('that %s an error resets the session, and the next one has a new decoder', async (_how, broken) => {
+  ])('that %s an error resets the session; the next session has a new decoder', async (_how, broken) => {
     const decoders = [broken, lines];
     const server = await Loopback.start({ onSocket: (socket) => socket.write('hello\n') });
     const connection = connectTo<string>(server, { decoder: () => decoders.shift()!() });
@@ -150,7 +153,7 @@ describe('decoder', () => {
     await server.until(() => server.live === 1);
   });
 
-  test('that throws resets the session as well, and is no uncaught exception', async () => {
+  test('that throws resets the session, without an uncaught exception', async () => {
     const { code, said } = await run(`
       process.on('uncaughtException', ({ message }) => say('uncaught ' + message));
       const server = net.createServer((socket) => socket.on('error', () => {}).write('not json')).listen(0, '127.0.0.1', () => {
@@ -164,7 +167,7 @@ describe('decoder', () => {
     expect({ code, said }).toEqual({ code: 0, said: [['error', 'SyntaxError']] });
   });
 
-  test('that throws when it is to flush, resets the session with that', async () => {
+  test('that throws in its flush resets the session with that error', async () => {
     const server = await Loopback.start({ onSocket: (socket) => socket.end('abc') });
     const decoder = () =>
       new Transform({
@@ -181,7 +184,7 @@ describe('decoder', () => {
     });
   });
 
-  test('may be made of a generator, whose throw resets the session', async () => {
+  test('made from a generator resets the session when the generator throws', async () => {
     const decoder = () =>
       Duplex.from(async function* (chunks: AsyncIterable<Buffer>) {
         for await (const chunk of chunks) {
@@ -198,7 +201,7 @@ describe('decoder', () => {
     expect(await payload(connection, 'message')).toBe('GOOD');
   });
 
-  test('that ends before its input does is an error, not silence', async () => {
+  test('that ends before its input resets the session with an error', async () => {
     const server = await Loopback.start({ onSocket: (socket) => socket.write('hello\n') });
     const decoders = [
       () => {
@@ -213,21 +216,21 @@ describe('decoder', () => {
     expect(await payload(connection, 'message')).toBe('hello');
   });
 
-  test('messages wait while paused, bounded, and the last of them outlive the socket', async () => {
+  test('keeps its messages while paused, also when the socket has closed', async () => {
     const server = await Loopback.start({ onSocket: (socket) => socket.end('one\ntwo\n') });
     const connection = connectTo<string>(server, { decoder: lines });
     connection.pause();
-    const heard = record(connection, ['message', 'reset']);
+    const events = record(connection, ['message', 'reset']);
     await connection.whenOpen();
     await next(connectTo(server), 'reset');
-    expect(heard).toEqual([]);
+    expect(events).toEqual([]);
 
     connection.resume();
     await next(connection, 'reset');
-    expect(names(heard)).toEqual(['message', 'message', 'reset']);
+    expect(names(events)).toEqual(['message', 'message', 'reset']);
   });
 
-  test('that is slow holds the peer back instead of filling the memory', async () => {
+  test('that is full stops the reading from the peer', async () => {
     const server = await Loopback.start();
     const connection = connectTo<Buffer>(server, {
       decoder: () => new Transform({ transform: () => {} }),
@@ -243,7 +246,7 @@ describe('decoder', () => {
     expect(connection.socket?.readableLength).toBeLessThanOrEqual(1_000_000);
   });
 
-  test('works over a stream that is no socket', async () => {
+  test('works over a stream that is not a socket', async () => {
     const [near, far] = pair();
     const connection = connectTo<string>({ target: { port: 1 } }, { dial: () => near, decoder: lines });
     await connection.whenOpen();
@@ -255,7 +258,7 @@ describe('decoder', () => {
 });
 
 describe('reuseReadBuffer', () => {
-  test('chunks are right while their listener runs, and share their memory', async () => {
+  test('chunks are correct while their listener runs, and share one buffer', async () => {
     const server = await Loopback.start({ echo: true });
     const connection = connectTo(server, { reuseReadBuffer: true });
     const memory = new Set<ArrayBufferLike>();
@@ -275,7 +278,7 @@ describe('reuseReadBuffer', () => {
     expect(connection.stats.bytesReceived).toBe(1_000_000);
   });
 
-  test('without it every chunk is the listener’s to keep', async () => {
+  test('without it a listener may keep every chunk', async () => {
     const server = await Loopback.start({ echo: true });
     const connection = connectTo(server);
     await connection.whenOpen();
@@ -288,23 +291,23 @@ describe('reuseReadBuffer', () => {
     expect(chunks.map(String)).toEqual(['a', 'b', 'c'].map((letter) => letter.repeat(100)));
   });
 
-  test('what the peer says at once is heard, in every session', async () => {
+  test('bytes sent right after connecting are received, in every session', async () => {
     const server = await Loopback.start({ onSocket: (socket, number) => socket.write(`session ${number}`) });
     const connection = connectTo(server, { reuseReadBuffer: true });
-    const heard: string[] = [];
-    connection.on('open', ({ generation }) => heard.push(`open ${generation}`));
-    connection.on('data', (chunk) => heard.push(chunk.toString()));
-    connection.on('reset', ({ reason }) => heard.push(reason));
+    const events: string[] = [];
+    connection.on('open', ({ generation }) => events.push(`open ${generation}`));
+    connection.on('data', (chunk) => events.push(chunk.toString()));
+    connection.on('reset', ({ reason }) => events.push(reason));
     await next(connection, 'data');
     server.drop();
     await next(connection, 'data');
     connection.reconnect();
     await next(connection, 'data');
 
-    expect(heard).toEqual(['open 1', 'session 1', 'peer-end', 'open 2', 'session 2', 'forced', 'open 3', 'session 3']);
+    expect(events).toEqual(['open 1', 'session 1', 'peer-end', 'open 2', 'session 2', 'forced', 'open 3', 'session 3']);
   });
 
-  test('pause() and resume() stop and start the flow, without losing a byte', async () => {
+  test('pause() and resume() stop and start reading without losing a byte', async () => {
     const server = await Loopback.start({ onSocket: (socket) => socket.end(Buffer.alloc(2_000_000, 'x')) });
     const connection = connectTo(server, { reuseReadBuffer: true });
     let received = 0;
@@ -325,20 +328,20 @@ describe('reuseReadBuffer', () => {
     expect([received, wrong]).toEqual([2_000_000, 0]);
   });
 
-  test('pause() before open holds everything back', async () => {
+  test('pause() before open delivers nothing until resume()', async () => {
     const server = await Loopback.start({ onSocket: (socket) => socket.write('hello') });
     const connection = connectTo(server, { reuseReadBuffer: true });
     connection.pause();
-    const heard = record(connection, ['data']);
+    const events = record(connection, ['data']);
     await connection.whenOpen();
     await next(connectTo(server), 'data');
-    expect(heard).toEqual([]);
+    expect(events).toEqual([]);
 
     connection.resume();
     expect(await receives(connection, 'hello')).toBe('hello');
   });
 
-  test('the peer’s FIN and RST are noticed', async () => {
+  test('the peer’s FIN and RST reset the session', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server, { reuseReadBuffer: true });
     await connection.whenOpen();
@@ -368,25 +371,25 @@ describe('reuseReadBuffer', () => {
     expect(seen).toEqual([1, 1, 1]);
   });
 
-  test('disconnect() hears the peer out and ends in good order', async () => {
+  test('disconnect() receives what the peer sends before its FIN', async () => {
     const server = await Loopback.start({
       allowHalfOpen: true,
       onSocket: (socket) => socket.on('end', () => socket.end('good-bye')),
     });
     const connection = connectTo(server, { reuseReadBuffer: true });
     await connection.whenOpen();
-    const heard: string[] = [];
-    connection.on('data', (chunk) => heard.push(chunk.toString()));
+    const events: string[] = [];
+    connection.on('data', (chunk) => events.push(chunk.toString()));
     connection.write('quit');
 
     expect(await connection.disconnect()).toEqual({ reason: 'disconnected' });
-    expect(heard).toEqual(['good-bye']);
+    expect(events).toEqual(['good-bye']);
     expect(server.received()).toBe('quit');
   });
 });
 
 describe('idleTimeout', () => {
-  test('C67 resets a session whose peer says nothing, though writes succeed', async () => {
+  test('C67 resets a session whose peer sends nothing, even if writes succeed', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server, { idleTimeout: 80 });
     await connection.whenOpen();
@@ -399,7 +402,7 @@ describe('idleTimeout', () => {
     expect(await payload(connection, 'backoff')).toMatchObject({ reason: 'idle', error: { code: 'ERR_IDLE' } });
   });
 
-  test('C67 finds a peer that fell silent, in every session', async () => {
+  test('C67 resets every session whose peer has stopped sending', async () => {
     const server = await Loopback.start({ onSocket: (socket) => socket.write('hello') });
     const connection = connectTo(server, { idleTimeout: 60 });
 
@@ -409,46 +412,46 @@ describe('idleTimeout', () => {
     for (const { uptime } of resets) expect(uptime).toBeGreaterThanOrEqual(59);
   });
 
-  test('C70 never resets a session whose peer speaks', async () => {
-    const server = await ticking(30);
+  test('C70 never resets a session whose peer keeps sending', async () => {
+    const server = await sendingEvery(30);
     const connection = connectTo(server, { idleTimeout: 300 });
-    const heard = record(connection, ['reset']);
-    // A peer that is silent is found meanwhile, and more than once.
+    const events = record(connection, ['reset']);
+    // Meanwhile a silent peer is detected twice.
     const silent = connectTo(await Loopback.start(), { idleTimeout: 300 });
     await payloads(silent, 'reset', 2);
 
-    expect(heard).toEqual([]);
+    expect(events).toEqual([]);
     expect(connection).toMatchObject({ state: 'open', generation: 1 });
   });
 
-  test('C71 raises no false alarm after the event loop was blocked', async () => {
+  test('C71 does not reset the session after the event loop was blocked', async () => {
     const server = await serveElsewhere(`setInterval(() => socket.write('.'), 10);`);
     for (const reuseReadBuffer of [false, true]) {
       const connection = connectTo(server, { idleTimeout: 120, reuseReadBuffer });
-      const heard = record(connection, ['reset']);
+      const events = record(connection, ['reset']);
       for (let round = 0; round < 2; round++) {
         await next(connection, 'data');
         await new Promise(setImmediate);
         block(300);
       }
       await payloads(connection, 'data', 5);
-      expect(heard).toEqual([]);
+      expect(events).toEqual([]);
       connection.destroy();
     }
   });
 
-  test('does not judge a peer that we do not listen to', async () => {
-    const server = await ticking(10);
+  test('does not run while the connection is paused', async () => {
+    const server = await sendingEvery(10);
     const connection = connectTo(server, { idleTimeout: 60 });
     await next(connection, 'data');
     connection.pause();
-    const heard = record(connection, ['reset']);
+    const events = record(connection, ['reset']);
     const silent = connectTo(await Loopback.start(), { idleTimeout: 60 });
     await payloads(silent, 'reset', 2);
     connection.resume();
     await payloads(connection, 'data', 3);
 
-    expect(heard).toEqual([]);
+    expect(events).toEqual([]);
   });
 });
 
@@ -474,7 +477,7 @@ describe('heartbeat', () => {
     expect(server.received(1)).toMatch(/^(ping)+$/);
   });
 
-  test('C70 C73 never resets a session whose peer answers, and pings as often as asked', async () => {
+  test('C70 C73 never resets a session whose peer answers, and pings at the interval', async () => {
     const server = await Loopback.start({ echo: true });
     const pinged: number[] = [];
     const connection = connectTo(server, {
@@ -488,29 +491,29 @@ describe('heartbeat', () => {
         },
       },
     });
-    const heard = record(connection, ['reset']);
+    const events = record(connection, ['reset']);
     await receives(connection, 'ping 6;');
 
-    expect(heard).toEqual([]);
+    expect(events).toEqual([]);
     const gaps = pinged.slice(1).map((at, index) => at - pinged[index]!);
     gaps.forEach((gap) => expect(gap).toBeGreaterThanOrEqual(48));
   });
 
-  test('takes any byte for an answer', async () => {
-    const server = await ticking(20);
+  test('counts any byte as an answer', async () => {
+    const server = await sendingEvery(20);
     const connection = connectTo(server, { heartbeat: { interval: 50, timeout: 300, ping: () => {} } });
-    const heard = record(connection, ['reset']);
+    const events = record(connection, ['reset']);
     const silent = connectTo(await Loopback.start(), { heartbeat: { interval: 50, timeout: 300, ping: () => {} } });
     await payloads(silent, 'reset', 2);
 
-    expect(heard).toEqual([]);
+    expect(events).toEqual([]);
     expect(connection.generation).toBe(1);
   });
 
-  test('C71 raises no false alarm after the event loop was blocked', async () => {
+  test('C71 does not reset the session after the event loop was blocked', async () => {
     const server = await serveElsewhere(`socket.pipe(socket);`);
     const connection = connectTo(server, { heartbeat: { interval: 50, timeout: 100, ping: (to) => to.write('ping') } });
-    const heard = record(connection, ['reset']);
+    const events = record(connection, ['reset']);
     for (let round = 0; round < 2; round++) {
       await next(connection, 'data');
       await new Promise(setImmediate);
@@ -518,10 +521,10 @@ describe('heartbeat', () => {
     }
     await payloads(connection, 'data', 2);
 
-    expect(heard).toEqual([]);
+    expect(events).toEqual([]);
   });
 
-  test('ends with its session: a peer that was lost is not pinged', async () => {
+  test('stops when its session ends', async () => {
     const server = await Loopback.start({ echo: true });
     const states: string[] = [];
     const connection = connectTo(server, {
@@ -543,7 +546,7 @@ describe('heartbeat', () => {
     expect(new Set(states)).toEqual(new Set(['open']));
   });
 
-  test('ends with disconnect(): while the session winds up nobody is pinged, and no ping is refused', async () => {
+  test('stops at disconnect(): no ping is sent or refused while closing', async () => {
     const server = await Loopback.start({ allowHalfOpen: true });
     const states: string[] = [];
     const connection = connectTo(server, {
@@ -558,14 +561,14 @@ describe('heartbeat', () => {
       },
     });
     await server.gets('p');
-    const heard = record(connection, ['drop', 'close']);
+    const events = record(connection, ['drop', 'close']);
     await connection.disconnect();
 
     expect(new Set(states)).toEqual(new Set(['open']));
-    expect(names(heard)).toEqual(['close']);
+    expect(names(events)).toEqual(['close']);
   });
 
-  test('a ping that throws is reported once each time, and the session is judged all the same', async () => {
+  test('a ping that throws is an uncaught exception each time, and the session is still reset', async () => {
     const { code, said } = await run(`
       process.on('uncaughtException', ({ message }) => say(message));
       const server = net.createServer((socket) => socket.on('error', () => {}).resume()).listen(0, '127.0.0.1', () => {
@@ -583,7 +586,7 @@ describe('heartbeat', () => {
 });
 
 describe('socket', () => {
-  test('is the present session’s own, and undefined without one', async () => {
+  test('is the socket of the session, and undefined without a session', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     expect(connection.socket).toBeUndefined();
@@ -601,7 +604,7 @@ describe('socket', () => {
     expect(connection.socket).not.toBe(first);
   });
 
-  test('that the application destroys is a lost session', async () => {
+  test('destroyed by the application resets the session', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     await connection.whenOpen();

@@ -16,7 +16,7 @@ function streamOf(connection: ReconnectingConnection, options?: DuplexOptions): 
   return track(connection.toDuplex(options).on('error', () => undefined));
 }
 
-/** A connection whose links the test makes, and a stream of it. The first link is there. */
+/** A connection with a scripted dial that is dialling, and a stream of it. */
 async function scripted(options: ConnectionOptions = {}, duplex?: DuplexOptions) {
   const script = new ScriptedDial();
   const connection = connectTo({ target: { port: 1 } }, { dial: script.dial, ...options });
@@ -24,7 +24,7 @@ async function scripted(options: ConnectionOptions = {}, duplex?: DuplexOptions)
   return { connection, stream: streamOf(connection, duplex), link: script.last, script };
 }
 
-/** Keeps what it is handed, a piece in a turn of the loop. */
+/** Keeps the chunks that are written to it, one per iteration of the event loop. */
 class Sink extends Writable {
   readonly chunks: Buffer[] = [];
 
@@ -41,13 +41,13 @@ const withCode = (code: string): Error => expect.objectContaining({ code }) as E
 
 const digest = (chunks: readonly Buffer[]): string => createHash('sha256').update(Buffer.concat(chunks)).digest('hex');
 
-/** What the callback of a write is told. */
-function fate(stream: Duplex, chunk: string | Buffer): Promise<unknown> {
+/** The error that the callback of a write receives. */
+function resultOf(stream: Duplex, chunk: string | Buffer): Promise<unknown> {
   return new Promise((resolve) => stream.write(chunk, resolve));
 }
 
 describe('a stream of a connection', () => {
-  test('stands in a pipeline: all goes out, all comes back, and its end disconnects', async () => {
+  test('works in a pipeline: all bytes are sent and received, and its end disconnects', async () => {
     const server = await Loopback.start({ echo: true });
     const connection = connectTo(server);
     const closed = payload(connection, 'close');
@@ -61,11 +61,11 @@ describe('a stream of a connection', () => {
     expect(connection.stats.writes).toMatchObject({ confirmed: { bytes: 3_000_000 }, uncertain: { writes: 0 } });
   });
 
-  test('waits while the server is down, with more than the queue would take', async () => {
+  test('waits while the server is down, also with more bytes than the queue has room for', async () => {
     const server = await Loopback.start();
     server.refuse();
     const connection = connectTo(server, { queue: { maxBytes: 1_000 } });
-    const heard = record(connection, ['drop']);
+    const events = record(connection, ['drop']);
     const chunks = [700, 700, 5_000, 1, 1, 1].map((size) => randomBytes(size));
     const done = pipeline(Readable.from(chunks), connection.toDuplex());
     await payload(connection, 'backoff', ({ attempt }) => attempt === 2);
@@ -73,21 +73,21 @@ describe('a stream of a connection', () => {
     await done;
 
     expect(digest([Buffer.from(server.received(), 'latin1')])).toBe(digest(chunks));
-    expect(heard).toEqual([]);
+    expect(events).toEqual([]);
   });
 
-  test('waits as well where there is no queue', async () => {
+  test('waits for a session when there is no queue', async () => {
     const { connection, stream, link } = await scripted({ queue: { maxBytes: 0 } });
-    const told = fate(stream, 'hello');
+    const result = resultOf(stream, 'hello');
     await settle();
     expect([connection.state, connection.stats.writes.refused.writes]).toEqual(['connecting', 1]);
     link.connect();
 
-    expect(await told).toBeUndefined();
+    expect(await result).toBeUndefined();
     expect(link.written).toEqual(['hello']);
   });
 
-  test('puts out messages where there is a decoder', async () => {
+  test('yields messages when there is a decoder', async () => {
     const server = await Loopback.start({ onSocket: (socket) => socket.write('one\ntwo\n') });
     const stream = streamOf(connectTo<string>(server, { decoder: () => split2() }));
     expect([stream.readableObjectMode, stream.writableObjectMode]).toEqual([true, false]);
@@ -97,7 +97,7 @@ describe('a stream of a connection', () => {
     expect(seen).toEqual(['one', 'two']);
   });
 
-  test('gets chunks of its own where the connection lends them', async () => {
+  test('gets copies of the chunks with reuseReadBuffer', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server, { reuseReadBuffer: true });
     const stream = streamOf(connection);
@@ -111,22 +111,22 @@ describe('a stream of a connection', () => {
     expect(String(stream.read())).toBe('aabb');
   });
 
-  test('stops the reading while nobody takes what it has', async () => {
+  test('pauses the connection while its buffer is full', async () => {
     const connection = connectTo(
       await serveElsewhere(`const bytes = Buffer.alloc(65536); const flood = () => { while (socket.write(bytes)); };
         socket.on('drain', flood); flood();`),
     );
     const stream = streamOf(connection, { readableHighWaterMark: 100_000 });
     await until(() => connection.stats.bytesReceived > 100_000);
-    for (let turn = 0; turn < 500; turn++) await new Promise((resolve) => setImmediate(resolve));
-    // The mark, the chunk that reached it, and what the socket's own stream keeps.
+    for (let tick = 0; tick < 500; tick++) await new Promise((resolve) => setImmediate(resolve));
+    // The mark, the chunk that reached it, and the buffer of the socket's own stream.
     expect(connection.stats.bytesReceived).toBeLessThan(400_000);
     let taken = 0;
     for await (const chunk of stream as AsyncIterable<Buffer>) if ((taken += chunk.length) > 5_000_000) break;
     expect(taken).toBeGreaterThan(5_000_000);
   });
 
-  test('holds back its writer while the peer does not read', async () => {
+  test('needs `drain` while the peer does not read', async () => {
     const { stream, link } = await scripted({}, { writableHighWaterMark: 10 });
     link.connect();
     await settle();
@@ -140,21 +140,21 @@ describe('a stream of a connection', () => {
     expect(link.written.join('')).toBe('1234567890');
   });
 
-  test('hands over together what was written while a write was under way, and tells each callback', async () => {
+  test('joins the writes made during a write in progress, and calls each callback', async () => {
     const { connection, stream, link } = await scripted();
     link.connect();
     await settle();
     link.stalled = true;
-    const told = ['a', 'b', 'c'].map((text) => fate(stream, text));
+    const results = ['a', 'b', 'c'].map((text) => resultOf(stream, text));
     await settle();
     link.unstall();
 
-    expect(await Promise.all(told)).toEqual([undefined, undefined, undefined]);
+    expect(await Promise.all(results)).toEqual([undefined, undefined, undefined]);
     expect(link.written).toEqual(['a', 'bc']);
     expect(connection.stats.writes.accepted).toEqual({ writes: 2, bytes: 3 });
   });
 
-  test('refuses options that are none', () => {
+  test('throws for invalid options', () => {
     const connection = connectTo({ target: { port: 1 } }, { autoConnect: false });
     expect(() => connection.toDuplex({ onReset: 'ignore' as never })).toThrow(
       "Expected option `toDuplex.onReset` to be 'continue', 'end', 'destroy', got \"ignore\" (string)",
@@ -166,7 +166,7 @@ describe('a stream of a connection', () => {
 });
 
 describe('a lost session', () => {
-  test('is outlived: what is read and written goes on in the next', async () => {
+  test('does not end the stream: reading and writing go on in the next', async () => {
     const server = await Loopback.start({ onSocket: (socket, number) => socket.write(`hello ${number} `) });
     const connection = connectTo(server);
     const stream = streamOf(connection);
@@ -183,13 +183,13 @@ describe('a lost session', () => {
     expect([read, stream.destroyed, server.received(2)]).toEqual(['hello 1 hello 2 ', false, 'two']);
   });
 
-  test('is told to the callback of the write that may be lost with it, and to no other', async () => {
+  test('passes its error only to the callback of the write that may be lost', async () => {
     const { connection, stream, link, script } = await scripted();
     link.connect();
     await settle();
     link.stalled = true;
-    const lost = fate(stream, 'lost');
-    const kept = [fate(stream, 'kept'), fate(stream, 'too')];
+    const lost = resultOf(stream, 'lost');
+    const kept = [resultOf(stream, 'kept'), resultOf(stream, 'too')];
     const reset = payload(connection, 'reset');
     link.fail();
     expect((await reset).uncertain).toEqual({ writes: 1, bytes: 4 });
@@ -201,10 +201,10 @@ describe('a lost session', () => {
     expect([script.last.written, stream.errored]).toEqual([['kepttoo'], null]);
   });
 
-  test('is told to the callback of each write that was handed over with others', async () => {
+  test('passes its error to the callback of each of the joined writes', async () => {
     const { stream, link, script } = await scripted();
     link.connect().stalled = true;
-    const told = ['first', 'second ', 'third'].map((text) => fate(stream, text));
+    const results = ['first', 'second ', 'third'].map((text) => resultOf(stream, text));
     await settle();
     link.fail();
     await until(() => script.links.length === 2);
@@ -214,10 +214,10 @@ describe('a lost session', () => {
 
     const uncertain = withCode('ERR_DELIVERY_UNCERTAIN');
     expect([link.written, script.links[1]!.written]).toEqual([['first'], ['second third']]);
-    expect(await Promise.all(told)).toEqual([uncertain, uncertain, uncertain]);
+    expect(await Promise.all(results)).toEqual([uncertain, uncertain, uncertain]);
   });
 
-  test('with `end` ends the stream and the connection', async () => {
+  test('with onReset `end` ends the stream and the connection', async () => {
     const server = await Loopback.start({ onSocket: (socket) => socket.end('all') });
     const connection = connectTo(server);
     const sink = new Sink();
@@ -227,7 +227,7 @@ describe('a lost session', () => {
     expect([connection.state, connection.generation, listeners(connection)]).toEqual(['closed', 1, 0]);
   });
 
-  test('with `destroy` breaks the stream and the connection', async () => {
+  test('with onReset `destroy` destroys the stream and the connection', async () => {
     const { connection, stream, link } = await scripted({}, { onReset: 'destroy' });
     link.connect();
     await settle();
@@ -238,7 +238,7 @@ describe('a lost session', () => {
     expect([connection.state, listeners(connection)]).toEqual(['closed', 0]);
   });
 
-  test('with `destroy` is no failure where it is the end of the lifecycle', async () => {
+  test('with onReset `destroy` at the end of the lifecycle ends the stream without an error', async () => {
     const server = await Loopback.start({ echo: true });
     const sink = new Sink();
     await pipeline(Readable.from(['hello']), connectTo(server).toDuplex({ onReset: 'destroy' }), sink);
@@ -246,17 +246,17 @@ describe('a lost session', () => {
     expect(Buffer.concat(sink.chunks).toString()).toBe('hello');
   });
 
-  test('leaves what is written in order, and nothing twice, whatever is full or down', async () => {
+  test('keeps the writes in order, and sends none twice, with a full queue and a failing server', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server, { queue: { maxBytes: 300 }, minUptime: 0 });
     const stream = streamOf(connection);
-    const fates: Promise<unknown>[] = [];
+    const results: Promise<unknown>[] = [];
     const count = 2_000;
     for (let index = 0; index < count; index++) {
-      fates.push(fate(stream, `${String(index).padStart(9)};`));
-      // Others use the queue too.
+      results.push(resultOf(stream, `${String(index).padStart(9)};`));
+      // The connection's own write() uses the queue too.
       if (index % 100 === 0) connection.write('#'.repeat(10));
-      if (index % 200 === 99) await fates.at(-1);
+      if (index % 200 === 99) await results.at(-1);
       if (index % 200 === 199) {
         await connection.whenOpen();
         const reset = payload(connection, 'reset');
@@ -267,30 +267,30 @@ describe('a lost session', () => {
     }
     stream.end();
     await once(stream.resume(), 'close');
-    const told = await Promise.all(fates);
-    // The last one of a session may have been cut short.
+    const errors = await Promise.all(results);
+    // The last write of a session may have arrived in part.
     const arrived = server.sockets.flatMap((_socket, index) =>
       (server.received(index + 1).match(/[ \d]{9}(?=;)/g) ?? []).map(Number),
     );
 
-    const certain = told.flatMap((error, index) => (error === undefined ? [index] : []));
+    const certain = errors.flatMap((error, index) => (error === undefined ? [index] : []));
     expect(connection.generation).toBeGreaterThan(9);
     expect(certain.length).toBeGreaterThan(count / 4);
     expect(certain.length).toBeLessThan(count);
-    expect(told.filter((error) => error !== undefined)).toEqual(
-      told.flatMap((error) => (error === undefined ? [] : [withCode('ERR_DELIVERY_UNCERTAIN')])),
+    expect(errors.filter((error) => error !== undefined)).toEqual(
+      errors.flatMap((error) => (error === undefined ? [] : [withCode('ERR_DELIVERY_UNCERTAIN')])),
     );
     expect(arrived).toEqual([...new Set(arrived)].sort((one, other) => one - other));
   });
 });
 
 describe('the end', () => {
-  test('by end() waits for every write, then disconnects, then finishes', async () => {
+  test('by end() waits for every write, disconnects, and finishes', async () => {
     const { connection, stream, link } = await scripted();
     const finished = once(stream, 'finish');
     stream.end('last words');
     await settle();
-    // It is not even open yet.
+    // There is no session yet.
     expect(connection.state).toBe('connecting');
     link.connect();
     await settle();
@@ -317,7 +317,7 @@ describe('the end', () => {
     expect([link.destroyed, listeners(connection)]).toEqual([true, 0]);
   });
 
-  test('comes with disconnect() of the connection, behind what was received', async () => {
+  test('by disconnect() of the connection comes after the received data', async () => {
     const { connection, stream, link } = await scripted();
     link.connect();
     await settle();
@@ -331,7 +331,7 @@ describe('the end', () => {
     expect([text, stream.errored]).toEqual(['the rest', null]);
   });
 
-  test('is a premature one for a pipeline when the connection is destroyed', async () => {
+  test('by destroy() of the connection is a premature close for a pipeline', async () => {
     const { connection, stream, link } = await scripted();
     link.connect();
     await settle();
@@ -341,7 +341,7 @@ describe('the end', () => {
     await expect(piped).rejects.toMatchObject({ code: 'ERR_STREAM_PREMATURE_CLOSE' });
   });
 
-  test('is an error when the connection gives up', async () => {
+  test('by giving up is an error', async () => {
     const server = await Loopback.start();
     server.refuse();
     const connection = connectTo(server, { maxRetries: 1 });
@@ -351,9 +351,9 @@ describe('the end', () => {
     expect(listeners(connection)).toBe(0);
   });
 
-  test('fails the writes that wait, also those for which there was no room', async () => {
+  test('fails the waiting writes, also those that the queue had no room for', async () => {
     const { connection, stream } = await scripted({ queue: { maxBytes: 0 } });
-    const error = fate(stream, 'hello');
+    const error = resultOf(stream, 'hello');
     await settle();
     await connection.disconnect();
 
@@ -361,29 +361,29 @@ describe('the end', () => {
     expect(stream.destroyed).toBe(true);
   });
 
-  test('does not come by a write that has expired: its callback is told', async () => {
+  test('is not caused by an expired write: its callback receives the error', async () => {
     const { connection, stream, link } = await scripted({ queue: { maxAge: 20 } });
-    expect(await fate(stream, 'old')).toEqual(withCode('ERR_EXPIRED'));
+    expect(await resultOf(stream, 'old')).toEqual(withCode('ERR_EXPIRED'));
     link.connect();
     await settle();
 
-    expect([await fate(stream, 'new'), link.written, connection.state]).toEqual([undefined, ['new'], 'open']);
+    expect([await resultOf(stream, 'new'), link.written, connection.state]).toEqual([undefined, ['new'], 'open']);
   });
 
-  test('has come already where the connection is closed', async () => {
+  test('comes at once when the connection is closed', async () => {
     const { connection } = await scripted();
     await connection.disconnect();
     const stream = streamOf(connection);
     expect(stream.read()).toBeNull();
     await once(stream.resume(), 'close');
-    // It is not this stream's any more.
+    // The stream does not affect the next lifecycle.
     connection.connect();
     stream.destroy();
     await settle();
     expect([connection.state, listeners(connection)]).toEqual(['connecting', 0]);
   });
 
-  test('by break out of a loop over the stream is its destruction, as of any stream', async () => {
+  test('by a break out of a loop over the stream destroys it, like any stream', async () => {
     const server = await Loopback.start({ onSocket: (socket) => socket.write('hello') });
     const connection = connectTo(server);
     const end = payload(connection, 'close');

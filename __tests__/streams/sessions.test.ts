@@ -13,7 +13,7 @@ import { until } from '../kit/until';
 
 const lines = () => split2();
 
-/** Everything that a session yields from here on, as text. */
+/** Everything that a session still yields, as text. */
 async function textOf(session: ConnectionSession): Promise<string> {
   let text = '';
   for await (const chunk of session) text += chunk.toString('latin1');
@@ -35,7 +35,7 @@ const listeners = (connection: ReconnectingConnection): number =>
 const withCode = (code: string): Error => expect.objectContaining({ code }) as Error;
 
 describe('a loop over sessions()', () => {
-  test('yields every session with its number, and the loop within ends with the session', async () => {
+  test('yields every session with its number, and a loop over a session ends when it is lost', async () => {
     const server = await Loopback.start({ onSocket: (socket, number) => socket.end(`hello ${number}`) });
     const connection = connectTo(server);
     const seen: unknown[] = [];
@@ -53,7 +53,7 @@ describe('a loop over sessions()', () => {
       [2, true, 'hello 2', 2, 'peer-end', true],
       [3, true, 'hello 3', 3, 'peer-end', true],
     ]);
-    // What was read to its end stays at its end.
+    // A session that was read to its end yields nothing more.
     expect(await Promise.all(read.map(textOf))).toEqual(['', '', '']);
   });
 
@@ -72,7 +72,7 @@ describe('a loop over sessions()', () => {
     expect(seen).toEqual(['1 one', '1 two', '2 one', '2 two']);
   });
 
-  test('begins with the session that is open already, and hears it from the call on', async () => {
+  test('begins with the open session, and receives its data from the call on', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     const socket = await server.meets(connection);
@@ -86,7 +86,7 @@ describe('a loop over sessions()', () => {
     await sessions.return?.();
   });
 
-  test('begins with the session that is just opening, when it is called by an `open` listener', async () => {
+  test('begins with the session that has just opened when called by an `open` listener', async () => {
     const server = await Loopback.start({ onSocket: (socket) => socket.end('hello') });
     const connection = connectTo(server);
     const text = new Promise((resolve) => {
@@ -96,7 +96,7 @@ describe('a loop over sessions()', () => {
     expect(await text).toBe('hello');
   });
 
-  test('gets what came before the loop over the session began', async () => {
+  test('keeps what is received before the loop over the session begins', async () => {
     const server = await Loopback.start({ onSocket: (socket) => socket.end('hello') });
     const connection = connectTo(server);
     const session = await first(connection.sessions());
@@ -122,7 +122,7 @@ describe('a loop over sessions()', () => {
     expect(seen).toEqual(['hello 1', 'forced', 'hello 2', 'forced']);
   });
 
-  test('lives through the kill of its server', async () => {
+  test('goes on when the server process is killed and restarted', async () => {
     const script = `
       const server = require('node:net').createServer((socket) => {
         socket.on('error', () => {});
@@ -155,7 +155,7 @@ describe('a loop over sessions()', () => {
     expect(listeners(connection)).toBe(0);
   });
 
-  test('refuses options that are none', () => {
+  test('throws for invalid options', () => {
     const connection = connectTo({ target: { port: 1 } }, { autoConnect: false });
     expect(() => connection.sessions({ highWaterMark: 0 })).toThrow(
       'Expected option `sessions.highWaterMark` to be an integer ≥ 1, got 0 (number)',
@@ -171,25 +171,25 @@ describe('write() of a session', () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     const session = await first(connection.sessions());
-    const told = await new Promise((resolve) => {
+    const error = await new Promise((resolve) => {
       expect(session.write('6162', 'hex')).toBe(true);
       session.write(new Uint8Array([99]), resolve);
     });
     await server.gets('abc', 1);
 
-    expect(told).toBeUndefined();
+    expect(error).toBeUndefined();
     expect(() => session.write(1 as never)).toThrow(withCode('ERR_INVALID_CHUNK'));
     expect(() => session.write('a', 'utf8', 1 as never)).toThrow(withCode('ERR_INVALID_CHUNK'));
   });
 
-  test('is refused after its end, and not sent in the next', async () => {
+  test('is refused after the session has ended, and not sent in the next', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     const sessions = connection.sessions();
     const session = await first(sessions);
     const drops = record(connection, ['drop']);
     connection.reconnect();
-    // Between two sessions, and in the next.
+    // Between the two sessions, and in the next one.
     const errors: unknown[] = [];
     expect(session.write('late ', (error) => errors.push(error))).toBe(false);
     const later = await first(sessions);
@@ -206,15 +206,15 @@ describe('write() of a session', () => {
     expect(connection.stats.writes).toMatchObject({ accepted: { writes: 1 }, refused: { writes: 3 } });
   });
 
-  test('is refused when the peer has ended it, where the connection’s own would wait for the next', async () => {
+  test('is refused after the peer’s FIN, when the connection’s write() waits for the next session', async () => {
     const script = new ScriptedDial();
     const connection = connectTo({ target: { port: 1 } }, { dial: script.dial });
     await settle();
     const link = script.last.connect();
     const session = await first(connection.sessions());
-    // Something is under way, so that the session is not over with the peer's end.
+    // A write in progress keeps the session open after the peer's end.
     link.stalled = true;
-    connection.write('under way');
+    connection.write('in progress');
     link.finish();
     await settle();
     expect([connection.state, link.writable]).toEqual(['open', false]);
@@ -238,7 +238,7 @@ describe('write() of a session', () => {
 });
 
 describe('a loop that is left', () => {
-  test('over a session is followed by another that goes on with the next chunk', async () => {
+  test('over a session: another loop goes on with the next chunk', async () => {
     const server = await Loopback.start();
     const connection = connectTo<string>(server, { decoder: lines });
     const session = await first(connection.sessions<string>());
@@ -256,29 +256,32 @@ describe('a loop that is left', () => {
     expect(seen).toEqual(['1', '2', 'again', '3', '4']);
   });
 
-  test.each(['break', 'throw'])('over sessions by `%s` leaves no listener and no pause behind', async (how) => {
-    const server = await Loopback.start();
-    const connection = connectTo(server);
-    const socket = await server.meets(connection);
-    let caught: unknown;
-    const leave = async () => {
-      for await (const session of connection.sessions({ highWaterMark: 1 })) {
-        socket.write('much');
-        await until(() => connection.stats.bytesReceived === 4);
-        if (how === 'throw') throw new Error(`in session ${session.generation}`);
-        break;
-      }
-    };
-    await leave().catch((error: unknown) => (caught = error));
+  test.each(['break', 'throw'])(
+    'over sessions by `%s`: removes its listeners, and the connection is not paused',
+    async (how) => {
+      const server = await Loopback.start();
+      const connection = connectTo(server);
+      const socket = await server.meets(connection);
+      let caught: unknown;
+      const leave = async () => {
+        for await (const session of connection.sessions({ highWaterMark: 1 })) {
+          socket.write('much');
+          await until(() => connection.stats.bytesReceived === 4);
+          if (how === 'throw') throw new Error(`in session ${session.generation}`);
+          break;
+        }
+      };
+      await leave().catch((error: unknown) => (caught = error));
 
-    expect(caught).toEqual(how === 'throw' ? new Error('in session 1') : undefined);
-    expect([connection.state, listeners(connection)]).toEqual(['open', 0]);
-    const data = payload(connection, 'data');
-    socket.write('more');
-    expect((await data).toString()).toBe('more');
-  });
+      expect(caught).toEqual(how === 'throw' ? new Error('in session 1') : undefined);
+      expect([connection.state, listeners(connection)]).toEqual(['open', 0]);
+      const data = payload(connection, 'data');
+      socket.write('more');
+      expect((await data).toString()).toBe('more');
+    },
+  );
 
-  test('over sessions ends a loop over the session elsewhere, which would wait for ever', async () => {
+  test('over sessions: another loop over the session is rejected', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     const sessions = connection.sessions();
@@ -291,7 +294,7 @@ describe('a loop that is left', () => {
     expect(await sessions.next()).toEqual({ value: undefined, done: true });
   });
 
-  test('by return() while it waits ends the waiting, and takes no chunk from the next loop', async () => {
+  test('by return() while a next() is pending: the next() resolves, and the next loop gets all chunks', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     const sessions = connection.sessions();
@@ -310,7 +313,7 @@ describe('a loop that is left', () => {
     expect(await nothing).toEqual({ value: undefined, done: true });
   });
 
-  test('still tells how its session ended, whenever that is asked', async () => {
+  test('over sessions: `ended` of its session still resolves, before and after the reset', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     let kept!: ConnectionSession;
@@ -335,26 +338,26 @@ describe('a loop that is left', () => {
   });
 });
 
-describe('a session that the loop has no time for', () => {
-  test('waits unread, and is whole when its turn comes', async () => {
+describe('a session that opens while the loop is busy', () => {
+  test('is not read, and is whole when the loop asks for it', async () => {
     const server = await Loopback.start({ onSocket: (socket, number) => socket.end(`session ${number}`) });
     const connection = connectTo(server);
     const sessions = connection.sessions();
     await (
       await first(sessions)
     ).ended;
-    // The body is still at work on the first session.
-    const heard = record(connection, ['data', 'reset']);
+    // The loop has not asked for the next session yet.
+    const events = record(connection, ['data', 'reset']);
     await until(() => connection.stats.bytesReceived === 'session 1session 2'.length);
     await settle();
-    expect([connection.state, connection.generation, server.accepted, heard]).toEqual(['open', 2, 2, []]);
+    expect([connection.state, connection.generation, server.accepted, events]).toEqual(['open', 2, 2, []]);
     const session = await first(sessions);
 
     expect([session.generation, await textOf(session)]).toEqual([2, 'session 2']);
     await sessions.return?.();
   });
 
-  test('is left out when it is lost meanwhile', async () => {
+  test('is skipped when it is lost meanwhile', async () => {
     const server = await Loopback.start({ onSocket: (socket, number) => number === 3 && socket.end('third') });
     const connection = connectTo(server);
     const sessions = connection.sessions();
@@ -369,7 +372,7 @@ describe('a session that the loop has no time for', () => {
     expect([session.generation, await textOf(session)]).toEqual([3, 'third']);
   });
 
-  test('is left out when the lifecycle ends meanwhile', async () => {
+  test('is skipped when the lifecycle ends meanwhile', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     const sessions = connection.sessions();
@@ -382,7 +385,7 @@ describe('a session that the loop has no time for', () => {
     expect(await sessions.next()).toEqual({ value: undefined, done: true });
   });
 
-  test('lets go of the last session when it is asked for, unless a loop over that is under way', async () => {
+  test('discards the last session when the loop asks for it, unless a loop over the last session is in use', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     const sessions = connection.sessions({ highWaterMark: 1 });
@@ -390,7 +393,7 @@ describe('a session that the loop has no time for', () => {
     server.latest.write('unread');
     await until(() => connection.stats.bytesReceived === 6);
     const waiting = first(sessions);
-    // It no longer holds up the reading, and so the end is noticed.
+    // The connection is not paused any more, so the peer's end is read.
     server.latest.end('nor this');
     const read = await waiting;
     const loop = unread[Symbol.asyncIterator]();
@@ -403,13 +406,13 @@ describe('a session that the loop has no time for', () => {
   });
 });
 
-describe('a loop that is slow', () => {
-  /** The most that was received and not yet taken while `wanted` bytes were. */
+describe('a slow loop', () => {
+  /** The largest number of bytes received and not yet taken, while a slow loop takes `wanted` bytes. */
   async function backlogOf(connection: ReconnectingConnection, chunks: AsyncIterable<Buffer | string>, wanted: number) {
     let [taken, most] = [0, 0];
     for await (const chunk of chunks) {
       taken += chunk.length;
-      for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+      for (let tick = 0; tick < 3; tick++) await new Promise((resolve) => setImmediate(resolve));
       most = Math.max(most, connection.stats.bytesReceived - taken);
       if (taken >= wanted) return most;
     }
@@ -419,17 +422,17 @@ describe('a loop that is slow', () => {
   const FLOOD = `const bytes = Buffer.alloc(65_600, 'x'.repeat(99) + '\\n'); const flood = () => { while (socket.write(bytes)); };
     socket.on('drain', flood); flood();`;
 
-  test('over bytes stops the reading: a flood does not fill the memory', async () => {
+  test('over bytes pauses the connection: the memory stays bounded', async () => {
     const connection = connectTo(await serveElsewhere(FLOOD));
     const session = await first(connection.sessions({ highWaterMark: 100_000 }));
     const most = await backlogOf(connection, session, 20_000_000);
 
-    // The mark, the chunk that reached it, and what the socket's own stream keeps.
+    // The mark, the chunk that reached it, and the buffer of the socket's own stream.
     expect(most).toBeGreaterThan(60_000);
     expect(most).toBeLessThan(400_000);
   });
 
-  test('over messages stops the reading too', async () => {
+  test('over messages pauses the connection too', async () => {
     const connection = connectTo<string>(await serveElsewhere(FLOOD), { decoder: lines });
     const session = await first(connection.sessions<string>());
     const most = await backlogOf(connection, session, 1_000_000);
@@ -438,7 +441,7 @@ describe('a loop that is slow', () => {
     expect(most).toBeLessThan(600_000);
   });
 
-  test('keeps what it has not taken when the session ends, and ends behind it', async () => {
+  test('gets the queued messages after the session has ended, and then ends', async () => {
     const server = await Loopback.start({ onSocket: (socket) => socket.end('1\n2\n3\n4\n5\n') });
     const connection = connectTo<string>(server, { decoder: lines });
     const session = await first(connection.sessions<string>({ highWaterMark: 2 }));
@@ -451,7 +454,7 @@ describe('a loop that is slow', () => {
     expect(seen).toEqual(['1', '2', '3', '4', '5']);
   });
 
-  test('does not hold up the next session with what it has not taken of the last', async () => {
+  test('does not pause the next session for unread chunks of the last', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     const sessions = connection.sessions({ highWaterMark: 1 });
@@ -467,8 +470,8 @@ describe('a loop that is slow', () => {
     expect(String((await loop.next()).value)).toBe('old');
   });
 
-  test('never mixes sessions, and has each in order from its first byte on', async () => {
-    // Each line says which socket it is from and where it belongs; the peer cuts at any of them.
+  test('gets each session in order from its first byte, and never mixes sessions', async () => {
+    // Each line has the number of its socket and its position; the peer ends after any of them.
     const server = await Loopback.start({
       onSocket: (socket: Socket, number) => {
         for (let line = 0; line < 20 + number; line++) socket.write(`${number} ${line}\n`);
@@ -484,7 +487,7 @@ describe('a loop that is slow', () => {
         if (line !== 'cut') seen.push(line);
         if (seen.length % 7 === 0) await settle();
       }
-      // What an RST overtakes is lost.
+      // Bytes that an RST overtakes are lost.
       const number = Number(seen[0]?.split(' ')[0] ?? 0);
       expect(seen).toEqual(seen.map((_line, index) => `${number} ${index}`));
       if (number % 3 !== 0) expect(seen).toHaveLength(20 + number);
@@ -496,7 +499,7 @@ describe('a loop that is slow', () => {
     expect(sockets).toEqual([...new Set(sockets)].sort((one, other) => one - other));
   });
 
-  test('gets chunks of its own where the connection lends them', async () => {
+  test('gets copies of the chunks with reuseReadBuffer', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server, { reuseReadBuffer: true });
     const session = await first(connection.sessions());
@@ -513,7 +516,7 @@ describe('a loop that is slow', () => {
 });
 
 describe('several loops', () => {
-  test('each get every session and every chunk, at the pace of the slowest', async () => {
+  test('over sessions each get every session and every chunk, at the pace of the slowest', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     const [slow, fast] = await Promise.all([
@@ -526,10 +529,10 @@ describe('several loops', () => {
     const data = next(connection, 'data');
     socket.write('one ');
     await data;
-    const heard = record(connection, ['data']);
+    const events = record(connection, ['data']);
     socket.write('two ');
     await settle();
-    expect(heard).toEqual([]);
+    expect(events).toEqual([]);
     expect((await slowly.next()).value?.toString()).toBe('one ');
     expect((await slowly.next()).value?.toString()).toBe('two ');
     socket.end();
@@ -537,7 +540,7 @@ describe('several loops', () => {
     expect([await text, await slowly.next()]).toEqual(['one two ', { value: undefined, done: true }]);
   });
 
-  test('that are left do not start what another, or the application, has stopped', async () => {
+  test('that are left do not resume what another loop, or the application, has paused', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server).pause();
     const socket = await server.meets(connection);
@@ -545,18 +548,18 @@ describe('several loops', () => {
       expect(session.generation).toBe(1);
       break;
     }
-    const heard = record(connection, ['data']);
-    socket.write('held');
+    const events = record(connection, ['data']);
+    socket.write('paused');
     await until(() => connection.stats.bytesReceived > 0);
     await settle();
-    expect(heard).toEqual([]);
+    expect(events).toEqual([]);
     const session = await first(connection.sessions({ highWaterMark: 1 }));
     connection.resume();
-    await until(() => heard.length === 1);
+    await until(() => events.length === 1);
     connection.pause().resume();
-    socket.write('held by the loop');
+    socket.write('paused by the loop');
     await settle();
-    expect(names(heard)).toEqual(['data']);
+    expect(names(events)).toEqual(['data']);
     const data = next(connection, 'data');
     await session[Symbol.asyncIterator]().next();
     await data;
@@ -579,7 +582,7 @@ describe('several loops', () => {
 });
 
 describe('a signal', () => {
-  test('ends the waiting for a session, and leaves the connection alone', async () => {
+  test('rejects a pending next(), and the connection stays open', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     const controller = new AbortController();
@@ -588,9 +591,9 @@ describe('a signal', () => {
     await first(sessions);
     const waiting = sessions.next();
     const later = sessions.next();
-    controller.abort(new Error('enough'));
+    controller.abort(new Error('cancelled'));
 
-    await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: new Error('enough') });
+    await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: new Error('cancelled') });
     expect(await later).toEqual({ value: undefined, done: true });
     expect(await sessions.next()).toEqual({ value: undefined, done: true });
     expect([connection.state, listeners(connection), getEventListeners(signal, 'abort').length]).toEqual([
@@ -600,7 +603,7 @@ describe('a signal', () => {
     ]);
   });
 
-  test('ends the loop over a session, and so the loop around it', async () => {
+  test('rejects the loop over a session, and so the loop over the sessions', async () => {
     const server = await Loopback.start({ onSocket: (socket) => socket.write('hello') });
     const connection = connectTo(server);
     const controller = new AbortController();
@@ -614,7 +617,7 @@ describe('a signal', () => {
     expect([connection.state, listeners(connection)]).toEqual(['open', 0]);
   });
 
-  test('that was aborted before lets nothing begin', async () => {
+  test('aborted before the call: next() is rejected, and no listener is added', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     await connection.whenOpen();
@@ -625,7 +628,7 @@ describe('a signal', () => {
     expect(await sessions.next()).toEqual({ value: undefined, done: true });
   });
 
-  test('holds nothing after the loop is left', async () => {
+  test('has no listener after the loop is left', async () => {
     const connection = connectTo(await Loopback.start());
     const { signal } = new AbortController();
     for await (const session of connection.sessions({ signal })) {
@@ -637,7 +640,7 @@ describe('a signal', () => {
 });
 
 describe('the end of the lifecycle', () => {
-  test.each(['disconnect', 'destroy'] as const)('ends the loop quietly after %s()', async (how) => {
+  test.each(['disconnect', 'destroy'] as const)('ends the loop without an error after %s()', async (how) => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     const resets: ResetInfo[] = [];
@@ -651,7 +654,7 @@ describe('the end of the lifecycle', () => {
     expect([connection.state, listeners(connection)]).toEqual(['closed', 0]);
   });
 
-  test('is thrown when it gave up, to one of those who wait', async () => {
+  test('by giving up rejects the first pending next(), and resolves the others', async () => {
     const server = await Loopback.start();
     server.refuse();
     const connection = connectTo(server, { maxRetries: 1 });
@@ -661,11 +664,11 @@ describe('the end of the lifecycle', () => {
     await expect(waiting[0]).rejects.toMatchObject({ code: 'ERR_GAVE_UP', cause: { code: 'ECONNREFUSED' } });
     expect(await waiting[1]).toEqual({ value: undefined, done: true });
     expect(listeners(connection)).toBe(0);
-    // Who comes later learns the same.
+    // A later loop gets the same error.
     await expect(connection.sessions().next()).rejects.toEqual(withCode('ERR_GAVE_UP'));
   });
 
-  test('is thrown when the connection’s own signal was aborted while the body was at work', async () => {
+  test('by the connection’s own signal is thrown when the loop asks for the next session', async () => {
     const server = await Loopback.start();
     const controller = new AbortController();
     const connection = track(connectTo(server, { signal: controller.signal }));
@@ -679,7 +682,7 @@ describe('the end of the lifecycle', () => {
     await expect(loop()).rejects.toEqual(withCode('ERR_ABORTED'));
   });
 
-  test('has come already for a connection that is closed, until it is to start again', async () => {
+  test('ends a loop over a closed connection at once, unless it is starting again', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     await connection.disconnect();
