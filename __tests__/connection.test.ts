@@ -19,14 +19,14 @@ async function openConnection(options: object = {}) {
   return { connection, script, link: script.last };
 }
 
-test('it dials on the next microtask, so listeners of the same tick hear everything', async () => {
+test('it dials on the next microtask, so listeners added in the same tick receive every event', async () => {
   const script = new ScriptedDial();
   const connection = new ReconnectingConnection({ port: 1, dial: script.dial });
   expect(connection.state).toBe('idle');
-  const heard = record(connection);
+  const events = record(connection);
   await settle();
 
-  expect(heard).toEqual([['state', 'connecting', 'idle']]);
+  expect(events).toEqual([['state', 'connecting', 'idle']]);
   expect(script.links).toHaveLength(1);
   connection.destroy();
 });
@@ -53,7 +53,7 @@ test('destroyed in the tick of its creation, it never dials', async () => {
   expect([connection.state, script.links.length]).toEqual(['closed', 0]);
 });
 
-test('it is an emitter of eventemitter3, and node:events can wait for it', async () => {
+test('it is an emitter of eventemitter3 that works with `once` of node:events', async () => {
   const { connection, link } = await openConnection();
   expect(connection).toBeInstanceOf(EventEmitter);
   const data = once(connection, 'data');
@@ -63,7 +63,7 @@ test('it is an emitter of eventemitter3, and node:events can wait for it', async
   connection.destroy();
 });
 
-test('its options are its own: what is done to them later changes nothing', async () => {
+test('it copies its options: later changes have no effect', async () => {
   const script = new ScriptedDial();
   const options = { port: 1, dial: script.dial, backoff: constantBackoff(50), autoConnect: false };
   const connection = new ReconnectingConnection(options);
@@ -75,7 +75,7 @@ test('its options are its own: what is done to them later changes nothing', asyn
   connection.destroy();
 });
 
-test('the tag is that of the static target until a `target` function has answered', async () => {
+test('the tag is that of the static target until a `target` function has returned one', async () => {
   const script = new ScriptedDial();
   const target = () => ({ host: '::1', port: 2 });
   const named = new ReconnectingConnection({ port: 1, target, dial: script.dial });
@@ -89,16 +89,16 @@ test('the tag is that of the static target until a `target` function has answere
 });
 
 describe('write()', () => {
-  test('takes strings in any encoding, bytes, and a callback in either place', async () => {
+  test('takes strings in any encoding, bytes, and a callback in either position', async () => {
     const { connection, link } = await openConnection();
-    const told: unknown[] = [];
-    connection.write('616263', 'hex', (error) => told.push(error));
-    connection.write(new Uint8Array([100, 101]), (error) => told.push(error));
+    const results: unknown[] = [];
+    connection.write('616263', 'hex', (error) => results.push(error));
+    connection.write(new Uint8Array([100, 101]), (error) => results.push(error));
     connection.write(Buffer.from('f'));
     await settle();
 
     expect(link.written).toEqual(['abc', 'de', 'f']);
-    expect(told).toEqual([undefined, undefined]);
+    expect(results).toEqual([undefined, undefined]);
     connection.destroy();
   });
 
@@ -108,7 +108,7 @@ describe('write()', () => {
     connection.destroy();
   });
 
-  test('throws for what is no encoding, and for a callback that is no function', async () => {
+  test('throws for an unknown encoding, and for a callback that is not a function', async () => {
     const { connection } = await openConnection();
     expect(() => connection.write('a', 'utf-9' as never)).toThrow(
       'Expected `encoding` to be one of Buffer\'s, got "utf-9" (string)',
@@ -119,7 +119,7 @@ describe('write()', () => {
     connection.destroy();
   });
 
-  test('a callback that throws surfaces once, and the others are still called', async () => {
+  test('a callback that throws is one uncaught exception, and the others are still called', async () => {
     const thrown: unknown[] = [];
     jest.spyOn(globalThis, 'queueMicrotask').mockImplementation((task) => {
       void Promise.resolve()
@@ -127,28 +127,28 @@ describe('write()', () => {
         .catch((error: unknown) => thrown.push(error));
     });
     const { connection } = await openConnection();
-    const told: string[] = [];
+    const called: string[] = [];
     const oops = new Error('oops');
     connection.write('a', () => {
       throw oops;
     });
-    connection.write('b', () => told.push('b'));
+    connection.write('b', () => called.push('b'));
     await settle();
     jest.restoreAllMocks();
 
-    expect([thrown, told]).toEqual([[oops], ['b']]);
+    expect([thrown, called]).toEqual([[oops], ['b']]);
     connection.destroy();
   });
 
-  test('what is refused for want of room is told by `drop` where there is no callback', async () => {
+  test('a write refused by a full queue emits `drop` when it has no callback', async () => {
     const script = new ScriptedDial();
     const connection = new ReconnectingConnection({ port: 1, dial: script.dial, queue: { maxBytes: 3 } });
-    const heard = record(connection, ['drop']);
+    const events = record(connection, ['drop']);
     expect(connection.write('abc')).toBe(false);
     expect(connection.write('d')).toBe(false);
     await settle();
 
-    expect(heard).toEqual([
+    expect(events).toEqual([
       [
         'drop',
         expect.objectContaining({
@@ -162,13 +162,13 @@ describe('write()', () => {
     connection.destroy();
     connection.write('e');
     await settle();
-    expect(names(heard)).toEqual(['drop', 'drop']);
-    expect(heard[1]?.[1]).toMatchObject({ chunk: Buffer.from('abc'), reason: 'destroyed' });
+    expect(names(events)).toEqual(['drop', 'drop']);
+    expect(events[1]?.[1]).toMatchObject({ chunk: Buffer.from('abc'), reason: 'destroyed' });
   });
 
-  test('`drain` comes from the next session when the last one died full', async () => {
+  test('`drain` is emitted in the next session when the last one was lost while full', async () => {
     const { connection, script, link } = await openConnection({ backoff: constantBackoff(100) });
-    const heard = record(connection, ['drain', 'open']);
+    const events = record(connection, ['drain', 'open']);
     link.stalled = true;
     expect(connection.write(Buffer.alloc(1_000_000))).toBe(false);
     link.fail();
@@ -177,15 +177,15 @@ describe('write()', () => {
     script.last.connect();
     await settle();
 
-    expect(names(heard)).toEqual(['open', 'drain']);
+    expect(names(events)).toEqual(['open', 'drain']);
     connection.destroy();
   });
 });
 
-describe('what it shows of itself', () => {
+describe('what it shows', () => {
   const passphrase = 'correct horse battery staple';
 
-  test('inspect and JSON hold no secret', async () => {
+  test('inspect and JSON contain no secrets', async () => {
     const { connection, link } = await openConnection({
       handshake: () => Promise.resolve(),
       signal: new AbortController().signal,
@@ -245,7 +245,7 @@ describe('what it shows of itself', () => {
     connection.destroy();
   });
 
-  test('`socket` is the session’s own, and there is none without a session', async () => {
+  test('`socket` is the socket of the session, and undefined without a session', async () => {
     const { connection, link } = await openConnection();
     expect(connection.socket).toBe(link);
     link.fail();

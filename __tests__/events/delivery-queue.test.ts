@@ -10,10 +10,10 @@ type Events = {
   three: (value?: unknown) => void;
 };
 
-/** An announcer whose events are heard by two, one of them in front of all other listeners and one behind them. */
-class Stage {
+/** A queue whose events are recorded by a first and a last listener; a test adds listeners between these. */
+class Recording {
   readonly emitter = new Emitter<Events>();
-  readonly announcer = new DeliveryQueue<Events>(this.emitter);
+  readonly queue = new DeliveryQueue<Events>(this.emitter);
   readonly first: Heard[] = record(this.emitter, ['one', 'two', 'three']);
   #last: Heard[] | undefined;
 
@@ -23,29 +23,29 @@ class Stage {
     return this;
   }
 
-  /** From now on the last one listens too. */
+  /** Adds the last listener at the first call. */
   get last(): Heard[] {
     return (this.#last ??= record(this.emitter, ['one', 'two', 'three']));
   }
 }
 
-describe('announce()', () => {
-  it('emits at once when nothing is under way', () => {
-    const { announcer, first } = new Stage();
-    announcer.deliver('one', 1);
+describe('deliver()', () => {
+  it('emits at once when nothing is being delivered', () => {
+    const { queue, first } = new Recording();
+    queue.deliver('one', 1);
     expect(first).toEqual([['one', 1]]);
-    announcer.deliver('two');
+    queue.deliver('two');
     expect(first).toEqual([['one', 1], ['two']]);
   });
 
-  it('waits within a listener until the present event has reached everyone: all hear the same order', () => {
-    const stage = new Stage();
-    stage.on('one', () => {
-      stage.announcer.deliver('two', 'a');
-      stage.announcer.deliver('three', 'b');
+  it('called by a listener: emits after the present event, so that all listeners get the same order', () => {
+    const recording = new Recording();
+    recording.on('one', () => {
+      recording.queue.deliver('two', 'a');
+      recording.queue.deliver('three', 'b');
     });
-    const { first, last } = stage;
-    stage.announcer.deliver('one', 1);
+    const { first, last } = recording;
+    recording.queue.deliver('one', 1);
     const order = [
       ['one', 1],
       ['two', 'a'],
@@ -54,43 +54,43 @@ describe('announce()', () => {
     expect([first, last]).toEqual([order, order]);
   });
 
-  it('takes what is announced from within what was announced from within in its turn', () => {
-    const stage = new Stage();
-    stage.on('one', () => {
-      stage.announcer.deliver('two', 'first');
-      stage.announcer.deliver('two', 'second');
+  it('keeps the order of events that are caused by queued events', () => {
+    const recording = new Recording();
+    recording.on('one', () => {
+      recording.queue.deliver('two', 'first');
+      recording.queue.deliver('two', 'second');
     });
-    stage.on('two', (value) => stage.announcer.deliver('three', value));
-    const { first, last } = stage;
-    stage.announcer.deliver('one');
+    recording.on('two', (value) => recording.queue.deliver('three', value));
+    const { first, last } = recording;
+    recording.queue.deliver('one');
     const order = [['one'], ['two', 'first'], ['two', 'second'], ['three', 'first'], ['three', 'second']];
     expect([first, last]).toEqual([order, order]);
   });
 
-  it('returns within a listener before the event is out: what was done can be told of later', () => {
-    const stage = new Stage();
+  it('called by a listener: returns before the event is emitted', () => {
+    const recording = new Recording();
     const notes: string[] = [];
-    stage.on('one', () => {
-      stage.announcer.deliver('two');
-      notes.push('announced');
+    recording.on('one', () => {
+      recording.queue.deliver('two');
+      notes.push('returned');
     });
-    stage.on('two', () => notes.push('heard'));
-    stage.announcer.deliver('one');
-    expect(notes).toEqual(['announced', 'heard']);
+    recording.on('two', () => notes.push('emitted'));
+    recording.queue.deliver('one');
+    expect(notes).toEqual(['returned', 'emitted']);
   });
 
-  it('goes on with the others when a listener throws', () => {
+  it('goes on with the other events when a listener throws', () => {
     const microtasks: (() => void)[] = [];
     const spy = jest.spyOn(globalThis, 'queueMicrotask').mockImplementation((task) => void microtasks.push(task));
     try {
-      const stage = new Stage();
-      stage.on('one', () => {
-        stage.announcer.deliver('two');
+      const recording = new Recording();
+      recording.on('one', () => {
+        recording.queue.deliver('two');
         throw new Error('listener');
       });
-      const { first, last } = stage;
-      stage.announcer.deliver('one');
-      stage.announcer.deliver('three');
+      const { first, last } = recording;
+      recording.queue.deliver('one');
+      recording.queue.deliver('three');
       const order = [['one'], ['two'], ['three']];
       expect([first, last]).toEqual([order, order]);
       expect(microtasks.map((task) => String(catching(task)))).toEqual(['Error: listener']);
@@ -99,156 +99,156 @@ describe('announce()', () => {
     }
   });
 
-  it('survives ten thousand events in a chain', () => {
-    const stage = new Stage();
+  it('delivers a chain of ten thousand events', () => {
+    const recording = new Recording();
     let left = 10_000;
-    stage.on('one', () => {
-      if (--left > 0) stage.announcer.deliver('one', left);
+    recording.on('one', () => {
+      if (--left > 0) recording.queue.deliver('one', left);
     });
-    stage.announcer.deliver('one');
-    expect(stage.first).toHaveLength(10_000);
+    recording.queue.deliver('one');
+    expect(recording.first).toHaveLength(10_000);
   });
 });
 
-describe('announceIf()', () => {
-  it('emits at once what is true when nothing is under way', () => {
-    const { announcer, first } = new Stage();
-    announcer.deliverIf(() => true, 'one', 1);
-    announcer.deliverIf(() => false, 'two', 2);
+describe('deliverIf()', () => {
+  it('emits at once when it is true and nothing is being delivered', () => {
+    const { queue, first } = new Recording();
+    queue.deliverIf(() => true, 'one', 1);
+    queue.deliverIf(() => false, 'two', 2);
     expect(first).toEqual([['one', 1]]);
   });
 
-  it('asks whether it is true when its turn has come, and not before', () => {
-    const stage = new Stage();
+  it('evaluates the condition when the events before it have been delivered', () => {
+    const recording = new Recording();
     let isTrue = true;
-    stage.on('two', () => (isTrue = false));
-    stage.on('one', () => {
-      stage.announcer.deliverIf(() => isTrue, 'three', 'still true');
-      stage.announcer.deliver('two');
-      stage.announcer.deliverIf(() => isTrue, 'three', 'no longer true');
+    recording.on('two', () => (isTrue = false));
+    recording.on('one', () => {
+      recording.queue.deliverIf(() => isTrue, 'three', 'still true');
+      recording.queue.deliver('two');
+      recording.queue.deliverIf(() => isTrue, 'three', 'no longer true');
     });
-    stage.announcer.deliver('one');
-    expect(stage.first).toEqual([['one'], ['three', 'still true'], ['two']]);
+    recording.queue.deliver('one');
+    expect(recording.first).toEqual([['one'], ['three', 'still true'], ['two']]);
   });
 });
 
-describe('afterwards()', () => {
-  it('runs a task at once when nothing is under way', () => {
+describe('enqueue()', () => {
+  it('runs a task at once when nothing is being delivered', () => {
     const task = jest.fn();
-    new Stage().announcer.enqueue(task);
+    new Recording().queue.enqueue(task);
     expect(task).toHaveBeenCalledTimes(1);
   });
 
-  it('throws at once what a task throws that did not have to wait', () => {
-    const { announcer, first } = new Stage();
+  it('throws the error of a task that runs at once', () => {
+    const { queue, first } = new Recording();
     const error = new Error('task');
     const task = () => {
-      announcer.deliver('one');
+      queue.deliver('one');
       throw error;
     };
-    expect(catching(() => announcer.enqueue(task))).toBe(error);
-    announcer.deliver('two');
+    expect(catching(() => queue.enqueue(task))).toBe(error);
+    queue.deliver('two');
     expect(names(first)).toEqual(['one', 'two']);
   });
 
-  it('runs a task within a listener when all that was announced before it is delivered', () => {
-    const stage = new Stage();
+  it('called by a listener: runs the task after the events that were queued before it', () => {
+    const recording = new Recording();
     const notes: string[][] = [];
-    stage.on('one', () => {
-      stage.announcer.deliver('two');
-      stage.announcer.enqueue(() => notes.push(names(stage.first)));
-      stage.announcer.deliver('three');
+    recording.on('one', () => {
+      recording.queue.deliver('two');
+      recording.queue.enqueue(() => notes.push(names(recording.first)));
+      recording.queue.deliver('three');
     });
-    stage.announcer.deliver('one');
+    recording.queue.deliver('one');
     expect(notes).toEqual([['one', 'two']]);
-    expect(names(stage.first)).toEqual(['one', 'two', 'three']);
+    expect(names(recording.first)).toEqual(['one', 'two', 'three']);
   });
 
-  it('delivers what a task announces behind what waits already', () => {
-    const stage = new Stage();
-    stage.on('one', () => {
-      stage.announcer.enqueue(() => stage.announcer.deliver('three'));
-      stage.announcer.deliver('two');
+  it('delivers the events of a task after those that are queued already', () => {
+    const recording = new Recording();
+    recording.on('one', () => {
+      recording.queue.enqueue(() => recording.queue.deliver('three'));
+      recording.queue.deliver('two');
     });
-    stage.announcer.deliver('one');
-    expect(names(stage.first)).toEqual(['one', 'two', 'three']);
+    recording.queue.deliver('one');
+    expect(names(recording.first)).toEqual(['one', 'two', 'three']);
   });
 });
 
-describe('transact()', () => {
-  it('delivers what the change announces when it is done: listeners never see it half done', () => {
-    const { announcer, first } = new Stage();
+describe('transaction()', () => {
+  it('delivers the events of a change when it is complete', () => {
+    const { queue, first } = new Recording();
     let seen: Heard[] | undefined;
-    announcer.transaction(() => {
-      announcer.deliver('one');
-      announcer.deliverIf(() => true, 'two');
-      announcer.enqueue(() => announcer.deliver('three'));
+    queue.transaction(() => {
+      queue.deliver('one');
+      queue.deliverIf(() => true, 'two');
+      queue.enqueue(() => queue.deliver('three'));
       seen = [...first];
     });
     expect(seen).toEqual([]);
     expect(names(first)).toEqual(['one', 'two', 'three']);
   });
 
-  it('within another is part of it', () => {
-    const { announcer, first } = new Stage();
+  it('inside another is part of it', () => {
+    const { queue, first } = new Recording();
     let seen: Heard[] | undefined;
-    announcer.transaction(() => {
-      announcer.transaction(() => announcer.deliver('one'));
+    queue.transaction(() => {
+      queue.transaction(() => queue.deliver('one'));
       seen = [...first];
-      announcer.deliver('two');
+      queue.deliver('two');
     });
     expect(seen).toEqual([]);
     expect(names(first)).toEqual(['one', 'two']);
   });
 
-  it('within a listener makes its change at once, and is told of in its turn', () => {
-    const stage = new Stage();
+  it('called by a listener: makes the change at once, and emits its events after the present one', () => {
+    const recording = new Recording();
     const notes: string[] = [];
-    stage.on('one', () => {
-      stage.announcer.transaction(() => {
+    recording.on('one', () => {
+      recording.queue.transaction(() => {
         notes.push('changed');
-        stage.announcer.deliver('two');
+        recording.queue.deliver('two');
       });
       notes.push('returned');
     });
-    stage.on('two', () => notes.push('told'));
-    const { first, last } = stage;
-    stage.announcer.deliver('one');
-    expect(notes).toEqual(['changed', 'returned', 'told']);
+    recording.on('two', () => notes.push('emitted'));
+    const { first, last } = recording;
+    recording.queue.deliver('one');
+    expect(notes).toEqual(['changed', 'returned', 'emitted']);
     expect([names(first), names(last)]).toEqual([
       ['one', 'two'],
       ['one', 'two'],
     ]);
   });
 
-  it('throws what the change throws, with all that it announced delivered', () => {
-    const { announcer, first } = new Stage();
+  it('throws the error of the change after delivering its events', () => {
+    const { queue, first } = new Recording();
     const error = new Error('change');
     const change = () => {
-      announcer.deliver('one');
+      queue.deliver('one');
       throw error;
     };
-    expect(catching(() => announcer.transaction(change))).toBe(error);
+    expect(catching(() => queue.transaction(change))).toBe(error);
     expect(names(first)).toEqual(['one']);
-    announcer.deliver('two');
+    queue.deliver('two');
     expect(names(first)).toEqual(['one', 'two']);
   });
 });
 
-describe('a task that had to wait and throws', () => {
-  it('becomes an uncaught exception, and keeps nothing from its turn that waits behind it', () => {
+describe('a queued task that throws', () => {
+  it('is an uncaught exception, and the tasks behind it still run', () => {
     const microtasks: (() => void)[] = [];
     const spy = jest.spyOn(globalThis, 'queueMicrotask').mockImplementation((task) => void microtasks.push(task));
     try {
-      const { announcer, first } = new Stage();
+      const { queue, first } = new Recording();
       const error = new Error('task');
-      announcer.transaction(() => {
-        announcer.enqueue(() => {
+      queue.transaction(() => {
+        queue.enqueue(() => {
           throw error;
         });
-        announcer.deliver('one');
+        queue.deliver('one');
       });
-      announcer.deliver('two');
+      queue.deliver('two');
       expect(names(first)).toEqual(['one', 'two']);
       expect(microtasks.map(catching)).toEqual([error]);
     } finally {
@@ -257,52 +257,52 @@ describe('a task that had to wait and throws', () => {
   });
 });
 
-/** What a listener may do, and what others then do when they hear of it. */
-type Deed =
-  | { readonly announce: keyof Events; readonly value: number }
-  | { readonly afterwards: readonly Deed[] }
-  | { readonly transact: readonly Deed[] };
+/** A call that a listener may make. */
+type Call =
+  | { readonly deliver: keyof Events; readonly value: number }
+  | { readonly enqueue: readonly Call[] }
+  | { readonly transaction: readonly Call[] };
 
-describe('whatever listeners do', () => {
+describe('whatever calls listeners make', () => {
   const event = fc.constantFrom<keyof Events>('one', 'two', 'three');
-  const { deeds } = fc.letrec<{ deeds: Deed[]; deed: Deed }>((tie) => ({
-    deeds: fc.array(tie('deed'), { maxLength: 3, depthIdentifier: 'deeds' }),
-    deed: fc.oneof(
-      { depthIdentifier: 'deeds', maxDepth: 3 },
-      fc.record({ announce: event, value: fc.nat(9) }),
-      fc.record({ afterwards: tie('deeds') }),
-      fc.record({ transact: tie('deeds') }),
+  const { calls } = fc.letrec<{ calls: Call[]; call: Call }>((tie) => ({
+    calls: fc.array(tie('call'), { maxLength: 3, depthIdentifier: 'calls' }),
+    call: fc.oneof(
+      { depthIdentifier: 'calls', maxDepth: 3 },
+      fc.record({ deliver: event, value: fc.nat(9) }),
+      fc.record({ enqueue: tie('calls') }),
+      fc.record({ transaction: tie('calls') }),
     ),
   }));
 
-  it('all hear the same events in the same order, one at a time, and nothing is left behind', () => {
+  it('all listeners get the same events in the same order, one at a time, and none is lost', () => {
     fc.assert(
-      fc.property(deeds, fc.array(deeds, { maxLength: 10 }), (beginning, reactions) => {
-        const stage = new Stage();
+      fc.property(calls, fc.array(calls, { maxLength: 10 }), (initial, reactions) => {
+        const recording = new Recording();
         let depth = 0;
         let deepest = 0;
-        let announced = 0;
-        const due = [...reactions];
-        const act = (each: Deed): void => {
-          if ('announce' in each) {
-            announced += 1;
-            stage.announcer.deliver(each.announce, each.value);
-          } else if ('afterwards' in each) stage.announcer.enqueue(() => each.afterwards.forEach(act));
-          else stage.announcer.transaction(() => each.transact.forEach(act));
+        let delivered = 0;
+        const pending = [...reactions];
+        const make = (call: Call): void => {
+          if ('deliver' in call) {
+            delivered += 1;
+            recording.queue.deliver(call.deliver, call.value);
+          } else if ('enqueue' in call) recording.queue.enqueue(() => call.enqueue.forEach(make));
+          else recording.queue.transaction(() => call.transaction.forEach(make));
         };
         for (const name of ['one', 'two', 'three'] as const) {
-          stage.on(name, () => {
+          recording.on(name, () => {
             depth += 1;
             deepest = Math.max(deepest, depth);
-            due.shift()?.forEach(act);
+            pending.shift()?.forEach(make);
             depth -= 1;
           });
         }
-        const { first, last } = stage;
-        beginning.forEach(act);
+        const { first, last } = recording;
+        initial.forEach(make);
         expect(last).toEqual(first);
-        expect(first).toHaveLength(announced);
-        expect(deepest).toBe(Math.min(announced, 1));
+        expect(first).toHaveLength(delivered);
+        expect(deepest).toBe(Math.min(delivered, 1));
       }),
     );
   });

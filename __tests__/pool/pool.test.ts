@@ -14,7 +14,7 @@ function newPool(options: PoolOptions = {}): ConnectionPool {
   return track(new ConnectionPool({ ...QUICK, ...options }));
 }
 
-/** A `dial` into memory; `far` are the far ends of what it opened, by port. */
+/** A `dial` that connects in memory; `far` has the peer's end of each connection, by port. */
 function memory(): { dial: NonNullable<ConnectionOptions['dial']>; far: Map<number, Duplex> } {
   const far = new Map<number, Duplex>();
   return {
@@ -36,7 +36,7 @@ async function openPool(count: number, options: PoolOptions = {}) {
   return { pool, members, far };
 }
 
-/** A `dial` that is done when it is told to, and counts how many are under way. */
+/** A `dial` that counts the dials in progress, each of which finishes when a test calls its function in `waiting`. */
 function slowDial() {
   const waiting: (() => void)[] = [];
   const counts = { now: 0, most: 0, begun: 0 };
@@ -45,30 +45,30 @@ function slowDial() {
     counts.begun += 1;
     counts.most = Math.max(counts.most, counts.now);
     return new Promise((resolve, reject) => {
-      const over = (settle: () => void) => {
+      const finishWith = (settle: () => void) => {
         const index = waiting.indexOf(finish);
         if (index < 0) return;
         waiting.splice(index, 1);
         counts.now -= 1;
         settle();
       };
-      const finish = () => over(() => resolve(pair()[0]));
+      const finish = () => finishWith(() => resolve(pair()[0]));
       waiting.push(finish);
-      signal.addEventListener('abort', () => over(() => reject(new Error('aborted'))));
+      signal.addEventListener('abort', () => finishWith(() => reject(new Error('aborted'))));
     });
   };
   return { dial, waiting, counts };
 }
 
-const turn = () => new Promise(setImmediate);
+const tick = () => new Promise(setImmediate);
 
 describe('events', () => {
-  test('C89 are those of the member, with its tag and itself appended', async () => {
+  test('C89 are the events of a member, followed by its tag and the member', async () => {
     const server = await Loopback.start({ onSocket: (socket) => socket.write('hello') });
     const pool = newPool({ queue: { maxBytes: 0 } });
     const member = pool.add(server.target);
-    const told = record(pool);
-    const heard = record(member);
+    const ofPool = record(pool);
+    const ofMember = record(member);
     await next(pool, 'data');
     server.mute();
     while (member.write(Buffer.alloc(100_000)));
@@ -78,32 +78,32 @@ describe('events', () => {
     server.reset();
     await payloads(pool, 'backoff', 2);
     const dropped = next(pool, 'drop');
-    member.write('refused, and nobody to tell');
+    member.write('refused, without a callback');
     await dropped;
     await server.restart();
     await next(pool, 'open');
     await member.disconnect();
 
     const tag = `127.0.0.1:${server.port}`;
-    expect(new Set(names(told))).toEqual(
+    expect(new Set(names(ofPool))).toEqual(
       new Set(['state', 'open', 'data', 'drain', 'reset', 'backoff', 'drop', 'close']),
     );
-    expect(names(told)).toEqual(names(heard));
-    expect(told.map((event) => event.slice(-2))).toEqual(told.map(() => [tag, member]));
-    told.forEach((event, index) => {
-      expect(event).toHaveLength(heard[index]!.length + 2);
-      heard[index]!.forEach((argument, position) => expect(event[position]).toBe(argument));
+    expect(names(ofPool)).toEqual(names(ofMember));
+    expect(ofPool.map((event) => event.slice(-2))).toEqual(ofPool.map(() => [tag, member]));
+    ofPool.forEach((event, index) => {
+      expect(event).toHaveLength(ofMember[index]!.length + 2);
+      ofMember[index]!.forEach((argument, position) => expect(event[position]).toBe(argument));
     });
   });
 
-  test('C89 messages are among them', async () => {
+  test('C89 include `message`', async () => {
     const { pool, members, far } = await openPool(1, {
       decoder: () => new Transform({ transform: (chunk, _encoding, done) => done(null, chunk) }),
     });
-    const told = next(pool, 'message');
+    const received = next(pool, 'message');
     far.get(1)?.write('hello');
 
-    const [message, tag, member] = await told;
+    const [message, tag, member] = await received;
     expect([String(message), tag, member === members[0]]).toEqual(['hello', '127.0.0.1:1', true]);
   });
 
@@ -112,7 +112,7 @@ describe('events', () => {
     [{ port: 80, host: 'localhost' }, 'localhost:80'],
     [{ port: 80 }, '127.0.0.1:80'],
     [{ path: '/tmp/some.sock' }, 'unix:/tmp/some.sock'],
-  ])('C89 carry the tag of %j', async (target, tag) => {
+  ])('C89 have the tag of %j', async (target, tag) => {
     const pool = newPool({ dial: memory().dial });
     const member = pool.add(target);
 
@@ -120,7 +120,7 @@ describe('events', () => {
     expect(pool.get(tag)).toEqual([member]);
   });
 
-  test('reach all listeners in one order, whatever a listener does', async () => {
+  test('reach all listeners in the same order, whatever methods a listener calls', async () => {
     const { pool, members } = await openPool(2);
     const first: string[] = [];
     pool.on('state', (state, _previous, tag) => {
@@ -137,23 +137,23 @@ describe('events', () => {
 });
 
 describe('the listeners of a member', () => {
-  it('are all the application’s: the pool adds none', async () => {
+  it('do not include any of the pool', async () => {
     const { members } = await openPool(1);
     expect(members[0]!.eventNames()).toEqual([]);
   });
 
-  it('may all be removed, and the pool hears and knows what happens all the same', async () => {
+  it('may all be removed: the pool still emits the events, and its members stay up to date', async () => {
     const { pool, members, far } = await openPool(2);
-    const heard = record(pool);
+    const events = record(pool);
     for (const member of members) member.removeAllListeners();
     far.get(1)!.write('hello');
     await next(pool, 'data');
     await members[0]!.disconnect();
-    expect(names(heard)).toEqual(['data', 'state', 'state', 'reset', 'close']);
+    expect(names(events)).toEqual(['data', 'state', 'state', 'reset', 'close']);
     expect(pool.connections).toEqual([members[1]]);
   });
 
-  it('get an event before the pool’s listeners do', async () => {
+  it('are called before the pool’s listeners', async () => {
     const { pool, members, far } = await openPool(1);
     const order: string[] = [];
     pool.on('data', () => order.push('pool'));
@@ -163,7 +163,7 @@ describe('the listeners of a member', () => {
     expect(order).toEqual(['member', 'pool']);
   });
 
-  it('may emit events of their own, which the pool does not know', async () => {
+  test('emit() of a member with a name that is not an event returns false', async () => {
     const { members } = await openPool(1);
     const member = members[0]! as unknown as NodeJS.EventEmitter;
     for (const name of ['toString', '__proto__', 'constructor', 'apply']) expect(member.emit(name)).toBe(false);
@@ -171,7 +171,7 @@ describe('the listeners of a member', () => {
 });
 
 describe('add()', () => {
-  test('joins at once, and dials; members may share a target', async () => {
+  test('adds a member that dials; members may share a target', async () => {
     const server = await Loopback.start();
     const pool = newPool();
     const one = pool.add(server.target);
@@ -186,7 +186,7 @@ describe('add()', () => {
     expect(one).not.toBe(two);
   });
 
-  test('fills what the member’s options leave open from the pool’s', async () => {
+  test('uses the pool’s options as defaults of the member’s', async () => {
     const { dial } = memory();
     const pool = newPool({ dial, host: 'pool.test', port: 5, maxRetries: 0 });
     const tags = [
@@ -200,7 +200,7 @@ describe('add()', () => {
     await next(pool, 'open');
   });
 
-  test('throws for bad options, and no member is left behind', () => {
+  test('throws for invalid options, and adds no member', () => {
     const pool = newPool();
     for (const options of [{}, { port: 0 }, { port: 1, prot: 2 }, null, 5]) {
       expect(() => pool.add(options as never)).toThrow(
@@ -211,7 +211,7 @@ describe('add()', () => {
   });
 
   test.each([{ maxConnecting: 0 }, { maxConnecting: 1.5 }, { select: 'best' }, { prot: 1 }, { connectTimeout: -1 }])(
-    'is not reached with bad options of the pool: %j',
+    'the constructor throws for invalid options: %j',
     (options) => {
       expect(() => new ConnectionPool(options as never)).toThrow(
         expect.objectContaining({ code: 'ERR_INVALID_OPTION' }) as Error,
@@ -219,7 +219,7 @@ describe('add()', () => {
     },
   );
 
-  test('options that change later change nothing', async () => {
+  test('options changed later have no effect', async () => {
     const { dial } = memory();
     const options = { dial, host: 'before.test', select: 'round-robin' as const };
     const pool = track(new ConnectionPool(options));
@@ -232,41 +232,41 @@ describe('add()', () => {
 });
 
 describe('remove()', () => {
-  test('by tag disconnects and forgets all members of that tag, and tells of it', async () => {
+  test('by tag disconnects and removes all members with that tag, and emits their events', async () => {
     const { pool, members } = await openPool(3);
     const twin = pool.add({ port: 2 });
     await twin.whenOpen();
-    const told = record(pool, ['reset', 'close']);
+    const events = record(pool, ['reset', 'close']);
 
     await pool.remove('127.0.0.1:2');
 
     expect(pool.connections).toEqual([members[0], members[2]]);
     expect([members[1]?.state, twin.state]).toEqual(['closed', 'closed']);
-    expect(names(told).sort()).toEqual(['close', 'close', 'reset', 'reset']);
+    expect(names(events).sort()).toEqual(['close', 'close', 'reset', 'reset']);
   });
 
-  test('by member disconnects and forgets that one, and hears nothing of it any more', async () => {
+  test('by member disconnects and removes that one, and emits none of its later events', async () => {
     const { pool, members } = await openPool(2);
     const twin = pool.add({ port: 1 });
     await pool.remove(members[0]!);
-    const told = record(pool);
+    const events = record(pool);
     members[0]?.connect();
     await members[0]?.whenOpen();
 
     expect(pool.connections).toEqual([members[1], twin]);
-    expect(told.filter((event) => event.at(-1) === members[0])).toEqual([]);
+    expect(events.filter((event) => event.at(-1) === members[0])).toEqual([]);
     members[0]?.destroy();
   });
 
-  test('of what is not there resolves, and does nothing', async () => {
+  test('of an unknown tag or connection resolves, and does nothing', async () => {
     const { pool } = await openPool(1);
-    const { members: strangers } = await openPool(1);
+    const { members: others } = await openPool(1);
     await pool.remove('127.0.0.1:9');
     await pool.remove('__proto__');
-    await pool.remove(strangers[0]!);
+    await pool.remove(others[0]!);
 
     expect(pool.size).toBe(1);
-    expect(strangers[0]?.state).toBe('open');
+    expect(others[0]?.state).toBe('open');
   });
 });
 
@@ -274,7 +274,7 @@ describe('pick()', () => {
   const tags = (pool: ConnectionPool, count: number, key?: string) =>
     Array.from({ length: count }, () => pool.pick(key)?.tag.slice(-1)).join('');
 
-  test('takes turns by default, among the open members only', async () => {
+  test('goes round the open members by default', async () => {
     const { pool, members } = await openPool(3);
     expect(tags(pool, 6)).toBe('123123');
     members[1]?.destroy();
@@ -291,27 +291,27 @@ describe('pick()', () => {
     expect(pool.pick()).toBeUndefined();
   });
 
-  test('least-pending takes the member with the fewest bytes on the way', async () => {
+  test('least-pending picks the member with the fewest pending bytes', async () => {
     const { pool, members, far } = await openPool(3, { select: 'least-pending' });
     for (const end of far.values()) end.pause();
     for (const [index, member] of members.entries()) member.write(Buffer.alloc(200_000 - index * 50_000));
-    await turn();
+    await tick();
     expect(pool.pick()).toBe(members[2]);
     members[2]?.write(Buffer.alloc(200_000));
     expect(pool.pick()).toBe(members[1]);
   });
 
-  test('random-two takes the less loaded of two, and never the most loaded of all', async () => {
+  test('random-two picks the less loaded of two, so never the most loaded of all', async () => {
     const { pool, members, far } = await openPool(3, { select: 'random-two' });
     for (const end of far.values()) end.pause();
     members[0]?.write(Buffer.alloc(200_000));
-    await turn();
+    await tick();
     const chosen = new Set(Array.from({ length: 200 }, () => pool.pick()));
 
     expect(chosen).toEqual(new Set([members[1], members[2]]));
   });
 
-  test('rendezvous keeps a key with its member, and moves only the keys of one that goes', async () => {
+  test('rendezvous picks the same member for a key, and moves only the keys of a member that closes', async () => {
     const { pool, members } = await openPool(4, { select: 'rendezvous' });
     const keys = Array.from({ length: 200 }, (_, index) => `key ${index}`);
     const before = keys.map((key) => pool.pick(key));
@@ -330,7 +330,7 @@ describe('pick()', () => {
     expect(pool.pick()?.state).toBe('open');
   });
 
-  test('a function is handed the open members and the key, and may decline', async () => {
+  test('a function receives the open members and the key, and may return undefined', async () => {
     const asked: [readonly ReconnectingConnection[], string | undefined][] = [];
     const { pool, members } = await openPool(3, {
       select: (open, key) => {
@@ -347,7 +347,7 @@ describe('pick()', () => {
     ]);
   });
 
-  test('never takes a member that has just been lost, even within the event that tells of it', async () => {
+  test('never picks a member that has just been lost, even in a listener of that event', async () => {
     const { pool, members } = await openPool(2);
     const picked: (string | undefined)[] = [];
     const look = () => {
@@ -364,29 +364,29 @@ describe('pick()', () => {
 });
 
 describe('write() and broadcast()', () => {
-  test('write() goes to the member that pick() takes', async () => {
+  test('write() writes to the member that pick() returns', async () => {
     const servers = await Promise.all([Loopback.start(), Loopback.start()]);
     const pool = newPool();
     await Promise.all(servers.map((server) => pool.add(server.target).whenOpen()));
-    const fates: unknown[] = [];
-    expect(pool.write('one;', (error) => fates.push(error))).toBe(true);
-    expect(pool.write('dHdvOw==', 'base64', (error) => fates.push(error))).toBe(true);
+    const results: unknown[] = [];
+    expect(pool.write('one;', (error) => results.push(error))).toBe(true);
+    expect(pool.write('dHdvOw==', 'base64', (error) => results.push(error))).toBe(true);
     expect(pool.write(Buffer.from('three;'))).toBe(true);
     await servers[0].gets('three;');
     await servers[1].gets('two;');
 
     expect(servers.map((server) => server.received())).toEqual(['one;three;', 'two;']);
-    expect(fates).toEqual([undefined, undefined]);
+    expect(results).toEqual([undefined, undefined]);
   });
 
-  test('write() is refused with ERR_NO_OPEN_MEMBER when none is open, and nothing is kept', async () => {
+  test('write() is refused with ERR_NO_OPEN_MEMBER when no member is open, and queues nothing', async () => {
     const server = await Loopback.start();
     server.refuse();
     const pool = newPool();
     pool.add(server.target);
-    const fate = new Promise((resolve) => expect(pool.write('lost', resolve)).toBe(false));
+    const error = new Promise((resolve) => expect(pool.write('lost', resolve)).toBe(false));
 
-    expect(await fate).toMatchObject({ code: 'ERR_NO_OPEN_MEMBER' });
+    expect(await error).toMatchObject({ code: 'ERR_NO_OPEN_MEMBER' });
     expect(pool.stats.queuedBytes).toBe(0);
     expect(pool.write('lost')).toBe(false);
     await server.restart();
@@ -396,7 +396,7 @@ describe('write() and broadcast()', () => {
     expect(server.received()).toBe('kept');
   });
 
-  test('write() throws for what is no chunk, whether a member is open or not', async () => {
+  test('write() throws for an invalid chunk, whether or not a member is open', async () => {
     const { pool } = await openPool(1);
     for (const target of [pool, newPool()]) {
       expect(() => target.write(5 as never)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_CHUNK' }) as Error);
@@ -406,62 +406,62 @@ describe('write() and broadcast()', () => {
     }
   });
 
-  test('broadcast() reaches every open member, and says how many', async () => {
+  test('broadcast() writes to every open member, and returns their number', async () => {
     const { pool, members, far } = await openPool(3);
-    const heard: string[] = [];
-    for (const [port, end] of far) end.on('data', (chunk) => heard.push(`${port} ${String(chunk)}`));
+    const received: string[] = [];
+    for (const [port, end] of far) end.on('data', (chunk) => received.push(`${port} ${String(chunk)}`));
     members[1]?.destroy();
 
     expect(pool.broadcast('all')).toBe(2);
-    await turn();
-    expect(heard).toEqual(['1 all', '3 all']);
-    expect(newPool().broadcast('nobody')).toBe(0);
+    await tick();
+    expect(received).toEqual(['1 all', '3 all']);
+    expect(newPool().broadcast('none')).toBe(0);
   });
 });
 
 describe('maxConnecting', () => {
-  test('is never exceeded, and everyone has a turn, in order', async () => {
+  test('is never exceeded, and members dial in order', async () => {
     const { dial, waiting, counts } = slowDial();
     const pool = newPool({ dial, maxConnecting: 3 });
     const opened: string[] = [];
     pool.on('open', (_info, tag) => opened.push(tag));
     const members = Array.from({ length: 10 }, (_, index) => pool.add({ port: index + 1 }));
-    await turn();
+    await tick();
     expect(counts).toEqual({ now: 3, most: 3, begun: 3 });
     expect(pool.stats).toMatchObject({ total: 10, open: 0, connecting: 10, backoff: 0, waiting: 7, queuedBytes: 0 });
     while (opened.length < 10) {
       waiting[0]?.();
-      await turn();
+      await tick();
     }
 
     expect(counts).toEqual({ now: 0, most: 3, begun: 10 });
     expect(opened).toEqual(members.map(({ tag }) => tag));
   });
 
-  test('the wait for a turn is not counted in connectTimeout', async () => {
+  test('the wait for a dial slot does not count towards connectTimeout', async () => {
     const { dial } = memory();
     const pool = newPool({
       maxConnecting: 1,
       connectTimeout: 150,
       dial: (target, signal) => new Promise((resolve) => setTimeout(() => resolve(dial(target, signal) as Duplex), 60)),
     });
-    const told = record(pool, ['open', 'backoff']);
+    const events = record(pool, ['open', 'backoff']);
     await Promise.all(Array.from({ length: 6 }, (_, index) => pool.add({ port: index + 1 }).whenOpen()));
 
-    expect(names(told)).toEqual(Array(6).fill('open'));
+    expect(names(events)).toEqual(Array(6).fill('open'));
   });
 
-  test('a failed dial, a lost session and an end make room for others', async () => {
+  test('a slot is free again after a failed dial, a finished dial and an end', async () => {
     const { dial, waiting, counts } = slowDial();
     const pool = newPool({ dial, maxConnecting: 1, connectTimeout: 30, backoff: () => 60_000 });
-    const [failing, dialling, patient, last] = [1, 2, 3, 4].map((port) => pool.add({ port }));
+    const [failing, dialling, waitingMember, last] = [1, 2, 3, 4].map((port) => pool.add({ port }));
     await next(pool, 'backoff', (_info, _tag, member) => member === failing);
-    await turn();
+    await tick();
     expect(counts).toMatchObject({ now: 1, begun: 2 });
-    // One that waits for its turn never dials; one that dials lets go of its place.
-    patient?.destroy();
+    // A destroyed member that waits for a slot never dials; one that dials frees its slot.
+    waitingMember?.destroy();
     dialling?.destroy();
-    await turn();
+    await tick();
     expect(counts).toMatchObject({ now: 1, begun: 3 });
     waiting[0]?.();
     await last?.whenOpen();
@@ -478,7 +478,7 @@ describe('maxConnecting', () => {
       maxConnecting: 2,
       async handshake() {
         most = Math.max(most, ++now);
-        await turn();
+        await tick();
         now--;
       },
     });
@@ -487,7 +487,7 @@ describe('maxConnecting', () => {
     expect(most).toBe(2);
   });
 
-  test('C30 is given back by attempts that end however the microtasks fall', async () => {
+  test('C30 slots are freed in whichever microtask an attempt ends', async () => {
     const { dial } = memory();
     const pool = newPool({ dial, maxConnecting: 1 });
     for (let count = 0; count <= 10; count++) {
@@ -503,23 +503,23 @@ describe('maxConnecting', () => {
 });
 
 describe('isolation', () => {
-  test('C90 a member in a storm does not disturb its siblings', async () => {
-    const [stormy, calm] = [await Loopback.start(), await Loopback.start({ echo: true })];
-    stormy.flap('reset');
+  test('C90 a member that keeps failing does not disturb the others', async () => {
+    const [failing, steady] = [await Loopback.start(), await Loopback.start({ echo: true })];
+    failing.flap('reset');
     const pool = newPool();
-    const member = pool.add(calm.target);
+    const member = pool.add(steady.target);
     await member.whenOpen();
-    const heard = record(member);
-    pool.add(stormy.target);
+    const events = record(member);
+    pool.add(failing.target);
     await next(pool, 'backoff', ({ attempt }) => attempt === 6);
-    expect(heard).toEqual([]);
+    expect(events).toEqual([]);
     member.write('still here');
 
     expect(String(await payload(member, 'data'))).toBe('still here');
-    expect(calm.accepted).toBe(1);
+    expect(steady.accepted).toBe(1);
   });
 
-  test('C95 a member whose name is looked up in vain does not delay the others', async () => {
+  test('C95 a member whose name is never resolved does not delay the others', async () => {
     const server = await Loopback.start();
     const pool = newPool();
     for (let count = 0; count < 8; count++) {
@@ -531,7 +531,7 @@ describe('isolation', () => {
 });
 
 describe('membership', () => {
-  test('a member that closes by itself leaves after its close, and returns when it is started again', async () => {
+  test('a member that closes by itself leaves after its close, and joins again when it is restarted', async () => {
     const server = await Loopback.start();
     server.refuse();
     const pool = newPool({ maxRetries: 0 });
@@ -550,7 +550,7 @@ describe('membership', () => {
     expect(pool.pick()).toBe(member);
   });
 
-  test('a member that is started again in a listener of its close stays', async () => {
+  test('a member that is restarted in a listener of its close stays', async () => {
     const { pool, members } = await openPool(2);
     pool.on('close', (_info, _tag, member) => member.connect());
     members[0]?.destroy();
@@ -559,7 +559,7 @@ describe('membership', () => {
     expect(new Set(pool.connections)).toEqual(new Set(members));
   });
 
-  test('a member that is started again in a listener of its close stays, within another member’s event too', async () => {
+  test('a member that is restarted in a listener of its close stays, also during another member’s event', async () => {
     const { pool, members } = await openPool(2);
     pool.once('reset', () => members[0]?.destroy());
     pool.on('close', (_info, _tag, member) => member.connect());
@@ -571,7 +571,7 @@ describe('membership', () => {
     expect(pool.stats).toMatchObject({ total: 2, open: 2 });
   });
 
-  test('C93 members that closed by themselves are not remembered for ever', async () => {
+  test('C93 members that closed by themselves are garbage-collected', async () => {
     const { code, said, stderr } = await run(
       `
       const pool = new ConnectionPool({ ...QUICK, maxRetries: 0, dial: () => { throw new Error('no'); } });
@@ -598,27 +598,27 @@ describe('membership', () => {
 });
 
 describe('disconnect() and destroy()', () => {
-  test('C92 disconnect() resolves when all members have closed, and forgets them', async () => {
+  test('C92 disconnect() resolves when all members have closed, and removes them', async () => {
     const servers = await Promise.all([Loopback.start(), Loopback.start(), Loopback.start()]);
     servers[2].refuse();
     const pool = newPool();
     const members = servers.map((server) => pool.add(server.target));
     await Promise.all([members[0]?.whenOpen(), members[1]?.whenOpen(), next(pool, 'backoff')]);
     pool.broadcast('last words');
-    const told = record(pool, ['close']);
+    const events = record(pool, ['close']);
 
     const done = pool.disconnect();
     expect(pool.disconnect()).toBe(done);
     await done;
 
-    expect(told).toHaveLength(3);
+    expect(events).toHaveLength(3);
     expect(members.map(({ state }) => state)).toEqual(['closed', 'closed', 'closed']);
     expect(pool.size).toBe(0);
     expect(servers.map((server) => server.received())).toEqual(['last words', 'last words', '']);
     await Promise.all(servers.map((server) => server.until(() => server.live === 0)));
   });
 
-  test('C92 add() while disconnecting throws ERR_CLOSED, and afterwards the pool may be used again', async () => {
+  test('C92 add() while disconnecting throws ERR_CLOSED; afterwards the pool can be used again', async () => {
     const server = await Loopback.start();
     const pool = newPool();
     await pool.add(server.target).whenOpen();
@@ -634,12 +634,12 @@ describe('disconnect() and destroy()', () => {
     await expect(newPool().disconnect()).resolves.toBeUndefined();
   });
 
-  test('destroy() ends all at once, with everything told', async () => {
+  test('destroy() closes all members at once, and emits their events', async () => {
     const { pool, members } = await openPool(3);
-    const told = record(pool);
+    const events = record(pool);
     pool.destroy();
 
-    expect(told.map(([name, first]) => (name === 'state' ? first : name))).toEqual(
+    expect(events.map(([name, first]) => (name === 'state' ? first : name))).toEqual(
       Array(3).fill(['closed', 'reset', 'close']).flat(),
     );
     expect(members.map(({ state }) => state)).toEqual(['closed', 'closed', 'closed']);
@@ -655,7 +655,7 @@ describe('disconnect() and destroy()', () => {
 });
 
 describe('stats', () => {
-  test('count members by state, and the bytes whose fate is open', async () => {
+  test('count members by state, and pending bytes', async () => {
     const { dial } = memory();
     const dials: Record<number, NonNullable<ConnectionOptions['dial']>> = {
       1: dial,
@@ -674,9 +674,9 @@ describe('stats', () => {
   });
 });
 
-test('a select that returns what is no member picks none', async () => {
-  const stranger = { state: 'open' } as never;
-  for (const junk of [stranger, 5 as never, null as never]) {
+test('a select that returns something else than a member picks none', async () => {
+  const notMember = { state: 'open' } as never;
+  for (const junk of [notMember, 5 as never, null as never]) {
     const { pool } = await openPool(1, { select: () => junk });
     expect(pool.pick()).toBeUndefined();
     expect(pool.write('x', () => undefined)).toBe(false);
@@ -688,7 +688,7 @@ test('write() checks its callback, whether or not a member is open', () => {
   expect(() => pool.write('x', 'utf8', 5 as never)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_CHUNK' }));
 });
 
-test('a write that found no member open is told by `drain` when one has opened', async () => {
+test('after a write that found no open member, `drain` is emitted when a member opens', async () => {
   const server = await Loopback.start();
   const pool = newPool();
   expect(pool.write('too early')).toBe(false);
@@ -698,7 +698,7 @@ test('a write that found no member open is told by `drain` when one has opened',
   expect([tag, opened]).toEqual([member.tag, member]);
 });
 
-test('options put on Object.prototype are none of a pool’s', async () => {
+test('properties of Object.prototype are not options of a pool', async () => {
   const { pool, members } = await openPool(1);
   Object.defineProperty(Object.prototype, 'select', { value: () => undefined, configurable: true, enumerable: true });
   try {
