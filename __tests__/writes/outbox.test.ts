@@ -13,11 +13,11 @@ import { settle, useFakeClock } from '../kit/scripted';
 
 const TAG = '127.0.0.1:6379';
 
-/** A link that takes one write at a time, and is done with it when the test says so. */
+/** A transport that takes one write at a time, and finishes it when the test calls `confirm()` or `done()`. */
 class SlowLink extends Duplex {
-  /** What was handed to it by `write`, in order. */
+  /** The chunks passed to `write`, in order. */
   readonly handed: string[] = [];
-  /** What has begun to go out. */
+  /** The chunks passed to `_write`, in order. */
   readonly sent: string[] = [];
   #done: ((error?: Error | null) => void) | undefined;
 
@@ -42,7 +42,7 @@ class SlowLink extends Duplex {
     return this;
   }
 
-  /** The oldest write goes well, or fails. */
+  /** Finishes the oldest write, with or without an error. */
   done(error?: Error): void {
     const done = this.#done;
     this.#done = undefined;
@@ -50,10 +50,10 @@ class SlowLink extends Duplex {
   }
 }
 
-/** An outbox with all that becomes of its writes, and the books checked after every step. */
+/** An outbox that records the results of its writes, and checks its totals after every step. */
 class Desk {
   readonly outbox: Outbox;
-  /** Callbacks as they were called: `a` for a write that was confirmed, `a ERR_…` for one that was not. */
+  /** The calls of callbacks: `a` for a write that was confirmed, `a ERR_…` for one that failed. */
   readonly fates: string[] = [];
   readonly errors = new Map<string, Error>();
   readonly drops: DropInfo[] = [];
@@ -66,7 +66,7 @@ class Desk {
     this.outbox = new Outbox({ maxBytes: 1_000, maxAge: Infinity, ...bounds }, delivery, { tag: TAG });
   }
 
-  /** Writes some texts, each with a callback. Returns what `write` returned for the last. */
+  /** Writes each text with a callback. Returns what the last `write` returned. */
   write(...texts: string[]): boolean {
     let room = true;
     for (const text of texts) {
@@ -95,7 +95,7 @@ class Desk {
     return link;
   }
 
-  /** A session opens, and is greeted without a word. */
+  /** A session opens, and its `open` listeners write nothing. */
   open(link?: SlowLink): SlowLink {
     const attached = this.attach(link);
     this.flush();
@@ -112,7 +112,7 @@ class Desk {
     this.check();
   }
 
-  /** The session is lost, and everyone is told. */
+  /** The session is lost, and the callbacks are called. */
   lose(cause?: Error): WriteCount {
     const { uncertain, settle: tell } = this.outbox.detach(cause);
     this.check();
@@ -121,7 +121,7 @@ class Desk {
     return uncertain;
   }
 
-  /** The lifecycle is over, and everyone is told. */
+  /** The lifecycle is over, and the callbacks are called. */
   drop(reason: DropReason = 'disconnected', error = new ConnectionError('ERR_CLOSED', 'closed')): void {
     const tell = this.outbox.drop(reason, error);
     this.check();
@@ -129,12 +129,12 @@ class Desk {
     this.check();
   }
 
-  /** Why which chunks were dropped. */
+  /** The dropped chunks, each with its reason. */
   get dropped(): string[] {
     return this.drops.map(({ chunk, reason }) => `${chunk.toString()} ${reason}`);
   }
 
-  /** The books have to balance at every instant. */
+  /** accepted = confirmed + uncertain + dropped + queued, at all times. */
   check(): void {
     const { accepted, confirmed, uncertain, dropped, queued } = this.outbox.totals;
     const sum = (key: 'writes' | 'bytes') => confirmed[key] + uncertain[key] + dropped[key] + queued[key];
@@ -143,7 +143,7 @@ class Desk {
   }
 }
 
-/** Totals, in which what is not named is nothing. */
+/** Totals; counts that are not given are 0. */
 function totals(counts: Partial<Record<keyof WriteTotals, [writes: number, bytes: number]>>): WriteTotals {
   const count = (name: keyof WriteTotals) => ({ writes: counts[name]?.[0] ?? 0, bytes: counts[name]?.[1] ?? 0 });
   return {
@@ -158,25 +158,24 @@ function totals(counts: Partial<Record<keyof WriteTotals, [writes: number, bytes
 
 beforeEach(useFakeClock);
 afterEach(() => {
-  // Whatever was kept from the clock is gone with the outbox; nothing of it may hold the process.
   jest.useRealTimers();
 });
 
 describe('without a session', () => {
-  it('writes wait, and nothing is decided about them', () => {
+  it('writes are queued', () => {
     const desk = new Desk();
     desk.write('a', 'bc');
     expect(desk.outbox.totals).toEqual(totals({ accepted: [2, 3], queued: [2, 3] }));
     expect([desk.outbox.hasWaiting, desk.outbox.pendingBytes, desk.fates]).toEqual([true, 3, []]);
   });
 
-  it('nothing waits at first', () => {
+  it('nothing is queued at first', () => {
     const desk = new Desk();
     expect(desk.outbox.totals).toEqual(totals({}));
     expect([desk.outbox.hasWaiting, desk.outbox.pendingBytes]).toEqual([false, 0]);
   });
 
-  it('the bound is exact: a limit of bytes is taken, one more is refused, and nothing of it is kept', async () => {
+  it('the bound is exact: one byte more is refused, and no part of it is queued', async () => {
     const desk = new Desk({ maxBytes: 10 });
     desk.write('1234567', '890');
     desk.write('x');
@@ -188,20 +187,20 @@ describe('without a session', () => {
     expect(link.sent).toEqual(['1234567', '890']);
   });
 
-  it('a chunk above the bound is refused whole, and a smaller one behind it is taken', () => {
+  it('a chunk above the bound is refused whole, and a smaller one after it is queued', () => {
     const desk = new Desk({ maxBytes: 10 });
     expect(desk.write('x'.repeat(11))).toBe(false);
     desk.write('y');
     expect(desk.outbox.totals).toEqual(totals({ accepted: [1, 1], queued: [1, 1], refused: [1, 11] }));
   });
 
-  it('no bytes need no room', () => {
+  it('an empty write is queued when the queue is full', () => {
     const desk = new Desk({ maxBytes: 3 });
     desk.write('abc', '');
     expect(desk.outbox.totals).toEqual(totals({ accepted: [2, 3], queued: [2, 3] }));
   });
 
-  it('a bound of 0 refuses every write, an empty one too', async () => {
+  it('a bound of 0 refuses every write, also an empty one', async () => {
     const desk = new Desk({ maxBytes: 0 });
     expect([desk.write('a'), desk.write('')]).toEqual([false, false]);
     await settle();
@@ -209,7 +208,7 @@ describe('without a session', () => {
     expect(desk.outbox.totals).toEqual(totals({ refused: [2, 1] }));
   });
 
-  it('a bound of bytes is a bound of writes too, for many small ones cost more than their bytes', async () => {
+  it('the bound of bytes also bounds the number of writes: at least 1024', async () => {
     const desk = new Desk({ maxBytes: 1_000 });
     for (let count = 0; count < 1_024; count++) desk.outbox.write(Buffer.from(''), undefined);
     desk.write('');
@@ -218,7 +217,7 @@ describe('without a session', () => {
     expect(desk.fates).toEqual([' ERR_QUEUE_FULL']);
   });
 
-  it('the bound of writes is a sixteenth of that of bytes, where that is more', () => {
+  it('the bound of writes is a sixteenth of that of bytes when that is more than 1024', () => {
     const desk = new Desk({ maxBytes: 32_000 });
     for (let count = 0; count < 2_001; count++) desk.outbox.write(Buffer.from('x'), undefined);
     desk.check();
@@ -236,13 +235,13 @@ describe('without a session', () => {
     [10, 10, false],
     [1e9, getDefaultHighWaterMark(false) - 1, true],
     [1e9, getDefaultHighWaterMark(false), false],
-  ])('with a bound of %i, %i bytes leave room: %p', (maxBytes, written, room) => {
+  ])('with a bound of %i, `write` of %i bytes returns %p', (maxBytes, written, room) => {
     expect(new Desk({ maxBytes }).post('x'.repeat(written))).toBe(room);
   });
 });
 
 describe('a refused write', () => {
-  it('has its callback called once, later, with the error that says why', async () => {
+  it('has its callback called once, later, with ERR_QUEUE_FULL', async () => {
     const desk = new Desk({ maxBytes: 2 });
     desk.write('abc');
     expect(desk.fates).toEqual([]);
@@ -257,21 +256,21 @@ describe('a refused write', () => {
     expect(desk.drops).toEqual([]);
   });
 
-  it('is told of as a drop where it has no callback, at once', () => {
+  it('without a callback is dropped with an event at once', () => {
     const desk = new Desk({ maxBytes: 2 });
     desk.post('abc');
     const error = expect.objectContaining({ code: 'ERR_QUEUE_FULL', tag: TAG }) as ConnectionError;
     expect(desk.drops).toEqual([{ chunk: Buffer.from('abc'), bytes: 3, reason: 'refused', error }]);
   });
 
-  it('is told of at once each time, unless it was written as another was being told of', () => {
+  it('without a callback is dropped at once each time', () => {
     const desk = new Desk({ maxBytes: 2 });
     desk.post('abc');
     desk.post('abcd');
     expect(desk.drops.map(({ bytes }) => bytes)).toEqual([3, 4]);
   });
 
-  it('asks for room', () => {
+  it('is followed by `drain` when a session opens', () => {
     const desk = new Desk({ maxBytes: 2 });
     desk.write('abc');
     desk.open();
@@ -280,7 +279,7 @@ describe('a refused write', () => {
 });
 
 describe('when a session opens', () => {
-  it('what waited goes out in order, each chunk as it came, and then what is written', () => {
+  it('queued writes are sent in order, chunk by chunk, and then later writes', () => {
     const desk = new Desk();
     desk.write('a', 'bc', '', 'd');
     const link = desk.open();
@@ -291,7 +290,7 @@ describe('when a session opens', () => {
     expect(desk.outbox.totals).toEqual(totals({ accepted: [5, 5], confirmed: [5, 5] }));
   });
 
-  it('what it is greeted with goes out ahead of what waited', () => {
+  it('writes before flush() are sent before the queue', () => {
     const desk = new Desk();
     desk.write('a', 'b');
     const link = desk.attach();
@@ -302,7 +301,7 @@ describe('when a session opens', () => {
     expect(link.handed).toEqual(['hello', 'auth', 'a', 'b', 'c']);
   });
 
-  it('what waited goes out in one piece', () => {
+  it('queued writes are sent by one _writev', () => {
     const desk = new Desk();
     const pieces: string[][] = [];
     const link = new SlowLink();
@@ -315,7 +314,7 @@ describe('when a session opens', () => {
     expect(pieces).toEqual([['a', 'b', 'c']]);
   });
 
-  it('nothing that waited is asked of a link that is gone already', () => {
+  it('queued writes stay queued when the transport has ended or is destroyed', () => {
     for (const spoil of [(link: SlowLink) => link.destroy(), (link: SlowLink) => link.end()]) {
       const desk = new Desk();
       desk.write('a');
@@ -328,7 +327,7 @@ describe('when a session opens', () => {
     }
   });
 
-  it('nothing has to wait', () => {
+  it('with an empty queue nothing is written, and the transport is not corked', () => {
     const desk = new Desk();
     const link = desk.open();
     expect([link.handed, link.writableCorked]).toEqual([[], 0]);
@@ -336,7 +335,7 @@ describe('when a session opens', () => {
 });
 
 describe('during a session', () => {
-  it('a write is confirmed when the kernel has taken it, and queued until then', () => {
+  it('a write is queued until the kernel has taken it, and confirmed then', () => {
     const desk = new Desk();
     const link = desk.open();
     desk.write('a', 'bc');
@@ -347,7 +346,7 @@ describe('during a session', () => {
     expect(desk.fates).toEqual(['a']);
   });
 
-  it('the callback of a confirmed write is told of no error', () => {
+  it('the callback of a confirmed write gets no error', () => {
     const desk = new Desk();
     const link = desk.open();
     const callback = jest.fn();
@@ -356,7 +355,7 @@ describe('during a session', () => {
     expect(callback.mock.calls).toEqual([[undefined]]);
   });
 
-  it('a write without a callback is counted as well', () => {
+  it('a write without a callback is counted too', () => {
     const desk = new Desk();
     const link = desk.open();
     desk.post('abc');
@@ -364,7 +363,7 @@ describe('during a session', () => {
     expect(desk.outbox.totals).toEqual(totals({ accepted: [1, 3], confirmed: [1, 3] }));
   });
 
-  it('`write` says what the link says of its room', () => {
+  it('`write` returns what the transport’s write() returns', () => {
     const desk = new Desk();
     desk.open(new SlowLink(4));
     expect([desk.write('abc'), desk.write('d'), desk.write('e')]).toEqual([true, false, false]);
@@ -375,7 +374,7 @@ describe('during a session', () => {
     [4, 10, 10],
     [0, 10, 10],
   ])(
-    'with a bound of %i, and a link that likes %i bytes, writes are refused when %i bytes wait already',
+    'with a bound of %i and a high-water mark of %i, writes are refused when %i bytes wait already',
     async (maxBytes, highWaterMark, bound) => {
       const desk = new Desk({ maxBytes });
       const link = desk.open(new SlowLink(highWaterMark));
@@ -389,7 +388,7 @@ describe('during a session', () => {
     },
   );
 
-  it('one large chunk passes as long as the link has any room', () => {
+  it('one large chunk is taken as long as the transport has room', () => {
     const desk = new Desk({ maxBytes: 10 });
     const link = desk.open(new SlowLink(4));
     desk.write('x'.repeat(9), 'y'.repeat(1_000_000), 'z');
@@ -397,7 +396,7 @@ describe('during a session', () => {
     expect(desk.outbox.totals.refused).toEqual({ writes: 1, bytes: 1 });
   });
 
-  it('writes of nothing never fill the link', () => {
+  it('empty writes never fill the transport', () => {
     const desk = new Desk();
     const link = desk.open();
     for (let count = 0; count < 1_024; count++) desk.outbox.write(Buffer.from(''), undefined);
@@ -405,7 +404,7 @@ describe('during a session', () => {
     expect(link.handed.at(-1)).toBe('x');
   });
 
-  it('writes are refused when too many wait for the link, however small', () => {
+  it('writes are refused when too many wait for the transport, however small', () => {
     const desk = new Desk({ maxBytes: 10_000 });
     const link = desk.open(new SlowLink(100_000));
     for (let count = 0; count < 1_024; count++) desk.outbox.write(Buffer.from('x'), undefined);
@@ -416,7 +415,7 @@ describe('during a session', () => {
     expect(link.handed.at(-1)).toBe('z');
   });
 
-  it('a write that the link reports as failed is settled when the session ends, and once', async () => {
+  it('a write that fails is settled once, when the session ends', async () => {
     const desk = new Desk();
     const link = desk.open();
     desk.write('a', 'b', 'c');
@@ -431,7 +430,7 @@ describe('during a session', () => {
     expect(desk.outbox.totals).toEqual(totals({ accepted: [3, 3], confirmed: [1, 1], uncertain: [2, 2] }));
   });
 
-  it('a link that calls back twice is heard once', () => {
+  it('a second call of a write callback by the transport is ignored', () => {
     const desk = new Desk();
     const link = new SlowLink();
     link.write = (_chunk: unknown, done: unknown) => {
@@ -444,7 +443,7 @@ describe('during a session', () => {
     expect(desk.outbox.totals).toEqual(totals({ accepted: [2, 2], confirmed: [2, 2] }));
   });
 
-  it('writes wait for the next when the link takes no more', () => {
+  it('writes wait for the next session when the transport has ended or is destroyed', () => {
     for (const spoil of [(link: SlowLink) => link.destroy(), (link: SlowLink) => link.end()]) {
       const desk = new Desk();
       const link = desk.open();
@@ -457,7 +456,7 @@ describe('during a session', () => {
     }
   });
 
-  it('has the bound of the queue, and not of the link, for what waits for the next', () => {
+  it('writes that wait for the next session have the bound of the queue, not of the transport', () => {
     const desk = new Desk({ maxBytes: 3 });
     const link = desk.open();
     link.destroy();
@@ -466,7 +465,7 @@ describe('during a session', () => {
   });
 });
 
-describe('a link whose `write` throws', () => {
+describe('a transport whose `write` throws', () => {
   class BrokenLink extends SlowLink {
     readonly error = new Error('broken link');
 
@@ -488,7 +487,7 @@ describe('a link whose `write` throws', () => {
     expect(desk.rooms).toBe(0);
   });
 
-  it('is asked once while the queue goes out: the rest keeps waiting', () => {
+  it('is called once during flush(): the other writes stay queued', () => {
     const desk = new Desk();
     desk.write('a', 'b', 'c');
     const link = new BrokenLink();
@@ -500,9 +499,9 @@ describe('a link whose `write` throws', () => {
   });
 
   it.each<[string, (desk: Desk) => void]>([
-    ['the queue goes out', (desk) => desk.flush()],
-    ['it is sealed', (desk) => desk.seal()],
-  ])('only when it is uncorked, as %s, is destroyed and unwinds nobody', (_title, send) => {
+    ['the queue is flushed', (desk) => desk.flush()],
+    ['the outbox is sealed', (desk) => desk.seal()],
+  ])('when it is uncorked, as %s, is destroyed; the error is not thrown', (_title, send) => {
     const desk = new Desk();
     desk.write('a', 'b');
     const error = new Error('broken _write');
@@ -519,7 +518,7 @@ describe('a link whose `write` throws', () => {
 });
 
 describe('when a session is lost', () => {
-  it('what it had not confirmed is uncertain, and never sent again', () => {
+  it('unconfirmed writes are uncertain, and never sent again', () => {
     const desk = new Desk();
     const link = desk.open();
     desk.write('a', 'bc', 'd');
@@ -533,7 +532,7 @@ describe('when a session is lost', () => {
     );
   });
 
-  it('tells what led to it', () => {
+  it('the error has a message and the cause', () => {
     const desk = new Desk();
     desk.open();
     desk.write('a');
@@ -548,7 +547,7 @@ describe('when a session is lost', () => {
     expect(error?.cause).toBe(cause);
   });
 
-  it('has counted before it tells', () => {
+  it('totals are updated before the callbacks are called', () => {
     const desk = new Desk();
     desk.open();
     desk.write('a');
@@ -560,7 +559,7 @@ describe('when a session is lost', () => {
     expect(desk.fates).toEqual(['a ERR_DELIVERY_UNCERTAIN']);
   });
 
-  it('counts for itself, and not what earlier sessions lost', () => {
+  it('counts only its own writes, not those of earlier sessions', () => {
     const desk = new Desk();
     desk.open();
     desk.write('abc');
@@ -571,7 +570,7 @@ describe('when a session is lost', () => {
     expect(desk.outbox.totals.uncertain).toEqual({ writes: 2, bytes: 4 });
   });
 
-  it('nothing is uncertain that was not handed over', () => {
+  it('writes that were not handed to the transport are not uncertain', () => {
     const desk = new Desk();
     desk.write('a');
     desk.attach();
@@ -579,7 +578,7 @@ describe('when a session is lost', () => {
     expect(desk.open().handed).toEqual(['a']);
   });
 
-  it('a late word of its link is nobody’s, whether good or bad', async () => {
+  it('a late confirmation or failure of its transport changes nothing', async () => {
     const desk = new Desk();
     const [old, worse] = [desk.open(), new SlowLink()];
     desk.write('a');
@@ -599,7 +598,7 @@ describe('when a session is lost', () => {
     expect(desk.fates.at(-1)).toBe('c');
   });
 
-  it('a late word between two sessions is nobody’s either', () => {
+  it('a late confirmation between two sessions changes nothing', () => {
     const desk = new Desk();
     const old = desk.open();
     desk.write('a');
@@ -611,13 +610,13 @@ describe('when a session is lost', () => {
   });
 });
 
-describe('what a turn has put off', () => {
-  /** A link whose kernel takes everything at once. */
+describe('a write put off to the end of the tick', () => {
+  /** A transport that finishes every write at once. */
   class QuickLink extends Duplex {
     bytes = 0;
 
     override _read(): void {
-      // Silent.
+      // Receives nothing.
     }
 
     override _write(chunk: Buffer, _encoding: string, done: () => void): void {
@@ -626,7 +625,7 @@ describe('what a turn has put off', () => {
     }
   }
 
-  it.each([true, false])('is sent before a write is refused for it (gathered: %s)', (gathers) => {
+  it.each([true, false])('is sent before it makes another be refused (gathered: %s)', (gathers) => {
     const { outbox } = new Desk({ maxBytes: 10 });
     const link = new QuickLink({ writableHighWaterMark: 100 });
     outbox.attach(link, gathers);
@@ -638,8 +637,8 @@ describe('what a turn has put off', () => {
   });
 });
 
-describe('sealed', () => {
-  it('takes no more writes, and says so', async () => {
+describe('seal()', () => {
+  it('refuses later writes with ERR_CLOSED', async () => {
     const desk = new Desk();
     desk.open();
     desk.seal();
@@ -652,7 +651,7 @@ describe('sealed', () => {
     expect(desk.outbox.totals).toEqual(totals({ refused: [2, 2] }));
   });
 
-  it('confirms what is under way', () => {
+  it('lets writes in progress be confirmed', () => {
     const desk = new Desk();
     const link = desk.open();
     desk.write('a');
@@ -661,7 +660,7 @@ describe('sealed', () => {
     expect(desk.fates).toEqual(['a']);
   });
 
-  it('sends what waits on a session that is just being greeted', () => {
+  it('sends queued writes when the session has not been flushed yet', () => {
     const desk = new Desk();
     desk.write('a', 'b');
     const link = desk.attach();
@@ -670,7 +669,7 @@ describe('sealed', () => {
     expect(link.handed).toEqual(['hello', 'a', 'b']);
   });
 
-  it('lets what waits go out on the session that is being dialled, greetings first', async () => {
+  it('while connecting lets queued writes go out in the next session, after those made before flush()', async () => {
     const desk = new Desk();
     desk.write('a', 'b');
     desk.seal();
@@ -684,7 +683,7 @@ describe('sealed', () => {
     expect(desk.fates).toEqual(['late ERR_CLOSED']);
   });
 
-  it('stays so when its session is lost', async () => {
+  it('still applies when the session is lost', async () => {
     const desk = new Desk();
     desk.open();
     desk.seal();
@@ -696,7 +695,7 @@ describe('sealed', () => {
 });
 
 describe('when the lifecycle is over', () => {
-  it('what waits is dropped in order, and each write is told of by event and by callback', () => {
+  it('queued writes are dropped in order, each with an event and its callback', () => {
     const desk = new Desk();
     desk.write('a');
     desk.post('bc');
@@ -713,7 +712,7 @@ describe('when the lifecycle is over', () => {
     expect(desk.outbox.totals).toEqual(totals({ accepted: [3, 4], dropped: [3, 4] }));
   });
 
-  it('has counted before it tells', () => {
+  it('totals are updated before the callbacks are called', () => {
     const desk = new Desk();
     desk.write('a');
     const tell = desk.outbox.drop('destroyed', new ConnectionError('ERR_CLOSED', 'closed'));
@@ -726,7 +725,7 @@ describe('when the lifecycle is over', () => {
     expect([desk.fates, desk.dropped]).toEqual([['a ERR_CLOSED'], ['a destroyed']]);
   });
 
-  it('takes no more writes until a new one begins', async () => {
+  it('writes are refused until reopen()', async () => {
     const desk = new Desk();
     desk.drop();
     desk.write('a');
@@ -737,7 +736,7 @@ describe('when the lifecycle is over', () => {
     expect(desk.open().handed).toEqual(['b']);
   });
 
-  it('the next one owes nobody room', () => {
+  it('a refused write does not cause `drain` in the next lifecycle', () => {
     const desk = new Desk({ maxBytes: 1 });
     desk.write('ab');
     desk.drop();
@@ -746,7 +745,7 @@ describe('when the lifecycle is over', () => {
     expect(desk.rooms).toBe(0);
   });
 
-  it('the books go on in the next one', () => {
+  it('totals go on in the next lifecycle', () => {
     const desk = new Desk();
     desk.write('a');
     desk.drop();
@@ -757,7 +756,7 @@ describe('when the lifecycle is over', () => {
 });
 
 describe('maxAge', () => {
-  it('drops a write that has waited for so long, and not before', () => {
+  it('drops a write when it has waited that long, and not before', () => {
     const desk = new Desk({ maxAge: 100 });
     desk.write('a');
     jest.advanceTimersByTime(99);
@@ -771,7 +770,7 @@ describe('maxAge', () => {
     expect(desk.outbox.totals).toEqual(totals({ accepted: [1, 1], dropped: [1, 1] }));
   });
 
-  it('drops each in its turn, with one timer for all', () => {
+  it('drops each write at its own time, with one timer for all', () => {
     const desk = new Desk({ maxAge: 100 });
     for (const text of ['a', 'b', 'c']) {
       desk.write(text);
@@ -786,7 +785,7 @@ describe('maxAge', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('tells of one without a callback by event alone', () => {
+  it('drops a write without a callback with an event only', () => {
     const desk = new Desk({ maxAge: 100 });
     desk.post('a');
     jest.advanceTimersByTime(100);
@@ -801,7 +800,7 @@ describe('maxAge', () => {
     expect(desk.outbox.totals).toEqual(totals({ accepted: [2, 6], dropped: [1, 3], queued: [1, 3] }));
   });
 
-  it('of 0 lets no write wait for another session, and hinders none that need not wait', () => {
+  it('of 0 expires queued writes, and sends writes to an open session', () => {
     const desk = new Desk({ maxAge: 0 });
     desk.write('a');
     jest.advanceTimersByTime(1);
@@ -816,14 +815,14 @@ describe('maxAge', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('does not hold the process', () => {
+  it('does not keep the process alive', () => {
     const timers = jest.spyOn(globalThis, 'setTimeout');
     new Desk({ maxAge: 100 }).write('a');
     expect(timers.mock.results.map(({ value }) => (value as NodeJS.Timeout).hasRef())).toEqual([false]);
     timers.mockRestore();
   });
 
-  it('does not expire what has been handed to a session', () => {
+  it('does not expire writes that were handed to a session', () => {
     const desk = new Desk({ maxAge: 100 });
     desk.write('a');
     const link = desk.open();
@@ -833,19 +832,19 @@ describe('maxAge', () => {
     expect([desk.fates, desk.drops]).toEqual([['a'], []]);
   });
 
-  it('is looked at once more before the queue goes out', () => {
+  it('is checked again by flush()', () => {
     const desk = new Desk({ maxAge: 100 });
     desk.write('old');
     jest.advanceTimersByTime(60);
     desk.write('new');
     const link = desk.attach();
-    // Greeting takes its time, and no timer runs meanwhile.
+    // No timer runs between attach() and flush().
     jest.advanceTimersByTime(60);
     desk.flush();
     expect([link.handed, desk.fates]).toEqual([['new'], ['old ERR_EXPIRED']]);
   });
 
-  it('counts on across a session that came to nothing', () => {
+  it('goes on across a session that was never flushed', () => {
     const desk = new Desk({ maxAge: 100 });
     desk.write('a');
     jest.advanceTimersByTime(60);
@@ -857,7 +856,7 @@ describe('maxAge', () => {
     expect(desk.fates).toEqual(['a ERR_EXPIRED']);
   });
 
-  it('counts for what waits for the next session from when it was written', () => {
+  it('counts from the write() for writes that wait for the next session', () => {
     const desk = new Desk({ maxAge: 100 });
     desk.open().destroy();
     desk.write('a');
@@ -869,7 +868,7 @@ describe('maxAge', () => {
     expect(desk.fates).toEqual(['a ERR_EXPIRED']);
   });
 
-  it('leaves no timer behind when the lifecycle is over', () => {
+  it('has no timer after the lifecycle is over', () => {
     const desk = new Desk({ maxAge: 100 });
     desk.write('a');
     desk.drop();
@@ -879,8 +878,8 @@ describe('maxAge', () => {
   });
 });
 
-describe('onRoom()', () => {
-  it('follows once a `write` that returned false, when the session has taken what waited', () => {
+describe('drain', () => {
+  it('is emitted once after a `write` that returned false, when the queue has been sent', () => {
     const desk = new Desk({ maxBytes: 2 });
     expect(desk.write('a', 'b')).toBe(false);
     desk.attach();
@@ -891,7 +890,7 @@ describe('onRoom()', () => {
     expect(desk.rooms).toBe(1);
   });
 
-  it('does not come where nobody waits for it', () => {
+  it('is not emitted when no `write` returned false', () => {
     const desk = new Desk();
     desk.write('a');
     const link = desk.open();
@@ -901,7 +900,7 @@ describe('onRoom()', () => {
     expect(desk.rooms).toBe(0);
   });
 
-  it('waits for the link to have room', () => {
+  it('waits until the transport has room', () => {
     const desk = new Desk({ maxBytes: 5 });
     desk.write('abcde');
     const link = new SlowLink(3);
@@ -913,7 +912,7 @@ describe('onRoom()', () => {
     expect(desk.rooms).toBe(1);
   });
 
-  it('comes each time that the link was full', () => {
+  it('is emitted each time that the transport was full', () => {
     const desk = new Desk();
     const link = new SlowLink(2);
     link.on('drain', () => desk.outbox.onDrain());
@@ -925,13 +924,13 @@ describe('onRoom()', () => {
     }
   });
 
-  it('comes without a session, when writes have expired and there is room in the queue', () => {
+  it('is emitted without a session when expired writes make room in the queue', () => {
     const desk = new Desk({ maxBytes: 3, maxAge: 100 });
     desk.write('');
     jest.advanceTimersByTime(50);
     expect(desk.write('a', 'bc')).toBe(false);
     jest.advanceTimersByTime(50);
-    // One has expired, and has made no room.
+    // An expired write of no bytes makes no room.
     expect([desk.fates, desk.rooms]).toEqual([[' ERR_EXPIRED'], 0]);
     jest.advanceTimersByTime(50);
     expect([desk.fates.length, desk.rooms]).toEqual([3, 1]);
@@ -939,7 +938,7 @@ describe('onRoom()', () => {
     expect(desk.rooms).toBe(1);
   });
 
-  it('comes when some writes have expired and others wait within the mark', () => {
+  it('is emitted when some writes have expired and the others are below the mark', () => {
     const desk = new Desk({ maxBytes: 3, maxAge: 100 });
     desk.write('a');
     jest.advanceTimersByTime(50);
@@ -948,7 +947,7 @@ describe('onRoom()', () => {
     expect([desk.fates, desk.rooms]).toEqual([['a ERR_EXPIRED'], 1]);
   });
 
-  it('comes after a session that was lost, and in a later lifecycle, when writes have expired', () => {
+  it('is emitted for expired writes also after a lost session, and in a later lifecycle', () => {
     const desk = new Desk({ maxBytes: 3, maxAge: 100 });
     desk.open();
     desk.lose();
@@ -962,7 +961,7 @@ describe('onRoom()', () => {
     expect(desk.rooms).toBe(2);
   });
 
-  it('does not come to one who may write no more, when writes have expired', () => {
+  it('is not emitted for expired writes after seal()', () => {
     const desk = new Desk({ maxBytes: 3, maxAge: 100 });
     expect(desk.write('abc')).toBe(false);
     desk.seal();
@@ -970,14 +969,14 @@ describe('onRoom()', () => {
     expect([desk.fates, desk.rooms]).toEqual([['abc ERR_EXPIRED'], 0]);
   });
 
-  it('comes when a session opens, to one whose writes the queue never takes', () => {
+  it('is emitted when a session opens and maxBytes is 0', () => {
     const desk = new Desk({ maxBytes: 0 });
     expect(desk.write('a')).toBe(false);
     desk.open();
     expect(desk.rooms).toBe(1);
   });
 
-  it('comes from a later session than the one that was full', () => {
+  it('is emitted in a later session than the one that was full', () => {
     const desk = new Desk();
     desk.open(new SlowLink(2));
     expect(desk.write('abc')).toBe(false);
@@ -988,7 +987,7 @@ describe('onRoom()', () => {
     expect(desk.rooms).toBe(1);
   });
 
-  it('does not come from a link that takes no more', () => {
+  it('is not emitted when the transport is destroyed', () => {
     const desk = new Desk();
     const link = desk.open(new SlowLink(2));
     desk.write('abc');
@@ -997,7 +996,7 @@ describe('onRoom()', () => {
     expect(desk.rooms).toBe(0);
   });
 
-  it('does not come to one who may write no more', () => {
+  it('is not emitted after seal()', () => {
     const desk = new Desk();
     const link = desk.open(new SlowLink(2));
     desk.write('abc');
@@ -1008,8 +1007,8 @@ describe('onRoom()', () => {
   });
 });
 
-describe('the application, when it is told of something', () => {
-  it('may write, and what it writes comes last', () => {
+describe('a write callback', () => {
+  it('may write; that write is the last in the queue', () => {
     const desk = new Desk();
     const link = desk.open();
     desk.outbox.write(Buffer.from('a'), () => desk.write('c'));
@@ -1021,7 +1020,7 @@ describe('the application, when it is told of something', () => {
     ]);
   });
 
-  it('may write when a write expires as the queue goes out', () => {
+  it('may write when its write expires during flush()', () => {
     const desk = new Desk({ maxAge: 100 });
     desk.outbox.write(Buffer.from('old'), () => desk.write('again'));
     jest.advanceTimersByTime(50);
@@ -1033,13 +1032,13 @@ describe('the application, when it is told of something', () => {
   });
 });
 
-/** What can happen to an outbox. */
+/** A step of the property test. */
 type Step =
   | { readonly do: 'write'; readonly size: number; readonly callback: boolean }
   | { readonly do: 'attach' | 'flush' | 'confirm' | 'fail' | 'end' | 'destroy' | 'lose' | 'seal' | 'drop' }
   | { readonly do: 'pass'; readonly milliseconds: number };
 
-describe('whatever happens', () => {
+describe('after any sequence of steps', () => {
   const MAX_BYTES = 20;
   const MAX_AGE = 50;
   const write = fc.record({ do: fc.constant('write' as const), size: fc.nat({ max: 12 }), callback: fc.boolean() });
@@ -1057,7 +1056,7 @@ describe('whatever happens', () => {
 
   type Fate = 'queued' | 'in flight' | 'confirmed' | 'uncertain' | 'dropped' | 'refused';
 
-  /** An outbox as it should be: writes are numbers, and the queue is an array. */
+  /** A simple model of the outbox: writes are numbers, and the queue is an array. */
   class Model {
     readonly fates: Fate[] = [];
     readonly sizes: number[] = [];
@@ -1066,7 +1065,7 @@ describe('whatever happens', () => {
     inFlight: number[] = [];
     phase: 'holding' | 'greeting' | 'flowing' | 'sealed' = 'holding';
     link: SlowLink | undefined;
-    /** What each link should be handed, in this order. */
+    /** The writes expected on each transport, in order. */
     readonly handed = new Map<SlowLink, number[]>();
 
     send(id: number): void {
@@ -1102,7 +1101,7 @@ describe('whatever happens', () => {
     }
   }
 
-  it('each write has one fate and is told it once, nothing is sent twice, and the books balance', async () => {
+  it('each write has one result and one callback call, none is sent twice, and the totals add up', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
         const desk = new Desk({ maxBytes: MAX_BYTES, maxAge: MAX_AGE });
@@ -1128,7 +1127,7 @@ describe('whatever happens', () => {
                 if (link?.writable === true) model.send(id);
                 else model.queue.push({ id, expiresAt: now + MAX_AGE });
               }
-              // A chunk is its own number, repeated: it shows where it went, and whether it is whole.
+              // A chunk is the number of its write, repeated, so that each can be recognized whole.
               const chunk = Buffer.from(String.fromCharCode(id).repeat(each.size), 'latin1');
               outbox.write(chunk, each.callback ? () => told.push(id) : undefined);
               outbox.sendNow();
@@ -1149,7 +1148,7 @@ describe('whatever happens', () => {
               outbox.flush();
               return;
             case 'confirm':
-              // A link that is gone calls back with errors only.
+              // A destroyed transport calls back with errors only.
               if (link === undefined || link.destroyed || model.inFlight.length === 0) return;
               model.fates[model.inFlight.shift()!] = 'confirmed';
               link.confirm();
@@ -1185,7 +1184,7 @@ describe('whatever happens', () => {
               return;
             case 'pass':
               jest.advanceTimersByTime(each.milliseconds);
-              // With a session there is no timer: what is too old goes when the queue does.
+              // With a session there is no timer: flush() drops expired writes.
               if (link === undefined) model.expire(performance.now());
               return;
           }
