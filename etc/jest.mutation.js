@@ -24,7 +24,6 @@ const FILES = [
   'timers/shared-interval',
   'writes/outbox',
   'writes/sender',
-  'writes/tick-batching',
   'writes/write',
   'writes/write-buffer',
 ];

@@ -1,62 +1,86 @@
-import { type WriteBuffer, give, release, take } from '../../lib/writes/write-buffer';
+import { type WriteBuffer, returnBuffer, takeBuffer } from '../../lib/writes/write-buffer';
+
+const SIZE = 65_536;
 
 /** Takes all there are. */
 function takeAll(): WriteBuffer[] {
-  const slabs: WriteBuffer[] = [];
-  for (let slab = take(); slab !== undefined; slab = take()) slabs.push(slab);
-  return slabs;
+  const buffers: WriteBuffer[] = [];
+  for (let buffer = takeBuffer(); buffer !== undefined; buffer = takeBuffer()) buffers.push(buffer);
+  return buffers;
 }
 
-describe('take() and give()', () => {
-  it('hand out no more than sixteen at a time, each to one caller', () => {
-    const slabs = takeAll();
-    expect(slabs.length).toBe(16);
-    expect(new Set(slabs.map(({ bytes }) => bytes)).size).toBe(16);
-    for (const slab of slabs) give(slab);
+/** Appends to `buffer` and returns what is cut then. */
+function cut(buffer: WriteBuffer, ...texts: string[]): Buffer {
+  for (const text of texts) expect(buffer.append(Buffer.from(text))).toBe(true);
+  return buffer.cut()!;
+}
+
+describe('takeBuffer()', () => {
+  it('hands out no more than sixteen at a time, each to one caller', () => {
+    const buffers = takeAll();
+    expect(new Set(buffers).size).toBe(16);
+    for (const buffer of buffers) returnBuffer(buffer, true);
     const again = takeAll();
-    expect(new Set(again)).toEqual(new Set(slabs));
-    for (const slab of again) give(slab);
+    expect(new Set(again)).toEqual(new Set(buffers));
+    for (const buffer of again) returnBuffer(buffer, true);
+  });
+});
+
+describe('a write buffer', () => {
+  it('makes one chunk of what was appended since the last cut', () => {
+    const buffer = takeBuffer()!;
+    expect(buffer.cut()).toBeUndefined();
+    expect(cut(buffer, 'a', '', 'bc').toString()).toBe('abc');
+    expect(cut(buffer, 'd').toString()).toBe('d');
+    expect(buffer.cut()).toBeUndefined();
+    returnBuffer(buffer, true);
   });
 
-  it('go on behind what is still being read', () => {
-    const slab = take()!;
-    slab.end = 100;
-    slab.readers = 1;
-    give(slab);
-    expect(take()).toBe(slab);
-    expect(slab.end).toBe(100);
-    release(slab);
-    // Being filled: what its taker has written stays.
-    expect(slab.end).toBe(100);
-    give(slab);
-    expect(slab.end).toBe(0);
+  it('uses the same memory again where the kernel has read it, after several cuts too', () => {
+    const buffer = takeBuffer()!;
+    const chunks = [cut(buffer, 'first'), cut(buffer, 'second')];
+    returnBuffer(buffer, true);
+    expect(takeBuffer()).toBe(buffer);
+    expect(cut(buffer, 'FIRSTSECOND').toString()).toBe('FIRSTSECOND');
+    expect(chunks.map(String)).toEqual(['FIRST', 'SECOND']);
+    returnBuffer(buffer, true);
   });
 
-  it('pass over one that is almost full, until it has been read', () => {
-    const slab = take()!;
-    slab.end = slab.bytes.length - 1_000;
-    slab.readers = 2;
-    give(slab);
+  it('leaves alone what the kernel has not read, and goes on behind it', () => {
+    const buffer = takeBuffer()!;
+    const chunk = cut(buffer, 'unread');
+    returnBuffer(buffer, false);
+    expect(takeBuffer()).toBe(buffer);
+    const next = cut(buffer, 'XXXXXXXXXX');
+    expect(chunk.toString()).toBe('unread');
+    expect(next.byteOffset).toBe(chunk.byteOffset + chunk.length);
+    returnBuffer(buffer, true);
+    expect(takeBuffer()).toBe(buffer);
+    expect(cut(buffer, 'Y').byteOffset).toBe(next.byteOffset);
+    expect(chunk.toString()).toBe('unread');
+    returnBuffer(buffer, true);
+  });
+
+  it('takes what fits, to the last byte', () => {
+    const [buffer, ...others] = takeAll();
+    // One of which all is free.
+    const whole = [buffer!, ...others].find((each) => each.append(Buffer.alloc(SIZE)))!;
+    expect(whole.append(Buffer.alloc(1))).toBe(false);
+    expect(whole.append(Buffer.alloc(0))).toBe(true);
+    expect(whole.cut()).toHaveLength(SIZE);
+    for (const each of [buffer!, ...others]) returnBuffer(each, true);
+  });
+
+  it('is replaced when less than half of it is left', () => {
+    const buffers = takeAll();
+    for (const buffer of buffers) {
+      while (buffer.append(Buffer.alloc(1_024)));
+      expect(buffer.cut()).toBeDefined();
+      returnBuffer(buffer, false);
+    }
     const others = takeAll();
-    expect(others).not.toContain(slab);
-    expect(others.length).toBe(16);
-    for (const other of others.splice(8)) give(other);
-    release(slab);
-    expect(slab.end).toBe(slab.bytes.length - 1_000);
-    release(slab);
-    expect([slab.end, slab.readers]).toEqual([0, 0]);
-    const rest = takeAll();
-    expect(rest).toContain(slab);
-    for (const other of [...others, ...rest]) give(other);
-  });
-
-  it('start afresh when the last reader of a free one is done', () => {
-    const slab = take()!;
-    slab.end = 100;
-    slab.readers = 1;
-    give(slab);
-    release(slab);
-    expect(slab.end).toBe(0);
-    expect(takeAll().filter((each) => each === slab)).toEqual([slab]);
+    expect(others).toHaveLength(16);
+    for (const buffer of buffers) expect(others).not.toContain(buffer);
+    for (const buffer of others) returnBuffer(buffer, true);
   });
 });

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 
 import { ConnectionError } from '../../lib/errors';
-import { type Write, WriteList, Counter, checkCallback, toBytes } from '../../lib/writes/write';
+import { type Write, WriteList, Counter, checkCallback, toBytes, toWrite } from '../../lib/writes/write';
 
 /** The error that `call` throws, which has to be one of ours. */
 function refusal(call: () => unknown): ConnectionError {
@@ -104,14 +104,38 @@ describe('checkCallback()', () => {
   });
 });
 
+describe('toWrite()', () => {
+  const callback = () => undefined;
+
+  it('takes a chunk, an encoding and a callback', () => {
+    expect(toWrite('c0ffee', 'hex', callback)).toEqual({ bytes: Buffer.from('c0ffee', 'hex'), callback });
+    expect(toWrite('ä', undefined, undefined)).toEqual({ bytes: Buffer.from('ä'), callback: undefined });
+  });
+
+  it('takes a chunk and a callback', () => {
+    expect(toWrite('ä', callback, undefined)).toEqual({ bytes: Buffer.from('ä'), callback });
+  });
+
+  it('refuses what toBytes() and checkCallback() refuse', () => {
+    for (const args of [
+      [5, undefined, callback],
+      ['a', 'utf9', callback],
+      ['a', 'utf8', 5],
+      ['a', null, undefined],
+    ]) {
+      expect(refusal(() => toWrite(args[0], args[1], args[2])).code).toBe('ERR_INVALID_CHUNK');
+    }
+  });
+});
+
 function write(text: string): Write {
   return { chunk: Buffer.from(text), callback: undefined, expiresAt: Infinity, next: undefined };
 }
 
-describe('Line', () => {
+describe('WriteList', () => {
   it('is empty at first', () => {
-    const line = new WriteList();
-    expect([line.first, line.take(), line.takeAll(), line.writes, line.bytes]).toEqual([
+    const list = new WriteList();
+    expect([list.first, list.take(), list.takeAll(), list.writes, list.bytes]).toEqual([
       undefined,
       undefined,
       [],
@@ -121,59 +145,59 @@ describe('Line', () => {
   });
 
   it('gives back what it was given, first in, first out, and knows its size', () => {
-    const line = new WriteList();
+    const list = new WriteList();
     const writes = ['a', '', 'bcd'].map(write);
-    for (const each of writes) line.add(each);
-    expect([line.writes, line.bytes]).toEqual([3, 4]);
-    expect(line.first).toBe(writes[0]);
-    expect([line.take(), line.take()]).toEqual(writes.slice(0, 2));
-    expect([line.writes, line.bytes]).toEqual([1, 3]);
-    expect(line.first).toBe(writes[2]);
+    for (const each of writes) list.add(each);
+    expect([list.writes, list.bytes]).toEqual([3, 4]);
+    expect(list.first).toBe(writes[0]);
+    expect([list.take(), list.take()]).toEqual(writes.slice(0, 2));
+    expect([list.writes, list.bytes]).toEqual([1, 3]);
+    expect(list.first).toBe(writes[2]);
   });
 
   it('lets go of what it gave back: no chain of old writes hangs on it', () => {
-    const line = new WriteList();
-    for (const each of ['a', 'b', 'c'].map(write)) line.add(each);
-    expect([line.take(), ...line.takeAll()].map((each) => each?.next)).toEqual([undefined, undefined, undefined]);
+    const list = new WriteList();
+    for (const each of ['a', 'b', 'c'].map(write)) list.add(each);
+    expect([list.take(), ...list.takeAll()].map((each) => each?.next)).toEqual([undefined, undefined, undefined]);
   });
 
   it('does all that as an array would', () => {
     const move = fc.oneof({ weight: 3, arbitrary: fc.string() }, fc.constantFrom(1, 2));
     fc.assert(
       fc.property(fc.array(move), (moves) => {
-        const line = new WriteList();
+        const list = new WriteList();
         let array: Write[] = [];
         for (const each of moves) {
           if (typeof each === 'string') {
             const next = write(each);
-            line.add(next);
+            list.add(next);
             array.push(next);
-          } else if (each === 1) expect(line.take()).toBe(array.shift());
+          } else if (each === 1) expect(list.take()).toBe(array.shift());
           else {
-            expect(line.takeAll()).toEqual(array);
+            expect(list.takeAll()).toEqual(array);
             array = [];
           }
           const bytes = array.reduce((sum, { chunk }) => sum + chunk.length, 0);
-          expect([line.first, line.writes, line.bytes]).toEqual([array[0], array.length, bytes]);
+          expect([list.first, list.writes, list.bytes]).toEqual([array[0], array.length, bytes]);
         }
       }),
     );
   });
 });
 
-describe('Tally', () => {
+describe('Counter', () => {
   it('counts writes and their bytes', () => {
-    const tally = new Counter();
-    expect(tally.count).toEqual({ writes: 0, bytes: 0 });
-    for (const bytes of [3, 0, 4]) tally.add(1, bytes);
-    tally.add(5, 10);
-    expect(tally.count).toEqual({ writes: 8, bytes: 17 });
+    const counter = new Counter();
+    expect(counter.count).toEqual({ writes: 0, bytes: 0 });
+    for (const bytes of [3, 0, 4]) counter.add(1, bytes);
+    counter.add(5, 10);
+    expect(counter.count).toEqual({ writes: 8, bytes: 17 });
   });
 
   it('returns a count that later writes do not change', () => {
-    const tally = new Counter();
-    const before = tally.count;
-    tally.add(1, 1);
+    const counter = new Counter();
+    const before = counter.count;
+    counter.add(1, 1);
     expect(before).toEqual({ writes: 0, bytes: 0 });
   });
 });

@@ -2,7 +2,7 @@ import { ConnectionError } from '../errors';
 import type { CloseInfo, OpenInfo, ResetInfo } from '../events/events';
 import { onAbort } from '../events/on-abort';
 import { abortSignal, checkRecord, integer } from '../options/checks';
-import { type WriteCallback, checkCallback, toBytes } from '../writes/write';
+import { type WriteCallback, toWrite } from '../writes/write';
 import type { ReadControl, ReadSource } from './read-control';
 import { ReceiveQueue } from './receive-queue';
 
@@ -77,9 +77,8 @@ class IterableSession<Chunk> implements ConnectionSession<Chunk> {
   }
 
   write(chunk: string | Uint8Array, encoding?: BufferEncoding | WriteCallback, callback?: WriteCallback): boolean {
-    if (typeof encoding === 'function') return this.write(chunk, undefined, encoding);
-    checkCallback(callback);
-    return this.#control.source.writeTo(this.generation, toBytes(chunk, encoding), callback);
+    const write = toWrite(chunk, encoding, callback);
+    return this.#control.source.writeTo(this.generation, write.bytes, write.callback);
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Chunk, undefined> {

@@ -17,7 +17,7 @@ export interface WriteTotals {
   readonly refused: WriteCount;
 }
 
-/** What became of the writes whose fate is known. */
+/** Counters for all but the writes that are still queued. */
 export class WriteCounts {
   readonly accepted = new Counter();
   readonly confirmed = new Counter();
@@ -25,7 +25,6 @@ export class WriteCounts {
   readonly dropped = new Counter();
   readonly refused = new Counter();
 
-  /** With those whose fate is open. */
   totals(queued: WriteCount): WriteTotals {
     return {
       accepted: this.accepted.count,

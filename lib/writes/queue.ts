@@ -2,40 +2,33 @@ import { getDefaultHighWaterMark } from 'node:stream';
 
 import { type Write, type WriteCallback, WriteList } from './write';
 
-/** Who a queue reports to. */
-export interface QueueHost {
-  /** A write has waited for too long, and is in the queue no more. */
-  onExpired(write: Write): void;
-  /** The time of some is over. */
-  onExpiry(): void;
-}
-
-/** A queue holds one write at the most for so many bytes of its bound: many small writes cost more than their bytes. */
+/** The queue takes one write for each so many bytes of its bound: a small write costs more than its bytes. */
 const BYTES_A_WRITE = 16;
 
-/** But so many writes in any case. */
+/** So many writes fit in any case. */
 export const LEAST_WRITES = 1_024;
 
-/** How many writes there may be where so many bytes may be. */
+/** How many writes fit where `maxBytes` bytes do. */
 export function mostWrites(maxBytes: number): number {
   return Math.max(LEAST_WRITES, Math.floor(maxBytes / BYTES_A_WRITE));
 }
 
-/** Bytes waiting for a session from which on a writer should wait for room. */
+/** From so many queued bytes on `write()` returns false. */
 export function highWaterMark(maxBytes: number): number {
   return Math.min(maxBytes, getDefaultHighWaterMark(false));
 }
 
-/** Writes that wait for a session, each for as long as `maxAge` allows. */
+/** Writes that wait for a session, each no longer than `maxAge` milliseconds. */
 export class Queue extends WriteList {
   readonly #maxAge: number;
-  readonly #host: QueueHost;
+  readonly #onExpired: (writes: readonly Write[]) => void;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(maxAge: number, host: QueueHost) {
+  /** @param onExpired - Called with the writes that waited longer, once they are no longer in the queue. */
+  constructor(maxAge: number, onExpired: (writes: readonly Write[]) => void) {
     super();
     this.#maxAge = maxAge;
-    this.#host = host;
+    this.#onExpired = onExpired;
   }
 
   put(chunk: Buffer, callback: WriteCallback | undefined): void {
@@ -43,32 +36,33 @@ export class Queue extends WriteList {
     this.add({ chunk, callback, expiresAt, next: undefined });
   }
 
-  /** Drops the writes that wait for too long, from now on. One timer, for the oldest write, and only while there is one. */
-  watch(): void {
+  /** From now on writes expire. There is a timer for the oldest write only. */
+  startTimer(): void {
     const { first } = this;
     if (this.#timer !== undefined || first === undefined || first.expiresAt === Infinity) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.expire();
-      this.watch();
-      this.#host.onExpiry();
+      this.startTimer();
     }, first.expiresAt - performance.now());
-    // Whatever brings the session holds the process if it is to be held.
+    // The dial or the backoff that the writes wait for keeps the process alive, if it is to stay alive.
     this.#timer.unref();
   }
 
-  /** Drops none until {@link Queue.watch} is called again. */
-  unwatch(): void {
+  /** From now on no write expires. */
+  stopTimer(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
-  /** Drops those that have waited for too long. */
+  /** Removes the writes that have waited for too long. */
   expire(): void {
     const now = performance.now();
+    const expired: Write[] = [];
     for (let { first } = this; first !== undefined && first.expiresAt <= now; { first } = this) {
       this.take();
-      this.#host.onExpired(first);
+      expired.push(first);
     }
+    if (expired.length > 0) this.#onExpired(expired);
   }
 }

@@ -1,125 +1,100 @@
 import { toError } from '../errors';
 import { type Transport, destroyTransport } from '../socket/transport';
-import { type WriteBuffer, give, release, take } from './write-buffer';
-import { Turns, type TurnsHost } from './tick-batching';
+import { type WriteBuffer, returnBuffer, takeBuffer } from './write-buffer';
 import type { WriteCallback } from './write';
 
-/** Writes that were handed to the socket as one, and so share one fate. */
+/** Writes that are handed to the transport together, and confirmed together. */
 export interface Batch {
   writes: number;
   bytes: number;
   callbacks: WriteCallback[] | undefined;
-  /** Where their bytes are, if they were gathered. */
-  slab: WriteBuffer | undefined;
   next: Batch | undefined;
 }
 
-/** Who a sender reports to. */
-export interface SenderHost {
-  /** The kernel took a batch. They come in order. */
-  onConfirmed(batch: Batch): void;
-  /** The kernel took a write without a callback, of so many bytes, as soon as it was handed over. */
-  onTaken(bytes: number): void;
-}
-
-/** Called by a stream that has done with a write. */
-type Written = (error?: Error | null) => void;
-
-/** Larger chunks are not copied: that would cost more than a place of their own in the system call. */
+/** Larger chunks are not copied: an entry of their own in the system call costs less. */
 const LARGEST_COPIED = 512;
 
-/** From so many bytes on there is no point in waiting for more: a system call costs less than moving them. */
-const MUCH = 1_048_576;
+/** A batch of so many bytes does not wait for the end of the tick: the kernel may have room for it now. */
+const LARGEST_BATCH = 1_048_576;
 
-/** Written behind bytes of which it is to be known when the kernel has taken them. */
 const NOTHING = Buffer.alloc(0);
 
 /**
- * Hands writes to one session's link, those of one turn of the loop in one system call. Small ones are gathered in a
- * slab, larger ones in the link's own cork. A write that is alone in its turn is not held up: when the turn before had
- * but one, the first goes out at once. Otherwise they leave with `process.nextTick`, before any other event.
- *
- * A lone write asks Node for no word of it where none is needed: a socket whose stream keeps nothing of it has given it
- * to the kernel.
+ * Hands writes to the transport of one session. The writes of one tick leave in one system call, by `process.nextTick`,
+ * before any other event: small chunks are copied into one, larger ones go out as they are, by `writev`. When the tick
+ * before had a single write, the first write of a tick goes out at once.
  */
-export class Sender implements TurnsHost {
-  readonly link: Transport;
-  /** Writes handed over, or gathered to be, whose fate is open. */
+export class Sender {
+  /** Writes that are not confirmed yet. */
   writes = 0;
+  /** Their bytes. */
   bytes = 0;
 
-  /** Whether bytes may be gathered: a stream that is no socket may keep the very memory it was handed. */
-  readonly #gathers: boolean;
-  /** Whether it shows at once when the kernel has taken a write. */
-  readonly #shows: boolean;
-  readonly #host: SenderHost;
-  readonly #turns = new Turns(this);
-  readonly #onWritten: Written;
+  readonly #transport: Transport;
+  /** Whether it is a socket of Node's. A stream from a custom `dial` may keep the memory that it was given. */
+  readonly #isOwn: boolean;
+  readonly #onConfirmed: (batch: Batch) => void;
+  #writesThisTick = 0;
+  /** Whether the tick before had several writes. */
+  #isBusy = false;
+  /** The writes of this tick that the transport has not got yet, and their chunks. */
+  #batch: Batch | undefined;
+  #chunks: Buffer[] = [];
+  #buffer: WriteBuffer | undefined;
+  /** Whether a stream from a custom `dial` is corked until the end of the tick. */
+  #isCorked = false;
+  /** The oldest and the newest batch that the transport has got and not confirmed. */
   #first: Batch | undefined;
   #last: Batch | undefined;
-  /** The one being gathered. */
-  #open: Batch | undefined;
-  /** Where its bytes begin in its slab. */
-  #start = 0;
-  #isCorked = false;
-  /** What the cork holds that is to share a batch. */
-  #corked: Batch | undefined;
 
-  constructor(link: Transport, gathers: boolean, host: SenderHost) {
-    this.link = link;
-    this.#gathers = gathers;
-    // TLS keeps to itself for a while what it has been given.
-    this.#shows = gathers && link.encrypted !== true && link.writableHighWaterMark > 0;
-    this.#host = host;
-    // One function a session, not one a write.
-    this.#onWritten = (error) => {
-      // What failed stays until the session ends, which is near. Nor does Node tell of an error when the socket of a
-      // write under way is destroyed: it may be half sent.
-      if (error || link.destroyed) return;
-      // Node says so with `process.nextTick` at the earliest: a turn with one write needs no other end.
-      this.#turns.end();
-      const batch = this.#takeFirst();
-      if (batch !== undefined) host.onConfirmed(batch);
-    };
+  constructor(transport: Transport, isOwn: boolean, onConfirmed: (batch: Batch) => void) {
+    this.#transport = transport;
+    this.#isOwn = isOwn;
+    this.#onConfirmed = onConfirmed;
   }
 
   /** Bytes that the kernel has not taken yet. */
   get backlog(): number {
-    return this.link.writableLength + (this.#open?.bytes ?? 0);
+    return this.#transport.writableLength + (this.#batch?.bytes ?? 0);
   }
 
   /** Takes a write. Returns whether there is room for more. */
   send(chunk: Buffer, callback: WriteCallback | undefined): boolean {
-    const place = this.#turns.add();
-    if (place === 'later') {
-      if (this.#gather(chunk, callback)) return this.backlog < this.link.writableHighWaterMark;
-      this.#handLater(chunk, callback);
-    } else {
-      const isUnheard = place === 'lone' && callback === undefined && this.#handUnheard(chunk);
-      if (!isUnheard) this.#handOne(chunk, callback);
-    }
-    return this.#hasRoom;
+    this.writes += 1;
+    this.bytes += chunk.length;
+    this.#writesThisTick += 1;
+    if (this.#writesThisTick === 1) process.nextTick(endTick, this);
+    if (this.#writesThisTick === 1 && !this.#isBusy) this.#sendAtOnce(chunk, callback);
+    else if (this.#isOwn) this.#gather(chunk, callback);
+    else this.#writeCorked(chunk, callback);
+    // While a batch is gathered nothing was handed over, so the transport is as writable as it was before.
+    const { writable, writableHighWaterMark } = this.#transport;
+    return this.backlog < writableHighWaterMark && (this.#batch !== undefined || writable);
   }
 
-  /** Several writes are to follow in this turn: the first of them need not go out alone. */
+  /** Several writes follow in this tick: the first of them is gathered, too. */
   expectMore(): void {
-    this.#turns.expectMore();
+    this.#isBusy = true;
   }
 
-  /** Hands over what was gathered, now. */
+  /** Hands over what this tick has brought so far. */
   flush(): void {
-    this.#closeBatch();
-    this.#closeCork();
-    if (!this.#isCorked) return;
-    this.#isCorked = false;
-    this.#shield(() => this.link.uncork());
+    const batch = this.#batch;
+    if (batch !== undefined) {
+      this.#cutChunk();
+      const chunks = this.#chunks;
+      this.#batch = undefined;
+      this.#chunks = [];
+      this.#handOver(batch, chunks);
+      this.#returnBuffer();
+    }
+    if (this.#isCorked) {
+      this.#isCorked = false;
+      this.#guard(() => this.#transport.uncork());
+    }
   }
 
-  onTurnEnd(): void {
-    this.flush();
-  }
-
-  /** Gives up on what is not confirmed: it is the caller's. */
+  /** Flushes, and takes back what is not confirmed. */
   takeAll(): Batch[] {
     this.flush();
     const batches: Batch[] = [];
@@ -127,144 +102,145 @@ export class Sender implements TurnsHost {
     return batches;
   }
 
-  get #hasRoom(): boolean {
-    // A stream that threw has been destroyed.
-    return this.link.writable && this.backlog < this.link.writableHighWaterMark;
+  /** @internal */
+  onTickEnd(): void {
+    this.#isBusy = this.#writesThisTick > 1;
+    this.#writesThisTick = 0;
+    this.flush();
   }
 
-  /** Whether the link is well and keeps nothing of what it was handed. */
-  #isClear(): boolean {
-    return this.link.writable && this.link.writableLength === 0;
-  }
-
-  /** Copies a small chunk behind those that were gathered before it. Returns false where it does not fit. */
-  #gather(chunk: Buffer, callback: WriteCallback | undefined): boolean {
-    const { length } = chunk;
-    if (length > LARGEST_COPIED) return false;
-    let batch = this.#open;
-    if (batch !== undefined && batch.slab!.end + length > batch.slab!.bytes.length) {
-      this.#closeBatch();
-      batch = undefined;
-    }
-    batch ??= this.#openBatch();
-    if (batch === undefined) return false;
-    const slab = batch.slab!;
-    slab.bytes.set(chunk, slab.end);
-    slab.end += length;
-    this.#add(batch, length, callback);
-    return true;
-  }
-
-  #openBatch(): Batch | undefined {
-    // Behind a socket that is slow, the stream keeps the chunks and hands them over together by itself.
-    if (!this.#gathers || this.link.writableLength > 0) return undefined;
-    const slab = take();
-    if (slab === undefined) return undefined;
-    this.#start = slab.end;
-    this.#open = newBatch(slab);
-    return this.#open;
-  }
-
-  #closeBatch(): void {
-    const batch = this.#open;
-    if (batch === undefined) return;
-    this.#open = undefined;
-    const slab = batch.slab!;
-    slab.readers += 1;
-    this.#hand(batch, slab.bytes.subarray(this.#start, slab.end));
-    if (this.link.writableLength === 0) {
-      // The kernel has it all: the slab is as it was before.
-      batch.slab = undefined;
-      slab.readers -= 1;
-      slab.end = this.#start;
-    }
-    give(slab);
-  }
-
-  /** At the end of the turn, together with what else it brings, or as soon as that is much. */
-  #handLater(chunk: Buffer, callback: WriteCallback | undefined): void {
-    // A stream that is waiting for its socket puts off what comes behind by itself.
-    if (!this.#isCorked && (this.#open !== undefined || this.link.writableLength === 0)) {
-      this.#isCorked = true;
-      this.#shield(() => this.link.cork());
-    }
-    this.#closeBatch();
-    if (this.#isCorked && this.#gathers) this.#putInCork(chunk, callback);
-    else this.#handOne(chunk, callback);
-    if (this.#isCorked && this.link.writableLength >= MUCH) this.flush();
-  }
-
-  /** Hands over a write of which nobody wants to hear, where it shows what became of it. Returns whether it does. */
-  #handUnheard(chunk: Buffer): boolean {
-    if (!this.#shows || !this.#isClear()) return false;
-    this.#write(chunk, undefined);
-    if (this.#isClear()) this.#host.onTaken(chunk.length);
-    else this.#handOne(chunk, undefined, NOTHING);
-    return true;
-  }
-
-  /** What leaves the cork together shares one word of the link's: a word for each would cost more than the rest. */
-  #putInCork(chunk: Buffer, callback: WriteCallback | undefined): void {
-    this.#corked ??= newBatch();
-    this.#add(this.#corked, chunk.length, callback);
-    this.#write(chunk, undefined);
-  }
-
-  #closeCork(): void {
-    const batch = this.#corked;
-    if (batch === undefined) return;
-    this.#corked = undefined;
-    this.#hand(batch, NOTHING);
-  }
-
-  /** Makes a batch of one write, of which `rest` is still to be written. */
-  #handOne(chunk: Buffer, callback: WriteCallback | undefined, rest = chunk): void {
+  #sendAtOnce(chunk: Buffer, callback: WriteCallback | undefined): void {
     const batch = newBatch();
-    this.#add(batch, chunk.length, callback);
-    this.#hand(batch, rest);
+    add(batch, chunk, callback);
+    if (callback !== undefined || !this.#isOwn || this.#transport.encrypted === true || !this.#isEmpty()) {
+      return this.#handOver(batch, [chunk]);
+    }
+    // Without a callback Node schedules no tick of its own, which is a tenth of what a write costs. A TLS socket keeps
+    // what it has encrypted where `writableLength` does not show it.
+    this.#guard(() => this.#transport.write(chunk));
+    if (this.#isEmpty()) this.#confirm(batch);
+    else this.#handOver(batch, [NOTHING]);
   }
 
-  #hand(batch: Batch, chunk: Buffer): void {
+  /**
+   * Whether the kernel has taken all that the transport was given. What this relies on: `net.Socket` calls back within
+   * `write()` where libuv could write everything at once (`req.async` is false), and a stream no longer counts a chunk
+   * whose write has called back.
+   * https://github.com/nodejs/node/blob/v20.20.2/lib/internal/stream_base_commons.js#L75 (`afterWriteDispatched`).
+   * Tested on Node 20, 22, 24 and 26 by `internals.test.ts`. If a socket ever counted less than it holds, memory would
+   * be used again that the kernel has yet to read; if it counted more, writes would be slower and nothing else.
+   */
+  #isEmpty(): boolean {
+    return this.#transport.writable && this.#transport.writableLength === 0;
+  }
+
+  #gather(chunk: Buffer, callback: WriteCallback | undefined): void {
+    if (!this.#copy(chunk)) {
+      this.#cutChunk();
+      this.#chunks.push(chunk);
+    }
+    const batch = (this.#batch ??= newBatch());
+    add(batch, chunk, callback);
+    if (batch.bytes >= LARGEST_BATCH) this.flush();
+  }
+
+  /** Copies a small chunk behind those before it. Returns false where it is too large, or no buffer is free. */
+  #copy(chunk: Buffer): boolean {
+    if (chunk.length > LARGEST_COPIED) return false;
+    if (this.#buffer?.append(chunk) === true) return true;
+    if (this.#buffer !== undefined) this.flush();
+    this.#buffer = takeBuffer();
+    return this.#buffer?.append(chunk) === true;
+  }
+
+  /** Makes one chunk of the small ones. */
+  #cutChunk(): void {
+    const chunk = this.#buffer?.cut();
+    if (chunk !== undefined) this.#chunks.push(chunk);
+  }
+
+  #returnBuffer(): void {
+    if (this.#buffer === undefined) return;
+    returnBuffer(this.#buffer, this.#transport.writableLength === 0);
+    this.#buffer = undefined;
+  }
+
+  /** Each with a callback of its own: such a stream may confirm one and fail at the next. */
+  #writeCorked(chunk: Buffer, callback: WriteCallback | undefined): void {
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      this.#guard(() => this.#transport.cork());
+    }
+    const batch = newBatch();
+    add(batch, chunk, callback);
+    this.#handOver(batch, [chunk]);
+  }
+
+  /** Writes `chunks`, the last of them with the callback that confirms the batch. */
+  #handOver(batch: Batch, chunks: readonly Buffer[]): void {
     if (this.#last === undefined) this.#first = batch;
     else this.#last.next = batch;
     this.#last = batch;
-    // One that has ended meanwhile would complain; its session is about to end, and finds these unconfirmed.
-    if (this.link.writable) this.#write(chunk, this.#onWritten);
+    const transport = this.#transport;
+    // A stream that has ended would report an error. The session ends soon, and with it the batch is uncertain.
+    if (!transport.writable) return;
+    const last = chunks.length - 1;
+    this.#guard(() => {
+      if (last > 0) transport.cork();
+      for (let index = 0; index < last; index++) transport.write(chunks[index]!);
+      transport.write(chunks[last]!, this.#onWritten);
+      if (last > 0) transport.uncork();
+    });
   }
 
-  #write(chunk: Buffer, onWritten: Written | undefined): void {
-    this.#shield(() => this.link.write(chunk, onWritten));
-  }
-
-  #add(batch: Batch, bytes: number, callback: WriteCallback | undefined): void {
-    this.writes += 1;
-    this.bytes += bytes;
-    batch.writes += 1;
-    batch.bytes += bytes;
-    if (callback !== undefined) (batch.callbacks ??= []).push(callback);
-  }
+  readonly #onWritten = (error?: Error | null): void => {
+    // What failed stays unconfirmed until the session ends, which is soon. When a socket is destroyed, Node calls back
+    // for the write under way without an error, although it may be half sent.
+    if (error || this.#transport.destroyed) return;
+    const batch = this.#takeFirst();
+    if (batch !== undefined) this.#onConfirmed(batch);
+  };
 
   #takeFirst(): Batch | undefined {
     const batch = this.#first;
     if (batch === undefined) return undefined;
     this.#first = batch.next;
     if (this.#first === undefined) this.#last = undefined;
-    this.writes -= batch.writes;
-    this.bytes -= batch.bytes;
-    if (batch.slab !== undefined) release(batch.slab);
+    this.#subtract(batch);
     return batch;
   }
 
-  /** A stream that throws is broken, and what it was handed uncertain: its `close` will tell. */
-  #shield(call: () => unknown): void {
+  #confirm(batch: Batch): void {
+    this.#subtract(batch);
+    this.#onConfirmed(batch);
+  }
+
+  #subtract({ writes, bytes }: Batch): void {
+    this.writes -= writes;
+    this.bytes -= bytes;
+  }
+
+  /** A stream that throws is broken, and what it was given is uncertain: its `close` ends the session. */
+  #guard(call: () => unknown): void {
     try {
       call();
     } catch (error) {
-      destroyTransport(this.link, toError(error));
+      destroyTransport(this.#transport, toError(error));
     }
   }
 }
 
-function newBatch(slab?: WriteBuffer): Batch {
-  return { writes: 0, bytes: 0, callbacks: undefined, slab, next: undefined };
+/** At module level, so that a tick needs no closure. */
+function endTick(sender: Sender): void {
+  sender.onTickEnd();
+}
+
+function newBatch(): Batch {
+  return { writes: 0, bytes: 0, callbacks: undefined, next: undefined };
+}
+
+function add(batch: Batch, chunk: Buffer, callback: WriteCallback | undefined): void {
+  batch.writes += 1;
+  batch.bytes += chunk.length;
+  if (callback !== undefined) (batch.callbacks ??= []).push(callback);
 }

@@ -1,53 +1,57 @@
-/** A piece of memory into which small writes are gathered. */
-export interface WriteBuffer {
-  readonly bytes: Buffer;
-  /** From here on it is free. */
-  end: number;
-  /** Writes under way that still read from it. */
-  readers: number;
-  /** Whether a writer is filling it just now. */
-  taken: boolean;
-}
-
 /** As much as a socket takes at once, on most systems. */
 const SIZE = 65_536;
 
-/** What is left of a slab is not worth taking when it is less. */
-const LEAST_LEFT = 8_192;
-
-/** Slabs of a thread that are filled at once, or wait to be: writers beyond them do without. */
+/** Buffers of a thread that may be in use at a time, 1 MiB in all. Where all are, small chunks are not copied. */
 const MOST = 16;
 
 const free: WriteBuffer[] = [];
-let taken = 0;
+let inUse = 0;
 
-/** A slab to be filled by the caller alone until {@link give}; undefined when there are enough under way. */
-export function take(): WriteBuffer | undefined {
-  if (taken === MOST) return undefined;
-  taken += 1;
-  const slab = free.pop() ?? { bytes: Buffer.allocUnsafeSlow(SIZE), end: 0, readers: 0, taken: true };
-  slab.taken = true;
-  return slab;
+/** Memory into which small chunks are copied, so that the socket gets one chunk in place of many. */
+export class WriteBuffer {
+  readonly #memory = Buffer.allocUnsafeSlow(SIZE);
+  /** Where the bytes begin that were appended since the buffer was taken. */
+  #start = 0;
+  /** Where those of them begin that are not cut off yet. */
+  #uncut = 0;
+  #end = 0;
+
+  /** Copies a chunk behind those before it. Returns false where it does not fit. */
+  append(chunk: Buffer): boolean {
+    const end = this.#end + chunk.length;
+    if (end > SIZE) return false;
+    this.#memory.set(chunk, this.#end);
+    this.#end = end;
+    return true;
+  }
+
+  /** What was appended since the last cut, as one chunk. */
+  cut(): Buffer | undefined {
+    if (this.#uncut === this.#end) return undefined;
+    const chunk = this.#memory.subarray(this.#uncut, this.#end);
+    this.#uncut = this.#end;
+    return chunk;
+  }
+
+  /** The next bytes go over those that were appended, or behind them. Returns whether there is enough room. */
+  reset(isRead: boolean): boolean {
+    if (isRead) this.#end = this.#start;
+    else this.#start = this.#end;
+    this.#uncut = this.#start;
+    return this.#start <= SIZE / 2;
+  }
 }
 
-/** Gives a slab back. What is left of it serves the next one, even while the beginning is still being read. */
-export function give(slab: WriteBuffer): void {
-  taken -= 1;
-  slab.taken = false;
-  if (slab.readers === 0) slab.end = 0;
-  keep(slab);
+/** A buffer for the caller alone, until it is returned; undefined where too many are in use. */
+export function takeBuffer(): WriteBuffer | undefined {
+  if (inUse === MOST) return undefined;
+  inUse += 1;
+  return free.pop() ?? new WriteBuffer();
 }
 
-/** A write under way has done with `slab`. */
-export function release(slab: WriteBuffer): void {
-  slab.readers -= 1;
-  if (slab.taken || slab.readers > 0) return;
-  const wasFree = SIZE - slab.end >= LEAST_LEFT;
-  slab.end = 0;
-  if (!wasFree) keep(slab);
-}
-
-function keep(slab: WriteBuffer): void {
-  // A full one comes back when it has been read, and is garbage if there are enough by then.
-  if (SIZE - slab.end >= LEAST_LEFT && free.length < MOST) free.push(slab);
+/** @param isRead - Whether the kernel has read what was appended. Where it has not, that memory is not used again. */
+export function returnBuffer(buffer: WriteBuffer, isRead: boolean): void {
+  inUse -= 1;
+  // One without enough room is garbage, as soon as the sockets that read from it are done.
+  if (buffer.reset(isRead)) free.push(buffer);
 }

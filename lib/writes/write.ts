@@ -1,16 +1,34 @@
 import { ConnectionError, describe } from '../errors';
 import type { WriteCount } from '../events/events';
 
-/** What a write's callback is told: nothing when the kernel took it, else why not. */
+/** Called without an error when the kernel took the write, else with the reason why not. */
 export type WriteCallback = (error?: ConnectionError | null) => void;
 
-/** A write that was accepted and whose fate is open. */
+/** A write that waits for a session. */
 export interface Write {
   readonly chunk: Buffer;
   readonly callback: WriteCallback | undefined;
   /** When it is dropped if it still waits, on the clock of `performance.now()`. */
   readonly expiresAt: number;
   next: Write | undefined;
+}
+
+/** The arguments of `write(chunk, encoding?, callback?)`, checked, with the chunk as bytes. */
+export interface WriteArguments {
+  readonly bytes: Buffer;
+  readonly callback: WriteCallback | undefined;
+}
+
+/**
+ * Checks the arguments of a `write()`, which may leave out the encoding; strings are encoded at once.
+ *
+ * @throws ConnectionError `ERR_INVALID_CHUNK`
+ */
+export function toWrite(chunk: unknown, encoding: unknown, callback: unknown): WriteArguments {
+  if (typeof encoding === 'function') return toWrite(chunk, undefined, encoding);
+  checkCallback(callback);
+  // `as`: it was checked; its parameters cannot be.
+  return { bytes: toBytes(chunk, encoding), callback: callback as WriteCallback | undefined };
 }
 
 /**
@@ -32,13 +50,13 @@ export function toBytes(chunk: unknown, encoding: unknown): Buffer {
   throw new ConnectionError('ERR_INVALID_CHUNK', `Expected \`chunk\` to be a string or bytes, got ${describe(chunk)}`);
 }
 
-/** Throws `ERR_INVALID_CHUNK` unless `callback` can be called, or is not there. */
+/** Throws `ERR_INVALID_CHUNK` unless `callback` is a function or undefined. */
 export function checkCallback(callback: unknown): void {
   if (callback === undefined || typeof callback === 'function') return;
   throw new ConnectionError('ERR_INVALID_CHUNK', `Expected \`callback\` to be a function, got ${describe(callback)}`);
 }
 
-/** A first-in, first-out line of writes that knows its size. */
+/** A first-in, first-out list of writes that counts them and their bytes. */
 export class WriteList {
   first: Write | undefined;
   #last: Write | undefined;
