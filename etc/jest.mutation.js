@@ -21,7 +21,6 @@ const FILES = [
   'session/liveness',
   'socket/fast-read',
   'timers/deadline',
-  'timers/shared-interval',
   'writes/outbox',
   'writes/sender',
   'writes/write',

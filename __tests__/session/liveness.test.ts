@@ -1,3 +1,5 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
 import * as fc from 'fast-check';
 
 import { ConnectionError } from '../../lib/errors';
@@ -210,40 +212,33 @@ describe('IdleWatch', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it.each([true, false])('holds the process with every timer, or with none: %p', async (held) => {
-    const sweeps = jest.spyOn(globalThis, 'setInterval');
-    const verdicts = jest.spyOn(globalThis, 'setTimeout');
-    const watch = new IdleWatch(800, new Peer(), held);
+  it.each([true, false])('keeps the process alive with its timer, or does not: %p', async (ref) => {
+    const timers = jest.spyOn(globalThis, 'setTimeout');
+    const watch = new IdleWatch(800, new Peer(), ref);
     watch.start();
-    expect([heldTimers(sweeps), heldTimers(verdicts)]).toEqual([[held], []]);
-    watch.setRef(!held);
-    expect(heldTimers(sweeps)).toEqual([!held]);
+    expect(heldTimers(timers)).toEqual([ref]);
+    watch.setRef(!ref);
+    expect(heldTimers(timers)).toEqual([!ref]);
     await pass(700, 100);
-    // It has been silent for long enough to have a timer of its own, and left the sweep.
-    expect(heldTimers(verdicts)).toEqual([!held]);
-    watch.setRef(held);
-    expect(heldTimers(verdicts)).toEqual([held]);
+    expect(heldTimers(timers).slice(1)).toEqual(Array(7).fill(!ref));
+    watch.setRef(ref);
+    expect(heldTimers(timers).at(-1)).toBe(ref);
     watch.stop();
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('shares its timer with all that have the same bound, and holds the process as long as one of them does', () => {
-    const sweeps = jest.spyOn(globalThis, 'setInterval');
-    const watches = [true, false, true].map((held) => new IdleWatch(800, new Peer(), held));
-    for (const watch of watches) watch.start();
-    const other = new IdleWatch(1_600, new Peer(), false);
-    other.start();
-    expect(heldTimers(sweeps)).toEqual([true, false]);
-    watches[0]!.stop();
-    expect(heldTimers(sweeps)[0]).toBe(true);
-    watches[2]!.setRef(false);
-    expect(heldTimers(sweeps)[0]).toBe(false);
-    expect(jest.getTimerCount()).toBe(2);
-    for (const watch of [...watches, other]) watch.stop();
+  it('has one timer at a time', async () => {
+    const watch = new IdleWatch(800, new Peer(), true);
+    watch.start();
+    for (let sample = 0; sample < 7; sample++) {
+      expect(jest.getTimerCount()).toBe(1);
+      await pass(100);
+    }
+    watch.stop();
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('is judged by its own silence, whoever shares its timer', async () => {
+  it('is judged by its own silence, whatever others there are', async () => {
     const [silent, late] = [new Peer(), new Peer()];
     const watches = [new IdleWatch(800, silent, true), new IdleWatch(800, late, true)];
     watches[0]!.start();
@@ -251,6 +246,25 @@ describe('IdleWatch', () => {
     watches[1]!.start();
     await pass(1_000, 10);
     expect([silent.diedAt, late.diedAt]).toEqual([800, 1_150]);
+  });
+
+  it('asks and judges in the asynchronous context in which it was started', async () => {
+    // A faked timer keeps no context.
+    jest.useRealTimers();
+    const names = new AsyncLocalStorage<string>();
+    const contextsOf = (name: string) =>
+      new Promise<Set<string | undefined>>((resolve) => {
+        const contexts = new Set<string | undefined>();
+        const note = () => contexts.add(names.getStore());
+        const received = () => {
+          note();
+          return 0;
+        };
+        const watched: Watched = { tag: TAG, received, onDead: () => resolve(note()) };
+        names.run(name, () => new IdleWatch(16, watched, true).start());
+      });
+    const contexts = await Promise.all(['one', 'other'].map(contextsOf));
+    expect(contexts).toEqual([new Set(['one']), new Set(['other'])]);
   });
 });
 

@@ -2,102 +2,69 @@ import { type Refable, Deadline } from '../timers/deadline';
 import { shielded } from '../events/emitter';
 import { ConnectionError } from '../errors';
 import type { HeartbeatOptions } from '../options/options';
-import { type Swept, Sweep } from '../timers/shared-interval';
 
-/** What a watch knows of the session it watches. */
+/** The session, as its watches see it. */
 export interface Watched {
   readonly tag: string;
-  /** Bytes received up to now. Asking costs nothing on the way of the data. */
+  /** Bytes received up to now. It is read at intervals, so that a chunk costs nothing more. */
   received(): number;
-  /** Told once that the peer is taken for dead. */
+  /** Called once, when the peer is taken for dead. */
   onDead(reason: 'idle' | 'heartbeat', error: ConnectionError): void;
 }
 
-/** How often a silence is measured within its bound. It is found up to one part in this many late, and never early. */
+/** How often `received()` is asked within the bound. A silence is found up to one part in this many late, never early. */
 const SAMPLES = 8;
 
-/**
- * Finds a peer from which nothing was received for `idleTimeout` milliseconds. Writes do not count. All that have the
- * same bound are looked at by one timer; only one that has been silent for almost that long has a timer of its own.
- */
-export class IdleWatch implements Refable, Swept {
+/** Finds a peer from which nothing was received for `idleTimeout` milliseconds. Writes do not count. */
+export class IdleWatch implements Refable {
   readonly #idleTimeout: number;
   readonly #watched: Watched;
-  #held: boolean;
-  #sweep: Sweep | undefined;
-  #verdict: Deadline | undefined;
-  #seen = 0;
+  #ref: boolean;
+  #next: Deadline | undefined;
+  #received = 0;
   #changedAt = 0;
 
-  constructor(idleTimeout: number, watched: Watched, held: boolean) {
+  constructor(idleTimeout: number, watched: Watched, ref: boolean) {
     this.#idleTimeout = idleTimeout;
     this.#watched = watched;
-    this.#held = held;
+    this.#ref = ref;
   }
 
   start(): void {
-    this.#seen = this.#watched.received();
-    this.#changedAt = performance.now();
-    this.#join();
+    const now = performance.now();
+    this.#received = this.#watched.received();
+    this.#changedAt = now;
+    this.#wait(now);
   }
 
   stop(): void {
-    this.#leave();
-    this.#verdict?.clear();
-    this.#verdict = undefined;
+    this.#next?.clear();
+    this.#next = undefined;
   }
 
-  setRef(held: boolean): void {
-    this.#held = held;
-    this.#sweep?.hold(this, held);
-    this.#verdict?.setRef(held);
+  setRef(ref: boolean): void {
+    this.#ref = ref;
+    this.#next?.setRef(ref);
   }
 
-  /** Part of the sweep. */
-  look(now: number): void {
-    this.#note(now);
+  #wait(now: number): void {
+    const interval = Math.max(1, Math.floor(this.#idleTimeout / SAMPLES));
     const left = this.#changedAt + this.#idleTimeout - now;
-    // By the next look it might be late.
-    if (left <= this.#interval) this.#judgeIn(left);
+    this.#next = new Deadline(Math.min(interval, left), this.#ref, () => this.#sample());
   }
 
-  get #interval(): number {
-    return Math.max(1, Math.floor(this.#idleTimeout / SAMPLES));
-  }
-
-  #join(): void {
-    this.#sweep = Sweep.every(this.#interval);
-    this.#sweep.join(this, this.#held);
-  }
-
-  #leave(): void {
-    this.#sweep?.leave(this);
-    this.#sweep = undefined;
-  }
-
-  #note(now: number): void {
-    const received = this.#watched.received();
-    if (received === this.#seen) return;
-    this.#seen = received;
-    this.#changedAt = now;
-  }
-
-  #judgeIn(milliseconds: number): void {
-    this.#leave();
-    this.#verdict = new Deadline(Math.max(milliseconds, 0), this.#held, this.#judge);
-  }
-
-  readonly #judge = (): void => {
-    this.#verdict = undefined;
+  #sample(): void {
     const now = performance.now();
-    this.#note(now);
-    const left = this.#changedAt + this.#idleTimeout - now;
-    if (left > this.#interval) return this.#join();
-    if (left > 0) return this.#judgeIn(left);
+    const received = this.#watched.received();
+    if (received !== this.#received) {
+      this.#received = received;
+      this.#changedAt = now;
+    }
+    if (now < this.#changedAt + this.#idleTimeout) return this.#wait(now);
     const { tag } = this.#watched;
     const message = `Nothing was received from ${tag} for ${this.#idleTimeout} ms`;
     this.#watched.onDead('idle', new ConnectionError('ERR_IDLE', message, { tag }));
-  };
+  }
 }
 
 /** Pings a peer, and finds one from which no byte comes within `timeout` milliseconds of a ping. */
@@ -105,19 +72,19 @@ export class Heartbeat implements Refable {
   readonly #options: Required<Omit<HeartbeatOptions, 'ping'>>;
   readonly #ping: () => void;
   readonly #watched: Watched;
-  #held: boolean;
+  #ref: boolean;
   #next: Deadline | undefined;
   readonly #answers = new Set<Deadline>();
 
-  constructor(options: Required<Omit<HeartbeatOptions, 'ping'>>, ping: () => void, watched: Watched, held: boolean) {
+  constructor(options: Required<Omit<HeartbeatOptions, 'ping'>>, ping: () => void, watched: Watched, ref: boolean) {
     this.#options = options;
     this.#ping = ping;
     this.#watched = watched;
-    this.#held = held;
+    this.#ref = ref;
   }
 
   start(): void {
-    this.#next = new Deadline(this.#options.interval, this.#held, this.#beat);
+    this.#next = new Deadline(this.#options.interval, this.#ref, this.#beat);
   }
 
   stop(): void {
@@ -126,10 +93,10 @@ export class Heartbeat implements Refable {
     this.#answers.clear();
   }
 
-  setRef(held: boolean): void {
-    this.#held = held;
-    this.#next?.setRef(held);
-    for (const answer of this.#answers) answer.setRef(held);
+  setRef(ref: boolean): void {
+    this.#ref = ref;
+    this.#next?.setRef(ref);
+    for (const answer of this.#answers) answer.setRef(ref);
   }
 
   readonly #beat = (): void => {
@@ -141,7 +108,7 @@ export class Heartbeat implements Refable {
   #awaitAnswer(): void {
     const { timeout } = this.#options;
     const before = this.#watched.received();
-    const answer = new Deadline(timeout, this.#held, () => {
+    const answer = new Deadline(timeout, this.#ref, () => {
       this.#answers.delete(answer);
       if (this.#watched.received() !== before) return;
       const { tag } = this.#watched;
