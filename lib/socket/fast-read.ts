@@ -1,53 +1,82 @@
 import { Duplex } from 'node:stream';
+import { markAsUntransferable } from 'node:worker_threads';
 
 import { type Transport, handlerOf } from './transport';
 import type { Settings } from '../options/settings';
 import type { ResolvedTarget } from '../options/target';
 
-/** As much as one read of the kernel brings at the most (libuv's own size). */
+/** As much as one read brings at the most: libuv's own size. */
 const READ_SIZE = 65_536;
 
-/** From so many bytes on a chunk is handed over in the memory it was read into, for then at most half of that is wasted. */
+/** From half a buffer on a chunk is handed over in the memory it was read into, so that half is wasted at the most. */
 const LARGE = READ_SIZE / 2;
 
-/**
- * How a socket is read past the machinery of streams, which costs more than the reading itself. Only what comes while
- * nobody reads, or behind such bytes, goes through the stream, for what a stream does then is right: it keeps as much as
- * it has room for, and its end behind that.
- */
-export interface FastRead {
-  /** Where the next read goes; Node asks a function after each. */
-  readonly buffer: Buffer | (() => Buffer);
-  /** Takes the `size` bytes that were read into `buffer`. Returns whether the socket may read on. */
-  readonly read: (link: Transport, size: number, buffer: Buffer) => boolean;
+/** The option `onread` of `net.Socket`: https://nodejs.org/api/net.html#new-netsocketoptions. */
+export interface OnRead {
+  /** Called after each read. Returns the memory for the next one. */
+  buffer(): Buffer;
+  /** Takes the `size` bytes that were read into `buffer`, which is what `buffer()` returned. Returns whether to read on. */
+  callback(size: number, buffer: Buffer): boolean;
 }
 
-/** One buffer serves all sockets of a thread: what is in it is copied, or used up, before the next read. */
-const shared = Buffer.allocUnsafeSlow(READ_SIZE);
+/**
+ * Opens a socket by `open`, and reads it by `onread` in place of its stream, whose work costs more than the read itself.
+ * What arrives while the stream is paused, or behind such bytes, goes into the stream: it keeps as much as it has room
+ * for, and its end behind that.
+ */
+export type FastRead = (open: (onread: OnRead) => Transport) => Transport;
 
-/** The memory for the next read, of the socket that was read last: Node asks for it right then. */
-let next = shared;
+/**
+ * The memory into which the sockets of a thread read, one after the other: what is in it is copied, or used up, before
+ * the next read. `buffer()` is called after each read, so each socket asks for it anew.
+ * https://github.com/nodejs/node/blob/v20.20.2/lib/internal/stream_base_commons.js#L168 (`onStreamRead`)
+ */
+let shared = allocateShared();
 
-/** Chunks belong to their receivers. While large ones come, each is read into memory of its own. */
-const keeping: FastRead = {
-  buffer: () => {
-    const buffer = next;
-    next = shared;
-    return buffer;
-  },
-  read: (link, size, buffer) => {
-    const isLarge = size >= LARGE;
-    const readsOn = deliver(link, isLarge && buffer !== shared ? buffer.subarray(0, size) : copy(size, buffer));
-    next = isLarge ? Buffer.allocUnsafeSlow(READ_SIZE) : shared;
-    return readsOn;
-  },
+function allocateShared(): Buffer {
+  const buffer = Buffer.allocUnsafeSlow(READ_SIZE);
+  try {
+    // Node reads into the address of this memory. If a lent chunk took it along to another thread, that would be freed
+    // memory. With the mark Node 20 sends a copy, and later versions throw a `DataCloneError`.
+    markAsUntransferable(buffer.buffer);
+  } catch {
+    // Bun throws where it has no such mark: https://github.com/oven-sh/bun/issues/22405. It has its own `net` besides.
+  }
+  return buffer;
+}
+
+/**
+ * The shared memory, or new one in its place where it was detached. workerd's `net` detaches what it reads into, and
+ * calls back with memory of its own.
+ * https://github.com/cloudflare/workerd/blob/039dc1be8029e0d83fe934368e7aa7c8ec389a11/src/node/internal/internal_net.ts
+ */
+function sharedBuffer(): Buffer {
+  if (shared.byteLength === 0) shared = allocateShared();
+  return shared;
+}
+
+/** Chunks belong to the listeners. Small ones are copied. While large ones come, each is read into memory of its own. */
+const keeping: FastRead = (open) => {
+  let own: Buffer | undefined;
+  const transport = open({
+    buffer: () => own ?? sharedBuffer(),
+    callback: (size, from) => {
+      const isLarge = size >= LARGE;
+      const readsOn = deliver(transport, isLarge && from !== shared ? from.subarray(0, size) : copy(from, size));
+      own = isLarge ? Buffer.allocUnsafeSlow(READ_SIZE) : undefined;
+      return readsOn;
+    },
+  });
+  return transport;
 };
 
-/** Chunks are views of the shared buffer, valid only while they are delivered. */
-const lending: FastRead = {
-  buffer: shared,
-  read: (link, size, buffer) =>
-    isFlowing(link) ? deliver(link, buffer.subarray(0, size)) : link.push(copy(size, buffer)),
+/** Chunks are views of the shared memory, valid only while they are delivered. */
+const lending: FastRead = (open) => {
+  const transport = open({
+    buffer: sharedBuffer,
+    callback: (size, from) => deliver(transport, isFlowing(transport) ? from.subarray(0, size) : copy(from, size)),
+  });
+  return transport;
 };
 
 /** How to read where nothing needs a stream; undefined where something does. */
@@ -62,25 +91,32 @@ export function fastReadFor(settings: Settings, target: ResolvedTarget): FastRea
 }
 
 /**
- * Delivers nothing more for now. A socket reads on as far as its stream has room, and so notices when it breaks: this is
- * the stream's own part, for a socket's would stop reading at once.
+ * Pauses the stream of a socket that this library has opened, and not the socket: it reads on for as long as its stream
+ * has room, so that it notices when the peer resets it. `socket.pause()` would stop the read of a socket with `onread`.
+ * This relies on `Socket.prototype.pause` calling its super class at its end and doing nothing else for the stream.
+ * https://github.com/nodejs/node/blob/v20.20.2/lib/net.js#L749, tested on Node 20, 22, 24 and 26 by `internals.test.ts`.
+ * If it did more, a paused connection would get data, or learn of a reset only when it resumes.
  */
-export function pauseDelivery(link: Transport): void {
-  Duplex.prototype.pause.call(link);
+export function pauseDelivery(transport: Transport): void {
+  Duplex.prototype.pause.call(transport);
 }
 
-function deliver(link: Transport, chunk: Buffer): boolean {
-  if (!isFlowing(link)) return link.push(chunk);
-  handlerOf(link).onData?.(chunk);
+/**
+ * To the handler, or into the stream while that is paused or still has bytes from then. Where the stream is full
+ * `push()` returns false, the socket stops, and the stream's `_read()` makes it go on.
+ */
+function deliver(transport: Transport, chunk: Buffer): boolean {
+  if (!isFlowing(transport)) return transport.push(chunk);
+  handlerOf(transport).onData?.(chunk);
   return true;
 }
 
-function isFlowing(link: Transport): boolean {
-  return link.readableFlowing === true && link.readableLength === 0;
+function isFlowing(transport: Transport): boolean {
+  return transport.readableFlowing === true && transport.readableLength === 0;
 }
 
-function copy(size: number, buffer: Buffer): Buffer {
+function copy(bytes: Buffer, size: number): Buffer {
   const chunk = Buffer.allocUnsafe(size);
-  buffer.copy(chunk, 0, 0, size);
+  bytes.copy(chunk, 0, 0, size);
   return chunk;
 }
