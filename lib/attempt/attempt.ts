@@ -4,11 +4,10 @@ import { unverified } from '../socket/open-socket';
 import { AttemptFailure, failureOf, givenUp, isLocal, timedOut, wasConnected } from './failure';
 import type { Guest, Refusal } from './dial-gate';
 import { runHandshake } from './handshake';
-import type { Transport } from '../socket/transport';
+import { type Transport, checkDecoder } from '../socket/transport';
 import type { AttemptContext, AttemptResult } from './attempt-result';
 import { Cancellable } from './cancellable';
 import { type Settings, resolveTarget } from '../options/settings';
-import { checkDecoder } from '../socket/check-stream';
 import { type ResolvedTarget, tagOf } from '../options/target';
 
 export type { AttemptObserver, AttemptResult } from './attempt-result';

@@ -5,11 +5,10 @@ import type { Refable } from '../timers/deadline';
 import { openSocket, secure } from '../socket/open-socket';
 import { AttemptFailure } from './failure';
 import { type HedgeHost, HedgedDial } from './hedged-dial';
-import { type Transport, destroyTransport, ignore, clearHandler } from '../socket/transport';
+import { type Transport, checkStream, clearHandler, destroyTransport, ignore } from '../socket/transport';
 import type { Dial } from '../options/options';
 import { fastReadFor } from '../socket/fast-read';
 import type { Settings } from '../options/settings';
-import { checkStream } from '../socket/check-stream';
 import type { ResolvedTarget } from '../options/target';
 import { type WatchHost, TransportSetup } from './transport-setup';
 

@@ -2,25 +2,25 @@ import { type LookupFunction, isIP } from 'node:net';
 
 import { toError } from '../errors';
 
-type Answer = Parameters<LookupFunction>[2];
+type Callback = Parameters<LookupFunction>[2];
 
-/** What a `lookup` may be for all its type says: an async function too. */
+/** An application may also pass an async function. */
 type Lookup = (...args: Parameters<LookupFunction>) => unknown;
 
-/** Holds a `lookup` function to its contract: it answers once, with addresses, or fails. */
+/** Makes sure that a `lookup` calls back once, with addresses or an error, even if it throws or rejects. */
 export function guardLookup(lookup: Lookup): LookupFunction {
   return (hostname, options, callback) => {
-    let answered = false;
-    const answer: Answer = (error, address, family) => {
-      if (answered) return;
-      answered = true;
-      callback(error ?? badAnswer(hostname, address), address, family);
+    let isCalled = false;
+    const callOnce: Callback = (error, address, family) => {
+      if (isCalled) return;
+      isCalled = true;
+      callback(error ?? notAnAddress(hostname, address), address, family);
     };
     const fail = (error: unknown) => {
-      process.nextTick(answer, toError(error), []);
+      process.nextTick(callOnce, toError(error), []);
     };
     try {
-      const returned = lookup(hostname, options, answer);
+      const returned = lookup(hostname, options, callOnce);
       if (returned instanceof Promise) returned.catch(fail);
     } catch (error) {
       fail(error);
@@ -28,10 +28,10 @@ export function guardLookup(lookup: Lookup): LookupFunction {
   };
 }
 
-function badAnswer(hostname: string, address: Parameters<Answer>[1]): Error | null {
-  const answers: unknown[] = Array.isArray(address)
+function notAnAddress(hostname: string, address: Parameters<Callback>[1]): Error | null {
+  const addresses: unknown[] = Array.isArray(address)
     ? address.map((each: { address?: unknown } | null) => each?.address)
     : [address];
-  if (answers.length > 0 && answers.every((each) => typeof each === 'string' && isIP(each) !== 0)) return null;
+  if (addresses.length > 0 && addresses.every((each) => typeof each === 'string' && isIP(each) !== 0)) return null;
   return Object.assign(new Error(`The lookup of ${hostname} brought no address`), { code: 'ENOTFOUND', hostname });
 }

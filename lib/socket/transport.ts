@@ -2,10 +2,11 @@ import type { Socket } from 'node:net';
 import type { Duplex, Transform } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 
+import { ignoreRejection, invalidOption } from '../errors';
 import { shielded } from '../events/emitter';
 
-/** Where a link's listeners find who hears it: one of each serves all links. */
-const HANDLER = Symbol('ear');
+/** The property of a transport that holds its handler, so that one listener for each event serves all transports. */
+const HANDLER = Symbol('handler');
 
 /** A stream to the peer. One that is no socket, from a custom `dial`, has none of the optional members. */
 export type Transport = Duplex &
@@ -31,7 +32,7 @@ export interface Established {
   readonly decoder: Transform | undefined;
 }
 
-/** Who hears what a link tells: one at a time, while it is dialled, and while it is a session's. */
+/** Handles the events of a transport. There is one at a time: while it is dialled, and while it is a session's. */
 export interface TransportHandler {
   /** It is connected; TLS is yet to come. */
   onConnect?(): void;
@@ -50,57 +51,74 @@ const listeners = { connect: onConnect, secureConnect: onSecure, data: onData, d
 
 const NO_HANDLER: TransportHandler = { onError: ignore, onClose: ignore };
 
-/** Lets `ear` hear a link in place of who heard it before, and of its errors and its end from now on. */
-export function setHandler(link: Transport, ear: TransportHandler): void {
-  // For good: a socket may fail after everyone has left it, and an `error` without a listener ends the process.
-  if (link[HANDLER] === undefined) link.on('error', onError).on('close', onClose);
-  link[HANDLER] = ear;
+/** Makes `handler` the only one that gets the events of a transport: its error and its end, and those enabled. */
+export function setHandler(transport: Transport, handler: TransportHandler): void {
+  // These listeners stay: a socket may fail after its last handler, and `error` without a listener ends the process.
+  if (transport[HANDLER] === undefined) transport.on('error', onError).on('close', onClose);
+  transport[HANDLER] = handler;
 }
 
-/** Lets nobody hear a link any more. */
-export function clearHandler(link: Transport): void {
-  setHandler(link, NO_HANDLER);
+/** Removes the handler. */
+export function clearHandler(transport: Transport): void {
+  setHandler(transport, NO_HANDLER);
 }
 
-export function isHandledBy(link: Transport, ear: TransportHandler): boolean {
-  return link[HANDLER] === ear;
+export function isHandledBy(transport: Transport, handler: TransportHandler): boolean {
+  return transport[HANDLER] === handler;
 }
 
-/** Who hears a link that is heard. */
-export function handlerOf(link: Transport): TransportHandler {
-  return link[HANDLER] ?? NO_HANDLER;
+export function handlerOf(transport: Transport): TransportHandler {
+  return transport[HANDLER] ?? NO_HANDLER;
 }
 
-/** Lets who hears a link hear these of its events too. To be asked once for each. */
-export function enableEvents(link: Transport, ...events: (keyof typeof listeners)[]): void {
-  for (const event of events) link.on(event, listeners[event]);
+/** Passes these events to the handler too, from now on. To be called once for each. */
+export function enableEvents(transport: Transport, ...events: (keyof typeof listeners)[]): void {
+  for (const event of events) transport.on(event, listeners[event]);
 }
 
-/** For what needs a listener and no answer. */
+/** A listener that does nothing. */
 export function ignore(): void {
-  // Nothing to do.
+  // No-op.
 }
 
-/** Destroys a link, even one that throws at it. */
-export function destroyTransport(link: Duplex, error?: Error): void {
-  shielded(() => link.destroy(error));
+/** Destroys a transport; what that throws is reported as an uncaught exception. */
+export function destroyTransport(transport: Duplex, error?: Error): void {
+  shielded(() => transport.destroy(error));
 }
 
-/** Whether the kernel picked the very port that was dialled: nobody listens there, and what is written comes back. */
+/** Whether the kernel picked the very port that was dialled: no server listens there, and what is written comes back. */
 export function isSelfConnected({ localAddress, localPort, remoteAddress, remotePort }: Transport): boolean {
   return localPort !== undefined && localPort === remotePort && localAddress === remoteAddress;
 }
 
 /**
- * Destroys a link with an RST: after a FIN, one that was connected to itself would keep the port from its server for a
- * minute. Node can do that to plain sockets only.
+ * Destroys a transport with an RST: after a FIN, one that was connected to itself would keep the port from its server
+ * for a minute. Node can do that to plain sockets only.
  */
-export function resetTransport(link: Transport): void {
-  if (link.encrypted !== true) shielded(() => link.resetAndDestroy?.());
-  destroyTransport(link);
+export function resetTransport(transport: Transport): void {
+  if (transport.encrypted !== true) shielded(() => transport.resetAndDestroy?.());
+  destroyTransport(transport);
 }
 
-// A closure for every event of every link would cost more memory than all the rest of it.
+/** Throws unless `value`, which a function of the application's returned, is a stream. */
+export function checkStream<T extends Duplex>(value: T, name: string): T {
+  // By its members: a stream of another realm, or of a package of its own, is as good as Node's.
+  const stream = value as Partial<T> | null | undefined;
+  if (typeof stream?.on === 'function' && typeof stream.write === 'function' && typeof stream.destroy === 'function') {
+    return value;
+  }
+  ignoreRejection(value);
+  throw invalidOption(name, 'a stream', value);
+}
+
+/** Throws unless `decoder` is a stream that has not ended. */
+export function checkDecoder(decoder: Transform): Transform {
+  checkStream(decoder, 'what `decoder` returns');
+  if (decoder.writable && decoder.readable) return decoder;
+  throw invalidOption('what `decoder` returns', 'a stream that is not used up', decoder);
+}
+
+// At module level: a closure for each event of each transport would cost more memory than the rest of it.
 
 function onError(this: Transport, error: Error): void {
   this[HANDLER]?.onError(error);

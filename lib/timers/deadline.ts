@@ -1,32 +1,32 @@
-/** The longest that Node's timers can wait, in milliseconds: what is longer fires at once. */
+/** The longest delay of Node's timers, in milliseconds: a longer one fires at once. */
 export const LONGEST_DELAY: number = 2 ** 31 - 1;
 
-/** Something that can hold the process, or let it go. */
+/** Something that keeps the process alive, or does not, as Node's `ref()` and `unref()` say. */
 export interface Refable {
-  setRef(held: boolean): void;
+  setRef(ref: boolean): void;
 }
 
-/** Lets a timer or a socket of Node's hold the process, or not. Streams that are no sockets cannot. */
-export function setRef(held: boolean, resource: { ref?(): unknown; unref?(): unknown }): void {
-  if (held) resource.ref?.();
+/** Calls `ref()` or `unref()` of a timer or a socket. Other streams have neither. */
+export function setRef(ref: boolean, resource: { ref?(): unknown; unref?(): unknown }): void {
+  if (ref) resource.ref?.();
   else resource.unref?.();
 }
 
 /**
- * A timer that judges the outside world, and so must not judge it by old news: when it is due, what has already arrived
- * is read first. (A process that was blocked or stopped finds its timers due before it has read what came meanwhile.)
+ * A timer for the silence of a peer. When it is due, what has already arrived is read first: in a process that was blocked
+ * or stopped, timers are due before the event loop has read what came meanwhile.
  */
 export class Deadline implements Refable {
   #timer: NodeJS.Timeout | undefined;
   #recheck: NodeJS.Immediate | undefined;
 
-  constructor(milliseconds: number, held: boolean, expire: () => void) {
+  constructor(milliseconds: number, ref: boolean, expire: () => void) {
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      // Between the timers' phase of the event loop and the immediates' lies the one in which sockets are read.
+      // The event loop reads sockets between its phase of timers and its phase of immediates.
       this.#recheck = setImmediate(expire);
     }, milliseconds);
-    setRef(held, this.#timer);
+    setRef(ref, this.#timer);
   }
 
   clear(): void {
@@ -34,7 +34,7 @@ export class Deadline implements Refable {
     if (this.#recheck !== undefined) clearImmediate(this.#recheck);
   }
 
-  setRef(held: boolean): void {
-    if (this.#timer !== undefined) setRef(held, this.#timer);
+  setRef(ref: boolean): void {
+    if (this.#timer !== undefined) setRef(ref, this.#timer);
   }
 }
