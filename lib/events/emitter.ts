@@ -1,19 +1,23 @@
 import { EventEmitter } from 'eventemitter3';
 import type { default as TypedEventEmitter, EventMap } from 'typed-emitter';
 
-/** What eventemitter3 keeps for each listener, under `_events[name]`: one of these, or an array of several. */
+/** What eventemitter3 has for each listener. */
 interface Entry {
   readonly fn: (...args: unknown[]) => unknown;
   readonly context: unknown;
   readonly once: boolean;
-  /** Ours: that one of `once` has been called, though an event which is under way still holds it. */
+  /** Ours: that one of `once` has been called. An event that is being delivered may still have it in its list. */
   fired?: boolean;
 }
 
-/** The parts of eventemitter3 that its types leave out; `emitter.test.ts` fails should they ever change. */
+/**
+ * The listeners of an eventemitter3 by event: an entry, or an array of several. Nothing public says which of them were
+ * added by `once()`, or inserts one in front of the others; without this, each listener would be registered twice.
+ * https://github.com/primus/eventemitter3/blob/5.0.4/index.js#L58, tested with eventemitter3 5.0.4 by
+ * `internals.test.ts`. If another version kept its listeners elsewhere, no event would be delivered.
+ */
 interface Internals {
   readonly _events: Record<PropertyKey, Entry | Entry[] | undefined>;
-  removeListener(event: PropertyKey, fn: Entry['fn'], context: undefined, once: boolean): void;
 }
 
 // eventemitter3 seen through typed-emitter's type, whose plain `Events[K]` lets generic code compile where
@@ -21,8 +25,8 @@ interface Internals {
 const TypedEventEmitter3 = EventEmitter as unknown as new <Events extends EventMap>() => TypedEventEmitter<Events>;
 
 /**
- * eventemitter3 with two promises more. A listener that throws is reported once, as an uncaught exception, and the
- * others still hear the event. And the listener methods of `node:events` that eventemitter3 leaves out are there.
+ * eventemitter3 with two differences. A listener that throws is reported once, as an uncaught exception, and the others
+ * still get the event. And the listener methods of `node:events` that eventemitter3 leaves out are there.
  */
 export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events> {
   /** Calls the listeners of `event` now. Returns whether there were any. */
@@ -30,7 +34,7 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
     const entries = this.#internals._events[event];
     if (entries === undefined) return false;
     if (Array.isArray(entries)) {
-      // Listeners added by a listener join from the next event on: eventemitter3 pushes them into this very array.
+      // Listeners added by a listener get the next event and not this one: eventemitter3 pushes them into this array.
       const count = entries.length;
       for (let index = 0; index < count; index++) this.#call(event, entries[index]!, args);
     } else {
@@ -85,7 +89,8 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
   /** Removes this very entry, where eventemitter3 would remove all that have its function. */
   #remove(event: keyof Events, entry: Entry): void {
     const entries = this.#internals._events[event];
-    if (entries === entry) this.#internals.removeListener(event, entry.fn, undefined, true);
+    // `as`: it is a listener of this event.
+    if (entries === entry) this.removeListener(event, entry.fn as Events[typeof event]);
     if (!Array.isArray(entries)) return;
     const rest = entries.filter((each) => each !== entry);
     this.#internals._events[event] = rest.length === 1 ? rest[0] : rest;
@@ -94,14 +99,14 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
   #toFront(self: this, event: keyof Events): this {
     const entries = this.#internals._events[event];
     if (Array.isArray(entries)) {
-      // A new array, for a delivery that is under way iterates over the old one.
+      // A new array: a delivery that is under way iterates over the old one.
       this.#internals._events[event] = [entries.at(-1)!, ...entries.slice(0, -1)];
     }
     return self;
   }
 }
 
-/** Calls a function of the application's; what it throws is reported and never unwinds this library. */
+/** Calls a function of the application's. What it throws is reported, and never unwinds this library. */
 export function shielded(call: () => unknown): void {
   try {
     call();
@@ -110,7 +115,7 @@ export function shielded(call: () => unknown): void {
   }
 }
 
-/** Makes `error` an uncaught exception of its own, as it would be in a callback of Node's. */
+/** Makes `error` an uncaught exception, as it would be in a callback of Node's. */
 function report(error: unknown): void {
   queueMicrotask(() => {
     throw error;

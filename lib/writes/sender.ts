@@ -126,7 +126,7 @@ export class Sender {
    * Whether the kernel has taken all that the transport was given. What this relies on: `net.Socket` calls back within
    * `write()` where libuv could write everything at once (`req.async` is false), and a stream no longer counts a chunk
    * whose write has called back.
-   * https://github.com/nodejs/node/blob/v20.20.2/lib/internal/stream_base_commons.js#L75 (`afterWriteDispatched`).
+   * https://github.com/nodejs/node/blob/v20.20.2/lib/internal/stream_base_commons.js#L156 (`afterWriteDispatched`).
    * Tested on Node 20, 22, 24 and 26 by `internals.test.ts`. If a socket ever counted less than it holds, memory would
    * be used again that the kernel has yet to read; if it counted more, writes would be slower and nothing else.
    */

@@ -1,0 +1,262 @@
+import { type AddressInfo, Socket, type TcpSocketConnectOpts, connect, createServer } from 'node:net';
+import { Duplex } from 'node:stream';
+import { createSecureContext } from 'node:tls';
+import { markAsUntransferable } from 'node:worker_threads';
+
+import { EventEmitter } from 'eventemitter3';
+
+import { track } from '../kit/loopback';
+import { until } from '../kit/until';
+
+// What the library relies on beyond what Node and eventemitter3 document. When one of these fails with a new version,
+// the comment at the named place says what it is needed for, and what the library would do without it.
+
+type OnRead = NonNullable<TcpSocketConnectOpts['onread']>;
+
+/** A socket and its peer's. */
+async function pair(onread?: OnRead): Promise<{ socket: Socket; peer: Socket }> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
+  // `as`: a server that listens on a port has such an address.
+  const socket = track(
+    connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', ...(onread && { onread }) }),
+  );
+  socket.on('error', () => undefined);
+  const peer = track(await accepted);
+  if (socket.connecting) await new Promise((resolve) => socket.once('connect', resolve));
+  server.close();
+  return { socket, peer };
+}
+
+/** All that `peer` receives from now on. */
+function collect(peer: Socket): Buffer[] {
+  const chunks: Buffer[] = [];
+  peer.on('data', (chunk) => chunks.push(chunk));
+  return chunks;
+}
+
+describe('`writableLength === 0` says that the kernel has it all (lib/writes/sender.ts)', () => {
+  it.each<[string, (socket: Socket, chunks: readonly Buffer[]) => void]>([
+    ['one write', (socket, [chunk]) => socket.write(chunk!)],
+    [
+      'several in a cork',
+      (socket, chunks) => {
+        socket.cork();
+        for (const chunk of chunks) socket.write(chunk);
+        socket.uncork();
+      },
+    ],
+  ])('of %s: its memory is free as soon as `write()` returns', async (_title, write) => {
+    const { socket, peer } = await pair();
+    const received = collect(peer);
+    const memory = Buffer.from('one, two');
+    const expected = memory.toString();
+    write(socket, _title === 'one write' ? [memory] : [memory.subarray(0, 5), memory.subarray(5)]);
+    expect(socket.writableLength).toBe(0);
+    memory.fill('X');
+    await until(() => Buffer.concat(received).length === expected.length);
+    expect(Buffer.concat(received).toString()).toBe(expected);
+  });
+
+  it('and is more while the socket connects, and while the kernel has no room', async () => {
+    const { socket, peer } = await pair();
+    peer.pause();
+    const chunk = Buffer.alloc(1_048_576, 'a');
+    let written = 0;
+    while (socket.writableLength === 0) {
+      socket.write(chunk);
+      written += chunk.length;
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(socket.writableLength).toBeGreaterThan(0);
+    let received = 0;
+    peer.on('data', ({ length }) => (received += length)).resume();
+    await until(() => received === written);
+    await until(() => socket.writableLength === 0);
+
+    const connecting = track(connect({ port: 1, host: '127.0.0.1' }));
+    connecting.on('error', () => undefined);
+    connecting.write('early');
+    expect(connecting.writableLength).toBe(5);
+  });
+});
+
+describe('`onread` of a socket (lib/socket/fast-read.ts)', () => {
+  it('asks for the next buffer right after each read, and calls back with the very buffer that it got', async () => {
+    const calls: string[] = [];
+    const buffers: Buffer[] = [];
+    const { peer } = await pair({
+      buffer: () => {
+        calls.push('buffer');
+        buffers.push(Buffer.alloc(16));
+        return buffers.at(-1)!;
+      },
+      callback: (size, buffer) => {
+        calls.push(Buffer.from(buffer.buffer, buffer.byteOffset, size).toString());
+        expect(buffer).toBe(buffers.at(-1));
+        void Promise.resolve().then(() => calls.push('microtask'));
+        return true;
+      },
+    });
+    for (const text of ['one', 'two']) {
+      peer.write(text);
+      await until(() => calls.includes(text));
+    }
+    expect(calls).toEqual(['buffer', 'one', 'buffer', 'microtask', 'two', 'buffer', 'microtask']);
+  });
+
+  it('leaves the stream to what is pushed, which stops the socket where it is full, and goes on when it is read', async () => {
+    const pushed: boolean[] = [];
+    const memory = Buffer.alloc(65_536);
+    const { socket, peer } = await pair({
+      buffer: memory,
+      callback: (size) => {
+        pushed.push(socket.push(Buffer.from(memory.subarray(0, size))));
+        return pushed.at(-1)!;
+      },
+    });
+    const all = Buffer.from(Array.from({ length: 1_000_000 }, (_, index) => index & 0xff));
+    peer.end(all);
+    await until(() => pushed.includes(false));
+    const { bytesRead } = socket;
+    expect(bytesRead).toBeLessThan(all.length);
+    const received: Buffer[] = [];
+    for await (const chunk of socket) received.push(chunk as Buffer);
+    expect(Buffer.concat(received).equals(all)).toBe(true);
+  });
+});
+
+describe('`Duplex.prototype.pause.call(socket)` (lib/socket/fast-read.ts)', () => {
+  async function reading() {
+    const read: string[] = [];
+    const memory = Buffer.alloc(64);
+    const opened = await pair({ buffer: memory, callback: (size) => read.push(memory.toString('utf8', 0, size)) > 0 });
+    opened.socket.resume();
+    return { ...opened, read };
+  }
+
+  it('pauses the stream of a socket with `onread` and not its read, so that it learns of a reset', async () => {
+    const { socket, peer, read } = await reading();
+    Duplex.prototype.pause.call(socket);
+    expect(socket.readableFlowing).toBe(false);
+    peer.write('on and on');
+    await until(() => read.length > 0);
+    const closed = new Promise<boolean>((resolve) => socket.once('close', resolve));
+    peer.resetAndDestroy();
+    expect(await closed).toBe(true);
+    expect(read).toEqual(['on and on']);
+  });
+
+  it('is all that `socket.pause()` does besides, which stops the read', async () => {
+    const { socket, peer, read } = await reading();
+    socket.pause();
+    expect(socket.readableFlowing).toBe(false);
+    peer.write('a');
+    peer.end();
+    await new Promise((resolve) => peer.once('finish', resolve));
+    for (let round = 0; round < 5; round++) await new Promise((resolve) => setImmediate(resolve));
+    expect(read).toEqual([]);
+    socket.resume();
+    await until(() => read.length > 0);
+    expect(read).toEqual(['a']);
+  });
+});
+
+describe('the preset options of a socket (`UNSET` in lib/socket/open-socket.ts)', () => {
+  const PRESET = { allowHalfOpen: false, autoDestroy: true, decodeStrings: false, emitClose: false };
+
+  /** What a stream made of them, under the names it has for itself. */
+  function settingsOf(socket: Socket): unknown {
+    // `as`: these are there for all streams, and in no type.
+    const { _readableState: readable, _writableState: writable } = socket as unknown as Record<string, typeof PRESET>;
+    return [
+      socket.allowHalfOpen,
+      readable?.autoDestroy,
+      readable?.emitClose,
+      writable?.autoDestroy,
+      writable?.emitClose,
+      writable?.decodeStrings,
+    ];
+  }
+
+  it('are what Node sets by itself', () => {
+    expect(settingsOf(new Socket(PRESET))).toEqual([false, true, false, true, false, false]);
+    expect(settingsOf(new Socket())).toEqual(settingsOf(new Socket(PRESET)));
+  });
+
+  it('are not read, but for `allowHalfOpen`', () => {
+    const contrary: object = { autoDestroy: false, decodeStrings: true, emitClose: true };
+    expect(settingsOf(new Socket(contrary))).toEqual(settingsOf(new Socket()));
+  });
+});
+
+describe('`markAsUntransferable()` (lib/socket/fast-read.ts)', () => {
+  const [major = 0] = process.versions.node.split('.').map(Number);
+  const marked = Buffer.allocUnsafeSlow(16);
+  markAsUntransferable(marked.buffer);
+  const { buffer } = marked;
+
+  it('keeps memory attached, whoever is asked to transfer it', () => {
+    const transfer = () => structuredClone(marked, { transfer: [buffer] });
+    if (major === 20) expect(transfer().byteLength).toBe(16);
+    else expect(transfer).toThrow(expect.objectContaining({ name: 'DataCloneError' }));
+    expect(marked.byteLength).toBe(16);
+  });
+
+  (major >= 24 ? it : it.skip)('keeps memory from being detached by `transfer()` from Node 24 on', () => {
+    // `as`: newer than the types.
+    expect(() => (buffer as unknown as { transfer(): void }).transfer()).toThrow('not detachable');
+    expect(marked.byteLength).toBe(16);
+  });
+});
+
+test('the class of a secure context’s `context` is one for all, and no other object’s (lib/options/tls.ts)', () => {
+  const [one, other] = [createSecureContext(), createSecureContext({ minVersion: 'TLSv1.3' })].map(
+    // `as`: `context` is declared as anything.
+    ({ context }) => context as object,
+  );
+  const { constructor } = one!;
+  expect(constructor.name).toBe('SecureContext');
+  expect(other).toBeInstanceOf(constructor);
+  expect(createSecureContext()).not.toBeInstanceOf(constructor);
+  expect({}).not.toBeInstanceOf(constructor);
+});
+
+describe('`_events` of eventemitter3 (lib/events/emitter.ts)', () => {
+  function eventsOf(subject: EventEmitter): Record<string, unknown> {
+    // `as`: it is in no type.
+    return (subject as unknown as { _events: Record<string, unknown> })._events;
+  }
+
+  it('has an entry for each event with one listener, and an array of them for each with several', () => {
+    const [one, other] = [() => undefined, () => undefined];
+    const subject = new EventEmitter().once('one', one).on('two', one).on('two', other);
+    const entry = { fn: one, context: subject, once: false };
+    expect(eventsOf(subject)['one']).toEqual({ ...entry, once: true });
+    expect(eventsOf(subject)['two']).toEqual([entry, { ...entry, fn: other }]);
+    expect(eventsOf(subject)['none']).toBeUndefined();
+  });
+
+  it('has the same array, with one entry more, after a listener was added, and another one after one was removed', () => {
+    const third = () => undefined;
+    const subject = new EventEmitter().on('event', () => undefined).on('event', () => undefined);
+    const before = eventsOf(subject)['event'];
+    subject.on('event', third);
+    expect(eventsOf(subject)['event']).toBe(before);
+    expect(before).toHaveLength(3);
+    subject.off('event', third);
+    expect(eventsOf(subject)['event']).not.toBe(before);
+  });
+
+  it('is what is asked for listeners, so that what is put there is one', () => {
+    const listener = () => undefined;
+    const subject = new EventEmitter();
+    const [first, last] = [listener, () => undefined];
+    subject.on('event', last).on('event', first);
+    const entries = eventsOf(subject)['event'];
+    eventsOf(subject)['event'] = [...(entries as unknown[])].reverse();
+    expect(subject.listeners('event')).toEqual([first, last]);
+    expect(subject.listenerCount('event')).toBe(2);
+  });
+});
