@@ -1,5 +1,7 @@
 import { ConnectionError } from '../errors';
-import type { DropInfo, DropReason, WriteCount } from '../events/events';
+import type { DeliveryQueue } from '../events/delivery-queue';
+import { shielded } from '../events/emitter';
+import type { ConnectionEvents, DropReason, WriteCount } from '../events/events';
 import { WriteCounts, type WriteTotals } from './counts';
 import type { Transport } from '../socket/transport';
 import type { QueueOptions } from '../options/options';
@@ -7,24 +9,18 @@ import { LEAST_WRITES, Queue, highWaterMark, mostWrites } from './queue';
 import { type Batch, Sender } from './sender';
 import { type Write, type WriteCallback, Counter } from './write';
 
-/** What an outbox reports. Each call may run the application's code. */
-export interface OutboxHost {
-  readonly tag: string;
-  settle(callbacks: readonly WriteCallback[], error?: ConnectionError): void;
-  onDrop(info: DropInfo): void;
-  onRoom(): void;
-}
-
 /**
  * `queueing`: there is no session, writes go to the queue. `opening`: a session has opened, and what its `open`
- * listeners write is sent ahead of the queue. `sending`: writes go to the transport. `sealed`: writes are refused.
+ * listeners write is sent ahead of the queue. `sending`: writes go to the transport. `sealed`: writes are refused. `closed`:
+ * the lifecycle is over.
  */
-type Phase = 'queueing' | 'opening' | 'sending' | 'sealed';
+type Phase = 'queueing' | 'opening' | 'sending' | 'sealed' | 'closed';
 
 /** Takes the writes of a connection: each is sent at most once, and its callback is called exactly once. */
 export class Outbox {
   readonly #bounds: Required<QueueOptions>;
-  readonly #host: OutboxHost;
+  readonly #delivery: DeliveryQueue<ConnectionEvents>;
+  readonly #connection: { readonly tag: string };
   #phase: Phase = 'queueing';
   #transport: Transport | undefined;
   #isOwn = false;
@@ -37,9 +33,15 @@ export class Outbox {
   /** Whether a listener is being called about a refused write. */
   #isReporting = false;
 
-  constructor(bounds: Required<QueueOptions>, host: OutboxHost) {
+  /** @param connection - Named in errors. */
+  constructor(
+    bounds: Required<QueueOptions>,
+    delivery: DeliveryQueue<ConnectionEvents>,
+    connection: { readonly tag: string },
+  ) {
     this.#bounds = bounds;
-    this.#host = host;
+    this.#delivery = delivery;
+    this.#connection = connection;
   }
 
   get totals(): WriteTotals {
@@ -81,12 +83,13 @@ export class Outbox {
   refuse(chunk: Buffer, callback: WriteCallback | undefined, error: ConnectionError): void {
     this.#counted.refused.add(1, chunk.length);
     if (callback !== undefined) {
-      process.nextTick(() => this.#host.settle([callback], error));
+      process.nextTick(() => this.#settle([callback], error));
       return;
     }
     const report = () => {
       this.#isReporting = true;
-      this.#host.onDrop({ chunk, bytes: chunk.length, reason: 'refused', error });
+      // After the end the writer has its `false`, and no event follows `close`.
+      if (this.#phase !== 'closed') this.#deliverDrop(chunk, 'refused', error);
       this.#isReporting = false;
     };
     // A listener that writes again what was dropped must not starve the event loop.
@@ -147,7 +150,7 @@ export class Outbox {
     if (writes > 0) this.#counted.uncertain.add(writes, bytes);
     this.#transport = undefined;
     this.#sender = undefined;
-    if (this.#phase !== 'sealed') this.#phase = 'queueing';
+    if (!this.#isSealed) this.#phase = 'queueing';
     this.#queue?.startTimer();
     return { uncertain: uncertain.count, settle: () => this.#settleUncertain(batches, cause) };
   }
@@ -158,7 +161,7 @@ export class Outbox {
    * @returns a function that reports it
    */
   drop(reason: DropReason, error: ConnectionError): () => void {
-    this.#phase = 'sealed';
+    this.#phase = 'closed';
     this.#queue?.stopTimer();
     const writes = this.#queue?.takeAll() ?? [];
     for (const { chunk } of writes) this.#counted.dropped.add(1, chunk.length);
@@ -171,6 +174,10 @@ export class Outbox {
   reopen(): void {
     this.#phase = 'queueing';
     this.#wantsRoom = false;
+  }
+
+  get #isSealed(): boolean {
+    return this.#phase === 'sealed' || this.#phase === 'closed';
   }
 
   get #counted(): WriteCounts {
@@ -191,9 +198,9 @@ export class Outbox {
 
   #refusal(chunk: Buffer, transport: Transport | undefined): ConnectionError | undefined {
     const { maxBytes } = this.#bounds;
-    if (transport !== undefined && this.#phase !== 'sealed' && this.#isFarFromFull(maxBytes)) return undefined;
-    const { tag } = this.#host;
-    if (this.#phase === 'sealed') {
+    if (transport !== undefined && !this.#isSealed && this.#isFarFromFull(maxBytes)) return undefined;
+    const { tag } = this.#connection;
+    if (this.#isSealed) {
       return new ConnectionError('ERR_CLOSED', `The connection to ${tag} is closed for writing`, { tag });
     }
     // A transport is full when its bound is reached, so that one large chunk passes; the queue never exceeds its bound.
@@ -252,14 +259,14 @@ export class Outbox {
 
   #onConfirmed({ writes, bytes, callbacks }: Batch): void {
     this.#counted.confirmed.add(writes, bytes);
-    if (callbacks !== undefined) this.#host.settle(callbacks);
+    if (callbacks !== undefined) this.#settle(callbacks);
     // The stream emits `drain` only if a write to it returned false, which one to the outbox may do earlier.
     if (this.#wantsRoom) this.onDrain();
   }
 
   #onExpired(writes: readonly Write[]): void {
     for (const { chunk } of writes) this.#counted.dropped.add(1, chunk.length);
-    const { tag } = this.#host;
+    const { tag } = this.#connection;
     const message = `A write for ${tag} waited longer than ${this.#bounds.maxAge} ms`;
     for (const write of writes) {
       this.#reportDropped(write, 'expired', new ConnectionError('ERR_EXPIRED', message, { tag }));
@@ -270,20 +277,31 @@ export class Outbox {
   #reportRoom(): void {
     if (!this.#wantsRoom || (this.hasWaiting && !this.#isBelowMark)) return;
     this.#wantsRoom = false;
-    this.#host.onRoom();
+    this.#delivery.deliver('drain');
+  }
+
+  /** Calls back after everything that was queued before, and never while `write()` runs. */
+  #settle(callbacks: readonly WriteCallback[], error?: ConnectionError): void {
+    this.#delivery.enqueue(() => {
+      for (const callback of callbacks) shielded(() => callback(error));
+    });
+  }
+
+  #deliverDrop(chunk: Buffer, reason: DropReason, error: ConnectionError): void {
+    this.#delivery.deliver('drop', { chunk, bytes: chunk.length, reason, error });
   }
 
   #reportDropped({ chunk, callback }: Write, reason: DropReason, error: ConnectionError): void {
-    this.#host.onDrop({ chunk, bytes: chunk.length, reason, error });
-    if (callback !== undefined) this.#host.settle([callback], error);
+    this.#deliverDrop(chunk, reason, error);
+    if (callback !== undefined) this.#settle([callback], error);
   }
 
   #settleUncertain(batches: readonly Batch[], cause: Error | undefined): void {
     // An error takes time to make, and most sessions leave no callbacks behind.
     if (batches.every(({ callbacks }) => callbacks === undefined)) return;
-    const { tag } = this.#host;
+    const { tag } = this.#connection;
     const message = `The session with ${tag} ended before it confirmed this write, which may or may not have arrived`;
     const error = new ConnectionError('ERR_DELIVERY_UNCERTAIN', message, { cause, tag });
-    for (const { callbacks } of batches) if (callbacks !== undefined) this.#host.settle(callbacks, error);
+    for (const { callbacks } of batches) if (callbacks !== undefined) this.#settle(callbacks, error);
   }
 }
