@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { inspect } from 'node:util';
 
-import { type Gate, openGate } from './attempt/dial-gate';
+import type { JoinGate } from './attempt/dial-gate';
 import { type EventHook, DeliveryQueue } from './events/delivery-queue';
 import { type ChannelEvent, publish } from './events/diagnostics-channel';
 import { Emitter } from './events/emitter';
@@ -16,7 +16,7 @@ import { resolveOptions } from './options/settings';
 import { type DuplexOptions, ConnectionDuplex } from './streams/duplex';
 import { ReadControl } from './streams/read-control';
 import { type ConnectionSession, type SessionChunk, type SessionsOptions, Sessions } from './streams/sessions';
-import { type WriteCallback, checkCallback, toBytes } from './writes/write';
+import { type WriteCallback, toWrite } from './writes/write';
 
 /** Called with every event of a connection. */
 export type Observer = (
@@ -27,7 +27,7 @@ export type Observer = (
 
 /** What a pool or a registry passes to a connection that it creates. */
 export interface ConnectionHost {
-  readonly gate?: Gate | undefined;
+  readonly joinGate?: JoinGate | undefined;
   /** Called after the connection's own listeners, also when `removeAllListeners()` was called. */
   readonly observe?: Observer | undefined;
 }
@@ -65,13 +65,13 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   /** @internal For pools and registries; the published types leave this out. */
   // eslint-disable-next-line @typescript-eslint/unified-signatures
   constructor(options: ConnectionOptions, host: ConnectionHost);
-  constructor(options: ConnectionOptions, { gate = openGate, observe }: ConnectionHost = {}) {
+  constructor(options: ConnectionOptions, { joinGate, observe }: ConnectionHost = {}) {
     super();
     const settings = resolveOptions(options);
     // `as`: the type of messages does not matter here, and the emitter that the queue passes to its hooks is `this`.
     const emitter = this as unknown as Emitter<ConnectionEvents>;
     const delivery = new DeliveryQueue(emitter, publish as EventHook, observe as EventHook | undefined);
-    this.#machine = new Machine({ settings, gate, delivery, connection: this });
+    this.#machine = new Machine({ settings, joinGate, delivery, connection: this });
     if (settings.autoConnect) {
       queueMicrotask(() => {
         if (this.state === 'idle') this.connect();
@@ -145,9 +145,8 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   /** The same; a string is encoded as `'utf8'`. */
   write(chunk: string | Uint8Array, callback?: WriteCallback): boolean;
   write(chunk: string | Uint8Array, encoding?: BufferEncoding | WriteCallback, callback?: WriteCallback): boolean {
-    if (typeof encoding === 'function') return this.write(chunk, undefined, encoding);
-    checkCallback(callback);
-    return this.#machine.outbox.write(toBytes(chunk, encoding), callback);
+    const write = toWrite(chunk, encoding, callback);
+    return this.#machine.outbox.write(write.bytes, write.callback);
   }
 
   /**

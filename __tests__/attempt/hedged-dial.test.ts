@@ -1,183 +1,206 @@
 import type { Duplex } from 'node:stream';
 
-import { type HedgeHost, HedgedDial } from '../../lib/attempt/hedged-dial';
+import { HedgedDial } from '../../lib/attempt/hedged-dial';
 import { type Transport, ignore, clearHandler } from '../../lib/socket/transport';
 import { ScriptedLink, pass, useFakeClock } from '../kit/scripted';
 
 beforeEach(useFakeClock);
 afterEach(() => jest.useRealTimers());
 
-/** Someone whose first socket goes unanswered. */
-class Host implements HedgeHost {
+/** A dial whose first socket gets no answer. */
+class Dial {
   readonly links: ScriptedLink[] = [];
   readonly heard: string[] = [];
-  won: Transport | undefined;
-  patience: number | undefined = 30;
-  /** Whether another may be opened at once. */
+  connected: Transport | undefined;
+  /** In each grant. */
+  slowAfter: number | undefined = 30;
+  /** Whether another socket may be opened at once. */
   mayOpen = true;
-
-  onOverdue(): boolean {
-    this.heard.push('overdue');
-    return this.mayOpen;
-  }
-
-  openOther(): Transport {
+  grant: () => void = ignore;
+  ref = true;
+  isBroken = false;
+  /** Called while a socket is opened, as a `lookup` is. */
+  onOpen: () => void = ignore;
+  readonly #open = (): Transport => {
+    if (this.isBroken) throw new Error('no');
+    this.onOpen();
     const link = new ScriptedLink(new AbortController().signal);
     this.links.push(link);
     const duplex: Duplex = link;
     return duplex;
-  }
+  };
 
-  onWin(other: Transport): void {
-    clearHandler(other);
-    this.won = other;
-    this.heard.push('won');
-  }
-
-  onRefused(error: Error): void {
-    this.heard.push(error.message);
+  hedge(slowAfter = 30): HedgedDial {
+    return new HedgedDial({
+      slowAfter,
+      ref: this.ref,
+      acquire: () =>
+        new Promise((resolve) => {
+          this.heard.push('slow');
+          this.grant = () => resolve({ ok: true, slowAfter: this.slowAfter });
+          if (this.mayOpen) this.grant();
+        }),
+      open: this.#open,
+      onConnect: (second) => {
+        clearHandler(second);
+        this.connected = second;
+        this.heard.push('connected');
+      },
+      onError: (error) => this.heard.push(error.message),
+    });
   }
 }
 
-it('opens another socket when its patience is over, and no sooner', async () => {
-  const host = new Host();
-  host.patience = 29.5;
-  const hedge = new HedgedDial(true, host);
+it('opens another socket when the first is slow, and no sooner', async () => {
+  const dial = new Dial();
+  const hedge = dial.hedge(29.5);
   await pass(29);
-  expect(host.links).toHaveLength(0);
+  expect(dial.links).toHaveLength(0);
   await pass(1);
-  expect([host.links.length, host.heard]).toEqual([1, ['overdue']]);
+  expect([dial.links.length, dial.heard]).toEqual([1, ['slow']]);
   hedge.clear();
 });
 
 it('puts another in the place of one that has had no answer in its time either', async () => {
-  const host = new Host();
-  new HedgedDial(true, host);
+  const dial = new Dial();
+  dial.hedge();
   await pass(30);
-  host.patience = 100;
+  dial.slowAfter = 100;
   await pass(30);
-  expect(host.links.map(({ destroyed }) => destroyed)).toEqual([true, false]);
+  expect(dial.links.map(({ destroyed }) => destroyed)).toEqual([true, false]);
   await pass(99);
-  expect(host.links).toHaveLength(2);
+  expect(dial.links).toHaveLength(2);
   await pass(1);
-  host.links[1]?.connect();
-  expect(host.links.map(({ destroyed }) => destroyed)).toEqual([true, true, false]);
-  host.links[2]?.connect();
-  expect([host.heard.at(-1), host.won === host.links[2]]).toEqual(['won', true]);
+  dial.links[1]?.connect();
+  expect(dial.links.map(({ destroyed }) => destroyed)).toEqual([true, true, false]);
+  dial.links[2]?.connect();
+  expect([dial.heard.at(-1), dial.connected === dial.links[2]]).toEqual(['connected', true]);
   await pass(1_000);
-  expect([host.links.length, jest.getTimerCount()]).toEqual([3, 0]);
+  expect([dial.links.length, jest.getTimerCount()]).toEqual([3, 0]);
 });
 
 it('opens another only when it is told that it may, and leaves the one before alone until then', async () => {
-  const host = new Host();
-  const hedge = new HedgedDial(true, host);
+  const dial = new Dial();
+  const hedge = dial.hedge();
   await pass(30);
-  host.mayOpen = false;
+  dial.mayOpen = false;
   await pass(30);
-  expect([host.heard, host.links.length]).toEqual([['overdue', 'overdue'], 1]);
+  expect([dial.heard, dial.links.length]).toEqual([['slow', 'slow'], 1]);
   await pass(1_000);
-  expect([host.heard.length, host.links[0]?.destroyed]).toEqual([2, false]);
-  hedge.open();
-  expect(host.links.map(({ destroyed }) => destroyed)).toEqual([true, false]);
+  expect([dial.heard.length, dial.links[0]?.destroyed]).toEqual([2, false]);
+  dial.grant();
+  await pass(0);
+  expect(dial.links.map(({ destroyed }) => destroyed)).toEqual([true, false]);
+  await pass(30);
   hedge.clear();
-  hedge.open();
-  expect([host.links.length, jest.getTimerCount()]).toEqual([2, 0]);
+  dial.grant();
+  await pass(0);
+  expect([dial.links.length, jest.getTimerCount()]).toEqual([2, 0]);
 });
 
-it('opens none where nothing is known of how long it takes', async () => {
-  const host = new Host();
-  host.patience = undefined;
-  const hedge = new HedgedDial(true, host);
+it('opens no third where nothing is known of how long it takes', async () => {
+  const dial = new Dial();
+  dial.slowAfter = undefined;
+  const hedge = dial.hedge();
+  await pass(30);
   expect(jest.getTimerCount()).toBe(0);
-  hedge.clear();
   await pass(1_000);
-  expect([host.heard, host.links.length]).toEqual([[], 0]);
+  expect([dial.heard, dial.links.length]).toEqual([['slow'], 1]);
+  hedge.clear();
 });
 
 it('hands the other over as soon as it connects, and has nothing to do with it any more', async () => {
-  const host = new Host();
-  const hedge = new HedgedDial(true, host);
+  const dial = new Dial();
+  const hedge = dial.hedge();
   await pass(30);
-  host.links[0]?.connect();
-  expect([host.heard, host.won === host.links[0]]).toEqual([['overdue', 'won'], true]);
+  dial.links[0]?.connect();
+  expect([dial.heard, dial.connected === dial.links[0]]).toEqual([['slow', 'connected'], true]);
   hedge.clear();
-  expect(host.links[0]?.destroyed).toBe(false);
-  host.links[0]?.fail();
+  expect(dial.links[0]?.destroyed).toBe(false);
+  dial.links[0]?.fail();
   await pass(1);
-  expect(host.heard).toEqual(['overdue', 'won']);
+  expect(dial.heard).toEqual(['slow', 'connected']);
 });
 
 it('opens nothing when the first has an answer in time, and holds no timer', async () => {
-  const host = new Host();
-  new HedgedDial(true, host).clear();
+  const dial = new Dial();
+  dial.hedge().clear();
   expect(jest.getTimerCount()).toBe(0);
   await pass(30);
-  expect(host.links).toHaveLength(0);
+  expect(dial.links).toHaveLength(0);
 });
 
 it('destroys the other when the first is faster after all, and hears nothing of it', async () => {
-  const host = new Host();
-  const hedge = new HedgedDial(true, host);
+  const dial = new Dial();
+  const hedge = dial.hedge();
   await pass(30);
   hedge.clear();
   hedge.clear();
-  expect(host.links[0]?.destroyed).toBe(true);
-  host.links[0]?.emit('error', new Error('late'));
-  host.links[0]?.connect();
+  expect(dial.links[0]?.destroyed).toBe(true);
+  dial.links[0]?.emit('error', new Error('late'));
+  dial.links[0]?.connect();
   await pass(100);
-  expect(host.heard).toEqual(['overdue']);
+  expect(dial.heard).toEqual(['slow']);
 });
 
 it('reports that the other was refused', async () => {
-  const host = new Host();
-  const hedge = new HedgedDial(true, host);
+  const dial = new Dial();
+  const hedge = dial.hedge();
   await pass(30);
-  host.links[0]?.fail('ECONNREFUSED');
+  dial.links[0]?.fail('ECONNREFUSED');
   await pass(1);
-  expect(host.heard).toEqual(['overdue', 'scripted ECONNREFUSED']);
+  expect(dial.heard).toEqual(['slow', 'scripted ECONNREFUSED']);
   hedge.clear();
 });
 
 it.each(['EMFILE', 'EADDRINUSE', 'EADDRNOTAVAIL'])(
   'goes on with the first when this end has no other (%s)',
   async (code) => {
-    const host = new Host();
-    const hedge = new HedgedDial(true, host);
+    const dial = new Dial();
+    const hedge = dial.hedge();
     await pass(30);
-    host.links[0]?.fail(code);
+    dial.links[0]?.fail(code);
     await pass(100);
-    expect([host.heard, host.links.length]).toEqual([['overdue'], 1]);
+    expect([dial.heard, dial.links.length]).toEqual([['slow'], 1]);
     hedge.clear();
   },
 );
 
 it('goes on with the first when another cannot be opened at all', async () => {
-  const host = new Host();
-  jest.spyOn(host, 'openOther').mockImplementation(() => {
-    throw new Error('no');
-  });
-  const hedge = new HedgedDial(true, host);
+  const dial = new Dial();
+  dial.isBroken = true;
+  const hedge = dial.hedge();
   await pass(100);
-  expect([host.heard, jest.getTimerCount()]).toEqual([['overdue'], 0]);
+  expect([dial.heard, jest.getTimerCount()]).toEqual([['slow'], 0]);
   hedge.clear();
 });
 
-it.each([true, false])('lets the other hold the process as the first does: %s', async (held) => {
-  const host = new Host();
-  const hedge = new HedgedDial(held, host);
+it('destroys another during whose opening the attempt ends', async () => {
+  const dial = new Dial();
+  const hedge = dial.hedge();
+  dial.onOpen = () => hedge.clear();
+  await pass(100);
+  expect(dial.links.map(({ destroyed }) => destroyed)).toEqual([true]);
+  expect(jest.getTimerCount()).toBe(0);
+});
+
+it.each([true, false])('refs the other as the first: %s', async (ref) => {
+  const dial = new Dial();
+  dial.ref = ref;
+  const hedge = dial.hedge();
   await pass(30);
-  expect(host.links[0]?.referenced).toBe(held);
-  hedge.setRef(!held);
-  expect(host.links[0]?.referenced).toBe(!held);
+  expect(dial.links[0]?.referenced).toBe(ref);
+  hedge.setRef(!ref);
+  expect(dial.links[0]?.referenced).toBe(!ref);
   hedge.clear();
 });
 
 it('takes over a change of mind while it waits', async () => {
-  const host = new Host();
-  const hedge = new HedgedDial(true, host);
+  const dial = new Dial();
+  const hedge = dial.hedge();
   hedge.setRef(false);
   await pass(30);
-  expect(host.links[0]?.referenced).toBe(false);
-  host.links[0]?.on('error', ignore);
+  expect(dial.links[0]?.referenced).toBe(false);
+  dial.links[0]?.on('error', ignore);
   hedge.clear();
 });

@@ -28,7 +28,7 @@ class Scene {
       this.connections.push(connection);
       this.undo = logEvents(connection, logger, options);
     } else {
-      const pool = new ConnectionPool({ port: 6379, dial, backoff: CONSTANT, canary: false });
+      const pool = new ConnectionPool({ port: 6379, dial, backoff: CONSTANT, coordinateDials: false });
       for (let index = 0; index < members; index++) this.connections.push(pool.add({}));
       this.undo = logEvents(pool, logger, options);
     }

@@ -2,7 +2,6 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type LookupFunction, connect } from 'node:net';
-import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 
 import {
@@ -13,15 +12,15 @@ import {
 } from 'reconnecting-connection';
 
 import * as dialling from '../../lib/socket/open-socket';
-import { type Gate, openGate } from '../../lib/attempt/dial-gate';
+import type { JoinGate } from '../../lib/attempt/dial-gate';
 import { makeCertificates } from '../kit/certificates';
 import { trackProcess } from '../kit/clean-up';
 import { Loopback, QUICK, next, pair, payload, run, track } from '../kit/loopback';
-import { isStopped, javascript } from '../kit/processes';
+import { isStopped } from '../kit/processes';
 import { record } from '../kit/record';
 import { ScriptedLink } from '../kit/scripted';
 
-// What members of a pool that share a target know of it together, over real sockets. By its parts: `gate`, `canary`.
+// What members of a pool that share a target know of it together, over real sockets. Their parts are tested in `dial-slot` and `connect-window`.
 
 function newPool(options: PoolOptions = {}): ConnectionPool {
   return track(new ConnectionPool({ ...QUICK, ...options }));
@@ -73,12 +72,19 @@ function lookup(times: number): LookupFunction {
   };
 }
 
-/** A gate that lets everyone through, and has them hedge after so many milliseconds. */
-function hedging(patience: number): Gate {
-  return {
-    join: (...args) => Object.assign(Object.create(openGate.join(...args)) as ReturnType<Gate['join']>, { patience }),
-  };
+/** A gate that grants every dial, which is slow after so many milliseconds. */
+function hedging(slowAfter: number | undefined): { joinGate: JoinGate } {
+  const ignore = () => undefined;
+  const acquire = () => Promise.resolve({ ok: true as const, slowAfter });
+  return { joinGate: () => ({ acquire, connected: ignore, failed: ignore, release: ignore, close: ignore }) };
 }
+
+/** The same, in a process of its own. */
+const HEDGING = `
+  const ignore = () => {};
+  const acquire = async () => ({ ok: true, slowAfter: 30 });
+  const host = { joinGate: () => ({ acquire, connected: ignore, failed: ignore, release: ignore, close: ignore }) };
+`;
 
 describe('members that share a target', () => {
   test('dial once each, however long the server was gone', async () => {
@@ -214,7 +220,7 @@ describe('members that share a target', () => {
     await late.whenOpen();
 
     expect(wrong.stats.failures).toBeGreaterThanOrEqual(3);
-    expect(pool.stats.endpoints[late.tag]).toMatchObject({ phase: 'clear', waiting: 0 });
+    expect(pool.stats.endpoints[late.tag]).toMatchObject({ phase: 'healthy', waiting: 0 });
     expect(late.stats.dials).toBe(1);
   });
 
@@ -230,21 +236,28 @@ describe('members that share a target', () => {
 
     expect(bound.stats.lastError?.code).toBe('EADDRINUSE');
     await pool.remove(odd);
-    expect(pool.stats.endpoints[bound.tag]).toMatchObject({ phase: 'clear' });
+    expect(pool.stats.endpoints[bound.tag]).toMatchObject({ phase: 'healthy' });
   });
 
-  test('share nothing with `canary: false`, and are bounded by `maxConnecting` only', async () => {
+  test('share nothing with `coordinateDials: false`, and are bounded by `maxConnecting` only', async () => {
     const server = await Loopback.start();
     server.refuse();
-    const pool = newPool({ canary: false, backoff: () => 60_000 });
+    const pool = newPool({ coordinateDials: false, backoff: () => 60_000 });
     const members = fill(pool, 50, server.target);
     let failures = 0;
     await next(pool, 'backoff', () => ++failures === 50);
 
     expect(dialsOf(members)).toBe(50);
     expect(pool.stats).toMatchObject({ waiting: 0, endpoints: {} });
-    expect(() => newPool({ canary: 1 as never })).toThrow(
-      expect.objectContaining({ code: 'ERR_INVALID_OPTION', message: expect.stringContaining('canary') as string }),
+  });
+
+  test('refuse what is no value for `coordinateDials`, and name it to those who use its old name', () => {
+    const refusal = (message: string) => expect.objectContaining({ code: 'ERR_INVALID_OPTION', message }) as Error;
+    expect(() => newPool({ coordinateDials: 1 as never })).toThrow(
+      refusal('Expected option `coordinateDials` to be a boolean, got 1 (number)'),
+    );
+    expect(() => newPool({ canary: true } as PoolOptions)).toThrow(
+      refusal('Unknown option `canary`: it is called `coordinateDials` now'),
     );
   });
 });
@@ -265,7 +278,7 @@ describe('a member that is held at the gate', () => {
       );
     };
     const waiting: (() => void)[] = [];
-    // The first wait of a canary is over when the test is.
+    // The first wait of a probe ends after the test.
     jest.spyOn(Math, 'random').mockReturnValue(200);
     const pool = newPool({ port: 1, dial, connectTimeout: 0, ...options });
     const members = fill(pool, count);
@@ -407,12 +420,11 @@ describe('a dial that goes unanswered', () => {
   test('leaves one socket, when the other has connected', async () => {
     const server = await halfSilent();
     const { code, said, stderr } = await run(`
-      const { openGate } = require(${JSON.stringify(join(await javascript(), 'lib', 'attempt', 'dial-gate.js'))});
-      const gate = { join: (...args) => Object.assign(Object.create(openGate.join(...args)), { patience: 30 }) };
+      ${HEDGING}
       let asked = 0;
       const lookup = (_name, _options, answer) => answer(null, [{ address: '127.0.0.' + ++asked, family: 4 }]);
       const options = { port: ${server.port}, host: 'some.test', connectTimeout: 15_000, socket: { lookup } };
-      const connection = new ReconnectingConnection(options, gate);
+      const connection = new ReconnectingConnection(options, host);
       const look = () => say(process.getActiveResourcesInfo().filter((each) => /TCP|Timeout/.test(each)).length);
       connection.on('open', () => setTimeout(setImmediate, 20, () => { look(); connection.destroy(); }));
     `);
@@ -423,10 +435,9 @@ describe('a dial that goes unanswered', () => {
   test('leaves nothing of either when it is given up', async () => {
     const server = await halfSilent();
     const { code, said, stderr } = await run(`
-      const { openGate } = require(${JSON.stringify(join(await javascript(), 'lib', 'attempt', 'dial-gate.js'))});
-      const gate = { join: (...args) => Object.assign(Object.create(openGate.join(...args)), { patience: 30 }) };
+      ${HEDGING}
       const sockets = () => process.getActiveResourcesInfo().filter((each) => /TCP/.test(each)).length;
-      const connection = new ReconnectingConnection({ port: ${server.port}, connectTimeout: 15_000 }, gate);
+      const connection = new ReconnectingConnection({ port: ${server.port}, connectTimeout: 15_000 }, host);
       const look = () => {
         if (sockets() < 2) return setTimeout(look, 10);
         say(sockets());
@@ -477,6 +488,16 @@ describe('a dial that goes unanswered', () => {
     await next(connection, 'backoff');
 
     expect(dialled).toHaveLength(1);
+  });
+
+  test('is not hedged where nothing is known of how long dials take', async () => {
+    const opening = jest.spyOn(dialling, 'openSocket');
+    const server = await halfSilent();
+    const options = { ...QUICK, port: server.port, connectTimeout: 150, backoff: () => 60_000 };
+    await next(track(new ReconnectingConnection(options, hedging(undefined))), 'backoff');
+
+    expect(opening).toHaveBeenCalledTimes(1);
+    opening.mockRestore();
   });
 
   test('is not hedged while its name is looked up', async () => {

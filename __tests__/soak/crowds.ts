@@ -64,8 +64,8 @@ export async function failuresWithWaiters(target: ConnectionOptions, count: numb
 
 /** A pool whose members fail `count` times in all. */
 export async function failingPool(target: ConnectionOptions, count: number): Promise<Finding> {
-  // Each by itself: a canary would ask a dead target about once a second, and this is about many failures.
-  const pool = new ConnectionPool({ ...target, backoff: () => 60_000, maxConnecting: 4, canary: false });
+  // Without coordination: a pool would dial a dead target about once a second, and this is about many failures.
+  const pool = new ConnectionPool({ ...target, backoff: () => 60_000, maxConnecting: 4, coordinateDials: false });
   const members = Array.from({ length: 10 }, () => pool.add({}));
   let failures = 0;
   pool.on('backoff', () => (failures += 1));

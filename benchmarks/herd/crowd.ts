@@ -22,10 +22,10 @@ export interface CrowdOutcome extends Outcome {
   readonly wasted: number;
 }
 
-/** What a process knows, and who waits; as `lib/endpoint` keeps it. */
+/** What a process knows, and who waits; as `lib/pool/endpoint.ts` keeps it. */
 interface Process {
   readonly number: number;
-  readonly canary: ConnectWindow;
+  readonly window: ConnectWindow;
   /** From here to the server, one way; from 1 to 100 ms. */
   readonly way: number;
   /** Whose dial is overdue: they ask for another one beside it. */
@@ -96,32 +96,32 @@ class CrowdSimulation implements Dialler {
 
   connected(client: number, now: number, took: number): void {
     const process = this.#processOf(client);
-    const { canary } = process;
+    const { window } = process;
     const isOverdue = process.overdue.delete(client);
-    canary.connected(now, took);
+    window.connected(now, took);
     for (const member of process.resting) process.recalled.add(member);
     process.resting.clear();
     // While its place is still taken: those who wait keep the window open.
     this.#admit(process, now);
-    canary.ended(isOverdue);
+    window.ended(isOverdue);
     this.#admit(process, now);
   }
 
   overdue(client: number, now: number, took: number): void {
     const process = this.#processOf(client);
-    process.canary.overdue(now, took);
+    process.window.slow(now, took);
     process.overdue.add(client);
     this.#admit(process, now);
   }
 
   failed(client: number, now: number, took: number, isRefused: boolean): void {
     const process = this.#processOf(client);
-    const { canary } = process;
+    const { window } = process;
     // A refusal is the endpoint's word for all who wait for one; silence is not.
-    const isWord = isRefused && canary.phase === 'probing';
-    canary.failed(now, took);
+    const isWord = isRefused && window.phase === 'probing';
+    window.failed(now, took);
     if (isWord) for (const waiting of process.line) this.#rest(waiting, process, now);
-    canary.ended(process.overdue.delete(client));
+    window.ended(process.overdue.delete(client));
     this.#rest(client, process, now);
     this.#admit(process, now);
   }
@@ -148,22 +148,22 @@ class CrowdSimulation implements Dialler {
 
   /** Lets dial who may, and comes back when one more may. */
   #admit(process: Process, now: number): void {
-    const { canary, overdue, line, recalled } = process;
+    const { window, overdue, line, recalled } = process;
     let wait: number;
     for (;;) {
       const late = first(overdue);
-      // An only one is its own canary, but hedges by what is known.
-      wait = this.#share > 1 || late !== undefined ? canary.mayDial(now) : 0;
-      const next = late ?? first(line) ?? (canary.phase === 'probing' ? undefined : first(recalled));
+      // A single member dials as it likes, but opens second sockets only as the window allows.
+      wait = this.#share > 1 || late !== undefined ? window.mayDial(now) : 0;
+      const next = late ?? first(line) ?? (window.phase === 'probing' ? undefined : first(recalled));
       if (wait > 0 || next === undefined) break;
-      canary.begun(now);
+      window.begun(now);
       if (overdue.delete(next)) {
-        this.dials.hedge(next, now, canary.patience);
+        this.dials.hedge(next, now, window.slowAfter);
         continue;
       }
       line.delete(next);
       if (recalled.delete(next)) this.#waits.cancel(next);
-      this.dials.begin(next, now, canary.patience);
+      this.dials.begin(next, now, window.slowAfter);
     }
     if (line.size + overdue.size > 0) this.#gates.set(process.number, now + Math.max(1, Math.ceil(wait)));
     else this.#gates.cancel(process.number);
@@ -171,7 +171,7 @@ class CrowdSimulation implements Dialler {
 
   /** Those who have waited for as long as they can without a sign of life give up; then others may dial. */
   #return(process: Process, now: number): void {
-    for (const client of process.canary.phase === 'probing' ? process.line : []) {
+    for (const client of process.window.phase === 'probing' ? process.line : []) {
       if (this.#waitsUntil[client]! <= now) this.#rest(client, process, now);
     }
     this.#admit(process, now);
@@ -191,12 +191,12 @@ class CrowdSimulation implements Dialler {
 
 function makeProcess(number: number, random: () => number): Process {
   const way = Math.ceil(roundTrip(random) / 2);
-  const canary = new ConnectWindow({ random });
+  const window = new ConnectWindow({ random });
   // The sessions that will be lost were opened once, so it is known how long that takes.
-  canary.begun(0);
-  canary.connected(0, 2 * way);
-  canary.ended();
-  return { number, canary, way, overdue: new Set(), line: new Set(), resting: new Set(), recalled: new Set() };
+  window.begun(0);
+  window.connected(0, 2 * way);
+  window.ended();
+  return { number, window, way, overdue: new Set(), line: new Set(), resting: new Set(), recalled: new Set() };
 }
 
 function first<Item>(items: ReadonlySet<Item>): Item | undefined {

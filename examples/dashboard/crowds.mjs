@@ -9,8 +9,8 @@ const growth = { initialDelay: 250, maxDelay: 8000 };
 
 /** The waits of `plain` and `jitter` grow alike; `pool` is the library as it comes. @type {Record<string, PoolOptions>} */
 const policies = {
-  plain: { backoff: exponentialBackoff({ ...growth, jitter: 'none' }), canary: false },
-  jitter: { backoff: exponentialBackoff({ ...growth, jitter: 'full' }), canary: false },
+  plain: { backoff: exponentialBackoff({ ...growth, jitter: 'none' }), coordinateDials: false },
+  jitter: { backoff: exponentialBackoff({ ...growth, jitter: 'full' }), coordinateDials: false },
   pool: {},
 };
 

@@ -1,154 +1,246 @@
-import { type ConnectorHost, Connector } from './connector';
-import { type Refable, Deadline } from '../timers/deadline';
+import type { Duplex } from 'node:stream';
+
+import { type Refable, Deadline, LONGEST_DELAY } from '../timers/deadline';
 import { unverified } from '../socket/open-socket';
-import { AttemptFailure, failureOf, givenUp, isLocal, timedOut, wasConnected } from './failure';
-import type { Guest, Refusal } from './dial-gate';
-import { runHandshake } from './handshake';
-import { type Transport, checkDecoder } from '../socket/transport';
-import type { AttemptContext, AttemptResult } from './attempt-result';
 import { Cancellable } from './cancellable';
+import { type ConnectorObserver, Connector } from './connector';
+import type { DialGate } from './dial-gate';
+import { AttemptFailure, closedEarly, failureOf, givenUp, timedOut } from './failure';
+import { runHandshake } from './handshake';
+import {
+  type Established,
+  type Transport,
+  checkDecoder,
+  checkStream,
+  clearHandler,
+  destroyTransport,
+  ignore,
+} from '../socket/transport';
 import { type Settings, resolveTarget } from '../options/settings';
+import type { Dial } from '../options/options';
 import { type ResolvedTarget, tagOf } from '../options/target';
 
-export type { AttemptObserver, AttemptResult } from './attempt-result';
+/** How an attempt ends. */
+export type AttemptResult = ({ readonly ok: true } & Established) | AttemptFailure;
+
+/** The connection that makes an attempt. */
+export interface AttemptObserver {
+  /** The `target` function has answered. */
+  onTarget(target: ResolvedTarget): void;
+  /** The attempt dials, or has failed to find its target. Not called when it fails with another member's dial. */
+  onDial(): void;
+  /** Called once, unless the attempt is cancelled first. The observer owns an established transport from then on. */
+  onResult(result: AttemptResult): void;
+}
+
+export interface AttemptContext {
+  readonly settings: Settings;
+  /** Undefined for a connection that belongs to no pool. */
+  readonly gate: DialGate | undefined;
+  readonly observer: AttemptObserver;
+  /** Number of this attempt since the last session, from 1. */
+  readonly number: number;
+  /** Number that the session will have. */
+  readonly generation: number;
+  readonly ref: boolean;
+}
 
 /**
- * One dial, from the target to a link that is ready for use: name resolution, TCP, TLS and handshake under one deadline.
- * Each step calls the next; where the application is asked, it may be in a turn of its own.
+ * One dial, from the target to a transport that is ready for use: target function, gate, TCP, TLS and handshake. Each
+ * step calls the next, or goes on when the application's promise settles. All but the gate is bounded by `connectTimeout`.
  */
-export class Attempt implements Refable, Guest, ConnectorHost {
-  readonly settings: Settings;
+export class Attempt implements Refable, ConnectorObserver {
   readonly #context: AttemptContext;
-  #controller: AbortController | undefined;
-  #deadline: Deadline | undefined;
-  /** When the deadline is, on the clock of `performance.now()`. */
-  #dueAt = Infinity;
-  /** What was left of its time when the gate held it up. */
-  #leftForDial = Infinity;
+  #phase: 'target' | 'gate' | 'dial' | 'handshake' | 'decoder' | 'over' = 'target';
   #target: ResolvedTarget | undefined;
   #connector: Connector | undefined;
-  /** What the application was asked for. */
+  /** Bounds the present phase. At the gate, it only keeps the process alive. */
+  #timer: Deadline | undefined;
+  /** What is left of `connectTimeout`, as long as it does not run; Infinity without one. */
+  #timeLeft: number;
+  /** When `connectTimeout` is over, on the clock of `performance.now()`; undefined as long as it does not run. */
+  #dueAt: number | undefined;
+  /** Made on demand: most attempts need none. */
+  #controller: AbortController | undefined;
+  /** A call of the application's that has not settled. */
   #pending: { cancel(): void } | undefined;
-  /** Whether it has been told as a dial, or never will be, for another was refused in its place. */
-  #isCounted = false;
-  #held: boolean;
-  #phase: 'waiting' | 'target' | 'dial' | 'handshake' | 'decode' | 'over' = 'waiting';
+  /** The stream that a custom `dial` promised. */
+  #promised: Promise<Duplex> | undefined;
+  /** The error that the transport is closing with. */
+  #error: Error | undefined;
+  #ref: boolean;
 
   constructor(context: AttemptContext) {
     this.#context = context;
-    this.settings = context.settings;
-    this.#held = context.held;
-    this.#target = context.settings.target;
+    const { target, connectTimeout } = context.settings;
+    this.#target = target;
+    this.#timeLeft = connectTimeout === 0 ? Infinity : connectTimeout;
+    this.#ref = context.ref;
   }
 
-  get tag(): string {
-    return this.#target === undefined ? 'the target' : tagOf(this.#target);
-  }
-
-  /** Dials as soon as the gate lets it, in a microtask of its own: what called this is done by then. */
+  /** Begins in a microtask, so that its caller is done by then. */
   start(): void {
-    if (this.#context.pass.enter(this, this.#held)) this.admit();
+    queueMicrotask(() => this.#step(() => this.#findTarget()));
   }
 
-  /**
-   * Gives up without an outcome: destroys the link, stops the timer, aborts what the application was asked to do. Does
-   * nothing when the attempt is over.
-   */
+  /** Cancels the attempt without a result: destroys the transport and aborts the application's calls. */
   release(): void {
-    if (!this.isOver()) this.#finish(undefined);
+    if (this.#isOver()) return;
+    this.#destroy();
+    this.#context.gate?.release();
   }
 
-  setRef(held: boolean): void {
-    this.#held = held;
-    this.#context.pass.hold(held);
-    this.#deadline?.setRef(held);
-    this.#connector?.setRef(held);
+  setRef(ref: boolean): void {
+    this.#ref = ref;
+    this.#timer?.setRef(ref);
+    this.#connector?.setRef(ref);
   }
 
-  // What the gate asks and tells.
+  // The steps.
 
-  get timeLeft(): number {
-    const { connectTimeout } = this.settings;
-    if (connectTimeout === 0) return Infinity;
-    return this.#phase === 'waiting' ? connectTimeout : Math.max(0, this.#dueAt - performance.now());
-  }
-
-  admit(): void {
-    queueMicrotask(() => {
-      this.#step(() => (this.#phase === 'waiting' ? this.#begin() : this.#goOnToDial()));
+  #findTarget(): void {
+    const { nextTarget, target, tls } = this.#context.settings;
+    // `!`: options without either are refused.
+    if (nextTarget === undefined) return this.#acquire(target!);
+    this.#startTimeout();
+    this.#await(nextTarget(this.#context.number), (answer) => {
+      this.#target = resolveTarget(answer, tls);
+      this.#context.observer.onTarget(this.#target);
+      this.#acquire(this.#target);
     });
   }
 
-  refuse(refusal: Refusal | undefined): void {
-    this.#isCounted = true;
-    const failure =
-      refusal === undefined
-        ? timedOut(this.tag, this.settings.connectTimeout, 'dial')
-        : new AttemptFailure(refusal.reason, refusal.error);
-    queueMicrotask(() => this.#end(failure));
+  /** Waits until the gate grants the dial. The wait does not count against `connectTimeout`. */
+  #acquire(target: ResolvedTarget): void {
+    const { gate } = this.#context;
+    if (gate === undefined) return this.#dial(target, undefined);
+    this.#phase = 'gate';
+    this.#pauseTimeout();
+    void gate.acquire(target, { timeout: this.#timeLeft }).then((answer) => {
+      if (!answer.ok) return this.#end(answer);
+      this.#step(() => this.#dial(target, answer.slowAfter));
+    });
   }
 
-  hedge(): void {
-    this.#connector?.openHedge();
+  #dial(target: ResolvedTarget, slowAfter: number | undefined): void {
+    const { settings, gate, observer } = this.#context;
+    this.#phase = 'dial';
+    this.#startTimeout();
+    observer.onDial();
+    this.#connector = new Connector(target, settings, gate, this.#ref, this);
+    if (settings.dial === undefined) this.#connector.open(slowAfter);
+    else this.#dialBy(settings.dial, target, this.#connector);
   }
 
-  // What the connector asks and tells.
-
-  /** A method, so that the compiler does not remember the answer. */
-  isOver(): boolean {
-    return this.#phase === 'over';
+  #dialBy(dial: Dial, target: ResolvedTarget, connector: Connector): void {
+    const promised = Promise.resolve(dial(target, this.#signal));
+    this.#promised = promised;
+    this.#await(promised, (stream) => connector.guard(checkStream(stream, 'what `dial` returns')));
+    // `dial` itself may have ended the attempt.
+    if (this.#isOver()) this.#destroyPromised();
   }
 
-  /** Made when it is asked for: most dials need none. */
-  get signal(): AbortSignal {
-    return (this.#controller ??= new AbortController()).signal;
+  onReady(transport: Transport): void {
+    // Node starts to read after the `connect` event. And `await connection.whenOpen()` continues in a microtask too,
+    // before the first byte is delivered by `process.nextTick`.
+    queueMicrotask(() => this.#step(() => this.#shakeHands(transport)));
   }
 
-  get isShakingHands(): boolean {
-    return this.#phase === 'handshake';
-  }
-
-  get patience(): number | undefined {
-    return this.#context.pass.patience;
-  }
-
-  goOnWith<T>(work: T | PromiseLike<T>, next: (value: T) => void): void {
-    this.#pending = new Cancellable(
-      work,
-      (value) => this.#step(() => next(value)),
-      (reason) => this.#fail(reason),
+  #shakeHands(transport: Transport): void {
+    const defect = unverified(transport, this.#target!);
+    if (defect !== undefined) throw defect;
+    const { settings, generation } = this.#context;
+    const { handshake } = settings;
+    if (handshake === undefined) return this.#establish(transport);
+    this.#phase = 'handshake';
+    const signal = this.#signal;
+    this.#await(
+      runHandshake(transport, () => handshake(transport, { generation, signal })),
+      () => this.#establish(transport),
     );
-    // What was called for the work may have ended it.
-    if (this.isOver()) this.#pending.cancel();
   }
 
-  onOverdue(took: number): boolean {
-    return this.#context.pass.overdue(took);
+  #establish(transport: Transport): void {
+    if (transport.readableEncoding !== null) {
+      throw new TypeError('An encoding was set on the socket, which must give bytes');
+    }
+    // It may have ended or failed during the handshake.
+    if (transport.destroyed || transport.readableEnded) return this.onClose();
+    this.#phase = 'decoder';
+    const { decoder } = this.#context.settings;
+    this.#end({ ok: true, transport, decoder: decoder && checkDecoder(decoder()) });
   }
 
-  onConnected(took: number): void {
-    this.#context.pass.connected(took);
+  // How it fails.
+
+  onError(error: Error): void {
+    this.#error = error;
+    // What counts is that the transport closes, which is not waited for long.
+    this.#startTimer(this.#context.settings.closeTimeout, () => this.onClose());
   }
 
-  onLink(link: Transport): void {
-    // Node begins to read when it has told that the socket is connected. And who awaits `whenOpen()` goes on in a
-    // microtask too: before the stream, which goes by `process.nextTick`, delivers the first byte.
-    queueMicrotask(() => this.#step(() => this.#shakeHands(link)));
-  }
-
-  onBroken(): void {
-    this.#deadline?.clear();
+  onClose(): void {
+    const inHandshake = this.#phase === 'handshake';
+    const error = this.#error;
+    if (inHandshake || error === undefined) this.#end(closedEarly(this.#tag, inHandshake, error));
+    else this.#end(new AttemptFailure('error', error));
   }
 
   onFailure(failure: AttemptFailure): void {
     this.#end(failure);
   }
 
-  // From one step to the next.
+  #fail(thrown: unknown): void {
+    this.#end(failureOf(thrown, this.#tag, this.#phase === 'handshake'));
+  }
 
-  /** Takes a step, unless it is over. What a step throws ends it. */
+  #end(result: AttemptResult): void {
+    if (this.#isOver()) return;
+    const { gate, observer } = this.#context;
+    if (!result.ok) {
+      if (this.#phase === 'target') observer.onDial();
+      this.#connector?.reportFailure(result);
+    }
+    gate?.release();
+    // The gate may have ended the backoff of another member, a listener of which may have ended this connection.
+    if (this.#isOver()) return;
+    if (result.ok) this.#handOver();
+    else this.#destroy(result.error);
+    observer.onResult(result);
+  }
+
+  /** In the tick in which the session takes over, so that the transport is never without a handler. */
+  #handOver(): void {
+    this.#finish();
+    this.#connector?.stop();
+  }
+
+  #destroy(reason?: Error): void {
+    this.#finish();
+    this.#connector?.destroy();
+    this.#destroyPromised();
+    this.#controller?.abort(reason ?? givenUp(this.#tag));
+  }
+
+  #finish(): void {
+    this.#phase = 'over';
+    this.#timer?.clear();
+    this.#pending?.cancel();
+  }
+
+  /** Destroys the stream of a custom `dial`, even one that comes too late. */
+  #destroyPromised(): void {
+    void this.#promised
+      ?.then((late) => {
+        clearHandler(late);
+        destroyTransport(late);
+      })
+      .catch(ignore);
+  }
+
+  /** Runs a step unless the attempt is over. An exception ends the attempt. */
   #step(step: () => void): void {
-    if (this.isOver()) return;
+    if (this.#isOver()) return;
     try {
       step();
     } catch (thrown) {
@@ -156,106 +248,49 @@ export class Attempt implements Refable, Guest, ConnectorHost {
     }
   }
 
-  #begin(): void {
-    const { nextTarget, target, tls, connectTimeout } = this.settings;
-    this.#startDeadline(connectTimeout);
-    this.#phase = 'target';
-    // Options without either do not pass.
-    if (nextTarget === undefined) this.#dial(target!);
-    else this.goOnWith(nextTarget(this.#context.number), (answer) => this.#approach(resolveTarget(answer, tls)));
-  }
-
-  /** Waits until the gate lets it dial. That does not count against the deadline, which is for the dial. */
-  #approach(target: ResolvedTarget): void {
-    this.#target = target;
-    this.#context.host.onTarget(target);
-    if (this.#context.pass.approach(target)) return this.#dial(target);
-    this.#leftForDial = Math.max(1, this.timeLeft);
-    this.#deadline?.clear();
-  }
-
-  #goOnToDial(): void {
-    this.#startDeadline(this.#leftForDial);
-    this.#dial(this.#target!);
-  }
-
-  #dial(target: ResolvedTarget): void {
-    this.#phase = 'dial';
-    this.#countDial();
-    this.#connector = new Connector(target, this, this.#held);
-    this.#connector.connect();
-  }
-
-  #shakeHands(link: Transport): void {
-    const defect = unverified(link, this.#target!);
-    if (defect !== undefined) throw defect;
-    const { handshake } = this.settings;
-    if (handshake === undefined) return this.#establish(link);
-    this.#phase = 'handshake';
-    const { signal } = this;
-    const { generation } = this.#context;
-    this.goOnWith(
-      runHandshake(link, () => handshake(link, { generation, signal })),
-      () => this.#establish(link),
+  /** Calls `next` with the result of `work`, unless the attempt is over by then. A rejection ends the attempt. */
+  #await<T>(work: T | PromiseLike<T>, next: (value: T) => void): void {
+    this.#pending = new Cancellable(
+      work,
+      (value) => this.#step(() => next(value)),
+      (reason) => this.#fail(reason),
     );
+    // The call that returned `work` may have ended the attempt.
+    if (this.#isOver()) this.#pending.cancel();
   }
 
-  #establish(link: Transport): void {
-    this.#connector?.checkUsable(link);
-    if (this.isOver()) return;
-    this.#phase = 'decode';
-    const { decoder } = this.settings;
-    this.#end({ ok: true, transport: link, decoder: decoder && checkDecoder(decoder()) });
-  }
-
-  #startDeadline(milliseconds: number): void {
-    if (milliseconds === 0 || milliseconds === Infinity) return;
-    this.#dueAt = performance.now() + milliseconds;
-    this.#deadline = new Deadline(milliseconds, this.#held, () => {
-      const what = this.isShakingHands ? 'handshake' : 'dial';
-      this.#end(timedOut(this.tag, this.settings.connectTimeout, what));
+  #startTimeout(): void {
+    if (this.#dueAt !== undefined) return;
+    this.#timer?.clear();
+    if (this.#timeLeft === Infinity) return;
+    this.#dueAt = performance.now() + this.#timeLeft;
+    this.#startTimer(this.#timeLeft, () => {
+      const what = this.#phase === 'handshake' ? 'handshake' : 'dial';
+      this.#end(timedOut(this.#tag, this.#context.settings.connectTimeout, what));
     });
   }
 
-  #countDial(): void {
-    if (!this.#isCounted) this.#context.host.onDial();
-    this.#isCounted = true;
+  #pauseTimeout(): void {
+    if (this.#dueAt !== undefined) this.#timeLeft = Math.max(1, this.#dueAt - performance.now());
+    this.#dueAt = undefined;
+    this.#startTimer(LONGEST_DELAY, ignore);
   }
 
-  #fail(thrown: unknown): void {
-    this.#end(failureOf(thrown, this.tag, this.isShakingHands));
+  #startTimer(milliseconds: number, expire: () => void): void {
+    this.#timer?.clear();
+    this.#timer = new Deadline(milliseconds, this.#ref, expire);
   }
 
-  #end(outcome: AttemptResult): void {
-    if (this.isOver()) return;
-    if (!outcome.ok) this.#tellGate(outcome);
-    // What the gate did with it may have ended it.
-    if (this.isOver()) return;
-    // Only now, in the tick in which the receiver takes over, does the link lose the watch that guards it.
-    this.#finish(outcome);
-    this.#context.host.onOutcome(outcome);
+  get #tag(): string {
+    return this.#target === undefined ? 'the target' : tagOf(this.#target);
   }
 
-  #tellGate(failure: Refusal): void {
-    this.#countDial();
-    const took = this.#connector?.dialledFor;
-    if (took === undefined) return;
-    if (wasConnected(failure.error)) this.onConnected(took);
-    else if (!isLocal(failure.error)) this.#context.pass.failed(took, failure);
+  get #signal(): AbortSignal {
+    return (this.#controller ??= new AbortController()).signal;
   }
 
-  /** Hands over what it has, or where there is no such outcome leaves nothing behind. */
-  #finish(outcome: AttemptResult | undefined): void {
-    this.#phase = 'over';
-    this.#deadline?.clear();
-    this.#pending?.cancel();
-    if (outcome?.ok === true) {
-      this.#connector?.stop();
-      this.#context.pass.leave();
-      return;
-    }
-    this.#connector?.destroy();
-    this.#context.pass.leave();
-    this.#controller?.abort(outcome?.error ?? givenUp(this.tag));
+  /** A method, so that the compiler does not narrow the phase. */
+  #isOver(): boolean {
+    return this.#phase === 'over';
   }
 }

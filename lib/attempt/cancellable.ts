@@ -1,6 +1,6 @@
 /**
- * Waits for `work` until it is dropped. Work that never ends may be one and the same for many who waited for it: it keeps
- * this object, and nothing else of theirs.
+ * Waits for `work` until it is cancelled. One promise that never settles may be waited for by many attempts in turn: its
+ * reactions keep this object alive, and through it nothing of a cancelled attempt.
  */
 export class Cancellable<T> {
   #resolve: ((value: T) => void) | undefined;
@@ -15,7 +15,7 @@ export class Cancellable<T> {
     );
   }
 
-  /** Whatever comes of it, nobody waits any more. */
+  /** From now on neither callback is called. */
   cancel(): void {
     this.#resolve = undefined;
     this.#reject = undefined;

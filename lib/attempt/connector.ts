@@ -1,227 +1,220 @@
 import { isIP } from 'node:net';
-import type { Duplex } from 'node:stream';
 
-import type { Refable } from '../timers/deadline';
+import { type Refable, setRef } from '../timers/deadline';
+import { toError } from '../errors';
 import { openSocket, secure } from '../socket/open-socket';
-import { AttemptFailure } from './failure';
-import { type HedgeHost, HedgedDial } from './hedged-dial';
-import { type Transport, checkStream, clearHandler, destroyTransport, ignore } from '../socket/transport';
-import type { Dial } from '../options/options';
+import type { DialGate } from './dial-gate';
+import { AttemptFailure, isLocal, selfConnected, wasConnected } from './failure';
+import { HedgedDial } from './hedged-dial';
+import {
+  type Transport,
+  type TransportHandler,
+  clearHandler,
+  destroyTransport,
+  enableEvents,
+  isHandledBy,
+  isSelfConnected,
+  resetTransport,
+  setHandler,
+} from '../socket/transport';
 import { fastReadFor } from '../socket/fast-read';
 import type { Settings } from '../options/settings';
-import type { ResolvedTarget } from '../options/target';
-import { type WatchHost, TransportSetup } from './transport-setup';
+import { type ResolvedTarget, tagOf } from '../options/target';
 
-/** Who wants a link. */
-export interface ConnectorHost {
-  readonly tag: string;
-  readonly settings: Settings;
-  /** Aborted when the link is not wanted any more. */
-  readonly signal: AbortSignal;
-  isOver(): boolean;
-  readonly isShakingHands: boolean;
-  /** Milliseconds that a socket may go without an answer before another beside it is worth its while. */
-  readonly patience: number | undefined;
-  /** Calls `next` with what `work` brings, unless it is over by then; what either throws or rejects with ends it. */
-  goOnWith<T>(work: T | PromiseLike<T>, next: (value: T) => void): void;
-  /** The last socket has gone `took` milliseconds without. Returns whether another may be opened; if not, that is told. */
-  onOverdue(took: number): boolean;
-  /** The link is connected, `took` milliseconds after it was dialled; TLS is yet to come. */
-  onConnected(took: number): void;
-  /** The link is connected, and encrypted where it is to be. */
-  onLink(link: Transport): void;
-  /** The link has failed, and will close. */
-  onBroken(): void;
+/** The attempt that a connector works for. */
+export interface ConnectorObserver {
+  /** The transport is connected, and encrypted where it should be. */
+  onReady(transport: Transport): void;
+  /** The transport has failed, and closes. */
+  onError(error: Error): void;
+  /** The transport has closed. */
+  onClose(): void;
+  /** The dial has failed in another way. */
   onFailure(failure: AttemptFailure): void;
 }
 
-/** Brings about one link to a target, connected and encrypted, and watches over it until it is handed over. */
-export class Connector implements Refable, WatchHost, HedgeHost {
+/** Connects one transport to a target, encrypts it, and guards it until it is handed over. */
+export class Connector implements Refable, TransportHandler {
   readonly #target: ResolvedTarget;
-  readonly #host: ConnectorHost;
-  #held: boolean;
-  #watch: TransportSetup | undefined;
+  readonly #settings: Settings;
+  readonly #gate: DialGate | undefined;
+  readonly #observer: ConnectorObserver;
+  #ref: boolean;
+  #transport: Transport | undefined;
+  #hasFailed = false;
   #hedge: HedgedDial | undefined;
-  /** What a custom `dial` promised. */
-  #promised: Promise<Duplex> | undefined;
-  /** When it began to dial; undefined from the moment it is connected. */
-  #since: number | undefined;
-  #othersSince = 0;
+  /** When the socket that may connect first was opened; undefined once it has connected. */
+  #since: number | undefined = performance.now();
+  #secondSince = 0;
+  #isOver = false;
 
-  constructor(target: ResolvedTarget, host: ConnectorHost, held: boolean) {
+  constructor(
+    target: ResolvedTarget,
+    settings: Settings,
+    gate: DialGate | undefined,
+    ref: boolean,
+    observer: ConnectorObserver,
+  ) {
     this.#target = target;
-    this.#host = host;
-    this.#held = held;
+    this.#settings = settings;
+    this.#gate = gate;
+    this.#ref = ref;
+    this.#observer = observer;
   }
 
-  /** Milliseconds since it began to dial; undefined when it has connected since. */
-  get dialledFor(): number | undefined {
-    return this.#since === undefined ? undefined : performance.now() - this.#since;
+  /** Opens a socket, and another beside it when that is slow. */
+  open(slowAfter: number | undefined): void {
+    const socket = this.#open(slowAfter);
+    // Without a gate nothing is measured. And packets to a Unix socket are not lost.
+    if (this.#gate !== undefined && 'host' in this.#target) {
+      if (isIP(this.#target.host) !== 0) this.#hedgeAfter(slowAfter);
+      else socket.once('lookup', () => this.#onLookup(slowAfter));
+    }
+    this.guard(socket);
   }
 
-  /** Dials. To be called once. Throws where there is nothing to wait for. */
-  connect(): void {
-    const { dial } = this.#host.settings;
-    this.#since = performance.now();
-    if (dial !== undefined) return this.#connectBy(dial);
-    const link = this.#open();
-    this.#prepareHedge(link);
-    this.#watchOver(link);
+  /** Guards `transport`, which may be connected or destroyed already, in place of the one before. */
+  guard(transport: Transport): void {
+    this.#leave();
+    this.#transport = transport;
+    this.#hasFailed = false;
+    setHandler(transport, this);
+    if (!this.#ref) transport.unref?.();
+    // A `dial` or `lookup` of the application's may have ended the attempt.
+    if (this.#isOver) return this.destroy();
+    if (transport.destroyed) {
+      // `errored` may be undefined on streams that are not Node's.
+      if (transport.errored) this.onError(transport.errored);
+      return this.onClose();
+    }
+    if (transport.secureConnecting === true) enableEvents(transport, 'secureConnect');
+    if (transport.connecting === true) enableEvents(transport, 'connect');
+    else this.onConnect();
   }
 
-  /** Leaves the link to whom it was handed over. */
+  /** Hands the transport over as it is. */
   stop(): void {
-    this.#watch?.stop();
+    this.#isOver = true;
     this.#hedge?.clear();
+    this.#leave();
   }
 
-  /** Leaves nothing behind, not even a stream that a custom `dial` brings too late. */
   destroy(): void {
     this.stop();
-    if (this.#watch !== undefined) destroyTransport(this.#watch.transport);
-    this.#dropPromised();
+    if (this.#transport !== undefined) destroyTransport(this.#transport);
   }
 
-  /** A handshake may leave a link that ended or broke meanwhile, or that no longer gives bytes. */
-  checkUsable(link: Transport): void {
-    if (link.readableEncoding !== null) throw new TypeError('An encoding was set on the socket, which must give bytes');
-    if (link.destroyed || link.readableEnded) this.#watch?.onClose();
+  setRef(ref: boolean): void {
+    this.#ref = ref;
+    if (this.#transport !== undefined) setRef(ref, this.#transport);
+    this.#hedge?.setRef(ref);
   }
 
-  /** Another socket may be opened beside one that goes unanswered. */
-  openHedge(): void {
-    this.#hedge?.open();
+  /** Reports to the gate that the attempt has failed, unless the dial had connected by then. */
+  reportFailure(failure: AttemptFailure): void {
+    if (wasConnected(failure.error)) this.#reportConnected();
+    else if (this.#since !== undefined && !isLocal(failure.error)) {
+      this.#gate?.failed(performance.now() - this.#since, failure);
+    }
   }
 
-  setRef(held: boolean): void {
-    this.#held = held;
-    this.#watch?.setRef(held);
-    this.#hedge?.setRef(held);
+  // Events of the transport.
+
+  onConnect(): void {
+    const transport = this.#transport!;
+    // Before TLS begins: otherwise it would be greeted with its own greeting.
+    if (isSelfConnected(transport)) {
+      resetTransport(transport);
+      this.#observer.onFailure(selfConnected(tagOf(this.#target)));
+      return;
+    }
+    this.#reportConnected();
+    if (transport.secureConnecting !== true) this.#onReady();
   }
 
-  // What the watch needs, and tells.
-
-  get tag(): string {
-    return this.#host.tag;
+  onSecure(): void {
+    this.#onReady();
   }
 
-  get closeTimeout(): number {
-    return this.#host.settings.closeTimeout;
-  }
-
-  get isShakingHands(): boolean {
-    return this.#host.isShakingHands;
-  }
-
-  onConnected(): void {
-    const took = this.dialledFor;
-    this.#since = undefined;
+  /** A transport that fails is destroyed, and closes. */
+  onError(error: Error): void {
+    if (this.#hasFailed) return;
+    this.#hasFailed = true;
     this.#hedge?.clear();
-    // TLS over a stream that was connected before has nothing to add.
-    if (took !== undefined) this.#host.onConnected(took);
+    this.#observer.onError(toError(error));
+    destroyTransport(this.#transport!);
   }
 
-  onReady(link: Transport): void {
-    const { settings } = this.#host;
-    const isToBeSecured = settings.dial !== undefined && this.#target.tls !== undefined && link.encrypted !== true;
-    if (isToBeSecured) this.#watchOver(secure(link, this.#target));
-    else this.#host.onLink(link);
+  onClose(): void {
+    this.#observer.onClose();
   }
 
-  onBroken(): void {
-    this.#hedge?.clear();
-    this.#host.onBroken();
+  #onReady(): void {
+    const transport = this.#transport!;
+    const { dial } = this.#settings;
+    const isPlain = dial !== undefined && this.#target.tls !== undefined && transport.encrypted !== true;
+    if (isPlain) this.guard(secure(transport, this.#target));
+    else this.#observer.onReady(transport);
   }
 
-  onFailure(failure: AttemptFailure): void {
-    this.#host.onFailure(failure);
+  #open(slowAfter: number | undefined): Transport {
+    return openSocket(this.#target, this.#socketOptions(slowAfter), fastReadFor(this.#settings, this.#target));
   }
 
-  // What a hedge needs, and tells.
-
-  get patience(): number | undefined {
-    return this.#host.patience;
-  }
-
-  onOverdue(): boolean {
-    const since = Math.max(this.#since ?? 0, this.#othersSince);
-    return this.#host.onOverdue(performance.now() - since);
-  }
-
-  openOther(): Transport {
-    this.#othersSince = performance.now();
-    return this.#open();
-  }
-
-  onWin(other: Transport): void {
-    const slower = this.#watch?.transport;
-    this.#since = this.#othersSince;
-    this.#watchOver(other);
-    if (slower !== undefined) destroyTransport(slower);
-  }
-
-  onRefused(error: Error): void {
-    this.#host.onFailure(new AttemptFailure('error', error));
-  }
-
-  #open(): Transport {
-    return openSocket(this.#target, this.#heardSocket(), fastReadFor(this.#host.settings, this.#target));
-  }
-
-  #connectBy(dial: Dial): void {
-    const promised = Promise.resolve(dial(this.#target, this.#host.signal));
-    this.#promised = promised;
-    // `dial` itself may have ended it all, when there was nothing yet to let go of.
-    if (this.#host.isOver()) return this.#dropPromised();
-    this.#host.goOnWith(promised, (stream) => this.#watchOver(checkStream(stream, 'what `dial` returns')));
-  }
-
-  /** The socket's options, with a `lookup` of the application's heard: it may answer before anyone can listen. */
-  #heardSocket(): Settings['socket'] {
-    const { socket } = this.#host.settings;
+  /** The options of the socket. A `lookup` may answer synchronously, before there is a socket whose event could be heard. */
+  #socketOptions(slowAfter: number | undefined): Settings['socket'] {
+    const { socket } = this.#settings;
     const { lookup } = socket;
-    if (lookup === undefined) return socket;
-    const heard: typeof lookup = (host, options, answer) =>
-      lookup(host, options, (...found) => {
-        this.#onLookup();
-        answer(...found);
+    if (lookup === undefined || this.#gate === undefined) return socket;
+    const observed: typeof lookup = (host, options, callback) =>
+      lookup(host, options, (...answer) => {
+        this.#onLookup(slowAfter);
+        callback(...answer);
       });
-    return { ...socket, lookup: heard };
+    return { ...socket, lookup: observed };
   }
 
-  /** The time that it takes to find a name's address is no sign of a lost packet, and no part of what is measured. */
-  readonly #onLookup = (): void => {
+  /** The time that a name look-up takes is not part of what is measured, and no sign of a lost packet. */
+  #onLookup(slowAfter: number | undefined): void {
     if (this.#hedge !== undefined || this.#since === undefined) return;
     this.#since = performance.now();
-    this.#startHedge();
-  };
-
-  #prepareHedge(link: Transport): void {
-    // Nothing is lost on the way to a socket of this machine's.
-    if (!('host' in this.#target)) return;
-    if (isIP(this.#target.host) !== 0) this.#startHedge();
-    else link.once('lookup', this.#onLookup);
+    this.#hedgeAfter(slowAfter);
   }
 
-  #startHedge(): void {
-    if (this.patience !== undefined && !this.#host.isOver()) this.#hedge = new HedgedDial(this.#held, this);
+  #hedgeAfter(slowAfter: number | undefined): void {
+    const gate = this.#gate;
+    if (slowAfter === undefined || gate === undefined || this.#isOver) return;
+    this.#hedge = new HedgedDial({
+      slowAfter,
+      ref: this.#ref,
+      acquire: () => {
+        const since = Math.max(this.#since ?? 0, this.#secondSince);
+        return gate.acquire(this.#target, { slowFor: performance.now() - since });
+      },
+      open: () => {
+        this.#secondSince = performance.now();
+        return this.#open(slowAfter);
+      },
+      onConnect: (second) => {
+        const first = this.#transport;
+        this.#since = this.#secondSince;
+        this.guard(second);
+        if (first !== undefined) destroyTransport(first);
+      },
+      onError: (error) => this.#observer.onFailure(new AttemptFailure('error', error)),
+    });
   }
 
-  #watchOver(link: Transport): void {
-    const before = this.#watch;
-    this.#watch = new TransportSetup(link, this, this.#held);
-    before?.stop();
-    // A custom `dial`, or a `lookup`, may have ended it all meanwhile.
-    if (this.#host.isOver()) return this.destroy();
-    this.#watch.start();
+  #reportConnected(): void {
+    this.#hedge?.clear();
+    const since = this.#since;
+    this.#since = undefined;
+    // TLS over a custom stream has connected before.
+    if (since !== undefined) this.#gate?.connected(performance.now() - since);
   }
 
-  #dropPromised(): void {
-    void this.#promised
-      ?.then((late) => {
-        clearHandler(late);
-        destroyTransport(late);
-      })
-      .catch(ignore);
+  /** Leaves the transport to the handler that has replaced this one. */
+  #leave(): void {
+    if (this.#transport !== undefined && isHandledBy(this.#transport, this)) clearHandler(this.#transport);
   }
 }

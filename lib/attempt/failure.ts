@@ -1,7 +1,7 @@
 import { ConnectionError, toError } from '../errors';
 import type { FailureReason } from '../events/events';
 
-/** What ends an attempt. */
+/** The failure of an attempt. */
 export class AttemptFailure {
   readonly ok = false;
   readonly reason: FailureReason;
@@ -13,7 +13,7 @@ export class AttemptFailure {
   }
 }
 
-/** Nothing came within `milliseconds`; `what` it was that was waited for. */
+/** No answer within `milliseconds`, to the dial or in the handshake. */
 export function timedOut(tag: string, milliseconds: number, what: 'dial' | 'handshake'): AttemptFailure {
   const message =
     what === 'handshake'
@@ -22,13 +22,13 @@ export function timedOut(tag: string, milliseconds: number, what: 'dial' | 'hand
   return new AttemptFailure('connect-timeout', new ConnectionError('ERR_CONNECT_TIMEOUT', message, { tag }));
 }
 
-/** The kernel picked the very port that was dialled. */
+/** The kernel gave the socket the very port that was dialled. */
 export function selfConnected(tag: string): AttemptFailure {
   const message = `The socket for ${tag} was connected to itself`;
   return new AttemptFailure('self-connect', new ConnectionError('ERR_SELF_CONNECT', message, { tag }));
 }
 
-/** The link closed: by itself, or in the course of the handshake, which it may have been broken by `cause` for. */
+/** The transport closed without an error, or during the handshake, perhaps with an error (`cause`). */
 export function closedEarly(tag: string, inHandshake: boolean, cause: Error | undefined): AttemptFailure {
   const message = `${tag} closed the connection before it was open`;
   const error = new ConnectionError('ERR_HANDSHAKE_FAILED', message, { cause, tag });
@@ -41,18 +41,18 @@ function handshakeFailed(tag: string, cause: Error): AttemptFailure {
   return new AttemptFailure('handshake-failed', new ConnectionError('ERR_HANDSHAKE_FAILED', message, { cause, tag }));
 }
 
-/** Nobody wants it any more. */
+/** The attempt was cancelled. */
 export function givenUp(tag: string): ConnectionError {
   return new ConnectionError('ERR_ABORTED', `The attempt to reach ${tag} was given up`, { tag });
 }
 
-/** What an attempt failed with, whatever was thrown. */
+/** The failure for a thrown value, which may not be an error. */
 export function failureOf(thrown: unknown, tag: string, inHandshake: boolean): AttemptFailure {
   const cause = toError(thrown);
   return inHandshake ? handshakeFailed(tag, cause) : new AttemptFailure('error', cause);
 }
 
-/** What this machine had not, or would not: no word from the endpoint. */
+/** Errors of this machine (ports, descriptors, memory); they say nothing about the endpoint. */
 const LOCAL: ReadonlySet<unknown> = new Set([
   'EADDRINUSE',
   'EADDRNOTAVAIL',
@@ -64,12 +64,12 @@ const LOCAL: ReadonlySet<unknown> = new Set([
   'ENOMEM',
 ]);
 
-/** Whether a socket failed for want of something at this end, so that it says nothing of the other. */
+/** Whether a socket failed for a reason of this machine's. */
 export function isLocal(error: Error): boolean {
   return 'code' in error && LOCAL.has(error.code);
 }
 
-/** Whether a socket was connected although it says that it failed to: a peer that refuses is not one that hangs up. */
+/** Whether a socket was connected although it reports a failure to connect: it was reset right afterwards. */
 export function wasConnected(error: Error): boolean {
   return 'code' in error && error.code === 'ECONNRESET';
 }

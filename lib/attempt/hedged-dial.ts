@@ -1,5 +1,6 @@
 import { type Refable, Deadline, setRef } from '../timers/deadline';
-import { isLocal } from './failure';
+import type { DialGrant } from './dial-gate';
+import { type AttemptFailure, isLocal } from './failure';
 import {
   type TransportHandler,
   type Transport,
@@ -10,106 +11,108 @@ import {
   enableEvents,
 } from '../socket/transport';
 
-/** Who hedges. */
-export interface HedgeHost {
-  /** How long a socket may go without an answer, in milliseconds; undefined for ever. */
-  readonly patience: number | undefined;
-  /** The last socket has had no answer for as long. Returns whether another may be opened at once; if not, that is told. */
-  onOverdue(): boolean;
+/** The dial that is hedged. */
+export interface HedgedDialOptions {
+  /** Milliseconds without an answer after which the first socket counts as slow. */
+  readonly slowAfter: number;
+  readonly ref: boolean;
+  /** The latest socket is slow: resolves when another may be opened. */
+  readonly acquire: () => Promise<DialGrant | AttemptFailure>;
   /** Opens another socket to the same target. */
-  openOther(): Transport;
-  /** The other one has connected, and is the host's from now on. */
-  onWin(other: Transport): void;
-  /** The other one was refused, as the first would be. */
-  onRefused(error: Error): void;
+  readonly open: () => Transport;
+  /** The second socket has connected, and belongs to the caller from now on. */
+  readonly onConnect: (second: Transport) => void;
+  /** The second socket failed as the first would have: not for a local reason. */
+  readonly onError: (error: Error) => void;
 }
 
 /**
- * Dials once more where a socket has gone unanswered for longer than dials take here: a full accept queue drops the
- * first packet, and the system sends it again only after a second. The first of the two that connects is kept, and the
- * other destroyed. If the other has no answer in its time either, the next takes its place.
+ * Opens a second socket when the first has had no answer for longer than dials take: a full accept queue drops the first
+ * packet, and the system sends it again only after a second. The first of the two that connects is kept, and the other
+ * destroyed. If the second has no answer in its time either, a third replaces it.
  */
 export class HedgedDial implements Refable, TransportHandler {
-  readonly #host: HedgeHost;
-  #held: boolean;
+  readonly #options: HedgedDialOptions;
+  #ref: boolean;
   #timer: Deadline | undefined;
-  #other: Transport | undefined;
+  #second: Transport | undefined;
   #isOver = false;
 
-  constructor(held: boolean, host: HedgeHost) {
-    this.#host = host;
-    this.#held = held;
-    this.#watch();
+  constructor(options: HedgedDialOptions) {
+    this.#options = options;
+    this.#ref = options.ref;
+    this.#start(options.slowAfter);
   }
 
-  /** No other is needed any more. */
+  /** Destroys the second socket, and opens no other. */
   clear(): void {
     this.#isOver = true;
     this.#timer?.clear();
     this.#drop();
   }
 
-  /** Another may be opened. */
-  open(): void {
-    if (this.#isOver) return;
-    this.#drop();
-    let other: Transport;
-    try {
-      other = this.#host.openOther();
-    } catch {
-      // The first one is still there.
-      return;
-    }
-    this.#other = other;
-    setHandler(other, this);
-    enableEvents(other, 'connect');
-    if (!this.#held) other.unref?.();
-    this.#watch();
+  setRef(ref: boolean): void {
+    this.#ref = ref;
+    this.#timer?.setRef(ref);
+    if (this.#second !== undefined) setRef(ref, this.#second);
   }
 
-  setRef(held: boolean): void {
-    this.#held = held;
-    this.#timer?.setRef(held);
-    if (this.#other !== undefined) setRef(held, this.#other);
-  }
-
-  // What the other tells.
+  // Events of the second socket.
 
   onConnect(): void {
-    const other = this.#take();
-    if (other === undefined) return;
+    const second = this.#take();
+    if (second === undefined) return;
     this.clear();
-    this.#host.onWin(other);
+    this.#options.onConnect(second);
   }
 
   onError(error: Error): void {
     this.#take();
-    // Nor is there another to be had for the next one.
+    // Another socket would fail in the same way.
     this.clear();
-    if (!isLocal(error)) this.#host.onRefused(error);
+    if (!isLocal(error)) this.#options.onError(error);
   }
 
   readonly onClose = ignore;
 
-  #watch(): void {
-    const { patience } = this.#host;
-    if (patience === undefined) return;
-    this.#timer = new Deadline(Math.ceil(patience), this.#held, () => {
+  #start(slowAfter: number | undefined): void {
+    if (slowAfter === undefined) return;
+    this.#timer = new Deadline(Math.ceil(slowAfter), this.#ref, () => {
       this.#timer = undefined;
-      if (this.#host.onOverdue()) this.open();
+      void this.#options.acquire().then((grant) => {
+        if (grant.ok && !this.#isOver) this.#open(grant.slowAfter);
+      });
     });
   }
 
+  #open(slowAfter: number | undefined): void {
+    this.#drop();
+    let second: Transport;
+    try {
+      second = this.#options.open();
+    } catch {
+      // The first socket may still connect.
+      return;
+    }
+    this.#second = second;
+    setHandler(second, this);
+    // A `lookup` of the application's may have ended the attempt.
+    if (this.#isOver) return this.#drop();
+    enableEvents(second, 'connect');
+    if (!this.#ref) second.unref?.();
+    this.#start(slowAfter);
+  }
+
   #drop(): void {
-    const other = this.#take();
-    if (other === undefined) return;
-    clearHandler(other);
-    destroyTransport(other);
+    const second = this.#take();
+    if (second === undefined) return;
+    clearHandler(second);
+    destroyTransport(second);
   }
 
   #take(): Transport | undefined {
-    const other = this.#other;
-    this.#other = undefined;
-    return other;
+    const second = this.#second;
+    this.#second = undefined;
+    return second;
   }
 }

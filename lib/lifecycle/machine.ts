@@ -1,5 +1,5 @@
 import { type AttemptObserver, type AttemptResult, Attempt } from '../attempt/attempt';
-import type { Gate, Member, Pass } from '../attempt/dial-gate';
+import type { DialGate, JoinGate } from '../attempt/dial-gate';
 import { ConnectionError } from '../errors';
 import type { DeliveryQueue } from '../events/delivery-queue';
 import type {
@@ -29,7 +29,7 @@ import { type WhenOpenOptions, OpenWaiters } from './when-open';
 /** The connection around a machine. */
 export interface MachineContext {
   readonly settings: Settings;
-  readonly gate: Gate;
+  readonly joinGate: JoinGate | undefined;
   readonly delivery: DeliveryQueue<ConnectionEvents>;
   readonly connection: HeartbeatConnection;
 }
@@ -77,7 +77,7 @@ const DISCONNECTED: End = { reason: 'disconnected' };
  * events are delivered afterwards. Code that has called the application's functions compares the identity of the state
  * object before it goes on.
  */
-export class Machine implements AttemptObserver, SessionOwner, Member {
+export class Machine implements AttemptObserver, SessionOwner {
   /** The whole machine, state by state. An input that is not named changes nothing in that state. */
   static readonly #handlers: { readonly [Name in State['name']]: Handlers<Name> } = {
     idle: {
@@ -151,7 +151,7 @@ export class Machine implements AttemptObserver, SessionOwner, Member {
   readonly outbox: Outbox;
   tag: string;
 
-  readonly #pass: Pass;
+  readonly #gate: DialGate | undefined;
   readonly #signal: LifecycleSignal | undefined;
   readonly #retryPolicy: RetryPolicy;
   readonly #stats = new StatsRecorder();
@@ -160,18 +160,18 @@ export class Machine implements AttemptObserver, SessionOwner, Member {
   #state: State = { name: 'idle' };
   #paused = false;
   #ref = true;
-  /** Attempts of this opening that were rejected because another member's dial had failed. */
+  /** Attempts since the last session that failed without dialling, with the dial of another member. */
   #skippedDials = 0;
   /** Created by the first `disconnect()` of a lifecycle. */
   #disconnected: Deferred<CloseInfo> | undefined;
 
-  constructor({ settings, gate, delivery, connection }: MachineContext) {
+  constructor({ settings, joinGate, delivery, connection }: MachineContext) {
     this.settings = settings;
     this.delivery = delivery;
     this.connection = connection;
     this.outbox = new Outbox(settings.queue, delivery, this);
     this.tag = settings.target === undefined ? 'unresolved' : tagOf(settings.target);
-    this.#pass = gate.join(this, settings);
+    this.#gate = joinGate?.(settings, () => this.retryNow());
     this.#retryPolicy = new RetryPolicy(settings);
     this.#signal = settings.signal && new LifecycleSignal(settings.signal, () => this.#abort());
     this.#signal?.start();
@@ -260,8 +260,11 @@ export class Machine implements AttemptObserver, SessionOwner, Member {
 
   // Called by the timer of a wait, by the gate, the attempt and the session.
 
-  recall(): void {
+  /** Ends the backoff. Returns false in another state. */
+  retryNow(): boolean {
+    const isWaiting = this.state === 'backoff';
     this.#handle('retry');
+    return isWaiting;
   }
 
   onTarget(target: ResolvedTarget): void {
@@ -273,7 +276,7 @@ export class Machine implements AttemptObserver, SessionOwner, Member {
     this.#skippedDials -= 1;
   }
 
-  onOutcome(result: AttemptResult): void {
+  onResult(result: AttemptResult): void {
     if (result.ok) return this.#handle('established', result);
     this.#stats.recordFailure();
     this.#waiters?.countFailure(result.error);
@@ -320,11 +323,11 @@ export class Machine implements AttemptObserver, SessionOwner, Member {
     this.#skippedDials += 1;
     const attempt = new Attempt({
       settings: this.settings,
-      pass: this.#pass,
-      host: this,
+      gate: this.#gate,
+      observer: this,
       number: this.#stats.attempts + this.#skippedDials,
       generation: this.generation + 1,
-      held: this.#ref,
+      ref: this.#ref,
     });
     this.#enter({ name: 'connecting', attempt });
     attempt.start();
@@ -394,10 +397,9 @@ export class Machine implements AttemptObserver, SessionOwner, Member {
     const { session } = this;
     const info: BackoffInfo = { attempt, delay, retryAt: Date.now() + delay, ...failure, ...(fault && { fault }) };
     const reportReset = session && this.#endSession(session, failure.reason, failure.error, true);
-    const timer = setTimeout(retry, delay, this);
+    const timer = setTimeout(retryNow, delay, this);
     setRef(this.#ref, timer);
-    const state: State = { name: 'backoff', timer, pass: this.#pass };
-    this.#pass.rest();
+    const state: State = { name: 'backoff', timer };
     this.#enter(state);
     reportReset?.();
     this.delivery.deliverIf(() => this.#state === state, 'backoff', info);
@@ -435,7 +437,7 @@ export class Machine implements AttemptObserver, SessionOwner, Member {
     const reportDropped = this.outbox.drop(reason, closedError);
     this.#signal?.stop();
     this.#enter(closed);
-    this.#pass.close();
+    this.#gate?.close();
     if (!restart) this.#waiters?.reject(closedError);
     reportReset?.();
     reportDropped();
@@ -492,6 +494,6 @@ function deferred<T>(): Deferred<T> {
 }
 
 /** Module-level, so that the timer does not keep a closure's scope alive. */
-function retry(machine: Pick<Member, 'recall'>): void {
-  machine.recall();
+function retryNow(machine: Machine): void {
+  machine.retryNow();
 }

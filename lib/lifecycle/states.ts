@@ -1,5 +1,4 @@
 import type { Attempt } from '../attempt/attempt';
-import type { Pass } from '../attempt/dial-gate';
 import { unreachable } from '../errors';
 import type { CloseInfo, StateName } from '../events/events';
 import type { Session } from '../session/session';
@@ -40,7 +39,7 @@ export type State =
   | { readonly name: 'idle' }
   | { readonly name: 'connecting'; readonly attempt: Attempt }
   | { readonly name: 'open'; readonly session: Session }
-  | { readonly name: 'backoff'; readonly timer: NodeJS.Timeout; readonly pass: Pass }
+  | { readonly name: 'backoff'; readonly timer: NodeJS.Timeout }
   | Closing
   | Closed;
 
@@ -76,7 +75,6 @@ export function release(state: State, next: State): void {
       return;
     case 'backoff':
       clearTimeout(state.timer);
-      state.pass.rise();
       return;
     case 'closing':
       state.deadline.clear();

@@ -1,71 +1,70 @@
-/** Someone who waits for a turn. */
-export interface Walker {
-  /** It may go. */
-  go(): void;
-}
-
 /**
- * Lets at most `burst` go in the same millisecond, however long a turn of the loop takes: what they go for happens at
- * its end.
+ * Lets at most `burst` callers go on in the same millisecond, and in the same iteration of the event loop, however long
+ * that takes: what they start happens at its end.
  */
 export class BurstLimiter {
   readonly #burst: number;
-  readonly #line = new Set<Walker>();
+  readonly #queue = new Set<() => void>();
   #since = -Infinity;
-  #begun = 0;
-  #sameTurn = false;
+  #started = 0;
+  #isSameIteration = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(burst: number) {
     this.#burst = burst;
   }
 
-  /** Whether `walker` may go on; if not, it is told when it may. */
-  enter(walker: Walker): boolean {
-    if (this.#line.size === 0 && this.#isOver()) this.#startBurst();
-    if (this.#begun < this.#burst) {
-      this.#begun += 1;
+  /** Callers that wait. */
+  get waiting(): number {
+    return this.#queue.size;
+  }
+
+  /** Whether the caller may go on at once; otherwise calls `next` when it may. */
+  take(next: () => void): boolean {
+    if (this.#queue.size === 0 && this.#isOver()) this.#startBurst();
+    if (this.#started < this.#burst) {
+      this.#started += 1;
       return true;
     }
-    this.#line.add(walker);
+    this.#queue.add(next);
     this.#wait();
     return false;
   }
 
-  /** It waits no longer. */
-  leave(walker: Walker): void {
-    if (!this.#line.delete(walker) || this.#line.size > 0) return;
+  /** Forgets `next`. */
+  cancel(next: () => void): void {
+    if (!this.#queue.delete(next) || this.#queue.size > 0) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
   #isOver(): boolean {
-    return !this.#sameTurn && performance.now() - this.#since >= 1;
+    return !this.#isSameIteration && performance.now() - this.#since >= 1;
   }
 
   #startBurst(): void {
     this.#since = performance.now();
-    this.#begun = 0;
-    this.#sameTurn = true;
-    setImmediate(() => (this.#sameTurn = false));
+    this.#started = 0;
+    this.#isSameIteration = true;
+    setImmediate(() => (this.#isSameIteration = false));
   }
 
   #wait(): void {
-    if (this.#line.size === 0) return;
-    // Whoever waits holds the process, not this.
+    if (this.#queue.size === 0) return;
+    // The attempts that wait keep the process alive, not this timer.
     this.#timer ??= setTimeout(() => this.#advance(), 1).unref();
   }
 
   #advance(): void {
     this.#timer = undefined;
-    // Timers go by the time at which the loop last woke: where it was held up, this one is early.
+    // A timer counts from the time at which the event loop last woke: in a blocked loop it is early.
     if (this.#isOver()) {
       this.#startBurst();
-      for (const walker of this.#line) {
-        if (this.#begun === this.#burst) break;
-        this.#line.delete(walker);
-        this.#begun += 1;
-        walker.go();
+      for (const next of this.#queue) {
+        if (this.#started === this.#burst) break;
+        this.#queue.delete(next);
+        this.#started += 1;
+        next();
       }
     }
     this.#wait();

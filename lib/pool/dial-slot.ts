@@ -1,227 +1,167 @@
 import { AsyncResource } from 'node:async_hooks';
 
-import type { Endpoint, Sharer } from './endpoint';
-import type { Guest, Member, Pass, Refusal } from '../attempt/dial-gate';
-import type { BurstLimiter, Walker } from './burst-limiter';
+import type { DialGate, DialGrant, DialRequest } from '../attempt/dial-gate';
+import { type AttemptFailure, timedOut } from '../attempt/failure';
 import type { Settings } from '../options/settings';
 import type { ResolvedTarget } from '../options/target';
-
-/** What a pass needs of the gate it is for. */
-export interface Porter {
-  /** Undefined where nobody is paced. */
-  readonly pace: BurstLimiter | undefined;
-  /** The endpoint that a member means by `target`, where members share what they know: one more does so now. */
-  share(target: ResolvedTarget, settings: Settings): Endpoint | undefined;
-  /** One fewer shares it. */
-  unshare(endpoint: Endpoint): void;
-  /** Whether `pass` is inside now; if not, it is told when it is. */
-  enter(pass: DialSlot): boolean;
-  /** It does not wait to get inside any more. */
-  withdraw(pass: DialSlot): void;
-  /** One of those inside has left. */
-  exit(): void;
-  /** One more waits, or one fewer, and holds the process meanwhile or does not. */
-  count(change: 1 | -1, held: boolean): void;
-  /** One more of those who wait holds the process, or one fewer. */
-  hold(change: 1 | -1): void;
-}
+import type { Endpoint, EndpointMember } from './endpoint';
+import type { SharedGate } from './shared-gate';
 
 /**
- * How far an attempt has come. It goes through them in this order, and at once where nothing speaks against it:
+ * How far an attempt has come. It goes through the stages in this order, and skips those that do not hold it up:
  *
  * ```text
- *   away     there is none
- *   paced    with a few others in a millisecond
- *   held     until its endpoint may be dialled
- *   queued   until there are fewer inside than the limit
- *   inside   it dials. One that finds out only here where to may have to go back, and be held
+ *   idle      there is none, or it has been rejected
+ *   limited   waits for its turn in the burst limiter
+ *   held      waits until its endpoint may be dialled
+ *   queued    waits until fewer than `maxConnecting` members dial
+ *   granted   dials
  * ```
  */
-type Stage = 'away' | 'paced' | 'held' | 'queued' | 'inside';
+type Stage = 'idle' | 'limited' | 'held' | 'queued' | 'granted';
 
-/** A member's pass through the gate of its pool. */
-export class DialSlot implements Pass, Sharer, Walker {
+/** The gate of one member of a pool. */
+export class DialSlot implements DialGate, EndpointMember {
   waitsUntil = Infinity;
-  /** The asynchronous context of its connection: what it is told comes from others, in theirs. */
-  readonly #context = new AsyncResource('PoolPass');
-  readonly #gate: Porter;
-  readonly #member: Member;
+  readonly #gate: SharedGate;
   readonly #settings: Settings;
+  readonly #retryNow: () => boolean;
+  #stage: Stage = 'idle';
   #endpoint: Endpoint | undefined;
-  #guest: Guest | undefined;
-  #stage: Stage = 'away';
-  /** Whether the endpoint counts a dial of this member's. */
-  #dialling = false;
+  /** Whether the endpoint counts a dial of this member; from `retryNow()` on, before its attempt asks. */
+  #isDialling = false;
   /** Whether the last attempt failed before it was connected. */
-  #failed = false;
-  #held = true;
+  #hasFailed = false;
+  /** Settles the promise of `acquire()`. */
+  #resolve: ((answer: DialGrant | AttemptFailure) => void) | undefined;
 
-  constructor(gate: Porter, member: Member, settings: Settings) {
+  constructor(gate: SharedGate, settings: Settings, retryNow: () => boolean) {
     this.#gate = gate;
-    this.#member = member;
     this.#settings = settings;
+    // Called when another member's dial connects, in the asynchronous context of that member.
+    this.#retryNow = AsyncResource.bind(retryNow);
   }
 
-  get patience(): number | undefined {
-    return this.#endpoint?.patience;
-  }
-
-  // What an attempt asks and tells.
-
-  enter(guest: Guest, held: boolean): boolean {
-    this.#guest = guest;
-    this.#held = held;
-    this.#failed = false;
-    // Those who were recalled come one by one as it is.
-    if (this.#dialling) return this.#goInside();
-    if (this.#gate.pace?.enter(this) !== false) return this.#knock();
-    this.#move('paced');
-    return false;
-  }
-
-  approach(target: ResolvedTarget): boolean {
-    if (this.#mayDial(target)) return true;
-    this.#move('held');
-    // Those who dial elsewhere are not held up by it.
-    this.#gate.exit();
-    return false;
-  }
-
-  overdue(took: number): boolean {
-    return this.#dialling && this.#endpoint?.overdue(this, took) === true;
+  acquire(target: ResolvedTarget, request: DialRequest): Promise<DialGrant | AttemptFailure> {
+    return new Promise((resolve) => {
+      this.#resolve = resolve;
+      if ('slowFor' in request) this.#acquireSecond(request.slowFor);
+      else this.#acquireFirst(target, request.timeout);
+    });
   }
 
   connected(took: number): void {
-    this.#failed = false;
-    if (!this.#dialling) return;
-    this.#dialling = false;
+    this.#hasFailed = false;
+    this.#resolve = undefined;
+    if (!this.#isDialling) return;
+    this.#isDialling = false;
     this.#endpoint?.connected(this, took);
   }
 
-  failed(took: number, refusal: Refusal): void {
-    this.#failed = true;
-    if (!this.#dialling) return;
-    this.#dialling = false;
-    this.#endpoint?.failed(this, took, refusal);
+  failed(took: number, failure: AttemptFailure): void {
+    this.#hasFailed = true;
+    this.#resolve = undefined;
+    if (!this.#isDialling) return;
+    this.#isDialling = false;
+    this.#endpoint?.failed(this, took, failure);
   }
 
-  leave(): void {
+  release(): void {
     const stage = this.#stage;
-    this.#guest = undefined;
-    this.#move('away');
-    if (stage === 'paced') this.#gate.pace?.leave(this);
+    this.#stage = 'idle';
+    this.#resolve = undefined;
+    if (stage === 'limited') this.#gate.burst?.cancel(this.#advance);
     if (stage === 'held') this.#endpoint?.withdraw(this);
-    if (stage === 'queued') this.#gate.withdraw(this);
+    if (stage === 'queued') this.#gate.cancel(this.#advance);
     this.#endDial();
-    if (stage === 'inside') this.#gate.exit();
-  }
-
-  hold(held: boolean): void {
-    if (held === this.#held) return;
-    this.#held = held;
-    if (isWaiting(this.#stage)) this.#gate.hold(held ? 1 : -1);
-  }
-
-  // What the connection tells.
-
-  rest(): void {
-    if (this.#failed) this.#endpoint?.rest(this);
-  }
-
-  rise(): void {
-    this.#endpoint?.withdraw(this);
+    if (stage === 'granted') this.#gate.freePlace();
+    if (this.#hasFailed) this.#endpoint?.backoffStarted(this);
   }
 
   close(): void {
-    this.#failed = false;
+    this.#hasFailed = false;
+    this.#endpoint?.withdraw(this);
     this.#moveTo(undefined);
   }
 
-  // What it is told.
+  // What the endpoint calls.
 
-  /** Its turn in the pace. */
-  go(): void {
-    if (this.#knock()) this.#tell((guest) => guest.admit());
+  grant(): void {
+    if (this.#stage === 'granted') return this.#settle();
+    this.#isDialling = true;
+    this.#takePlace();
   }
 
-  /** Its endpoint may be dialled. */
-  admit(): void {
-    this.#dialling = true;
-    if (this.#goInside()) this.#tell((guest) => guest.admit());
+  reject(failure: AttemptFailure | undefined): void {
+    this.#hasFailed = true;
+    this.#stage = 'idle';
+    this.#settle(failure ?? timedOut(this.#endpoint!.tag, this.#settings.connectTimeout, 'dial'));
   }
 
-  refuse(refusal: Refusal | undefined): void {
-    this.#failed = true;
-    this.#tell((guest) => guest.refuse(refusal));
+  retryNow(): void {
+    this.#isDialling = true;
+    if (!this.#retryNow()) this.#endDial();
   }
 
-  hedge(): void {
-    this.#tell((guest) => guest.hedge());
-  }
+  // From stage to stage.
 
-  recall(): void {
-    this.#dialling = true;
-    this.#context.runInAsyncScope(() => this.#member.recall());
-    // It was to dial, unless something else came first.
-    if (this.#stage === 'away') this.#endDial();
-  }
-
-  /** There is room inside, and it is there. */
-  proceed(): void {
-    this.#move('inside');
-    this.#tell((guest) => guest.admit());
-  }
-
-  #tell(call: (guest: Guest) => void): void {
-    const guest = this.#guest;
-    if (guest !== undefined) this.#context.runInAsyncScope(call, undefined, guest);
-  }
-
-  #knock(): boolean {
-    const { target, nextTarget } = this.#settings;
-    if (target === undefined || nextTarget !== undefined || this.#mayDial(target)) return this.#goInside();
-    this.#move('held');
-    return false;
-  }
-
-  #goInside(): boolean {
-    const isInside = this.#gate.enter(this);
-    this.#move(isInside ? 'inside' : 'queued');
-    return isInside;
-  }
-
-  /** Whether it may dial, and so has begun; if not, its endpoint tells it. */
-  #mayDial(target: ResolvedTarget): boolean {
+  #acquireFirst(target: ResolvedTarget, timeout: number): void {
+    this.#hasFailed = false;
+    this.waitsUntil = performance.now() + timeout;
+    this.#endpoint?.withdraw(this);
     // A fixed target is always the same.
     if (this.#endpoint === undefined || this.#settings.nextTarget !== undefined) {
-      this.#moveTo(this.#gate.share(target, this.#settings));
+      this.#moveTo(this.#gate.addMember(target, this.#settings));
     }
-    if (this.#endpoint === undefined || this.#dialling) return true;
-    this.waitsUntil = performance.now() + this.#guest!.timeLeft;
-    this.#dialling = this.#endpoint.enter(this);
-    return this.#dialling;
+    // Members whose backoff the endpoint has ended come one by one, and have its permission.
+    if (this.#isDialling) return this.#takePlace();
+    this.#stage = 'limited';
+    if (this.#gate.burst?.take(this.#advance) !== false) this.#askEndpoint();
+  }
+
+  #acquireSecond(slowFor: number): void {
+    if (this.#isDialling && this.#endpoint?.acquireSecond(this, slowFor) === true) this.#settle();
+  }
+
+  /** The burst limiter or `maxConnecting` lets it go on. */
+  readonly #advance = (): void => {
+    if (this.#stage === 'limited') this.#askEndpoint();
+    else this.#grantPlace();
+  };
+
+  #askEndpoint(): void {
+    this.#stage = 'held';
+    if (this.#endpoint?.acquire(this) === false) return;
+    this.#isDialling = this.#endpoint !== undefined;
+    this.#takePlace();
+  }
+
+  #takePlace(): void {
+    this.#stage = 'queued';
+    if (this.#gate.takePlace(this.#advance)) this.#grantPlace();
+  }
+
+  #grantPlace(): void {
+    this.#stage = 'granted';
+    this.#settle();
+  }
+
+  #settle(answer: DialGrant | AttemptFailure = { ok: true, slowAfter: this.#endpoint?.slowAfter }): void {
+    const resolve = this.#resolve;
+    this.#resolve = undefined;
+    resolve?.(answer);
   }
 
   #moveTo(endpoint: Endpoint | undefined): void {
     const before = this.#endpoint;
     if (before !== endpoint) this.#endDial();
     this.#endpoint = endpoint;
-    if (before !== undefined) this.#gate.unshare(before);
+    if (before !== undefined) this.#gate.removeMember(before);
   }
 
   #endDial(): void {
-    if (!this.#dialling) return;
-    this.#dialling = false;
+    if (!this.#isDialling) return;
+    this.#isDialling = false;
     this.#endpoint?.ended(this);
   }
-
-  #move(stage: Stage): void {
-    const change = Number(isWaiting(stage)) - Number(isWaiting(this.#stage));
-    this.#stage = stage;
-    if (change !== 0) this.#gate.count(change > 0 ? 1 : -1, this.#held);
-  }
-}
-
-function isWaiting(stage: Stage): boolean {
-  return stage !== 'away' && stage !== 'inside';
 }

@@ -1,55 +1,53 @@
-import { ConnectWindow, type EndpointPhase } from './connect-window';
+import type { AttemptFailure } from '../attempt/failure';
 import { Deadline } from '../timers/deadline';
-import type { Refusal } from '../attempt/dial-gate';
+import { ConnectWindow, type EndpointPhase } from './connect-window';
 
-/** One of those who dial the same endpoint. */
-export interface Sharer {
-  /** When it gives up waiting for a sign of life, on the clock of `performance.now()`. */
+/** A member that dials an endpoint: a `DialSlot`, which imports this file. */
+export interface EndpointMember {
+  /** When it stops waiting for a sign of life, on the clock of `performance.now()`. */
   readonly waitsUntil: number;
-  /** It may dial: for the endpoint, its dial has begun. */
-  admit(): void;
-  /** It need not dial: another was refused, or (undefined) nobody has had an answer for as long as it waits. */
-  refuse(refusal: Refusal | undefined): void;
-  /** It may dial another time beside its dial, which is overdue: for the endpoint, that has begun anew. */
-  hedge(): void;
-  /** It may dial before its wait is over: for the endpoint, its dial has begun. */
-  recall(): void;
+  /** It may dial, or open a second socket beside its slow dial: the endpoint counts that as begun. */
+  grant(): void;
+  /** It fails without dialling: another member's dial just failed, or (undefined) it has waited for too long. */
+  reject(failure: AttemptFailure | undefined): void;
+  /** It may end its backoff and dial: the endpoint counts that as begun. */
+  retryNow(): void;
 }
 
 /** An endpoint in figures. */
 export interface EndpointStats {
-  /** What is known of it: `clear`, `probing` (one member finds out) or `releasing` (the others follow). */
+  /** What is known of it: `healthy`, `probing` (one member finds out) or `ramping` (the others follow). */
   readonly phase: EndpointPhase;
   /** Members that are held back until more is known. */
   readonly waiting: number;
   /** Members that dial and have not connected yet. */
   readonly dialling: number;
-  /** Members that may dial at once, those left out whose dial goes unanswered. */
+  /** Members that may dial at once, not counting slow dials. */
   readonly window: number;
   /** Milliseconds that it takes to connect, on average; null while that is not known. */
   readonly connectTime: number | null;
 }
 
 /**
- * Where several dial, and what they know together. While it is not known to be there, one finds out for all: who waits
- * meanwhile follows if it connects, and is refused with it if it is refused. Of those who wait because a dial of their
- * own has failed, all may come when another connects. Whose dial is overdue may dial another time, before all others.
+ * An endpoint that several members dial, and what they know of it together. While it is not known to be there, one of
+ * them dials at a time: the members that wait follow if it connects, and fail with it if it fails. When a dial connects,
+ * the members in backoff after a failed dial may dial too. A slow dial may have a second socket, before all others.
  */
 export class Endpoint {
-  /** What it is known by among others. */
   readonly key: string;
   readonly tag: string;
-  readonly #canary = new ConnectWindow();
-  /** Whose dial is overdue, and who asks to dial another time. */
-  readonly #overdue = new Set<Sharer>();
-  /** Who asks to dial, in the order they came. */
-  readonly #line = new Set<Sharer>();
-  /** Who waits after a failed dial. */
-  readonly #resting = new Set<Sharer>();
-  /** Those of them who may come, as soon as there is room. */
-  readonly #recalled = new Set<Sharer>();
-  #sharers = 0;
-  #isAdmitting = false;
+  /** Members that dial it now and then: a single one never waits. */
+  members = 0;
+  readonly #window = new ConnectWindow();
+  /** Members whose dial is slow, and that wait for a second socket. */
+  readonly #slow = new Set<EndpointMember>();
+  /** Members that wait for their dial, in the order in which they asked. */
+  readonly #queue = new Set<EndpointMember>();
+  /** Members in backoff after a failed dial. */
+  readonly #inBackoff = new Set<EndpointMember>();
+  /** Members whose backoff ends as soon as the window allows. */
+  readonly #retrying = new Set<EndpointMember>();
+  #isAdvancing = false;
   #timer: Deadline | undefined;
   #dueAt = Infinity;
 
@@ -59,147 +57,134 @@ export class Endpoint {
   }
 
   get stats(): EndpointStats {
-    const { phase, dialling, window, connectTime } = this.#canary;
-    const rounded = connectTime === undefined ? null : Math.round(connectTime * 10) / 10;
-    const { size } = this.#overdue;
-    return { phase, waiting: this.#line.size, dialling: dialling + size, window, connectTime: rounded };
+    const { phase, dialling, size, connectTime } = this.#window;
+    return {
+      phase,
+      waiting: this.waiting,
+      dialling: dialling + this.#slow.size,
+      window: size,
+      connectTime: connectTime === undefined ? null : Math.round(connectTime * 10) / 10,
+    };
   }
 
-  get patience(): number | undefined {
-    return this.#canary.patience;
+  /** Members that wait for their dial. */
+  get waiting(): number {
+    return this.#queue.size;
   }
 
-  /** One more shares it. */
-  join(): void {
-    this.#sharers += 1;
+  /** Milliseconds without an answer after which a dial counts as slow; undefined where nothing is known. */
+  get slowAfter(): number | undefined {
+    return this.#window.slowAfter;
   }
 
-  /** One fewer. Returns whether any are left. */
-  leave(): boolean {
-    this.#sharers -= 1;
-    this.#admitAll();
-    return this.#sharers > 0;
-  }
-
-  /** Whether `sharer` may dial at once, and so has begun; if not, it is told what it may do. */
-  enter(sharer: Sharer): boolean {
+  /** Whether `member` may dial at once: its dial has begun then. Otherwise it is granted or rejected later. */
+  acquire(member: EndpointMember): boolean {
     const now = performance.now();
-    if (this.#line.size + this.#overdue.size === 0 && this.#mayDial(now) === 0) {
-      this.#canary.begun(now);
+    if (this.#queue.size + this.#slow.size === 0 && this.#mayDial(now) === 0) {
+      this.#window.begun(now);
       return true;
     }
-    this.#line.add(sharer);
+    this.#queue.add(member);
     this.#arm();
     return false;
   }
 
-  /** It neither waits to be let in nor to be recalled any more. */
-  withdraw(sharer: Sharer): void {
-    this.#line.delete(sharer);
-    this.#resting.delete(sharer);
-    this.#recalled.delete(sharer);
+  /** Whether `member`, whose latest socket has had no answer for `slowFor`, may open another at once. If not, it is granted later. */
+  acquireSecond(member: EndpointMember, slowFor: number): boolean {
+    const now = performance.now();
+    this.#window.slow(now, slowFor);
+    if (this.#slow.size === 0 && this.#window.mayDial(now) === 0) {
+      this.#window.begun(now);
+      return true;
+    }
+    this.#slow.add(member);
+    this.advance();
+    return false;
+  }
+
+  /** `member` neither waits for its dial any more nor is in backoff. */
+  withdraw(member: EndpointMember): void {
+    this.#queue.delete(member);
+    this.#inBackoff.delete(member);
+    this.#retrying.delete(member);
     if (!this.#isAwaited) this.#disarm();
   }
 
-  /** It waits after a failed dial. */
-  rest(sharer: Sharer): void {
-    this.#resting.add(sharer);
+  /** `member` is in backoff after a failed dial. */
+  backoffStarted(member: EndpointMember): void {
+    this.#inBackoff.add(member);
   }
 
-  /** Whether `sharer`, whose dial has had no answer in `took`, may dial another time at once; if not, it is told later. */
-  overdue(sharer: Sharer, took: number): boolean {
-    const now = performance.now();
-    this.#canary.overdue(now, took);
-    if (this.#overdue.size === 0 && this.#canary.mayDial(now) === 0) {
-      this.#canary.begun(now);
-      return true;
-    }
-    this.#overdue.add(sharer);
-    this.#admitAll();
-    return false;
-  }
-
-  /** A dial has connected. */
-  connected(sharer: Sharer, took: number): void {
-    const isOverdue = this.#overdue.delete(sharer);
-    this.#canary.connected(performance.now(), took);
-    this.#recallAll();
-    // While its place is still taken: those who wait keep the window open.
-    this.#admitAll();
-    this.#canary.ended(isOverdue);
-    this.#admitAll();
+  connected(member: EndpointMember, took: number): void {
+    const wasSlow = this.#slow.delete(member);
+    this.#window.connected(performance.now(), took);
+    for (const each of this.#inBackoff) this.#retrying.add(each);
+    this.#inBackoff.clear();
+    // While the dial still takes its place: otherwise the window might close although members wait.
+    this.advance();
+    this.#window.ended(wasSlow);
+    this.advance();
   }
 
   /** A dial has failed before it was connected. */
-  failed(sharer: Sharer, took: number, refusal: Refusal): void {
-    // One among many that connect is not the endpoint's word yet. Nor is silence: another may have more time.
-    const isWord = this.#canary.phase === 'probing' && refusal.reason !== 'connect-timeout';
-    this.#canary.failed(performance.now(), took);
-    if (isWord) this.#refuseAll(refusal);
-    this.ended(sharer);
+  failed(member: EndpointMember, took: number, failure: AttemptFailure): void {
+    // One failure among many dials that connect says nothing yet. Nor does a timeout: other members may wait longer.
+    const isForAll = this.#window.phase === 'probing' && failure.reason !== 'connect-timeout';
+    this.#window.failed(performance.now(), took);
+    for (const each of isForAll ? this.#queue : []) {
+      this.#queue.delete(each);
+      each.reject(failure);
+    }
+    this.ended(member);
   }
 
   /** A dial is over. */
-  ended(sharer: Sharer): void {
-    this.#canary.ended(this.#overdue.delete(sharer));
-    this.#admitAll();
+  ended(member: EndpointMember): void {
+    this.#window.ended(this.#slow.delete(member));
+    this.advance();
   }
 
-  /** An only one is its own canary, but hedges by what is known. */
-  #mayDial(now: number): number {
-    return this.#sharers > 1 || this.#overdue.size > 0 ? this.#canary.mayDial(now) : 0;
-  }
-
-  /** Whether anyone is to be told when there is room. */
-  get #isAwaited(): boolean {
-    return this.#line.size + this.#overdue.size > 0;
-  }
-
-  #recallAll(): void {
-    for (const sharer of this.#resting) this.#recalled.add(sharer);
-    this.#resting.clear();
-  }
-
-  #refuseAll(refusal: Refusal): void {
-    for (const sharer of this.#line) {
-      this.#line.delete(sharer);
-      sharer.refuse(refusal);
-    }
-  }
-
-  /** Lets in whom it may. What that sets off may come back here, and finds it at work. */
-  #admitAll(): void {
-    if (this.#isAdmitting) return;
-    this.#isAdmitting = true;
+  /** Lets members dial as far as the window allows. They may call back meanwhile, which the next round takes into account. */
+  advance(): void {
+    if (this.#isAdvancing) return;
+    this.#isAdvancing = true;
     for (;;) {
       const now = performance.now();
-      const late = first(this.#overdue);
-      const waiting = late ?? first(this.#line);
-      const next = waiting ?? (this.#canary.phase === 'probing' ? undefined : first(this.#recalled));
+      const waiting = first(this.#slow) ?? first(this.#queue);
+      const next = waiting ?? (this.#window.phase === 'probing' ? undefined : first(this.#retrying));
       if (next === undefined || this.#mayDial(now) > 0) break;
-      this.#canary.begun(now);
-      this.#overdue.delete(next);
-      this.#line.delete(next);
-      this.#recalled.delete(next);
-      if (next === late) next.hedge();
-      else if (next === waiting) next.admit();
-      else next.recall();
+      this.#window.begun(now);
+      this.#slow.delete(next);
+      this.#queue.delete(next);
+      this.#retrying.delete(next);
+      if (next === waiting) next.grant();
+      else next.retryNow();
     }
-    this.#isAdmitting = false;
+    this.#isAdvancing = false;
     this.#arm();
   }
 
-  /** Gives up on those who have waited for as long as they can without a sign of life. */
+  /** A single member dials as it likes, but opens second sockets only as the window allows. */
+  #mayDial(now: number): number {
+    return this.members > 1 || this.#slow.size > 0 ? this.#window.mayDial(now) : 0;
+  }
+
+  /** Whether a member waits for the window. */
+  get #isAwaited(): boolean {
+    return this.#queue.size + this.#slow.size > 0;
+  }
+
+  /** Rejects members that have waited for as long as they can without a sign of life. */
   #expire(): void {
     const now = performance.now();
-    for (const sharer of this.#canary.phase === 'probing' ? this.#line : []) {
-      if (sharer.waitsUntil > now) continue;
-      this.#line.delete(sharer);
-      sharer.refuse(undefined);
+    for (const member of this.#window.phase === 'probing' ? this.#queue : []) {
+      if (member.waitsUntil > now) continue;
+      this.#queue.delete(member);
+      member.reject(undefined);
     }
   }
 
-  /** Comes back when the next may dial. */
+  /** Sets the timer for the next dial. */
   #arm(): void {
     if (!this.#isAwaited) return this.#disarm();
     const now = performance.now();
@@ -207,11 +192,11 @@ export class Endpoint {
     if (this.#timer !== undefined && this.#dueAt <= dueAt) return;
     this.#disarm();
     this.#dueAt = dueAt;
-    // Whoever waits holds the process, not this. And it judges by what has arrived until then.
+    // The attempts that wait keep the process alive, not this timer. As a deadline, it judges by what has arrived.
     this.#timer = new Deadline(Math.max(1, Math.ceil(dueAt - now)), false, () => {
       this.#disarm();
       this.#expire();
-      this.#admitAll();
+      this.advance();
     });
   }
 
@@ -227,9 +212,9 @@ function first<Item>(items: ReadonlySet<Item>): Item | undefined {
   return undefined;
 }
 
-/** The figures of two endpoints that go by one tag, for they are reached in different ways: the worse of the two. */
-export function together(one: EndpointStats, other: EndpointStats): EndpointStats {
-  const worse = (['probing', 'releasing', 'clear'] as const).find(
+/** The figures of two endpoints with one tag, which are reached in different ways: the worse of the two. */
+export function merge(one: EndpointStats, other: EndpointStats): EndpointStats {
+  const worse = (['probing', 'ramping', 'healthy'] as const).find(
     (phase) => phase === one.phase || phase === other.phase,
   );
   return {

@@ -1,5 +1,6 @@
 import { type Checks, boolean, func, integer, oneOf, orInfinity } from '../options/checks';
 import type { ReconnectingConnection } from '../connection';
+import { ConnectionError } from '../errors';
 import type { EndpointStats } from './endpoint';
 import type { ConnectionOptions } from '../options/options';
 import type { SelectorName } from './selection';
@@ -21,14 +22,14 @@ export type SelectMember<Message = unknown> = (
 
 /** Options of a pool: defaults for its members, and its own. */
 export interface PoolOptions<Message = unknown> extends ConnectionOptions {
-  /** Dials at a time, over all members; the others wait for their turn. Default: Infinity. */
+  /** Dials at a time, over all members; the others wait. Default: Infinity. */
   readonly maxConnecting?: number;
   /**
    * Members share what they know of an endpoint: while it is not known to be there, one dials for all, and when it is
    * back the others follow in a growing number. False: each dials by its own backoff, whatever becomes of the others.
    * Default: true.
    */
-  readonly canary?: boolean;
+  readonly coordinateDials?: boolean;
   /** Which open member `pick()` returns. Default: `'round-robin'`. */
   readonly select?: SelectorName | SelectMember<Message>;
 }
@@ -47,15 +48,18 @@ export interface PoolStats {
   readonly waiting: number;
   /** Bytes written to members whose fate is open. */
   readonly queuedBytes: number;
-  /** What the members know together of the endpoints they dial, by tag; empty where `canary` is false. */
+  /** What the members know together of the endpoints they dial, by tag; empty where `coordinateDials` is false. */
   readonly endpoints: Readonly<Record<string, EndpointStats>>;
 }
 
 /** Options that are the pool's own. */
-export type OwnOptions<Message> = Pick<PoolOptions<Message>, 'canary' | 'maxConnecting' | 'select'>;
+export type OwnOptions<Message> = Pick<PoolOptions<Message>, 'coordinateDials' | 'maxConnecting' | 'select'>;
 
-export const ownChecks: Checks<OwnOptions<unknown>> = {
-  canary: boolean,
+export const ownChecks: Checks<OwnOptions<unknown> & { canary?: never }> = {
+  canary(_value, name) {
+    throw new ConnectionError('ERR_INVALID_OPTION', `Unknown ${name}: it is called \`coordinateDials\` now`);
+  },
+  coordinateDials: boolean,
   maxConnecting: orInfinity(integer(1)),
   select: (value, name) => (typeof value === 'function' ? func(value, name) : selectorName(value, name)),
 };

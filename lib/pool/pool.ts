@@ -6,10 +6,11 @@ import type { ConnectionEvents, StateName } from '../events/events';
 import { checkObject, checkRecord, readProperties } from '../options/checks';
 import type { ConnectionOptions } from '../options/options';
 import { checkOptions } from '../options/settings';
-import { type WriteCallback, checkCallback, toBytes } from '../writes/write';
+import { type WriteCallback, toBytes, toWrite } from '../writes/write';
 import { type PoolEvents, forward } from './event-forwarder';
 import { type OwnOptions, type PoolOptions, type PoolStats, type SelectMember, ownChecks } from './options';
 import { selector } from './selection';
+import { DialSlot } from './dial-slot';
 import { SharedGate } from './shared-gate';
 
 export type { PoolEvents } from './event-forwarder';
@@ -63,8 +64,11 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     const isOwn = ([name]: [string, unknown]) => Object.hasOwn(ownChecks, name);
     const own = checkRecord<OwnOptions<Message>>('', Object.fromEntries(given.filter(isOwn)), ownChecks);
     this.#defaults = checkOptions(Object.fromEntries(given.filter((each) => !isOwn(each))));
-    this.#gate = new SharedGate(own.maxConnecting ?? Infinity, own.canary ?? true);
-    this.#host = { gate: this.#gate, observe: (member, event, args) => this.#observe(member, event, args) };
+    this.#gate = new SharedGate(own.maxConnecting ?? Infinity, own.coordinateDials ?? true);
+    this.#host = {
+      joinGate: (settings, retryNow) => new DialSlot(this.#gate, settings, retryNow),
+      observe: (member, event, args) => this.#observe(member, event, args),
+    };
     // `as`: a named selector returns one of its candidates, which are members.
     const chosen = own.select ?? 'round-robin';
     this.#select = typeof chosen === 'function' ? chosen : (selector(chosen) as SelectMember<Message>);
@@ -157,14 +161,13 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   /** The same; a string is encoded as `'utf8'`. */
   write(chunk: string | Uint8Array, callback?: WriteCallback): boolean;
   write(chunk: string | Uint8Array, encoding?: BufferEncoding | WriteCallback, callback?: WriteCallback): boolean {
-    if (typeof encoding === 'function') return this.write(chunk, undefined, encoding);
     const member = this.pick();
-    if (member !== undefined) return member.write(chunk, encoding, callback);
-    toBytes(chunk, encoding);
-    checkCallback(callback);
+    // `as`: the member takes a callback there too. It checks and encodes, once.
+    if (member !== undefined) return member.write(chunk, encoding as BufferEncoding | undefined, callback);
+    const write = toWrite(chunk, encoding, callback);
     this.#wantsRoom = true;
     const error = new ConnectionError('ERR_NO_OPEN_MEMBER', `No member of the pool is open (${this.#census()})`);
-    if (callback !== undefined) process.nextTick(callback, error);
+    if (write.callback !== undefined) process.nextTick(write.callback, error);
     return false;
   }
 

@@ -1,40 +1,37 @@
-import { type EndpointStats, Endpoint, together } from './endpoint';
-import type { Gate, Member, Pass } from '../attempt/dial-gate';
 import { BurstLimiter } from './burst-limiter';
-import { type Porter, DialSlot } from './dial-slot';
+import { type EndpointStats, Endpoint, merge } from './endpoint';
 import type { Settings } from '../options/settings';
 import { type ResolvedTarget, tagOf } from '../options/target';
-import { KeepAlive } from '../timers/keep-alive';
 
 /**
- * Attempts that a pool begins within a millisecond: about as many as one process can make, so that many members that
- * join at once cost no time by it, and yet do not knock in the same instant.
+ * Attempts that a pool begins within a millisecond: about as many as a process can make, so that the limit costs many
+ * members that are added at once no time, and yet they do not dial in the same instant.
  */
 const BURST = 20;
 
-/** The gate of a pool: what its members share, so that they dial in an order and learn from each other. */
-export class SharedGate implements Gate, Porter {
-  /** Both undefined where members know nothing of each other. */
-  readonly pace: BurstLimiter | undefined;
+/** What the members of a pool share: the bound on dials at a time, and their knowledge of each endpoint. */
+export class SharedGate {
+  /** Undefined where members do not coordinate their dials. */
+  readonly burst: BurstLimiter | undefined;
   readonly #endpoints: Map<string, Endpoint> | undefined;
-  readonly #limit: number;
-  readonly #vigil = new KeepAlive();
-  readonly #queue = new Set<DialSlot>();
-  readonly #makers = new WeakMap<object, number>();
-  #lastMaker = 0;
-  #inside = 0;
-  #waiting = 0;
+  readonly #maxConnecting: number;
+  readonly #queue = new Set<() => void>();
+  readonly #numbers = new WeakMap<object, number>();
+  #lastNumber = 0;
+  #connecting = 0;
 
-  constructor(limit: number, shares: boolean) {
-    this.#limit = limit;
-    if (!shares) return;
-    this.pace = new BurstLimiter(BURST);
+  constructor(maxConnecting: number, coordinateDials: boolean) {
+    this.#maxConnecting = maxConnecting;
+    if (!coordinateDials) return;
+    this.burst = new BurstLimiter(BURST);
     this.#endpoints = new Map();
   }
 
-  /** Attempts that wait to be let through, for whatever reason. */
+  /** Attempts that wait for their dial, for whatever reason. */
   get waiting(): number {
-    return this.#waiting;
+    let waiting = this.#queue.size + (this.burst?.waiting ?? 0);
+    for (const endpoint of this.#endpoints?.values() ?? []) waiting += endpoint.waiting;
+    return waiting;
   }
 
   /** What is known of each endpoint, by its tag. */
@@ -43,77 +40,62 @@ export class SharedGate implements Gate, Porter {
     const all = Object.create(null) as Record<string, EndpointStats>;
     for (const { tag, stats } of this.#endpoints?.values() ?? []) {
       const other = all[tag];
-      all[tag] = other === undefined ? stats : together(other, stats);
+      all[tag] = other === undefined ? stats : merge(other, stats);
     }
     return all;
   }
 
-  join(member: Member, settings: Settings): Pass {
-    return new DialSlot(this, member, settings);
-  }
-
-  /** The endpoint that a member means by `target`, where members share what they know: one more does so now. */
-  share(target: ResolvedTarget, settings: Settings): Endpoint | undefined {
+  /** The endpoint that a member with these settings reaches at `target`; undefined where dials are not coordinated. */
+  addMember(target: ResolvedTarget, settings: Settings): Endpoint | undefined {
     if (this.#endpoints === undefined) return undefined;
     const key = this.#keyOf(target, settings);
     let endpoint = this.#endpoints.get(key);
     if (endpoint === undefined) this.#endpoints.set(key, (endpoint = new Endpoint(key, tagOf(target))));
-    endpoint.join();
+    endpoint.members += 1;
     return endpoint;
   }
 
-  /** One fewer shares it. What nobody shares is forgotten. */
-  unshare(endpoint: Endpoint): void {
-    if (!endpoint.leave()) this.#endpoints?.delete(endpoint.key);
+  removeMember(endpoint: Endpoint): void {
+    endpoint.members -= 1;
+    if (endpoint.members === 0) this.#endpoints?.delete(endpoint.key);
+    else endpoint.advance();
   }
 
-  /** Whether `pass` is inside now; if not, it is told when it is. */
-  enter(pass: DialSlot): boolean {
-    const fits = this.#inside < this.#limit;
-    if (fits) this.#inside += 1;
-    else this.#queue.add(pass);
-    return fits;
+  /** Whether a member may dial at once; otherwise calls `next` when it may. Each place is to be freed. */
+  takePlace(next: () => void): boolean {
+    const isFree = this.#connecting < this.#maxConnecting;
+    if (isFree) this.#connecting += 1;
+    else this.#queue.add(next);
+    return isFree;
   }
 
-  /** It does not wait to get inside any more. */
-  withdraw(pass: DialSlot): void {
-    this.#queue.delete(pass);
+  /** Forgets `next`. */
+  cancel(next: () => void): void {
+    this.#queue.delete(next);
   }
 
-  /** One of those inside has left. */
-  exit(): void {
-    this.#inside -= 1;
+  freePlace(): void {
+    this.#connecting -= 1;
     for (const next of this.#queue) {
-      if (this.#inside >= this.#limit) return;
+      if (this.#connecting >= this.#maxConnecting) return;
       this.#queue.delete(next);
-      this.#inside += 1;
-      next.proceed();
+      this.#connecting += 1;
+      next();
     }
   }
 
-  /** One more waits, or one fewer; while one does that holds the process, so does the gate. */
-  count(change: 1 | -1, held: boolean): void {
-    this.#waiting += change;
-    if (held) this.hold(change);
-  }
-
-  hold(change: 1 | -1): void {
-    if (change === 1) this.#vigil.join();
-    else this.#vigil.leave();
-  }
-
-  /** Two that look for one address in different ways may not find the same. */
+  /** Members that reach one address in different ways may not find the same endpoint. */
   #keyOf(target: ResolvedTarget, { dial, socket }: Settings): string {
     const tag = tagOf(target);
     const { localAddress = '', family = 0, lookup } = socket;
-    const maker = dial ?? lookup;
-    if (maker === undefined && localAddress === '' && family === 0) return tag;
-    return `${tag} ${localAddress} ${family} ${maker === undefined ? 0 : this.#numberOf(maker)}`;
+    const custom = dial ?? lookup;
+    if (custom === undefined && localAddress === '' && family === 0) return tag;
+    return `${tag} ${localAddress} ${family} ${custom === undefined ? 0 : this.#numberOf(custom)}`;
   }
 
-  #numberOf(maker: object): number {
-    const number = this.#makers.get(maker) ?? ++this.#lastMaker;
-    this.#makers.set(maker, number);
+  #numberOf(custom: object): number {
+    const number = this.#numbers.get(custom) ?? ++this.#lastNumber;
+    this.#numbers.set(custom, number);
     return number;
   }
 }

@@ -26,9 +26,10 @@ export type Transport = Duplex &
       Pick<TLSSocket, 'encrypted' | 'authorized' | 'authorizationError'> & { secureConnecting: boolean }
   > & { [HANDLER]?: TransportHandler };
 
-/** A transport that is ready for use: connected, encrypted and greeted, as `tls` and `handshake` ask for it. */
+/** A transport that is ready for a session. */
 export interface Established {
   readonly transport: Transport;
+  /** Made for this session by the `decoder` option. */
   readonly decoder: Transform | undefined;
 }
 
