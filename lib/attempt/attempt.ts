@@ -4,11 +4,10 @@ import { type Refable, Deadline, LONGEST_DELAY } from '../timers/deadline';
 import { unverified } from '../socket/open-socket';
 import { Cancellable } from './cancellable';
 import { type ConnectorObserver, Connector } from './connector';
-import type { DialGate } from './dial-gate';
+import type { AttemptContext, AttemptResult } from './attempt-result';
 import { AttemptFailure, closedEarly, failureOf, givenUp, timedOut } from './failure';
 import { runHandshake } from './handshake';
 import {
-  type Established,
   type Transport,
   checkDecoder,
   checkStream,
@@ -16,34 +15,9 @@ import {
   destroyTransport,
   ignore,
 } from '../socket/transport';
-import { type Settings, resolveTarget } from '../options/settings';
+import { resolveTarget } from '../options/settings';
 import type { Dial } from '../options/options';
 import { type ResolvedTarget, tagOf } from '../options/target';
-
-/** How an attempt ends. */
-export type AttemptResult = ({ readonly ok: true } & Established) | AttemptFailure;
-
-/** The connection that makes an attempt. */
-export interface AttemptObserver {
-  /** The `target` function has answered. */
-  onTarget(target: ResolvedTarget): void;
-  /** The attempt dials, or has failed to find its target. Not called when it fails with another member's dial. */
-  onDial(): void;
-  /** Called once, unless the attempt is cancelled first. The observer owns an established transport from then on. */
-  onResult(result: AttemptResult): void;
-}
-
-export interface AttemptContext {
-  readonly settings: Settings;
-  /** Undefined for a connection that belongs to no pool. */
-  readonly gate: DialGate | undefined;
-  readonly observer: AttemptObserver;
-  /** Number of this attempt since the last session, from 1. */
-  readonly number: number;
-  /** Number that the session will have. */
-  readonly generation: number;
-  readonly ref: boolean;
-}
 
 /**
  * One dial, from the target to a transport that is ready for use: target function, gate, TCP, TLS and handshake. Each
@@ -86,7 +60,7 @@ export class Attempt implements Refable, ConnectorObserver {
   /** Cancels the attempt without a result: destroys the transport and aborts the application's calls. */
   release(): void {
     if (this.#isOver()) return;
-    this.#destroy();
+    this.#finish(undefined);
     this.#context.gate?.release();
   }
 
@@ -115,7 +89,10 @@ export class Attempt implements Refable, ConnectorObserver {
     const { gate } = this.#context;
     if (gate === undefined) return this.#dial(target, undefined);
     this.#phase = 'gate';
-    this.#pauseTimeout();
+    if (this.#dueAt !== undefined) this.#timeLeft = Math.max(1, this.#dueAt - performance.now());
+    this.#dueAt = undefined;
+    // Nothing else keeps the process alive meanwhile.
+    this.#startTimer(LONGEST_DELAY, ignore);
     void gate.acquire(target, { timeout: this.#timeLeft }).then((answer) => {
       if (!answer.ok) return this.#end(answer);
       this.#step(() => this.#dial(target, answer.slowAfter));
@@ -137,7 +114,7 @@ export class Attempt implements Refable, ConnectorObserver {
     this.#promised = promised;
     this.#await(promised, (stream) => connector.guard(checkStream(stream, 'what `dial` returns')));
     // `dial` itself may have ended the attempt.
-    if (this.#isOver()) this.#destroyPromised();
+    if (this.#isOver()) destroyLate(promised);
   }
 
   onReady(transport: Transport): void {
@@ -204,38 +181,20 @@ export class Attempt implements Refable, ConnectorObserver {
     gate?.release();
     // The gate may have ended the backoff of another member, a listener of which may have ended this connection.
     if (this.#isOver()) return;
-    if (result.ok) this.#handOver();
-    else this.#destroy(result.error);
+    this.#finish(result);
     observer.onResult(result);
   }
 
-  /** In the tick in which the session takes over, so that the transport is never without a handler. */
-  #handOver(): void {
-    this.#finish();
-    this.#connector?.stop();
-  }
-
-  #destroy(reason?: Error): void {
-    this.#finish();
-    this.#connector?.destroy();
-    this.#destroyPromised();
-    this.#controller?.abort(reason ?? givenUp(this.#tag));
-  }
-
-  #finish(): void {
+  /** Without a transport to hand over, leaves nothing behind. */
+  #finish(result: AttemptResult | undefined): void {
     this.#phase = 'over';
     this.#timer?.clear();
     this.#pending?.cancel();
-  }
-
-  /** Destroys the stream of a custom `dial`, even one that comes too late. */
-  #destroyPromised(): void {
-    void this.#promised
-      ?.then((late) => {
-        clearHandler(late);
-        destroyTransport(late);
-      })
-      .catch(ignore);
+    // In the tick in which the session takes over, so that the transport is never without a handler.
+    if (result?.ok === true) return this.#connector?.stop();
+    this.#connector?.destroy();
+    if (this.#promised !== undefined) destroyLate(this.#promised);
+    this.#controller?.abort(result?.error ?? givenUp(this.#tag));
   }
 
   /** Runs a step unless the attempt is over. An exception ends the attempt. */
@@ -259,6 +218,7 @@ export class Attempt implements Refable, ConnectorObserver {
     if (this.#isOver()) this.#pending.cancel();
   }
 
+  /** Starts what is left of `connectTimeout`, unless it runs already. */
   #startTimeout(): void {
     if (this.#dueAt !== undefined) return;
     this.#timer?.clear();
@@ -268,12 +228,6 @@ export class Attempt implements Refable, ConnectorObserver {
       const what = this.#phase === 'handshake' ? 'handshake' : 'dial';
       this.#end(timedOut(this.#tag, this.#context.settings.connectTimeout, what));
     });
-  }
-
-  #pauseTimeout(): void {
-    if (this.#dueAt !== undefined) this.#timeLeft = Math.max(1, this.#dueAt - performance.now());
-    this.#dueAt = undefined;
-    this.#startTimer(LONGEST_DELAY, ignore);
   }
 
   #startTimer(milliseconds: number, expire: () => void): void {
@@ -293,4 +247,13 @@ export class Attempt implements Refable, ConnectorObserver {
   #isOver(): boolean {
     return this.#phase === 'over';
   }
+}
+
+/** Destroys the stream of a custom `dial`, even one that comes too late. */
+function destroyLate(promised: Promise<Duplex>): void {
+  const destroy = (late: Duplex) => {
+    clearHandler(late);
+    destroyTransport(late);
+  };
+  promised.then(destroy).catch(ignore);
 }

@@ -1,4 +1,5 @@
-import { type AttemptObserver, type AttemptResult, Attempt } from '../attempt/attempt';
+import { Attempt } from '../attempt/attempt';
+import type { AttemptObserver, AttemptResult } from '../attempt/attempt-result';
 import type { DialGate, JoinGate } from '../attempt/dial-gate';
 import { ConnectionError } from '../errors';
 import type { DeliveryQueue } from '../events/delivery-queue';
