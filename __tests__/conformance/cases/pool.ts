@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -238,12 +239,12 @@ export const pool: readonly Case[] = [
       const server = await Loopback.start();
       const dials: number[] = [];
       const group = open({
-        target: () => {
+        dial: () => {
           dials.push(performance.now());
-          return server.target;
+          return connect({ host: '127.0.0.1', port: server.port });
         },
       });
-      const members = Array.from({ length: 100 }, () => group.add({}));
+      const members = Array.from({ length: 100 }, () => group.add(server.target));
       await within(Promise.all(members.map((member) => member.whenOpen())), 'all members');
 
       const most = Math.max(...dials.map((from) => dials.filter((at) => at >= from && at < from + 1).length));
