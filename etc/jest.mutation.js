@@ -32,9 +32,6 @@ module.exports = {
   ...config,
   rootDir: path.resolve(__dirname, '..'),
   testMatch: FILES.map((file) => `<rootDir>/__tests__/${file}.test.ts`),
-  // None of these starts processes.
-  globalSetup: undefined,
-  globalTeardown: undefined,
   coverageThreshold: undefined,
   testTimeout: 30_000,
 };

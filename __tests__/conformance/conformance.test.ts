@@ -1,5 +1,6 @@
 import { cases } from './cases';
 import { judge } from './verdict';
+import { titled } from '../kit/missing';
 import { namespacesMissing } from '../kit/namespace';
 import { javascript } from '../kit/processes';
 
@@ -22,6 +23,6 @@ for (const one of cases) {
   const run = async () => {
     expect(await judge(await javascript(), 'ours', one, env)).toEqual({ passed: true });
   };
-  if (inNamespace && missing !== undefined) test.skip(`${id} ${title} (skipped: ${missing})`, run);
+  if (inNamespace && missing !== undefined) test.skip(titled(`${id} ${title}`, missing), run);
   else test.concurrent(`${id} ${title}`, run, limit + 10_000);
 }

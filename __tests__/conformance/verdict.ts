@@ -21,7 +21,7 @@ export function applies(adapter: Adapter, one: Case): boolean {
   return (one.needs ?? []).every((feature) => adapter.features.has(feature));
 }
 
-/** Runs a case in a process of its own. `javascript` is the directory that `kit/compile.mjs` wrote. */
+/** Runs a case in a process of its own. `javascript` is the directory that `kit/compile.js` wrote. */
 export async function judge(
   javascript: string,
   library: string,

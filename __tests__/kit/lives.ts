@@ -1,6 +1,7 @@
 import type { ConnectionOptions, ReconnectingConnection } from 'reconnecting-connection';
 
 import { connectTo, payload } from './loopback';
+import { titled } from './missing';
 import type { RealServer } from './real-servers';
 import { names, record } from './record';
 import { type ServerName, missing } from './server-recipes';
@@ -9,9 +10,8 @@ import { type ServerName, missing } from './server-recipes';
 
 /** A describe for what needs these servers: skipped, with the reason, where one is not there. */
 export function withServers(title: string, servers: readonly ServerName[], body: () => void): void {
-  const reasons = servers.map(missing).filter((reason) => reason !== undefined);
-  if (reasons.length === 0) describe(title, body);
-  else describe.skip(`${title} (skipped: ${reasons.join(', ')})`, body);
+  const reason = servers.map(missing).find((each) => each !== undefined);
+  (reason === undefined ? describe : describe.skip)(titled(title, reason), body);
 }
 
 /** Sees sessions out of `connection`, and what ended each of them. */

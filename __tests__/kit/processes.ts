@@ -1,17 +1,20 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TlsOptions } from 'node:tls';
+import { promisify } from 'node:util';
 
 import { trackProcess } from './clean-up';
 import { QUICK } from './connections';
 
+let compiling: Promise<string> | undefined;
+
 /** The directory in which the library and the tests are JavaScript, for processes that run without jest. */
 export function javascript(): Promise<string> {
-  const directory = process.env['TESTS_AS_JAVASCRIPT'];
-  if (directory === undefined) return Promise.reject(new Error('kit/global-setup.js has not run'));
-  return Promise.resolve(directory);
+  // In a process of its own: jest would load the compiler anew for each test file.
+  compiling ??= promisify(execFile)(process.execPath, [join(__dirname, 'compile.js')]).then(({ stdout }) => stdout);
+  return compiling;
 }
 
 /** How a process ended. */

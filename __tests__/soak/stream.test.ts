@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 
 import '../kit/loopback';
+import { titled } from '../kit/missing';
 import { namespacesMissing } from '../kit/namespace';
 import { javascript } from '../kit/processes';
 import { measureApart } from './apart';
@@ -33,9 +34,8 @@ describe('of numbered frames in both directions none is torn, sent twice, out of
     expectWell(await measure('stream through a fault proxy'));
   });
 
-  // Elsewhere the reason shows in the title.
   const play = missing === undefined ? test : test.skip;
-  play(`nor by what a kernel can do${missing === undefined ? '' : ` (${missing})`}`, async () => {
+  play(titled('nor by what a kernel can do', missing), async () => {
     expectWell(await measure('stream in a private network'));
   });
 });

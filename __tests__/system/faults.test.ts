@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { type Cut, type Direction, FaultProxy } from '../kit/fault-proxy';
 import { linkDown } from '../kit/kernel';
 import { Loopback, type LoopbackOptions } from '../kit/loopback';
-import { inNamespace, namespacesMissing } from '../kit/namespace';
+import { titled } from '../kit/missing';
+import { namespacesMissing, network } from '../kit/namespace';
 import { PlainSocket } from '../kit/plain-socket';
 import { inPrivateNetwork } from '../kit/scenarios';
 import { until } from '../kit/until';
@@ -423,7 +424,7 @@ describe('the process of a proxy can', () => {
 describe('faults of the kernel', () => {
   test('are refused outside a private network, whatever is claimed', () => {
     const claims = [undefined, '', 'anything'];
-    if (process.platform === 'linux') claims.push(inNamespaceClaim());
+    if (process.platform === 'linux') claims.push(network());
     for (const claim of claims) {
       if (claim === undefined) delete process.env['NETWORK_OUTSIDE'];
       else process.env['NETWORK_OUTSIDE'] = claim;
@@ -433,11 +434,10 @@ describe('faults of the kernel', () => {
   });
 
   const missing = namespacesMissing();
-  const title = missing === undefined ? 'in a private network' : `in a private network, of which ${missing}`;
   const kernel = missing === undefined ? test : test.skip;
   const play = inPrivateNetwork<typeof kernelFaults>('scenarios/kernel-faults');
 
-  describe(title, () => {
+  describe(titled('in a private network', missing), () => {
     kernel.each<['to' | 'from' | 'both', string]>([
       ['to', 'hello'],
       ['from', 'hellolost?'],
@@ -541,9 +541,3 @@ describe('faults of the kernel', () => {
     });
   });
 });
-
-function inNamespaceClaim(): string {
-  return inNamespace([process.execPath])
-    .find((word) => word.startsWith('NETWORK_OUTSIDE='))!
-    .slice('NETWORK_OUTSIDE='.length);
-}

@@ -5,6 +5,7 @@ import type { BackoffInfo, ConnectionOptions, ReconnectingConnection, ResetInfo 
 import { makeCertificates } from '../kit/certificates';
 import { FaultProxy } from '../kit/fault-proxy';
 import { Loopback, type LoopbackOptions, connectTo, next, payload, payloads, receives, written } from '../kit/loopback';
+import { titled } from '../kit/missing';
 import { namespacesMissing } from '../kit/namespace';
 import { names, record } from '../kit/record';
 import { inPrivateNetwork } from '../kit/scenarios';
@@ -305,7 +306,7 @@ const missing = namespacesMissing();
 const kernel = missing === undefined ? test : test.skip;
 const play = inPrivateNetwork<typeof survival>('scenarios/survival');
 
-describe(missing === undefined ? 'in a private network' : `in a private network, of which ${missing}`, () => {
+describe(titled('in a private network', missing), () => {
   kernel.each<[string, boolean]>([
     ['C67 a silent partition', false],
     ['C68 a silent partition into which much is written', true],

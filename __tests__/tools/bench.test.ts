@@ -13,10 +13,13 @@ import { quantile, ratios, summary } from '../../benchmarks/statistics';
 import { subjects } from '../../benchmarks/subjects';
 import { table } from '../../benchmarks/table';
 import { find } from '../kit/find-server';
+import { titled } from '../kit/missing';
 import { inNamespace, namespacesMissing } from '../kit/namespace';
 import { javascript } from '../kit/processes';
 
 const TIMEOUT = 180_000;
+
+const PEERS_MISSING = 'npm ci --prefix benchmarks was not run';
 
 /** As little as can be measured. */
 const SCALE = 0.005;
@@ -264,10 +267,10 @@ describe.each(kinds)('with %s, what was measured is what was done:', (_title, wi
 
   // Once is enough: they take their time.
   if (withNative !== kinds.at(-1)![1]) return;
-  const isThere = arePeersInstalled();
+  const missing = arePeersInstalled() ? undefined : PEERS_MISSING;
 
-  (isThere ? test : test.skip)(
-    `what other libraries do${isThere ? '' : ' (skipped: run npm ci --prefix benchmarks)'}`,
+  (missing === undefined ? test : test.skip)(
+    titled('what other libraries do', missing),
     async () => {
       const names = ['connman', 'reconnect-net', 'net-socket', 'net-socket-reconnect'];
       expectFlood(await figures('receive', 'bulk-tcp', true), names);

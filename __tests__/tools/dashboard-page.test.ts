@@ -2,46 +2,45 @@ import { type Browser, type Page, chromium } from 'playwright-core';
 
 import { Dashboard } from './dashboard-server';
 import { find } from '../kit/find-server';
+import { titled } from '../kit/missing';
 import { until } from '../kit/until';
 
 const executablePath = find('chromium');
-const title = 'the dashboard’s page in a browser';
+const missing = executablePath === undefined ? 'chromium is not installed' : undefined;
 
 // A browser takes a second or two to start, and more where much else goes on.
 jest.setTimeout(60_000);
 
-(executablePath === undefined ? describe.skip : describe)(
-  executablePath === undefined ? `${title} (skipped: chromium is not installed)` : title,
-  () => {
-    let dashboard: Dashboard;
-    let browser: Browser;
-    let page: Page;
-    /** What a page complains of. */
-    const complaints: string[] = [];
+(missing === undefined ? describe : describe.skip)(titled('the dashboard’s page in a browser', missing), () => {
+  let dashboard: Dashboard;
+  let browser: Browser;
+  let page: Page;
+  /** What a page complains of. */
+  const complaints: string[] = [];
 
-    beforeAll(async () => {
-      const args = ['--no-sandbox', '--disable-gpu', '--disable-background-networking'];
-      [dashboard, browser] = await Promise.all([
-        Dashboard.start(),
-        chromium.launch({ executablePath: executablePath ?? '', args }),
-      ]);
-      page = await browser.newPage({ viewport: { width: 1280, height: 1400 }, colorScheme: 'light' });
-      page.on('console', (message) => {
-        if (message.type() === 'error') complaints.push(message.text());
-      });
-      page.on('pageerror', (error) => complaints.push(error.message));
-      page.on('requestfailed', (request) => complaints.push(request.url()));
-      await page.goto(dashboard.url);
+  beforeAll(async () => {
+    const args = ['--no-sandbox', '--disable-gpu', '--disable-background-networking'];
+    [dashboard, browser] = await Promise.all([
+      Dashboard.start(),
+      chromium.launch({ executablePath: executablePath ?? '', args }),
+    ]);
+    page = await browser.newPage({ viewport: { width: 1280, height: 1400 }, colorScheme: 'light' });
+    page.on('console', (message) => {
+      if (message.type() === 'error') complaints.push(message.text());
     });
-    afterAll(() => Promise.all([browser.close(), dashboard.destroy()]));
+    page.on('pageerror', (error) => complaints.push(error.message));
+    page.on('requestfailed', (request) => complaints.push(request.url()));
+    await page.goto(dashboard.url);
+  });
+  afterAll(() => Promise.all([browser.close(), dashboard.destroy()]));
 
-    /** Resolves when there is such an element. */
-    const there = (selector: string) => page.locator(selector).first().waitFor({ timeout: 20_000 });
-    const text = (selector: string) => page.locator(selector).first().innerText();
+  /** Resolves when there is such an element. */
+  const there = (selector: string) => page.locator(selector).first().waitFor({ timeout: 20_000 });
+  const text = (selector: string) => page.locator(selector).first().innerText();
 
-    /** Pixels of a member's timeline that have the colour of a state. */
-    const painted = (id: string, colour: string) =>
-      page.evaluate<number>(`(() => {
+  /** Pixels of a member's timeline that have the colour of a state. */
+  const painted = (id: string, colour: string) =>
+    page.evaluate<number>(`(() => {
         const probe = document.body.appendChild(document.createElement('span'));
         probe.style.color = 'var(--${colour})';
         const [red, green, blue] = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
@@ -55,83 +54,82 @@ jest.setTimeout(60_000);
         return count;
       })()`);
 
-    test('every member appears, open', async () => {
-      await until(async () => (await page.locator('.member[data-phase=open]').count()) === 8);
-      await until(async () => (await text('[data-figure=open]')).replace(/\s+/, ' ') === '8 of 8');
-      expect(await page.locator('.server .mode').allInnerTexts()).toEqual(['● up', '● up', '● up', '● up']);
-      expect(await text('#link')).toBe('live');
-      await until(async () => (await painted('birch-1', 'open')) > 100);
-      expect(await painted('birch-1', 'backoff')).toBe(0);
-    });
+  test('every member appears, open', async () => {
+    await until(async () => (await page.locator('.member[data-phase=open]').count()) === 8);
+    await until(async () => (await text('[data-figure=open]')).replace(/\s+/, ' ') === '8 of 8');
+    expect(await page.locator('.server .mode').allInnerTexts()).toEqual(['● up', '● up', '● up', '● up']);
+    expect(await text('#link')).toBe('live');
+    await until(async () => (await painted('birch-1', 'open')) > 100);
+    expect(await painted('birch-1', 'backoff')).toBe(0);
+  });
 
-    test('a server is killed: its members wait, count down, and say why; the others do not', async () => {
-      await page.getByRole('button', { name: 'Kill Birch' }).click();
-      await there('#birch[data-mode=down]');
-      // The first waits are too short to be looked at.
-      await until(async () => /^[1-9]\.\d s$/.test(await page.locator('#birch-1 time').innerText()));
-      const before = parseFloat(await text('#birch-1 time'));
-      await until(async () => parseFloat(await text('#birch-1 time')) < before);
+  test('a server is killed: its members wait, count down, and say why; the others do not', async () => {
+    await page.getByRole('button', { name: 'Kill Birch' }).click();
+    await there('#birch[data-mode=down]');
+    // The first waits are too short to be looked at.
+    await until(async () => /^[1-9]\.\d s$/.test(await page.locator('#birch-1 time').innerText()));
+    const before = parseFloat(await text('#birch-1 time'));
+    await until(async () => parseFloat(await text('#birch-1 time')) < before);
 
-      await until(async () => (await painted('birch-1', 'backoff')) > 100);
-      expect(await painted('alder-1', 'backoff')).toBe(0);
-      expect(await text('#birch .mode')).toBe('✕ down');
-      const log = await page.locator('#log li').allInnerTexts();
-      const told = log.map((line) => line.replace(/\s+/g, ' '));
-      expect(told).toContainEqual(expect.stringMatching(/^▸ Birch \d\d:\d\d:\d\d you killed it/));
-      expect(told).toContainEqual(
-        expect.stringMatching(/^✕ Birch 1 \d\d:\d\d:\d\d session 1 ended after .*: (ECONNRESET|peer-end)/),
-      );
-      expect(told).toContainEqual(expect.stringMatching(/^◔ Birch 1 \d\d:\d\d:\d\d retry 2 in .* \(ECONNREFUSED\)$/));
-      expect(told.filter((line) => /Alder|Cedar|Elm/.test(line) && !line.includes('session 1 is open'))).toEqual([]);
-    });
+    await until(async () => (await painted('birch-1', 'backoff')) > 100);
+    expect(await painted('alder-1', 'backoff')).toBe(0);
+    expect(await text('#birch .mode')).toBe('✕ down');
+    const log = await page.locator('#log li').allInnerTexts();
+    const told = log.map((line) => line.replace(/\s+/g, ' '));
+    expect(told).toContainEqual(expect.stringMatching(/^▸ Birch \d\d:\d\d:\d\d you killed it/));
+    expect(told).toContainEqual(
+      expect.stringMatching(/^✕ Birch 1 \d\d:\d\d:\d\d session 1 ended after .*: (ECONNRESET|peer-end)/),
+    );
+    expect(told).toContainEqual(expect.stringMatching(/^◔ Birch 1 \d\d:\d\d:\d\d retry 2 in .* \(ECONNREFUSED\)$/));
+    expect(told.filter((line) => /Alder|Cedar|Elm/.test(line) && !line.includes('session 1 is open'))).toEqual([]);
+  });
 
-    test('the server is revived, by keyboard: its members are open again', async () => {
-      const revive = page.getByRole('button', { name: 'Revive Birch' });
-      await revive.focus();
-      await page.keyboard.press('Enter');
-      await Promise.all(['#birch-1', '#birch-2'].map((id) => there(`${id}[data-phase=open]`)));
-      expect(await text('#birch-1 .session')).toBe('session 2');
-      expect(await text('#birch-1 time')).toBe('');
-      expect(await page.locator('#log li', { hasText: 'session 2 is open after' }).count()).toBe(2);
-      // Nothing is left for it to do, and it has the focus still.
-      expect(await revive.getAttribute('aria-disabled')).toBe('true');
-      expect(await page.locator('#birch [data-action=revive]:focus').count()).toBe(1);
-    });
+  test('the server is revived, by keyboard: its members are open again', async () => {
+    const revive = page.getByRole('button', { name: 'Revive Birch' });
+    await revive.focus();
+    await page.keyboard.press('Enter');
+    await Promise.all(['#birch-1', '#birch-2'].map((id) => there(`${id}[data-phase=open]`)));
+    expect(await text('#birch-1 .session')).toBe('session 2');
+    expect(await text('#birch-1 time')).toBe('');
+    expect(await page.locator('#log li', { hasText: 'session 2 is open after' }).count()).toBe(2);
+    // Nothing is left for it to do, and it has the focus still.
+    expect(await revive.getAttribute('aria-disabled')).toBe('true');
+    expect(await page.locator('#birch [data-action=revive]:focus').count()).toBe(1);
+  });
 
-    test('a crowd whose members find out together dials less in vain than one with plain waits', async () => {
-      const dialled = async (id: string) =>
-        Number(/(\d+) dials in vain/.exec(await text(`#crowd-${id} .outcome`))?.[1]);
-      await page.getByRole('button', { name: 'Kill their server' }).click();
-      await until(async () => (await dialled('plain')) >= 200);
-      expect(await dialled('pool')).toBeLessThan(await dialled('plain'));
-      await page.getByRole('button', { name: 'Revive it' }).click();
-      await there('#crowd-pool .outcome:has-text("100 of 100 open"):has-text("all back after")');
-    });
+  test('a crowd whose members find out together dials less in vain than one with plain waits', async () => {
+    const dialled = async (id: string) => Number(/(\d+) dials in vain/.exec(await text(`#crowd-${id} .outcome`))?.[1]);
+    await page.getByRole('button', { name: 'Kill their server' }).click();
+    await until(async () => (await dialled('plain')) >= 200);
+    expect(await dialled('pool')).toBeLessThan(await dialled('plain'));
+    await page.getByRole('button', { name: 'Revive it' }).click();
+    await there('#crowd-pool .outcome:has-text("100 of 100 open"):has-text("all back after")');
+  });
 
-    test('colours follow the system, or the switch, which the page remembers', async () => {
-      const ground = () => page.evaluate<string>('getComputedStyle(document.body).backgroundColor');
-      const light = await ground();
-      await page.emulateMedia({ colorScheme: 'dark' });
-      const dark = await ground();
-      expect(dark).not.toBe(light);
-      await until(async () => (await painted('alder-1', 'open')) > 100);
-      await page.getByText('Light', { exact: true }).click();
-      expect(await ground()).toBe(light);
-      await page.reload();
-      await there('#alder-1');
-      expect(await ground()).toBe(light);
-      await page.getByRole('radio', { name: 'Auto' }).check({ force: true });
-      expect(await ground()).toBe(dark);
-    });
+  test('colours follow the system, or the switch, which the page remembers', async () => {
+    const ground = () => page.evaluate<string>('getComputedStyle(document.body).backgroundColor');
+    const light = await ground();
+    await page.emulateMedia({ colorScheme: 'dark' });
+    const dark = await ground();
+    expect(dark).not.toBe(light);
+    await until(async () => (await painted('alder-1', 'open')) > 100);
+    await page.getByText('Light', { exact: true }).click();
+    expect(await ground()).toBe(light);
+    await page.reload();
+    await there('#alder-1');
+    expect(await ground()).toBe(light);
+    await page.getByRole('radio', { name: 'Auto' }).check({ force: true });
+    expect(await ground()).toBe(dark);
+  });
 
-    test.each([320, 390, 820, 1440])('nothing has to be scrolled to the side at %i px', async (width) => {
-      await page.setViewportSize({ width, height: 900 });
-      expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBe(width);
-    });
+  test.each([320, 390, 820, 1440])('nothing has to be scrolled to the side at %i px', async (width) => {
+    await page.setViewportSize({ width, height: 900 });
+    expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBe(width);
+  });
 
-    test('who wants no motion sees a picture that stands still for a second', async () => {
-      await page.emulateMedia({ reducedMotion: 'reduce' });
-      const drawings = await page.evaluate<number>(`new Promise((resolve) => {
+  test('who wants no motion sees a picture that stands still for a second', async () => {
+    await page.emulateMedia({ reducedMotion: 'reduce' });
+    const drawings = await page.evaluate<number>(`new Promise((resolve) => {
         let count = 0;
         const { clearRect } = CanvasRenderingContext2D.prototype;
         CanvasRenderingContext2D.prototype.clearRect = function (...area) {
@@ -140,17 +138,16 @@ jest.setTimeout(60_000);
         };
         setTimeout(() => resolve(count), 600);
       })`);
-      expect(drawings).toBeLessThanOrEqual(2);
-    });
+    expect(drawings).toBeLessThanOrEqual(2);
+  });
 
-    test('the page has nothing to complain of', () => {
-      // A page that is loaded anew lets go of its feed.
-      expect(complaints.filter((complaint) => complaint !== `${dashboard.url}feed`)).toEqual([]);
-    });
+  test('the page has nothing to complain of', () => {
+    // A page that is loaded anew lets go of its feed.
+    expect(complaints.filter((complaint) => complaint !== `${dashboard.url}feed`)).toEqual([]);
+  });
 
-    test('the process behind it ends, and the page says so', async () => {
-      expect(await dashboard.end('SIGINT')).toEqual([0, null]);
-      await there('#link[data-link=lost]');
-    });
-  },
-);
+  test('the process behind it ends, and the page says so', async () => {
+    expect(await dashboard.end('SIGINT')).toEqual([0, null]);
+    await there('#link[data-link=lost]');
+  });
+});

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
@@ -15,7 +14,9 @@ import { seeded } from '../../benchmarks/herd/random';
 import { Server } from '../../benchmarks/herd/server';
 import { type Outcome, SPAN, Tally } from '../../benchmarks/herd/tally';
 import { Wheel } from '../../benchmarks/herd/wheel';
+import { arePeersInstalled } from '../../benchmarks/project';
 import { type Backoff, exponentialBackoff } from '../../lib/options/backoff';
+import { titled } from '../kit/missing';
 
 const herd: Herd = { clients: 2_000, outage: 5_000, seed: 1, capacity: 1_000, backlog: 500, patience: 100_000 };
 const everyone = [ours, ...others];
@@ -484,8 +485,9 @@ describe('policies', () => {
   });
 
   const installed = join(__dirname, '../../benchmarks/package.json');
-  const real = existsSync(join(__dirname, '../benchmarks/node_modules/backoff')) ? it : it.skip;
-  real('reconnect-net waits as the package does that it asks', () => {
+  const missing = arePeersInstalled() ? undefined : 'npm ci --prefix benchmarks was not run';
+  const real = missing === undefined ? it : it.skip;
+  real(titled('reconnect-net waits as the package does that it asks', missing), () => {
     // `as`: the package has no types.
     const { FibonacciStrategy } = createRequire(installed)('backoff') as {
       FibonacciStrategy: new (options: object) => { next(): number };
