@@ -12,9 +12,13 @@ export function partition(port: number, way: Way = 'both'): void {
   rule(port, way, 'drop');
 }
 
-/** So many of a hundred packets of `port` vanish, by chance. */
+/**
+ * So many of a hundred packets of `port` vanish, evenly spread. At random, no bound would hold for the number of times in
+ * a row that a packet is lost.
+ */
 export function lose(port: number, percent: number, way: Way = 'both'): void {
-  rule(port, way, `numgen random mod 100 < ${percent} drop`);
+  const lost = Array.from({ length: 100 }, (_, index) => index).filter((index) => (index * percent) % 100 < percent);
+  rule(port, way, `numgen inc mod 100 { ${lost.join(', ')} } drop`);
 }
 
 /** Packets of `port` are answered with an RST. Whom they were meant for does not hear of it. */
