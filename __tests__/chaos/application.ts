@@ -7,7 +7,7 @@ import { Model } from './model';
 import type { Network } from './network';
 import { type OptionsHost, Functions, LONGEST_WAIT } from './options';
 import type { Call, Place, Plan } from './plan';
-import type { Random } from './random';
+import type { Random } from '../kit/random';
 
 /** What the application throws on purpose, to be reported once and no more. */
 export class Planned extends Error {}

@@ -13,6 +13,7 @@ const STEPS = 40;
 
 test('whatever the network, the clock and the application do, the contract holds', async () => {
   const states = new Set<string>();
+  const resets = new Set<string>();
   for (let seed = 1; seed <= SEEDS; seed++) {
     const plan = planOf(seed, STEPS);
     const result = await run(plan);
@@ -21,9 +22,22 @@ test('whatever the network, the clock and the application do, the contract holds
       throw new Error(`seed ${seed}: ${result.violation.message}\n${shortest.result.trace.join('\n')}`);
     }
     for (const transition of result.transitions.keys()) states.add(transition);
+    for (const reason of result.resets) resets.add(reason);
   }
   // A walk that goes nowhere would find nothing.
   expect(states.size).toBeGreaterThan(10);
+  expect([...resets]).toEqual(
+    expect.arrayContaining([
+      'idle',
+      'heartbeat',
+      'peer-end',
+      'error',
+      'forced',
+      'disconnected',
+      'destroyed',
+      'aborted',
+    ]),
+  );
 }, 60_000);
 
 describe('what once went wrong', () => {

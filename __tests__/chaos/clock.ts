@@ -8,13 +8,17 @@ interface Due {
 
 /** A timer of the process under test. */
 export class SimulatedTimer implements Due {
-  readonly at: number;
+  at: number;
   readonly run: () => void;
+  /** Milliseconds after which it is due again; undefined for a timer that runs once. */
+  readonly interval: number | undefined;
   referenced = true;
+  cleared = false;
 
-  constructor(at: number, run: () => void) {
+  constructor(at: number, run: () => void, interval: number | undefined) {
     this.at = at;
     this.run = run;
+    this.interval = interval;
   }
 
   ref(): this {
@@ -116,12 +120,15 @@ export class Clock {
   /** Takes the place of the process's own clock and of its chance. */
   install(random: () => number): void {
     const elapsed = () => this.#read();
-    this.#replace(globalThis, 'setTimeout', (run: (...args: unknown[]) => void, delay: unknown, ...args: unknown[]) =>
-      this.#setTimer(() => run(...args), delay),
-    );
-    this.#replace(globalThis, 'clearTimeout', (timer: SimulatedTimer | undefined) => {
-      this.#timers = this.#timers.filter((each) => each !== timer);
-    });
+    for (const kind of ['Timeout', 'Interval'] as const) {
+      this.#replace(globalThis, `set${kind}`, (run: (...args: unknown[]) => void, delay: unknown, ...args: unknown[]) =>
+        this.#setTimer(() => run(...args), delay, kind === 'Interval'),
+      );
+      this.#replace(globalThis, `clear${kind}`, (timer: SimulatedTimer | undefined) => {
+        if (timer !== undefined) timer.cleared = true;
+        this.#timers = this.#timers.filter((each) => each !== timer);
+      });
+    }
     this.#replace(globalThis, 'setImmediate', (run: () => void) => {
       const immediate = { run };
       this.#immediates.add(immediate);
@@ -161,10 +168,11 @@ export class Clock {
     return this.now + this.#reads / 1_000;
   }
 
-  #setTimer(run: () => void, delay: unknown): SimulatedTimer {
+  #setTimer(run: () => void, delay: unknown, repeats: boolean): SimulatedTimer {
     const fit = typeof delay === 'number' && delay <= LONGEST;
     if (!fit) this.badDelays.push(delay);
-    const timer = new SimulatedTimer(this.now + (fit && delay >= 1 ? Math.trunc(delay) : 1), run);
+    const wait = fit && delay >= 1 ? Math.trunc(delay) : 1;
+    const timer = new SimulatedTimer(this.now + wait, run, repeats ? wait : undefined);
     insert(this.#timers, timer);
     return timer;
   }
@@ -179,6 +187,9 @@ export class Clock {
       this.#timers.splice(this.#timers.indexOf(timer), 1);
       busy = true;
       await this.#run(timer.run);
+      if (timer.interval === undefined || timer.cleared) continue;
+      timer.at = this.now + timer.interval;
+      insert(this.#timers, timer);
     }
     while ((this.#world[0]?.at ?? Infinity) <= this.now) {
       busy = true;

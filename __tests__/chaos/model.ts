@@ -50,6 +50,8 @@ export class Model {
   readonly violations: Violation[] = [];
   readonly visited = new Map<string, number>();
   readonly heard = new Map<string, number>();
+  /** The reasons of the resets. */
+  readonly resets = new Set<string>();
   readonly links: Link[] = [];
 
   readonly #connection: ReconnectingConnection;
@@ -120,6 +122,7 @@ export class Model {
   }
 
   onPause(paused: boolean): void {
+    if (paused === this.paused) return;
     this.paused = paused;
     if (this.state !== 'open') return;
     this.#resumedAt = this.#clock.now;
@@ -227,6 +230,7 @@ export class Model {
   #onReset({ generation, reason, willRetry, uncertain }: ResetInfo): void {
     const session = this.#session;
     const { now } = this.#clock;
+    this.resets.add(reason);
     this.#resets += 1;
     this.#uncertain += uncertain.writes;
     this.#session = undefined;

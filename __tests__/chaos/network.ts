@@ -1,7 +1,7 @@
 import type { Clock } from './clock';
 import { type Manners, Link } from './link';
 import { Peer } from './peer';
-import type { Random } from './random';
+import type { Random } from '../kit/random';
 
 /** How a server takes those who connect to it. */
 type Welcome = 'accept' | 'refuse' | 'ignore' | 'accept-fin' | 'accept-rst' | 'accept-part' | 'self';

@@ -16,7 +16,7 @@ import { Link } from './link';
 import type { Network } from './network';
 import { HELLO, WELCOME } from './peer';
 import type { Place, Setup } from './plan';
-import type { Random } from './random';
+import type { Random } from '../kit/random';
 
 /** Who the application's functions belong to. */
 export interface OptionsHost {

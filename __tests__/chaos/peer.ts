@@ -1,7 +1,7 @@
 import type { Clock } from './clock';
 import { type Parcel, Lane } from './lane';
 import type { Link } from './link';
-import type { Random } from './random';
+import type { Random } from '../kit/random';
 import type { Server } from './network';
 import { ByteStream } from './stream';
 

@@ -1,5 +1,5 @@
 import type { Fault } from './network';
-import { Random } from './random';
+import { Random } from '../kit/random';
 
 /** A call of the application's. */
 export type Call =

@@ -3,7 +3,7 @@ import { type ReconnectingConnection, ConnectionPool, constantBackoff } from 're
 import { Clock, turn } from './clock';
 import { Violation } from './model';
 import { type Fault, Network } from './network';
-import { Random } from './random';
+import { Random } from '../kit/random';
 
 /** What a run of a pool came to. */
 export interface PoolResult {

@@ -7,7 +7,7 @@ import { sessionOf } from './ledger';
 import { Violation } from './model';
 import { Network } from './network';
 import type { Action, Plan } from './plan';
-import { Random } from './random';
+import { Random } from '../kit/random';
 
 /** What a run came to. */
 export interface Result {
@@ -19,6 +19,8 @@ export interface Result {
   readonly digest: string;
   readonly events: ReadonlyMap<string, number>;
   readonly transitions: ReadonlyMap<string, number>;
+  /** The reasons of resets. */
+  readonly resets: ReadonlySet<string>;
   readonly faults: ReadonlyMap<string, number>;
   readonly writes: number;
   readonly dials: number;
@@ -72,6 +74,7 @@ export async function run(plan: Plan, sabotage?: Sabotage): Promise<Result> {
     digest: createHash('sha1').update(trace.join('\n')).digest('hex'),
     events: application?.model.heard ?? new Map<string, number>(),
     transitions: application?.model.visited ?? new Map<string, number>(),
+    resets: application?.model.resets ?? new Set<string>(),
     faults: network.injected,
     writes: application?.model.ledger.size ?? 0,
     dials: application?.connection.stats.dials ?? 0,

@@ -1,4 +1,4 @@
-import { Random } from './random';
+import { Random } from '../kit/random';
 
 /** One thing that a hostile server does to a client. */
 export type Step =
@@ -39,14 +39,14 @@ const RECORDS = [
 /** The program of a seed: the same wherever it is asked for. */
 export function programOf(seed: number): Program {
   const random = new Random(seed);
-  const secure = random.onceIn(3);
+  const secure = random.chance(1 / 3);
   const count = random.below(6);
   return {
     layer: secure ? 'secure' : 'plain',
-    certificate: random.onceIn(4) ? random.pick(['expired', 'selfSigned', 'wrongHost']) : 'server',
-    halfOpen: random.onceIn(3),
+    certificate: random.chance(1 / 4) ? random.of(['expired', 'selfSigned', 'wrongHost']) : 'server',
+    halfOpen: random.chance(1 / 3),
     steps: [...greeting(random), ...Array.from({ length: count }, () => step(random))],
-    beneath: secure && random.onceIn(2) ? [{ do: 'raw', hex: random.pick(RECORDS) }, cut(random)] : [],
+    beneath: secure && random.chance(1 / 2) ? [{ do: 'raw', hex: random.of(RECORDS) }, cut(random)] : [],
   };
 }
 
@@ -64,7 +64,7 @@ function greeting(random: Random): Step[] {
     case 2:
       return [{ do: 'send', bytes: random.below(200), slice: 1 }];
     case 3:
-      return [{ do: 'raw', hex: random.pick(RECORDS) }];
+      return [{ do: 'raw', hex: random.of(RECORDS) }];
     default:
       return [{ do: 'say', text: 'WELCOME\n' }];
   }
@@ -82,7 +82,7 @@ function step(random: Random): Step {
     case 4:
       return { do: 'wait', ms: random.below(25) };
     case 5:
-      return { do: 'raw', hex: random.pick(RECORDS) };
+      return { do: 'raw', hex: random.of(RECORDS) };
     case 6:
       return { do: 'deaf' };
     case 7:
@@ -90,12 +90,12 @@ function step(random: Random): Step {
     case 8:
       return { do: 'echo' };
     case 9:
-      return { do: 'say', text: random.pick(['line\n', '\n\n\n', '\u0000\u001b[31m', '€€€', 'no end of line']) };
+      return { do: 'say', text: random.of(['line\n', '\n\n\n', '\u0000\u001b[31m', '€€€', 'no end of line']) };
     default:
       return cut(random);
   }
 }
 
 function cut(random: Random): Step {
-  return { do: random.pick(['end', 'reset', 'destroy', 'reset']) };
+  return { do: random.of(['end', 'reset', 'destroy', 'reset']) };
 }

@@ -3,7 +3,7 @@ import { TLSSocket, createSecureContext } from 'node:tls';
 
 import type { Certificates } from '../kit/certificates';
 import { type Program, type Step, programOf } from './hostile-programs';
-import { Random } from './random';
+import { Random } from '../kit/random';
 
 // The program of a hostile server, in a process of its own. Its parent says how many ports it wants and which
 // certificates there are, and then, again and again, which seed's program a port is to run from now on.

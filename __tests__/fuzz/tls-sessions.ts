@@ -9,7 +9,7 @@ import { type Certificates, makeCertificates } from '../kit/certificates';
 import { compiled } from '../kit/compiled';
 import { until } from '../kit/until';
 import { Faults } from './faults';
-import { Random } from './random';
+import { Random } from '../kit/random';
 import type { Sightings, WireAnswer, WireOrder } from './wire';
 
 /** What came of a run. */

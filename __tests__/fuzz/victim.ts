@@ -6,7 +6,7 @@ import { type ConnectionOptions, ReconnectingConnection } from '../../lib/index'
 import type { Certificates } from '../kit/certificates';
 import { Grammar } from './grammar';
 import { programOf } from './hostile-programs';
-import { Random } from './random';
+import { Random } from '../kit/random';
 
 /** What a client has been through. */
 export interface Life {
@@ -37,7 +37,7 @@ export async function liveThrough(seed: number, port: number, certificates: Cert
     await new Promise((resolve) => setTimeout(resolve, random.below(30)));
     misuse(connection, random, write);
   }
-  if (random.onceIn(8)) connection.destroy();
+  if (random.chance(1 / 8)) connection.destroy();
 
   const from = performance.now();
   const closeTimeout = options.closeTimeout ?? 0;
@@ -92,9 +92,9 @@ function misuse(connection: ReconnectingConnection, random: Random, write: (chun
 }
 
 function optionsFor(seed: number, port: number, { ca }: Certificates, random: Random): ConnectionOptions {
-  const often = <T>(times: number, make: () => T): T | undefined => (random.onceIn(times) ? make() : undefined);
+  const often = <T>(times: number, make: () => T): T | undefined => (random.chance(1 / times) ? make() : undefined);
   // Mostly a client that speaks what the server does.
-  const secure = (programOf(seed).layer === 'secure') !== random.onceIn(8);
+  const secure = (programOf(seed).layer === 'secure') !== random.chance(1 / 8);
   return given<ConnectionOptions>({
     port,
     host: 'localhost',
@@ -102,8 +102,8 @@ function optionsFor(seed: number, port: number, { ca }: Certificates, random: Ra
     minUptime: random.below(100),
     connectTimeout: 50 + random.below(400),
     closeTimeout: random.below(150),
-    socket: { family: 4, allowHalfOpen: random.onceIn(3), noDelay: random.onceIn(2) },
-    tls: secure ? { ca: ca.cert, rejectUnauthorized: !random.onceIn(5) } : undefined,
+    socket: { family: 4, allowHalfOpen: random.chance(1 / 3), noDelay: random.chance(1 / 2) },
+    tls: secure ? { ca: ca.cert, rejectUnauthorized: !random.chance(1 / 5) } : undefined,
     maxRetries: often(6, () => random.below(4)),
     idleTimeout: often(3, () => 5 + random.below(60)),
     heartbeat: often(3, () => ({
@@ -112,9 +112,9 @@ function optionsFor(seed: number, port: number, { ca }: Certificates, random: Ra
       ping: (beating) => void beating.write('ping\n'),
     })),
     handshake: often(3, () => readLine),
-    decoder: often(2, () => random.pick(DECODERS)),
-    queue: often(3, () => ({ maxBytes: random.pick([0, 100, 100_000]), maxAge: 5 + random.below(50) })),
-    reuseReadBuffer: random.onceIn(2),
+    decoder: often(2, () => random.of(DECODERS)),
+    queue: often(3, () => ({ maxBytes: random.of([0, 100, 100_000]), maxAge: 5 + random.below(50) })),
+    reuseReadBuffer: random.chance(1 / 2),
   });
 }
 

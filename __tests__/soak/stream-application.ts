@@ -2,7 +2,7 @@ import { setTimeout as wait, setImmediate as turn } from 'node:timers/promises';
 
 import type { ReconnectingConnection } from 'reconnecting-connection';
 
-import type { Random } from '../chaos/random';
+import type { Random } from '../kit/random';
 
 /** How frames are written. Returns what `write()` returned. */
 type WriteFrame = (bytes: number, hasCallback: boolean) => boolean;

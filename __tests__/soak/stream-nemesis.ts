@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 
-import type { Random } from '../chaos/random';
+import type { Random } from '../kit/random';
 import type { Direction, FaultProxy } from '../kit/fault-proxy';
 import * as kernel from '../kit/kernel';
 import type { StreamPeer } from './stream-peer';

@@ -1,7 +1,7 @@
 import { type AddressInfo, type Socket, createServer } from 'node:net';
 import { TLSSocket, createServer as createTlsServer } from 'node:tls';
 
-import { Random } from '../chaos/random';
+import { Random } from '../kit/random';
 import { FrameReader, frame } from '../conformance/frames';
 import { type Arrivals, ASK, FRAMES_A_CONNECTION, HELLO, type Request, type StreamWish } from './stream-peer';
 

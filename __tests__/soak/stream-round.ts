@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 
 import { type ConnectionOptions, ReconnectingConnection } from 'reconnecting-connection';
 
-import { Random } from '../chaos/random';
+import { Random } from '../kit/random';
 import { Grammar } from '../fuzz/grammar';
 import type { Certificates } from '../kit/certificates';
 import { cleanUp } from '../kit/clean-up';

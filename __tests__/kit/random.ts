@@ -1,22 +1,23 @@
+import { mersenne } from 'pure-rand/generator/mersenne';
+
 /** A seeded source of chance: the same seed gives the same draws. */
 export class Random {
-  #state: number;
   readonly #seed: number;
+  readonly #generator: ReturnType<typeof mersenne>;
 
   constructor(seed: number) {
-    this.#seed = seed >>> 0;
-    this.#state = mix(this.#seed);
+    this.#seed = seed;
+    this.#generator = mersenne(seed);
   }
 
-  /** A source of its own for one concern: what one draws does not shift what the others do. */
+  /** A source of its own for one concern, so that the draws of one do not shift those of the others. */
   fork(concern: number): Random {
-    return new Random(mix(this.#seed ^ Math.imul(concern + 1, 0x9e3779b9)));
+    return new Random(this.#seed ^ Math.imul(concern + 1, 0x9e3779b9));
   }
 
   /** From 0 up to 1. */
   next(): number {
-    this.#state = (this.#state + 0x9e3779b9) >>> 0;
-    return mix(this.#state) / 2 ** 32;
+    return (this.#generator.next() >>> 0) / 2 ** 32;
   }
 
   /** A whole number from `least` to `most`. */
@@ -24,12 +25,17 @@ export class Random {
     return least + Math.floor(this.next() * (most - least + 1));
   }
 
+  /** A whole number from 0 up to and without `bound`. */
+  below(bound: number): number {
+    return this.integer(0, bound - 1);
+  }
+
   chance(share: number): boolean {
     return this.next() < share;
   }
 
   of<T>(choices: readonly T[]): T {
-    return choices[this.integer(0, choices.length - 1)]!;
+    return choices[this.below(choices.length)]!;
   }
 
   /** One of the names, as often as its weight says. */
@@ -37,17 +43,10 @@ export class Random {
     // `as`: the keys of a record of exactly these names.
     const entries = Object.entries(weights) as [Name, number][];
     let left = this.next() * entries.reduce((sum, [, weight]) => sum + weight, 0);
-    for (const [name, weight] of entries) {
-      left -= weight;
-      if (left < 0) return name;
-    }
-    return entries[0]![0];
+    return (entries.find(([, weight]) => (left -= weight) < 0) ?? entries[0]!)[0];
   }
-}
 
-/** A bijection of 32-bit numbers whose output looks like chance, even for inputs that follow one another. */
-function mix(value: number): number {
-  value = Math.imul(value ^ (value >>> 16), 0x7feb352d);
-  value = Math.imul(value ^ (value >>> 15), 0x846ca68b);
-  return (value ^ (value >>> 16)) >>> 0;
+  bytes(length: number): Buffer {
+    return Buffer.from(Array.from({ length }, () => this.below(256)));
+  }
 }
