@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 
+import { runProgram, text, whole } from '../__tests__/kit/command-line';
 import { circumstances } from './circumstances';
 import { type Contest, type Entrant, hold } from './contest';
 import { Lab } from './lab';
@@ -13,28 +13,21 @@ import { subjects } from './subjects';
 // this library as it is in another directory; `--entrants` leaves out whose names begin otherwise, but for
 // the one that the others are compared with.
 
-const { values } = parseArgs({
-  options: {
-    only: { type: 'string' },
-    entrants: { type: 'string' },
-    rounds: { type: 'string' },
-    quick: { type: 'boolean', default: false },
-    library: { type: 'string', multiple: true, default: [] },
-    write: { type: 'string' },
-  },
-});
-
 /** Ctrl-C: what was measured by then is shown. */
 const interruption = new AbortController();
 
-async function main(): Promise<void> {
-  const rounds = Number(values.rounds ?? (values.quick ? 3 : 7));
-  if (!Number.isInteger(rounds) || rounds < 1) throw new RangeError(`Expected --rounds to be 1 or more`);
-  const lab = await Lab.open(values.quick ? 0.3 : 1, values.library);
+const options = { only: text, entrants: text, rounds: whole, quick: 'flag', library: [text], write: text } as const;
+
+runProgram(options, async ({ only, entrants, quick, rounds = quick ? 3 : 7, library = [], write }) => {
+  const lab = await Lab.open(quick ? 0.3 : 1, library);
   try {
-    const contests = chosen(Object.values(subjects).flatMap((make) => make(lab)));
+    const contests = chosen(
+      Object.values(subjects).flatMap((make) => make(lab)),
+      only?.split(','),
+      entrants?.split(','),
+    );
     if (contests.length === 0) {
-      throw new Error(`Nothing is called ${values.only ?? ''}: ${Object.keys(subjects).join(', ')}`);
+      throw new Error(`Nothing is called ${only ?? ''}: ${Object.keys(subjects).join(', ')}`);
     }
     const origin = {
       command: command(),
@@ -44,17 +37,17 @@ async function main(): Promise<void> {
     };
     const results = await hold(contests, rounds, tell, interruption.signal);
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-    const text = page(results, origin);
-    process.stdout.write(text);
+    const report = page(results, origin);
+    process.stdout.write(report);
     if (interruption.signal.aborted)
       throw new Error('Interrupted: the rounds are not complete, and nothing is written');
-    if (values.write !== undefined) writeFileSync(values.write, text);
+    if (write !== undefined) writeFileSync(write, report);
     const failed = results.flatMap(({ entries }) => entries.filter(({ failure }) => failure !== undefined));
     if (failed.some(({ name }) => name.startsWith('ours'))) process.exitCode = 1;
   } finally {
     lab.close();
   }
-}
+});
 
 function tell({ subject, title }: Contest, { name }: Entrant, round: number, failure?: string): void {
   if (failure !== undefined) console.error(`${subject}, ${title}: ${name} failed: ${failure}`);
@@ -62,9 +55,7 @@ function tell({ subject, title }: Contest, { name }: Entrant, round: number, fai
 }
 
 /** What was asked for of all there is. */
-function chosen(contests: readonly Contest[]): Contest[] {
-  const only = values.only?.split(',');
-  const names = values.entrants?.split(',');
+function chosen(contests: readonly Contest[], only?: readonly string[], names?: readonly string[]): Contest[] {
   return contests
     .filter(
       ({ subject, name }) =>
@@ -86,7 +77,3 @@ function command(): string {
 }
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => interruption.abort());
-main().catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-});

@@ -1,23 +1,11 @@
-import { parseArgs } from 'node:util';
-
 import { transitions } from '../../lib/lifecycle/states';
+import { runProgram, whole } from '../kit/command-line';
 import { planOf } from './plan';
 import { run } from './run';
 import { shrink } from './shrink';
 
 /** Lines of a trace that are shown. */
 const SHOWN = 120;
-
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: '1000' },
-    from: { type: 'string', default: '1' },
-    steps: { type: 'string', default: '300' },
-    seed: { type: 'string' },
-    most: { type: 'string', default: '5' },
-    trace: { type: 'boolean', default: false },
-  },
-});
 
 const totals = {
   seeds: 0,
@@ -31,29 +19,29 @@ const totals = {
   transitions: new Map<string, number>(),
 };
 
-void main();
-
-/** Runs the seeds asked for; a line for each that fails, and the figures at the end. */
-async function main(): Promise<void> {
-  const first = Number(values.seed ?? values.from);
-  const count = values.seed === undefined ? Number(values.seeds) : 1;
+// npm run chaos -- [--seeds N] [--from S] [--seed S] [--steps N] [--most N] [--trace]: runs the seeds asked for; a line for
+// each that fails, and the figures at the end.
+runProgram({ seeds: whole, from: whole, seed: whole, steps: whole, most: whole, trace: 'flag' }, async (values) => {
+  const { seeds = 1_000, from = 1, steps = 300, seed, most = 5, trace } = values;
+  const first = seed ?? from;
+  const count = seed === undefined ? seeds : 1;
   // What the simulated process throws is caught within; this is for what gets past it.
   const accidents: unknown[] = [];
   process.on('unhandledRejection', (reason) => accidents.push(reason));
   process.on('uncaughtException', (error) => accidents.push(error));
   const began = process.hrtime.bigint();
   let failures = 0;
-  for (let seed = first; seed < first + count && failures < Number(values.most); seed++) {
-    if (!(await passes(seed)) || accidents.length > 0) failures += 1;
-    if (accidents.length > 0) console.log(`seed ${seed}: nobody caught`, accidents.splice(0));
+  for (let next = first; next < first + count && failures < most; next++) {
+    if (!(await passes(next, steps, trace)) || accidents.length > 0) failures += 1;
+    if (accidents.length > 0) console.log(`seed ${next}: not caught`, accidents.splice(0));
   }
   const seconds = Number(process.hrtime.bigint() - began) / 1e9;
   report(seconds);
   process.exitCode = failures > 0 ? 1 : 0;
-}
+});
 
-async function passes(seed: number): Promise<boolean> {
-  const plan = planOf(seed, Number(values.steps));
+async function passes(seed: number, steps: number, showsTrace: boolean): Promise<boolean> {
+  const plan = planOf(seed, steps);
   const result = await run(plan);
   totals.seeds += 1;
   totals.steps += result.steps;
@@ -64,14 +52,14 @@ async function passes(seed: number): Promise<boolean> {
   add(totals.events, result.events);
   add(totals.transitions, result.transitions);
   for (const [key, times] of result.transitions) add(totals.states, new Map([[key.split('-')[1]!, times]]));
-  if (values.trace) console.log(result.trace.join('\n'));
+  if (showsTrace) console.log(result.trace.join('\n'));
   if (result.violation === undefined) return true;
 
   console.log(`seed ${seed}, step ${result.steps}: ${result.violation.rule}: ${result.violation.message}`);
   const shortest = await shrink(plan, result);
-  const { setup, impulses, steps } = shortest.plan;
+  const { setup, impulses, steps: left } = shortest.plan;
   console.log(JSON.stringify(setup, (_key, value: unknown) => (value === Infinity ? 'Infinity' : value)));
-  console.log(`${steps.length} steps, ${impulses.length} impulses ${JSON.stringify(impulses)}`);
+  console.log(`${left.length} steps, ${impulses.length} impulses ${JSON.stringify(impulses)}`);
   console.log(shortest.result.trace.slice(-SHOWN).join('\n'), '\n');
   return false;
 }

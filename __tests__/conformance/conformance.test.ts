@@ -21,7 +21,7 @@ const missing = namespacesMissing();
 for (const one of cases) {
   const { id, title, limit = 30_000, inNamespace = false } = one;
   const run = async () => {
-    expect(await judge(await javascript(), 'ours', one, env)).toEqual({ passed: true });
+    expect(await judge(await javascript(), 'reconnecting-connection', one, env)).toEqual({ passed: true });
   };
   if (inNamespace && missing !== undefined) test.skip(titled(`${id} ${title}`, missing), run);
   else test.concurrent(`${id} ${title}`, run, limit + 10_000);

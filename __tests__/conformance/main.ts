@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 
+import { runProgram, text, whole } from '../kit/command-line';
 import type { Adapter } from './adapter';
 import { adapters } from './adapters';
 import { NotInstalled } from './adapters/peer';
@@ -12,20 +12,12 @@ import { type Column, type Mark, number, page } from './page';
 import { reason } from './reason';
 import { type Verdict, applies, judge } from './verdict';
 
-// npm run conformance -- [--library NAME]… [--case C1]… [--write FILE]: every case against every library, as a table.
-
-const { values } = parseArgs({
-  options: {
-    library: { type: 'string', multiple: true },
-    case: { type: 'string', multiple: true },
-    write: { type: 'string' },
-    jobs: { type: 'string', default: String(2 * availableParallelism()) },
-  },
-});
+// npm run conformance -- [--library NAME]… [--case C1]… [--write FILE] [--jobs N]: every case against every library, as a table.
 
 const javascript = resolve(__dirname, '../..');
 
-async function main(): Promise<void> {
+runProgram({ library: [text], case: [text], write: text, jobs: whole }, async (values) => {
+  const { jobs = 2 * availableParallelism(), write } = values;
   const ids = chosen(
     'case',
     values.case,
@@ -36,16 +28,16 @@ async function main(): Promise<void> {
   const columns: Column[] = [];
   for (const library of libraries) {
     const adapter = installed(library);
-    if (adapter !== undefined) columns.push(await examine(library, adapter, asked));
+    if (adapter !== undefined) columns.push(await examine(library, adapter, asked, jobs));
   }
-  const text = page(asked, columns);
-  process.stdout.write(`\n${text}`);
-  if (values.write !== undefined) {
-    if (columns.length < libraries.length) throw new Error(`${values.write} is not written: libraries are missing`);
-    writeFileSync(values.write, text);
+  const table = page(asked, columns);
+  process.stdout.write(`\n${table}`);
+  if (write !== undefined) {
+    if (columns.length < libraries.length) throw new Error(`${write} is not written: libraries are missing`);
+    writeFileSync(write, table);
   }
   if (columns.some(({ adapter, faults }) => adapter.features.has('own') && faults.size > 0)) process.exitCode = 1;
-}
+});
 
 /** What was asked for by name, or all that there is. */
 function chosen(what: string, names: readonly string[] | undefined, all: readonly string[]): readonly string[] {
@@ -66,7 +58,7 @@ function installed(library: string): Adapter | undefined {
 }
 
 /** Puts all cases to one library, a few at a time. */
-async function examine(library: string, adapter: Adapter, asked: readonly Case[]): Promise<Column> {
+async function examine(library: string, adapter: Adapter, asked: readonly Case[], jobs: number): Promise<Column> {
   const marks = new Map<Case['id'], Mark>();
   const faults = new Map<Case['id'], string>();
   const left = [...asked];
@@ -84,7 +76,7 @@ async function examine(library: string, adapter: Adapter, asked: readonly Case[]
       }
     }
   };
-  await Promise.all(Array.from({ length: Number(values.jobs) }, worker));
+  await Promise.all(Array.from({ length: jobs }, worker));
   const passed = [...marks.values()].filter((mark) => mark === 'pass').length;
   process.stdout.write(`${adapter.name} ${adapter.version}: ${passed} passed, ${faults.size} failed\n`);
 
@@ -99,8 +91,3 @@ async function trial(library: string, adapter: Adapter, one: Case): Promise<Verd
   const verdict = await judge(javascript, library, one);
   return verdict.passed || adapter.features.has('own') ? verdict : judge(javascript, library, one);
 }
-
-main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
-});

@@ -28,7 +28,7 @@ export async function judge(
   one: Case,
   env: Readonly<Record<string, string>> = {},
 ): Promise<Verdict> {
-  const mustExit = library === 'ours' || one.exits === true;
+  const mustExit = library === 'reconnecting-connection' || one.exits === true;
   const script = join(javascript, '__tests__/conformance/run-case.js');
   const command = [process.execPath, '--expose-gc', script, library, one.id];
   const [file, ...args] = one.inNamespace === true ? inNamespace(command) : command;

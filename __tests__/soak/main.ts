@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 
+import { positive, runProgram, text } from '../kit/command-line';
 import { measureApart } from './apart';
 import { leaks } from './leaks';
 import { streams } from './stream';
@@ -50,18 +50,10 @@ function worded(value: number): string {
   return new Intl.NumberFormat('en', { maximumFractionDigits: 0 }).format(value);
 }
 
-// node main.js [--only NAME] [--cycles N] [--minutes N]: cycles bound how often each is done, or how many mebibytes it
+// npm run soak -- [--only NAME] [--cycles N] [--minutes N]: cycles bound how often each is done, or how many mebibytes it
 // takes; minutes are how long the streams flow together.
-const { values } = parseArgs({
-  options: { only: { type: 'string' }, cycles: { type: 'string' }, minutes: { type: 'string' } },
-});
-const { only = '', cycles = 'Infinity', minutes } = values;
-if (minutes !== undefined && !(Number(minutes) > 0)) {
-  throw new RangeError(`Expected --minutes to be a number above 0, got ${minutes}`);
-}
-if (!(Number(cycles) > 0)) throw new RangeError(`Expected --cycles to be a number above 0, got ${cycles}`);
-// What is being measured ends with it.
+// What is being measured ends with this process.
 for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => process.exit(1));
-void run(only, Number(cycles), minutes === undefined ? undefined : Number(minutes)).then((failed) => {
-  process.exitCode = failed > 0 ? 1 : 0;
+runProgram({ only: text, cycles: positive, minutes: positive }, async ({ only = '', cycles = Infinity, minutes }) => {
+  process.exitCode = (await run(only, cycles, minutes)) > 0 ? 1 : 0;
 });

@@ -332,7 +332,7 @@ test(
 );
 
 test.each([
-  [['--rounds', '0'], 'Expected --rounds to be 1 or more'],
+  [['--rounds', '0'], 'Expected --rounds to be a whole number above 0, got 0'],
   [['--only', 'everything'], 'Nothing is called everything'],
   [['--library', '/nowhere'], 'There is no library in /nowhere'],
 ])('npm run bench -- %j is refused', async (args, message) => {

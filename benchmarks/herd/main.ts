@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 
+import { runProgram, whole } from '../../__tests__/kit/command-line';
 import { project } from '../project';
 import { defaultCandidate } from './candidates';
 import { measureAll } from './choice';
@@ -29,51 +29,40 @@ import { span } from './words';
 // npm run bench:herd -- [--clients N] [--seed S] [--write]: the fleets, one client, the candidates and the gate, as tables;
 // with --write also as docs/herd.md and its charts.
 
-const { values } = parseArgs({
-  options: {
-    clients: { type: 'string' },
-    seed: { type: 'string', default: '1' },
-    write: { type: 'boolean', default: false },
-  },
-});
-const seed = Number(values.seed);
-const fleets = values.clients === undefined ? FLEETS : [Number(values.clients)];
 const policies = [ours, ...others];
 /** What the charts show: one fleet and one outage. */
 const SHOWN = { clients: FLEETS[0]!, outage: OUTAGES[1]! } as const;
 
-function main(): void {
-  if (![seed, ...fleets].every((value) => Number.isInteger(value) && value > 0)) {
-    throw new Error('--clients and --seed take whole numbers above 0');
-  }
-  if (values.write && values.clients !== undefined) throw new Error('--write is for the whole run, without --clients');
+runProgram({ clients: whole, seed: whole, write: 'flag' }, ({ clients, seed = 1, write: isWritten }) => {
+  if (isWritten && clients !== undefined) throw new Error('--write is for the whole run, without --clients');
 
-  const scenarios = fleets.flatMap((clients) => OUTAGES.map((outage) => simulateFleet(clients, outage)));
+  const fleets = clients === undefined ? FLEETS : [clients];
+  const scenarios = fleets.flatMap((clients) => OUTAGES.map((outage) => simulateFleet(clients, outage, seed)));
   const findings: Findings = {
     seed,
     scenarios,
-    lone: simulateLone(),
-    crowds: OUTAGES.map((outage) => simulateCrowds(fleets[0]!, outage, scenarios)),
-    ...choose(),
+    lone: simulateLone(seed),
+    crowds: OUTAGES.map((outage) => simulateCrowds(fleets[0]!, outage, seed, scenarios)),
+    ...choose(seed),
   };
-  if (values.write) write(findings);
-}
+  if (isWritten) write(findings);
+});
 
-function simulateFleet(clients: number, outage: number): Scenario {
+function simulateFleet(clients: number, outage: number, seed: number): Scenario {
   const runs = policies.map((policy): Run => ({ policy, outcome: fleet(policy, herdOf(clients, outage, seed)) }));
   const scenario = { clients, outage, runs };
   print(fleetHeading(scenario), fleetTable(scenario));
   return scenario;
 }
 
-function simulateLone(): LoneRun[] {
+function simulateLone(seed: number): LoneRun[] {
   const runs = policies.map((policy) => ({ policy, after: OUTAGES.map((outage) => lone(policy, outage, seed)) }));
   print('One client', loneTable(runs, OUTAGES));
   return runs;
 }
 
 /** The same fleet, shared out among processes. */
-function simulateCrowds(clients: number, outage: number, scenarios: readonly Scenario[]): CrowdScenario {
+function simulateCrowds(clients: number, outage: number, seed: number, scenarios: readonly Scenario[]): CrowdScenario {
   const alone = scenarios.find((one) => one.clients === clients && one.outage === outage)!.runs[0]!.outcome;
   const runs = POOLS.filter((processes) => clients % processes === 0).map((processes): CrowdRun => ({
     processes,
@@ -85,7 +74,7 @@ function simulateCrowds(clients: number, outage: number, scenarios: readonly Sce
   return scenario;
 }
 
-function choose(): Pick<Findings, 'candidates' | 'chosen'> {
+function choose(seed: number): Pick<Findings, 'candidates' | 'chosen'> {
   const candidates = measureAll(seed);
   const { name } = defaultCandidate() ?? {};
   const chosen = candidates.find((row) => row.name === name);
@@ -117,11 +106,4 @@ function print(heading: string, text: string): void {
   const now = performance.now();
   process.stdout.write(`${heading} (${span(now - since)})\n\n${text}\n\n`);
   since = now;
-}
-
-try {
-  main();
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
 }

@@ -13,7 +13,7 @@ import { redis } from './redis';
 
 /** Every library that the table compares, ours first. They are made when they are asked for: peers are installed apart. */
 export const adapters: Readonly<Record<string, () => Adapter>> = {
-  ours,
+  'reconnecting-connection': ours,
   bare,
   'connman-1': connman1,
   'connman-2': connman2,
