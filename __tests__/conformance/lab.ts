@@ -10,8 +10,8 @@ import type { Adapter, Client, ClientEvents, ClientOptions, Feature } from './ad
 
 /** One case: a sentence of what must hold, and the experiment that shows it. */
 export interface Case {
-  /** Its number, `C1` to `C104`. */
-  readonly id: `C${number}`;
+  /** Its number, `C1` to `C104`, or a name for one of this library alone. */
+  readonly id: `C${number}` | `states-${string}`;
   readonly title: string;
   /** What a library must have to be asked at all. */
   readonly needs?: readonly Feature[];

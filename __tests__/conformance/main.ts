@@ -10,6 +10,7 @@ import { cases } from './cases';
 import type { Case } from './lab';
 import { type Column, type Mark, number, page } from './page';
 import { reason } from './reason';
+import { states } from './states/play';
 import { type Verdict, applies, judge } from './verdict';
 
 // npm run conformance -- [--library NAME]… [--case C1]… [--write FILE] [--jobs N]: every case against every library, as a table.
@@ -21,17 +22,18 @@ runProgram({ library: [text], case: [text], write: text, jobs: whole }, async (v
   const ids = chosen(
     'case',
     values.case,
-    cases.map(({ id }) => id),
+    [...cases, ...states].map(({ id }) => id),
   );
-  const asked = cases.filter(({ id }) => ids.includes(id)).sort((a, b) => number(a) - number(b));
+  const numbered = cases.filter(({ id }) => ids.includes(id)).sort((a, b) => number(a) - number(b));
+  const asked = [...numbered, ...states.filter(({ id }) => ids.includes(id))];
   const libraries = chosen('library', values.library, Object.keys(adapters));
   const columns: Column[] = [];
   for (const library of libraries) {
     const adapter = installed(library);
     if (adapter !== undefined) columns.push(await examine(library, adapter, asked, jobs));
   }
-  const table = page(asked, columns);
-  process.stdout.write(`\n${table}`);
+  const table = page(numbered, columns);
+  if (numbered.length > 0) process.stdout.write(`\n${table}`);
   if (write !== undefined) {
     if (columns.length < libraries.length) throw new Error(`${write} is not written: libraries are missing`);
     writeFileSync(write, table);

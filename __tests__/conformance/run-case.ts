@@ -5,6 +5,7 @@ import { adapters } from './adapters';
 import { cases } from './cases';
 import { Lab } from './lab';
 import { reason } from './reason';
+import { states } from './states/play';
 import type { Verdict } from './verdict';
 
 // One case against one library, in a process of its own: node run-case.js <library> <case>. The verdict goes to
@@ -41,7 +42,7 @@ for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
 
 async function main(): Promise<void> {
   const adapter = adapters[library]?.();
-  const found = cases.find((one) => one.id === id);
+  const found = [...cases, ...states].find((one) => one.id === id);
   if (adapter === undefined || found === undefined) throw new Error(`Nothing is called ${library} ${id}`);
 
   try {

@@ -12,7 +12,7 @@ const ROOM = 2;
 /** A server that is stopped, with no room for anyone more. */
 export interface DeafServer {
   readonly target: { readonly port: number; readonly host: string } | { readonly path: string };
-  /** Kills it. On a Unix socket its file is left behind. */
+  /** Kills it, and takes away the sockets that fill its backlog. On a Unix socket its file is left behind. */
   destroy(): Promise<void>;
 }
 
@@ -20,10 +20,13 @@ export interface DeafServer {
  * Starts a server whose process is stopped and whose backlog is full. Over TCP a dial to it hangs, for its SYN is
  * dropped; on a Unix socket (`path`) it fails with EAGAIN.
  */
-export async function startDeaf(path?: string): Promise<DeafServer> {
-  const place = JSON.stringify({ ...(path === undefined ? { host: '127.0.0.1', port: 0 } : { path }), backlog: 1 });
+export async function startDeaf(
+  place: { path: string } | { host: string } = { host: '127.0.0.1' },
+): Promise<DeafServer> {
+  const path = 'path' in place ? place.path : undefined;
+  const options = JSON.stringify({ port: path === undefined ? 0 : undefined, ...place, backlog: 1 });
   const script = `const server = require('node:net').createServer();
-    server.listen(${place}, () => process.stdout.write(JSON.stringify(server.address())));`;
+    server.listen(${options}, () => process.stdout.write(JSON.stringify(server.address())));`;
   const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
   trackProcess(child);
   const [said] = (await once(child.stdout, 'data')) as [Buffer];
@@ -32,21 +35,27 @@ export async function startDeaf(path?: string): Promise<DeafServer> {
   const target = path === undefined ? { port: address.port, host: address.address } : { path };
   child.kill('SIGSTOP');
   await until(() => isStopped(child));
-  if (path === undefined) await fillTcp(target);
-  else await fillUnix(target);
-  return { target, destroy: () => kill(child) };
+  const fill = path === undefined ? await fillTcp(target) : await fillUnix(target);
+  const destroy = () => {
+    for (const { socket } of fill) socket.destroy();
+    return kill(child);
+  };
+  return { target, destroy };
 }
 
-async function fillTcp(target: DeafServer['target']): Promise<void> {
-  for (let count = 0; count < ROOM; count++) await PlainSocket.open(target);
+async function fillTcp(target: DeafServer['target']): Promise<PlainSocket[]> {
+  const inside = [];
+  for (let count = 0; count < ROOM; count++) inside.push(await PlainSocket.open(target));
   const beyond = new PlainSocket(target);
   if (!(await beyond.isSilentFor(250))) throw new Error(`The server is not deaf: ${beyond.events.join()}`);
+  return [...inside, beyond];
 }
 
-async function fillUnix(target: DeafServer['target']): Promise<void> {
-  for (;;) {
+async function fillUnix(target: DeafServer['target']): Promise<PlainSocket[]> {
+  for (const inside = []; ;) {
     const socket = new PlainSocket(target);
+    inside.push(socket);
     await until(() => socket.events.length > 0);
-    if (socket.events.includes('EAGAIN')) return;
+    if (socket.events.includes('EAGAIN')) return inside;
   }
 }

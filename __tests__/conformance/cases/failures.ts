@@ -60,7 +60,7 @@ export const failures: readonly Case[] = [
 
       rmSync(path);
       // Made elsewhere, for until it is full it has room for our client as well.
-      const full = await startDeaf(join(directory, 'full'));
+      const full = await startDeaf({ path: join(directory, 'full') });
       renameSync(join(directory, 'full'), path);
       await failsWith(lab, subject, 'EAGAIN');
       assert.equal(subject.count('open'), 0);

@@ -1,27 +1,24 @@
 import type { Cell } from './cell';
-import type { FullListener } from './full-listener';
-import type { Fault, LineFault, State } from './names';
-import type { FaultProxy } from '../kit/fault-proxy';
+import type { Fault, State } from './table';
 
 /** How long something is watched that must not happen. */
 const A_WHILE = 60;
 
-/** What befalls a cell alone. */
-export const strike: Record<Exclude<Fault, LineFault>, (cell: Cell, full: FullListener) => Promise<void> | void> = {
+export const strike: Record<Fault, (cell: Cell) => Promise<void> | void> = {
   'peer FIN': (cell) => {
     if (cell.socket === undefined) cell.peer.loopback.drop();
     else cell.socket.end();
     return afterPause(cell);
   },
   'peer RST': (cell) => cell.peer.loopback.reset(),
-  'server killed': async (cell, full) => {
-    if (cell.state === 'tcp') await full.kill();
+  'server killed': async (cell) => {
+    if (cell.state === 'tcp') await cell.deaf.destroy();
     else await Promise.all([cell.peer.loopback.destroy(), afterPause(cell)]);
   },
-  'server restarted': async (cell, full) => {
+  'server restarted': async (cell) => {
     if (cell.state === 'tcp') {
-      await full.kill();
-      cell.peer.loopback.port = full.target.port;
+      await cell.deaf.destroy();
+      if ('port' in cell.deaf.target) cell.peer.loopback.port = cell.deaf.target.port;
     }
     // It listens again before its old sockets are gone, so that the number of refused dials does not depend on luck.
     await cell.peer.loopback.restart();
@@ -61,45 +58,36 @@ export const strike: Record<Exclude<Fault, LineFault>, (cell: Cell, full: FullLi
   },
   'destroy()': (cell) => cell.connection.destroy(),
   'signal aborted': (cell) => cell.controller.abort(new Error('Enough')),
-  freeze: async (cell) => {
+  'cut mid-frame': (cell) => {
+    cell.proxy.cutAfter(5, { how: 'drop', counting: 'toClient' });
+    speak(cell);
+  },
+  'stalled link': ({ proxy }) => proxy.set({ stall: true }),
+  'black hole': ({ proxy }) => proxy.set({ blackhole: true }),
+  'one-byte slices': (cell) => {
+    cell.proxy.set({ slice: 1 });
+    speak(cell);
+  },
+  'late close': (cell) => {
+    cell.proxy.set({ lateClose: 100 });
+    if (cell.socket === undefined) cell.peer.goOnWithTls();
+    else cell.socket.end('last words');
+    return afterPause(cell);
+  },
+  // The kernel has these bytes at once, and the process stands still before it reads them.
+  freeze: (cell) => {
     if (cell.state === 'tls') cell.peer.goOnWithTls();
     if (cell.state === 'closing') cell.socket?.end();
-    if (!SPEAKS.has(cell.state)) return;
-    // It is on its way, which is long, when the process stops.
-    await new Promise((resolve) => cell.socket?.write('thaw', resolve));
+    if (SPEAKS.has(cell.state)) cell.socket?.write('thaw');
   },
 };
 
 /** States in which the peer has something to say. */
 const SPEAKS = new Set<State>(['hook', 'open', 'writing', 'paused']);
 
-/** What befalls the line of all cells: once for them all, then what each of the peers does. */
-export const strikeLine: Record<LineFault, (proxy: FaultProxy, cells: readonly Cell[]) => Promise<void>> = {
-  'cut mid-frame': async (proxy, cells) => {
-    await proxy.cutAfter(5, 'end', 'toClient');
-    speak(cells);
-  },
-  'stalled link': (proxy) => proxy.set({ stall: true }),
-  'black hole': (proxy) => proxy.set({ blackhole: true }),
-  'one-byte slices': async (proxy, cells) => {
-    await proxy.set({ slice: 1 });
-    speak(cells);
-  },
-  'late close': async (proxy, cells) => {
-    await proxy.set({ lateClose: 100 });
-    for (const cell of cells) {
-      if (cell.socket === undefined) cell.peer.goOnWithTls();
-      else cell.socket.end('last words');
-    }
-    await Promise.all(cells.map(afterPause));
-  },
-};
-
-function speak(cells: readonly Cell[]): void {
-  for (const cell of cells) {
-    if (cell.socket === undefined) cell.peer.goOnWithTls();
-    else cell.socket.write('long frame');
-  }
+function speak(cell: Cell): void {
+  if (cell.socket === undefined) cell.peer.goOnWithTls();
+  else cell.socket.write('long frame');
 }
 
 /** A paused connection does not see the end of its peer: it is given the time to, and resumed then. */

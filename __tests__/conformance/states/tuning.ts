@@ -4,15 +4,8 @@ import type { LookupFunction } from 'node:net';
 import type { ConnectionOptions, Handshake, TlsOptions } from 'reconnecting-connection';
 
 import type { Cell } from './cell';
-import { type Fault, type State, type Transport, isSecure } from './names';
 import { PING } from './peer';
-
-/** Where a cell dials, and how. */
-export interface Place {
-  readonly transport: Transport;
-  readonly target: { readonly port: number; readonly host?: string } | { readonly path: string };
-  readonly ca: string;
-}
+import { type Fault, type State, isSecure } from './table';
 
 /** Longer than any cell lives: what is due then is never due. */
 const NEVER = 60_000;
@@ -41,13 +34,13 @@ const DIALLING = new Set<State>(['resolving', 'tcp', 'tls', 'hook']);
 
 /** The options of a cell's connection. */
 export function optionsOf(cell: Cell): ConnectionOptions {
-  const { state, fault, place, controller } = cell;
+  const { state, fault, ground, controller } = cell;
   const isSilent = SILENT.has(fault);
   const isFrozen = fault === 'freeze';
   const isDialling = DIALLING.has(state);
   return {
     ...placeOf(cell),
-    ...(isSecure(place.transport) && { tls: tlsOf(place.transport, place.ca) }),
+    ...(isSecure(ground.transport) && { tls: tlsOf(ground.transport, ground.certificates.ca.cert) }),
     autoConnect: state !== 'idle',
     signal: controller.signal,
     connectTimeout: connectTimeoutOf(state, fault),
@@ -94,7 +87,7 @@ function tlsOf(transport: 'tls1.2' | 'tls1.3', ca: string): TlsOptions {
 }
 
 /** A state in which the address is still to be found asks for a name; a Unix socket has none, but it has a `target`. */
-function placeOf({ state, place: { target }, resolution }: Cell): ConnectionOptions {
+function placeOf({ state, target, resolution }: Cell): ConnectionOptions {
   if (state !== 'resolving') return target;
   if ('path' in target) return { target: async () => (await resolution.passed, target) };
   const { host = '127.0.0.1' } = target;

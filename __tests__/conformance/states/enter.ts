@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 
 import type { Cell } from './cell';
-import type { State } from './names';
+import type { State } from './table';
 
 /** More than all the buffers on the way of a peer that does not read. */
 const TOO_MUCH = Buffer.alloc(12 * 1_048_576);
@@ -68,12 +68,10 @@ async function open(cell: Cell): Promise<Socket> {
   });
 }
 
-/** Waits for both ends of a connection. Where cells share a server, they come one after the other. */
+/** Waits for both ends of a connection. */
 async function meet(cell: Cell, arrive: () => Promise<void>): Promise<Socket> {
-  const { loopback } = cell.peer;
-  const number = loopback.sockets.length + 1;
   await arrive();
-  return (cell.socket = await loopback.has(number));
+  return (cell.socket = await cell.peer.loopback.has(1));
 }
 
 /** Lets what was begun come to where it waits. */

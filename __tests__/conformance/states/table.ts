@@ -1,15 +1,63 @@
 import type { StateName } from 'reconnecting-connection';
 
-import { type Fault, type LineFault, type State, type Transport, isSecure } from './names';
+/** The states in which a connection meets a fault: those of the machine, the phases of a dial, and what an open session may be doing. */
+export const STATES = [
+  'idle',
+  'resolving',
+  'tcp',
+  'tls',
+  'hook',
+  'open',
+  'writing',
+  'paused',
+  'backoff',
+  'closing',
+  'closed',
+] as const;
+
+/** What the peer, its process or the application may do. */
+const OWN_FAULTS = [
+  'peer FIN',
+  'peer RST',
+  'server killed',
+  'server restarted',
+  'silence',
+  'listener throws',
+  'handshake fails',
+  'connect()',
+  'reconnect()',
+  'disconnect()',
+  'write, disconnect()',
+  'destroy()',
+  'signal aborted',
+] as const;
+
+/** Faults of the line, for which there is a proxy between the connection and its peer. */
+export const LINE_FAULTS = ['cut mid-frame', 'stalled link', 'black hole', 'one-byte slices', 'late close'] as const;
+
+/** The faults of one connection at a time. The process stands still for all connections at once: `'freeze'`. */
+export const SINGLE_FAULTS = [...OWN_FAULTS, ...LINE_FAULTS] as const;
+
+export const TRANSPORTS = ['tcp4', 'tcp6', 'unix', 'tls1.2', 'tls1.3'] as const;
+
+export type State = (typeof STATES)[number];
+export type LineFault = (typeof LINE_FAULTS)[number];
+export type Fault = (typeof SINGLE_FAULTS)[number] | 'freeze';
+export type Transport = (typeof TRANSPORTS)[number];
+
+/** Whether what is sent by `transport` is encrypted. */
+export function isSecure(transport: Transport): transport is 'tls1.2' | 'tls1.3' {
+  return transport.startsWith('tls');
+}
 
 /** The events that follow a fault, and the state to which they lead. */
-export interface Reachable {
+export interface Outcome {
   readonly events: readonly string[];
   readonly state: StateName;
 }
 
-/** What a cell comes to, or why there is no such cell. */
-export type Expectation = Reachable | { readonly impossible: string };
+/** The outcome of a fault in a state, or why the two cannot meet. */
+type Expectation = Outcome | { readonly impossible: string };
 
 type Row = Record<Fault, Expectation>;
 
@@ -247,10 +295,15 @@ const encrypted: Partial<Record<State, Partial<Row>>> = {
   closing: { 'cut mid-frame': to('closed', 'reset disconnected', 'close disconnected') },
 };
 
-/** What `fault` comes to in `state`. */
-export function expected(transport: Transport, state: State, fault: Fault): Expectation {
+/** The outcome of `fault` in `state`; undefined where the two cannot meet. */
+export function expected(transport: Transport, state: State, fault: Fault): Outcome | undefined {
+  const expectation = expectationOf(transport, state, fault);
+  return 'impossible' in expectation ? undefined : expectation;
+}
+
+function expectationOf(transport: Transport, state: State, fault: Fault): Expectation {
   if (state === 'tls' && !isSecure(transport)) return noTls;
   if (state === 'tcp' && transport === 'unix') return noWait;
-  if (fault === 'peer RST' && transport === 'unix' && !('impossible' in rows[state][fault])) return noReset;
+  if (fault === 'peer RST' && transport === 'unix') return noReset;
   return (isSecure(transport) ? encrypted[state]?.[fault] : undefined) ?? rows[state][fault];
 }
