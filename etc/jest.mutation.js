@@ -8,7 +8,7 @@ const config = require('../jest.config.js');
 const FILES = [
   'attempt/cancellable',
   'pool/dial-slot',
-  'chaos/walk',
+  'chaos/chaos',
   'connection',
   'events/delivery-queue',
   'lifecycle/machine',

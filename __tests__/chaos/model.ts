@@ -50,8 +50,8 @@ export class Model {
   readonly violations: Violation[] = [];
   readonly visited = new Map<string, number>();
   readonly heard = new Map<string, number>();
-  /** The reasons of the resets. */
-  readonly resets = new Set<string>();
+  /** Resets, by their reason. */
+  readonly resets = new Map<string, number>();
   readonly links: Link[] = [];
 
   readonly #connection: ReconnectingConnection;
@@ -230,7 +230,7 @@ export class Model {
   #onReset({ generation, reason, willRetry, uncertain }: ResetInfo): void {
     const session = this.#session;
     const { now } = this.#clock;
-    this.resets.add(reason);
+    this.resets.set(reason, (this.resets.get(reason) ?? 0) + 1);
     this.#resets += 1;
     this.#uncertain += uncertain.writes;
     this.#session = undefined;

@@ -19,8 +19,8 @@ export interface Result {
   readonly digest: string;
   readonly events: ReadonlyMap<string, number>;
   readonly transitions: ReadonlyMap<string, number>;
-  /** The reasons of resets. */
-  readonly resets: ReadonlySet<string>;
+  /** By their reason. */
+  readonly resets: ReadonlyMap<string, number>;
   readonly faults: ReadonlyMap<string, number>;
   readonly writes: number;
   readonly dials: number;
@@ -74,7 +74,7 @@ export async function run(plan: Plan, sabotage?: Sabotage): Promise<Result> {
     digest: createHash('sha1').update(trace.join('\n')).digest('hex'),
     events: application?.model.heard ?? new Map<string, number>(),
     transitions: application?.model.visited ?? new Map<string, number>(),
-    resets: application?.model.resets ?? new Set<string>(),
+    resets: application?.model.resets ?? new Map<string, number>(),
     faults: network.injected,
     writes: application?.model.ledger.size ?? 0,
     dials: application?.connection.stats.dials ?? 0,
