@@ -1,74 +1,56 @@
-import { Duplex } from 'node:stream';
-
 import type { ConnectionOptions } from '../../lib/options/options';
+import { ScriptedLink as PublishedLink } from '../../lib/testing/scripted-link';
 
-/** A link whose every move the test makes. It behaves as a socket does, with the network left out. */
-export class ScriptedLink extends Duplex {
-  connecting = true;
+/** The published link, with its other end in the test's hands: every move is one of the test's. */
+export class ScriptedLink extends PublishedLink {
   readonly signal: AbortSignal;
   readonly written: string[] = [];
   /** While set, writes are taken and not confirmed. */
   stalled = false;
   referenced = true;
-  #pending: (() => void)[] = [];
+  readonly #pending: (() => void)[] = [];
 
   constructor(signal: AbortSignal) {
-    super({ allowHalfOpen: false });
+    super(false, { onWrite: (chunk, taken) => this.#onWrite(chunk, taken), onEnd: () => undefined });
     this.signal = signal;
   }
 
   /** The dial succeeds. */
   connect(): this {
-    this.connecting = false;
-    this.emit('connect');
+    this.open();
     return this;
   }
 
   /** The peer sends. */
   receive(text: string): void {
-    this.push(text);
-  }
-
-  /** The peer ends the session in good order. */
-  finish(): void {
-    this.push(null);
+    this.deliver(text);
   }
 
   /** The dial or the session fails. */
   fail(code = 'ECONNRESET'): void {
-    this.destroy(Object.assign(new Error(`scripted ${code}`), { code }));
+    this.break(Object.assign(new Error(`scripted ${code}`), { code }));
   }
 
   /** Confirms what was written while stalled. */
   unstall(): void {
     this.stalled = false;
-    const pending = this.#pending;
-    this.#pending = [];
-    for (const confirm of pending) confirm();
+    for (const confirm of this.#pending.splice(0)) confirm();
   }
 
-  ref(): this {
+  override ref(): this {
     this.referenced = true;
     return this;
   }
 
-  unref(): this {
+  override unref(): this {
     this.referenced = false;
     return this;
   }
 
-  override _read(): void {
-    // Whatever the script pushes.
-  }
-
-  override _write(chunk: Buffer, _encoding: string, callback: (error?: Error | null) => void): void {
+  #onWrite(chunk: Buffer, taken: () => void): void {
     this.written.push(chunk.toString());
-    if (this.stalled) this.#pending.push(callback);
-    else callback();
-  }
-
-  override _final(callback: (error?: Error | null) => void): void {
-    callback();
+    if (this.stalled) this.#pending.push(taken);
+    else taken();
   }
 }
 
