@@ -64,7 +64,7 @@ async function play(lab: Lab, transport: Transport): Promise<void> {
   const waiting = [...SINGLE_FAULTS];
   const lane = async () => {
     for (let fault = waiting.shift(); fault !== undefined; fault = waiting.shift()) {
-      const cells = statesOf(transport, fault).map((state) => playAlone(ground, state, fault!));
+      const cells = statesOf(transport, fault).map((state) => playAlone(ground, state, fault));
       await Promise.all(cells.map(async (cell) => keep(await cell)));
     }
   };
@@ -146,8 +146,7 @@ async function stage(ground: Ground, state: State, fault: Fault = 'freeze'): Pro
 /** Waits until a cell has its outcome (one that never has shows in the observation), and ends it. */
 async function finish(cell: Cell, surfaced: readonly unknown[]): Promise<Observation> {
   const { connection, fault, state, ground, peer, proxy } = cell;
-  // `as`: a cell that cannot be is not played.
-  const outcome = expected(ground.transport, state, fault) as Outcome;
+  const outcome = expected(ground.transport, state, fault)!;
   const isThere = () => connection.state === outcome.state && cell.events.join() === outcome.events.join();
   await until(isThere, { deadline: DEADLINE }).catch(() => undefined);
   await new Promise((resolve) => setTimeout(resolve, A_WHILE));

@@ -90,7 +90,7 @@ function tlsOf(transport: 'tls1.2' | 'tls1.3', ca: string): TlsOptions {
 function placeOf({ state, target, resolution }: Cell): ConnectionOptions {
   if (state !== 'resolving') return target;
   if ('path' in target) return { target: async () => (await resolution.passed, target) };
-  const { host = '127.0.0.1' } = target;
+  const { host } = target;
   const lookup: LookupFunction = (_name, options, answer) => {
     const family = host.includes(':') ? 6 : 4;
     void resolution.passed.then(() => {
