@@ -1,9 +1,5 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
-
 import type { ConnectionPool } from 'reconnecting-connection';
 
-import { compiled } from '../kit/compiled';
 import type { Application } from './application';
 import type { Network } from './network';
 import { type Action, type Impulse, type Setup, PLAIN, planOf } from './plan';
@@ -24,27 +20,6 @@ test('whatever the network, the clock and the application do, the contract holds
     throw new Error(`seed ${seed}: ${result.violation.message}\n${shortest.result.trace.join('\n')}`);
   }
 }, 60_000);
-
-test('it holds in long runs and in those of pools, which go everywhere', async () => {
-  const args = [await compiled('chaos/main'), '--seeds', '120', '--steps', '300'];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { maxBuffer: 2 ** 26 });
-  expect(stdout).toMatch(/^transitions covered: 14 of 14/m);
-  expect(stdout).toMatch(/^pools: 4$/m);
-  // Each way to lose a session, liveness included, which needs every timer of the library to be simulated.
-  const [, resets = ''] = /^resets: (.*)$/m.exec(stdout) ?? [];
-  expect(resets.split(', ').map((each) => each.split(' ')[0])).toEqual(
-    expect.arrayContaining([
-      'idle',
-      'heartbeat',
-      'peer-end',
-      'error',
-      'forced',
-      'disconnected',
-      'destroyed',
-      'aborted',
-    ]),
-  );
-}, 120_000);
 
 describe('what once went wrong', () => {
   test.each<[string, Partial<Setup>, readonly Impulse[], readonly Action[]]>([
