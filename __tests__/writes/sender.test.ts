@@ -1,7 +1,8 @@
 import { type Socket, connect } from 'node:net';
 import { Duplex, type DuplexOptions } from 'node:stream';
 
-import { type Batch, Sender } from '../../lib/writes/sender';
+import { Sender } from '../../lib/writes/sender';
+import type { WriteCallback } from '../../lib/writes/write';
 import { connectTo, Loopback, track } from '../kit/loopback';
 import { until } from '../kit/until';
 
@@ -63,12 +64,20 @@ async function inTicks(count: number, task: (index: number) => void): Promise<vo
 interface Bench {
   readonly wire: Wire;
   readonly sender: Sender;
-  readonly confirmed: Batch[];
+  readonly confirmed: Confirmed[];
+}
+
+interface Confirmed {
+  readonly writes: number;
+  readonly bytes: number;
+  readonly callbacks: readonly WriteCallback[] | undefined;
 }
 
 function start(isOwn = true, wire = new Wire()): Bench {
-  const confirmed: Batch[] = [];
-  const sender = new Sender(wire, isOwn, (batch) => void confirmed.push(batch));
+  const confirmed: Confirmed[] = [];
+  const sender = new Sender(wire, isOwn, (writes, bytes, callbacks) => {
+    confirmed.push({ writes, bytes, callbacks });
+  });
   return { wire, sender, confirmed };
 }
 

@@ -193,7 +193,9 @@ export class Outbox {
   }
 
   #senderTo(transport: Transport): Sender {
-    return (this.#sender ??= new Sender(transport, this.#isOwn, (batch) => this.#onConfirmed(batch)));
+    return (this.#sender ??= new Sender(transport, this.#isOwn, (writes, bytes, callbacks) => {
+      this.#onConfirmed(writes, bytes, callbacks);
+    }));
   }
 
   #refusal(chunk: Buffer, transport: Transport | undefined): ConnectionError | undefined {
@@ -257,7 +259,7 @@ export class Outbox {
     }
   }
 
-  #onConfirmed({ writes, bytes, callbacks }: Batch): void {
+  #onConfirmed(writes: number, bytes: number, callbacks: readonly WriteCallback[] | undefined): void {
     this.#counted.confirmed.add(writes, bytes);
     if (callbacks !== undefined) this.#settle(callbacks);
     // The stream emits `drain` only if a write to it returned false, which one to the outbox may do earlier.

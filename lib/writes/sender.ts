@@ -11,6 +11,9 @@ export interface Batch {
   next: Batch | undefined;
 }
 
+/** Called when the kernel has taken writes. */
+export type OnConfirmed = (writes: number, bytes: number, callbacks: readonly WriteCallback[] | undefined) => void;
+
 /** Larger chunks are not copied: an entry of their own in the system call costs less. */
 const LARGEST_COPIED = 512;
 
@@ -33,7 +36,9 @@ export class Sender {
   readonly #transport: Transport;
   /** Whether it is a socket of Node's. A stream from a custom `dial` may keep the memory that it was given. */
   readonly #isOwn: boolean;
-  readonly #onConfirmed: (batch: Batch) => void;
+  /** Whether `writableLength` shows all that it holds. A TLS socket does not count what it has encrypted. */
+  readonly #showsAll: boolean;
+  readonly #onConfirmed: OnConfirmed;
   #writesThisTick = 0;
   /** Whether the tick before had several writes. */
   #isBusy = false;
@@ -47,9 +52,10 @@ export class Sender {
   #first: Batch | undefined;
   #last: Batch | undefined;
 
-  constructor(transport: Transport, isOwn: boolean, onConfirmed: (batch: Batch) => void) {
+  constructor(transport: Transport, isOwn: boolean, onConfirmed: OnConfirmed) {
     this.#transport = transport;
     this.#isOwn = isOwn;
+    this.#showsAll = isOwn && transport.encrypted !== true;
     this.#onConfirmed = onConfirmed;
   }
 
@@ -63,13 +69,13 @@ export class Sender {
     this.writes += 1;
     this.bytes += chunk.length;
     this.#writesThisTick += 1;
-    if (this.#writesThisTick === 1) process.nextTick(endTick, this);
+    if (this.#writesThisTick === 1) process.nextTick(this.#onTickEnd);
     if (this.#writesThisTick === 1 && !this.#isBusy) this.#sendAtOnce(chunk, callback);
     else if (this.#isOwn) this.#gather(chunk, callback);
     else this.#writeCorked(chunk, callback);
-    // While a batch is gathered nothing was handed over, so the transport is as writable as it was before.
-    const { writable, writableHighWaterMark } = this.#transport;
-    return this.backlog < writableHighWaterMark && (this.#batch !== undefined || writable);
+    const hasRoom = this.backlog < this.#transport.writableHighWaterMark;
+    // A write that was gathered has not changed whether the transport is writable.
+    return hasRoom && (this.#batch !== undefined || this.#transport.writable);
   }
 
   /** Several writes follow in this tick: the first of them is gathered, too. */
@@ -102,24 +108,36 @@ export class Sender {
     return batches;
   }
 
-  /** @internal */
-  onTickEnd(): void {
+  // One function for all ticks and one for all writes: on a busy machine a closure for each costs as much as the write.
+
+  readonly #onTickEnd = (): void => {
     this.#isBusy = this.#writesThisTick > 1;
     this.#writesThisTick = 0;
     this.flush();
-  }
+  };
+
+  readonly #onWritten = (error?: Error | null): void => {
+    // What failed stays unconfirmed until the session ends, which is soon. When a socket is destroyed, Node calls back
+    // for the write under way without an error, although it may be half sent.
+    if (error || this.#transport.destroyed) return;
+    const batch = this.#takeFirst();
+    if (batch !== undefined) this.#onConfirmed(batch.writes, batch.bytes, batch.callbacks);
+  };
 
   #sendAtOnce(chunk: Buffer, callback: WriteCallback | undefined): void {
-    const batch = newBatch();
-    add(batch, chunk, callback);
-    if (callback !== undefined || !this.#isOwn || this.#transport.encrypted === true || !this.#isEmpty()) {
-      return this.#handOver(batch, [chunk]);
+    if (callback !== undefined || !this.#showsAll || !this.#isEmpty()) {
+      return this.#handOver(batchOf(chunk, callback), [chunk]);
     }
-    // Without a callback Node schedules no tick of its own, which is a tenth of what a write costs. A TLS socket keeps
-    // what it has encrypted where `writableLength` does not show it.
-    this.#guard(() => this.#transport.write(chunk));
-    if (this.#isEmpty()) this.#confirm(batch);
-    else this.#handOver(batch, [NOTHING]);
+    // Without a callback Node schedules no tick of its own, which is a tenth of what a write costs.
+    try {
+      this.#transport.write(chunk);
+    } catch (error) {
+      this.#destroy(error);
+    }
+    if (!this.#isEmpty()) return this.#handOver(batchOf(chunk, undefined), [NOTHING]);
+    this.writes -= 1;
+    this.bytes -= chunk.length;
+    this.#onConfirmed(1, chunk.length, undefined);
   }
 
   /**
@@ -171,9 +189,7 @@ export class Sender {
       this.#isCorked = true;
       this.#guard(() => this.#transport.cork());
     }
-    const batch = newBatch();
-    add(batch, chunk, callback);
-    this.#handOver(batch, [chunk]);
+    this.#handOver(batchOf(chunk, callback), [chunk]);
   }
 
   /** Writes `chunks`, the last of them with the callback that confirms the batch. */
@@ -193,50 +209,38 @@ export class Sender {
     });
   }
 
-  readonly #onWritten = (error?: Error | null): void => {
-    // What failed stays unconfirmed until the session ends, which is soon. When a socket is destroyed, Node calls back
-    // for the write under way without an error, although it may be half sent.
-    if (error || this.#transport.destroyed) return;
-    const batch = this.#takeFirst();
-    if (batch !== undefined) this.#onConfirmed(batch);
-  };
-
   #takeFirst(): Batch | undefined {
     const batch = this.#first;
     if (batch === undefined) return undefined;
     this.#first = batch.next;
     if (this.#first === undefined) this.#last = undefined;
-    this.#subtract(batch);
+    this.writes -= batch.writes;
+    this.bytes -= batch.bytes;
     return batch;
   }
 
-  #confirm(batch: Batch): void {
-    this.#subtract(batch);
-    this.#onConfirmed(batch);
-  }
-
-  #subtract({ writes, bytes }: Batch): void {
-    this.writes -= writes;
-    this.bytes -= bytes;
-  }
-
-  /** A stream that throws is broken, and what it was given is uncertain: its `close` ends the session. */
   #guard(call: () => unknown): void {
     try {
       call();
     } catch (error) {
-      destroyTransport(this.#transport, toError(error));
+      this.#destroy(error);
     }
   }
-}
 
-/** At module level, so that a tick needs no closure. */
-function endTick(sender: Sender): void {
-  sender.onTickEnd();
+  /** A stream that throws is broken, and what it was given is uncertain: its `close` ends the session. */
+  #destroy(error: unknown): void {
+    destroyTransport(this.#transport, toError(error));
+  }
 }
 
 function newBatch(): Batch {
   return { writes: 0, bytes: 0, callbacks: undefined, next: undefined };
+}
+
+function batchOf(chunk: Buffer, callback: WriteCallback | undefined): Batch {
+  const batch = newBatch();
+  add(batch, chunk, callback);
+  return batch;
 }
 
 function add(batch: Batch, chunk: Buffer, callback: WriteCallback | undefined): void {
