@@ -84,7 +84,7 @@ describe('IdleWatch', () => {
     });
   });
 
-  it('tells it once, and has no timer left then', async () => {
+  it('reports it once, and has no timer left then', async () => {
     const peer = new Peer();
     new IdleWatch(80, peer, true).start();
     await pass(1_000, 10);

@@ -151,7 +151,7 @@ describe('memory that is detached', () => {
   });
 });
 
-describe.each([true, false])('what comes while nobody reads (lent: %s)', (lends) => {
+describe.each([true, false])('what comes while the stream is paused (lent: %s)', (lends) => {
   it('waits for a session to begin', async () => {
     const feed = new Feed(lends);
     feed.read(Buffer.from('early'));

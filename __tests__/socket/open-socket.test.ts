@@ -147,7 +147,7 @@ describe('a custom dial', () => {
     },
   );
 
-  test('that rejects after destroy() is nobody’s trouble', async () => {
+  test('that rejects after destroy() is ignored', async () => {
     let fail!: (error: Error) => void;
     const connection = connectTo(NOWHERE, {
       dial: () => {

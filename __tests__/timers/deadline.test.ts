@@ -56,7 +56,7 @@ describe('Deadline', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('holds the process, or lets it go, as it is told', () => {
+  it('keeps the process alive, or does not', () => {
     const timers = jest.spyOn(globalThis, 'setTimeout');
     const [held, free] = [true, false].map((each) => new Deadline(100, each, () => undefined));
     const holding = () => timers.mock.results.map(({ value }) => (value as NodeJS.Timeout).hasRef());
@@ -67,7 +67,7 @@ describe('Deadline', () => {
     timers.mockRestore();
   });
 
-  it('may be told so when it is over', async () => {
+  it('takes setRef() when it is over', async () => {
     const expire = jest.fn();
     const deadline = new Deadline(100, true, expire);
     jest.advanceTimersByTime(100);
@@ -125,8 +125,8 @@ describe('in a process that was blocked beyond the deadline', () => {
   });
 });
 
-describe('hold()', () => {
-  it('passes on what it is told', () => {
+describe('setRef()', () => {
+  it('calls ref() or unref()', () => {
     const resource = { ref: jest.fn(), unref: jest.fn() };
     setRef(true, resource);
     expect([resource.ref.mock.calls.length, resource.unref.mock.calls.length]).toEqual([1, 0]);
@@ -134,7 +134,7 @@ describe('hold()', () => {
     expect([resource.ref.mock.calls.length, resource.unref.mock.calls.length]).toEqual([1, 1]);
   });
 
-  it('takes a stream that holds nothing', () => {
+  it('takes a stream that has neither', () => {
     expect(() => {
       setRef(true, {});
       setRef(false, {});

@@ -256,14 +256,14 @@ describe('a refused write', () => {
     expect(desk.drops).toEqual([]);
   });
 
-  it('without a callback is dropped with an event at once', () => {
+  it('is reported as a drop where it has no callback, at once', () => {
     const desk = new Desk({ maxBytes: 2 });
     desk.post('abc');
     const error = expect.objectContaining({ code: 'ERR_QUEUE_FULL', tag: TAG }) as ConnectionError;
     expect(desk.drops).toEqual([{ chunk: Buffer.from('abc'), bytes: 3, reason: 'refused', error }]);
   });
 
-  it('without a callback is dropped at once each time', () => {
+  it('is reported at once each time, unless it was written while another was being reported', () => {
     const desk = new Desk({ maxBytes: 2 });
     desk.post('abc');
     desk.post('abcd');
@@ -290,7 +290,7 @@ describe('when a session opens', () => {
     expect(desk.outbox.totals).toEqual(totals({ accepted: [5, 5], confirmed: [5, 5] }));
   });
 
-  it('writes before flush() are sent before the queue', () => {
+  it('what its `open` listeners write goes out ahead of the queue', () => {
     const desk = new Desk();
     desk.write('a', 'b');
     const link = desk.attach();
@@ -532,7 +532,7 @@ describe('when a session is lost', () => {
     );
   });
 
-  it('the error has a message and the cause', () => {
+  it('gives the cause', () => {
     const desk = new Desk();
     desk.open();
     desk.write('a');
@@ -547,7 +547,7 @@ describe('when a session is lost', () => {
     expect(error?.cause).toBe(cause);
   });
 
-  it('totals are updated before the callbacks are called', () => {
+  it('has counted before it reports', () => {
     const desk = new Desk();
     desk.open();
     desk.write('a');
@@ -578,7 +578,7 @@ describe('when a session is lost', () => {
     expect(desk.open().handed).toEqual(['a']);
   });
 
-  it('a late confirmation or failure of its transport changes nothing', async () => {
+  it('a late callback of its transport confirms nothing, with or without an error', async () => {
     const desk = new Desk();
     const [old, worse] = [desk.open(), new SlowLink()];
     desk.write('a');
@@ -598,7 +598,7 @@ describe('when a session is lost', () => {
     expect(desk.fates.at(-1)).toBe('c');
   });
 
-  it('a late confirmation between two sessions changes nothing', () => {
+  it('a late callback between two sessions confirms nothing either', () => {
     const desk = new Desk();
     const old = desk.open();
     desk.write('a');
@@ -610,8 +610,8 @@ describe('when a session is lost', () => {
   });
 });
 
-describe('a write put off to the end of the tick', () => {
-  /** A transport that finishes every write at once. */
+describe('what a tick has gathered', () => {
+  /** A link whose kernel takes everything at once. */
   class QuickLink extends Duplex {
     bytes = 0;
 
@@ -660,7 +660,7 @@ describe('seal()', () => {
     expect(desk.fates).toEqual(['a']);
   });
 
-  it('sends queued writes when the session has not been flushed yet', () => {
+  it('sends the queue on a session whose `open` listeners are being called', () => {
     const desk = new Desk();
     desk.write('a', 'b');
     const link = desk.attach();
@@ -669,7 +669,7 @@ describe('seal()', () => {
     expect(link.handed).toEqual(['hello', 'a', 'b']);
   });
 
-  it('while connecting lets queued writes go out in the next session, after those made before flush()', async () => {
+  it('sends the queue on the session that is being dialled, after what its `open` listeners write', async () => {
     const desk = new Desk();
     desk.write('a', 'b');
     desk.seal();
@@ -695,7 +695,7 @@ describe('seal()', () => {
 });
 
 describe('when the lifecycle is over', () => {
-  it('queued writes are dropped in order, each with an event and its callback', () => {
+  it('the queue is dropped in order, and each write is reported by event and by callback', () => {
     const desk = new Desk();
     desk.write('a');
     desk.post('bc');
@@ -712,7 +712,7 @@ describe('when the lifecycle is over', () => {
     expect(desk.outbox.totals).toEqual(totals({ accepted: [3, 4], dropped: [3, 4] }));
   });
 
-  it('totals are updated before the callbacks are called', () => {
+  it('has counted before it reports', () => {
     const desk = new Desk();
     desk.write('a');
     const tell = desk.outbox.drop('destroyed', new ConnectionError('ERR_CLOSED', 'closed'));
@@ -736,7 +736,7 @@ describe('when the lifecycle is over', () => {
     expect(desk.open().handed).toEqual(['b']);
   });
 
-  it('a refused write does not cause `drain` in the next lifecycle', () => {
+  it('the next one reports no room for writes of the one before', () => {
     const desk = new Desk({ maxBytes: 1 });
     desk.write('ab');
     desk.drop();
@@ -745,7 +745,7 @@ describe('when the lifecycle is over', () => {
     expect(desk.rooms).toBe(0);
   });
 
-  it('totals go on in the next lifecycle', () => {
+  it('the counts go on in the next one', () => {
     const desk = new Desk();
     desk.write('a');
     desk.drop();
@@ -770,7 +770,7 @@ describe('maxAge', () => {
     expect(desk.outbox.totals).toEqual(totals({ accepted: [1, 1], dropped: [1, 1] }));
   });
 
-  it('drops each write at its own time, with one timer for all', () => {
+  it('drops one after the other, with one timer for all', () => {
     const desk = new Desk({ maxAge: 100 });
     for (const text of ['a', 'b', 'c']) {
       desk.write(text);
@@ -785,7 +785,7 @@ describe('maxAge', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('drops a write without a callback with an event only', () => {
+  it('reports one without a callback by event alone', () => {
     const desk = new Desk({ maxAge: 100 });
     desk.post('a');
     jest.advanceTimersByTime(100);
@@ -890,7 +890,7 @@ describe('drain', () => {
     expect(desk.rooms).toBe(1);
   });
 
-  it('is not emitted when no `write` returned false', () => {
+  it('does not come unless a `write` returned false', () => {
     const desk = new Desk();
     desk.write('a');
     const link = desk.open();
@@ -961,7 +961,7 @@ describe('drain', () => {
     expect(desk.rooms).toBe(2);
   });
 
-  it('is not emitted for expired writes after seal()', () => {
+  it('does not come when writes have expired and no more are taken', () => {
     const desk = new Desk({ maxBytes: 3, maxAge: 100 });
     expect(desk.write('abc')).toBe(false);
     desk.seal();
@@ -969,7 +969,7 @@ describe('drain', () => {
     expect([desk.fates, desk.rooms]).toEqual([['abc ERR_EXPIRED'], 0]);
   });
 
-  it('is emitted when a session opens and maxBytes is 0', () => {
+  it('comes when a session opens, where the queue takes no writes', () => {
     const desk = new Desk({ maxBytes: 0 });
     expect(desk.write('a')).toBe(false);
     desk.open();
@@ -996,7 +996,7 @@ describe('drain', () => {
     expect(desk.rooms).toBe(0);
   });
 
-  it('is not emitted after seal()', () => {
+  it('does not come when no more writes are taken', () => {
     const desk = new Desk();
     const link = desk.open(new SlowLink(2));
     desk.write('abc');
@@ -1007,8 +1007,8 @@ describe('drain', () => {
   });
 });
 
-describe('a write callback', () => {
-  it('may write; that write is the last in the queue', () => {
+describe('the application, in a callback or a listener', () => {
+  it('may write, and what it writes comes last', () => {
     const desk = new Desk();
     const link = desk.open();
     desk.outbox.write(Buffer.from('a'), () => desk.write('c'));
@@ -1101,7 +1101,7 @@ describe('after any sequence of steps', () => {
     }
   }
 
-  it('each write has one result and one callback call, none is sent twice, and the totals add up', async () => {
+  it('each write has one fate and is reported once, nothing is sent twice, and the counts add up', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
         const desk = new Desk({ maxBytes: MAX_BYTES, maxAge: MAX_AGE });
