@@ -49,7 +49,8 @@ export class IdleWatch implements Refable {
 
   #wait(now: number): void {
     const interval = Math.max(1, Math.floor(this.#idleTimeout / SAMPLES));
-    const left = this.#changedAt + this.#idleTimeout - now;
+    // Whole milliseconds, as timers take: a fraction would end before its time.
+    const left = Math.ceil(this.#changedAt + this.#idleTimeout - now);
     this.#next = new Deadline(Math.min(interval, left), this.#ref, () => this.#sample());
   }
 
