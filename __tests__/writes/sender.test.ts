@@ -367,6 +367,8 @@ describe('behind a slow transport', () => {
 
   it('says that there is no room from the stream’s own mark on, gathered bytes included', () => {
     const { wire, sender } = start();
+    // What does not fit in a write buffer is handed over meanwhile.
+    wire.stalled = true;
     sender.expectMore();
     const mark = wire.writableHighWaterMark;
     const chunk = Buffer.alloc(512);
