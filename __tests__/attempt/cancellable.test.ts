@@ -1,6 +1,6 @@
 import { Cancellable } from '../../lib/attempt/cancellable';
 
-/** A promise, and the hands that settle it. */
+/** A promise, and the functions that settle it. */
 function open<T>() {
   let resolve: (value: T) => void = () => {};
   let reject: (error: Error) => void = () => {};
@@ -9,21 +9,21 @@ function open<T>() {
   return { promise, resolve, reject };
 }
 
-/** Waits for `work`, and notes what it comes to. */
+/** Waits for `work`, and records its result. */
 function wait<T>(work: T | PromiseLike<T>) {
   const heard: unknown[] = [];
-  const pending = new Cancellable(
+  const cancellable = new Cancellable(
     work,
     (value) => heard.push(['resolved', value]),
     (reason) => heard.push(['rejected', reason]),
   );
-  return { pending, heard };
+  return { cancellable, heard };
 }
 
 const tick = () => new Promise(setImmediate);
 
-describe('Pending', () => {
-  it('tells what the work comes to, be it a promise or not, and never at once', async () => {
+describe('Cancellable', () => {
+  it('reports the result of the work, be it a promise or not, and never synchronously', async () => {
     const error = new Error('no');
     const all = [wait<string>('now'), wait(Promise.resolve('soon')), wait(Promise.reject(error))];
     expect(all.map(({ heard }) => heard.length)).toEqual([0, 0, 0]);
@@ -35,18 +35,18 @@ describe('Pending', () => {
     ]);
   });
 
-  it('tells nobody once it is dropped', async () => {
+  it('reports nothing after cancel()', async () => {
     const [good, bad] = [open<string>(), open<string>()];
     const [one, other] = [wait(good.promise), wait(bad.promise)];
-    one.pending.cancel();
-    other.pending.cancel();
+    one.cancellable.cancel();
+    other.cancellable.cancel();
     good.resolve('late');
     bad.reject(new Error('late'));
     await tick();
     expect([one.heard, other.heard]).toEqual([[], []]);
   });
 
-  it('takes a `then` that throws for a rejection', async () => {
+  it('treats a `then` that throws as a rejection', async () => {
     const error = new Error('then');
     const thenable: PromiseLike<string> = {
       then: () => {

@@ -61,7 +61,7 @@ it('opens another socket when the first is slow, and no sooner', async () => {
   hedge.clear();
 });
 
-it('puts another in the place of one that has had no answer in its time either', async () => {
+it('replaces the second socket when that is slow too', async () => {
   const dial = new Dial();
   dial.hedge();
   await pass(30);
@@ -79,7 +79,7 @@ it('puts another in the place of one that has had no answer in its time either',
   expect([dial.links.length, jest.getTimerCount()]).toEqual([3, 0]);
 });
 
-it('opens another only when it is told that it may, and leaves the one before alone until then', async () => {
+it('opens another only when it is granted, and keeps the one before until then', async () => {
   const dial = new Dial();
   const hedge = dial.hedge();
   await pass(30);
@@ -109,7 +109,7 @@ it('opens no third where nothing is known of how long it takes', async () => {
   hedge.clear();
 });
 
-it('hands the other over as soon as it connects, and has nothing to do with it any more', async () => {
+it('hands the second socket over as soon as it connects, and leaves it alone from then on', async () => {
   const dial = new Dial();
   const hedge = dial.hedge();
   await pass(30);
@@ -122,7 +122,7 @@ it('hands the other over as soon as it connects, and has nothing to do with it a
   expect(dial.heard).toEqual(['slow', 'connected']);
 });
 
-it('opens nothing when the first has an answer in time, and holds no timer', async () => {
+it('opens nothing when the first connects in time, and keeps no timer', async () => {
   const dial = new Dial();
   dial.hedge().clear();
   expect(jest.getTimerCount()).toBe(0);
@@ -130,7 +130,7 @@ it('opens nothing when the first has an answer in time, and holds no timer', asy
   expect(dial.links).toHaveLength(0);
 });
 
-it('destroys the other when the first is faster after all, and hears nothing of it', async () => {
+it('destroys the second socket when the first connects after all, and ignores its events', async () => {
   const dial = new Dial();
   const hedge = dial.hedge();
   await pass(30);
@@ -143,7 +143,7 @@ it('destroys the other when the first is faster after all, and hears nothing of 
   expect(dial.heard).toEqual(['slow']);
 });
 
-it('reports that the other was refused', async () => {
+it('reports that the second socket was refused', async () => {
   const dial = new Dial();
   const hedge = dial.hedge();
   await pass(30);
@@ -154,7 +154,7 @@ it('reports that the other was refused', async () => {
 });
 
 it.each(['EMFILE', 'EADDRINUSE', 'EADDRNOTAVAIL'])(
-  'goes on with the first when this end has no other (%s)',
+  'goes on with the first when the second fails for a local reason (%s)',
   async (code) => {
     const dial = new Dial();
     const hedge = dial.hedge();
@@ -166,7 +166,7 @@ it.each(['EMFILE', 'EADDRINUSE', 'EADDRNOTAVAIL'])(
   },
 );
 
-it('goes on with the first when another cannot be opened at all', async () => {
+it('goes on with the first when opening another throws', async () => {
   const dial = new Dial();
   dial.isBroken = true;
   const hedge = dial.hedge();
@@ -175,7 +175,7 @@ it('goes on with the first when another cannot be opened at all', async () => {
   hedge.clear();
 });
 
-it('destroys another during whose opening the attempt ends', async () => {
+it('destroys a second socket when the attempt ends while it is opened', async () => {
   const dial = new Dial();
   const hedge = dial.hedge();
   dial.onOpen = () => hedge.clear();
@@ -184,7 +184,7 @@ it('destroys another during whose opening the attempt ends', async () => {
   expect(jest.getTimerCount()).toBe(0);
 });
 
-it.each([true, false])('refs the other as the first: %s', async (ref) => {
+it.each([true, false])('refs the second socket as the first: %s', async (ref) => {
   const dial = new Dial();
   dial.ref = ref;
   const hedge = dial.hedge();
@@ -195,7 +195,7 @@ it.each([true, false])('refs the other as the first: %s', async (ref) => {
   hedge.clear();
 });
 
-it('takes over a change of mind while it waits', async () => {
+it('passes on a change of ref while it waits', async () => {
   const dial = new Dial();
   const hedge = dial.hedge();
   hedge.setRef(false);

@@ -62,7 +62,7 @@ async function halfSilent(options: Parameters<typeof Loopback.start>[0] = {}): P
   return server;
 }
 
-/** A look-up of names that finds the silent address for the first `times`, and then the server. */
+/** A look-up that finds the silent address for the first `times`, and then the server. */
 function lookup(times: number): LookupFunction {
   let left = times;
   return (_name, options, callback) => {
@@ -123,7 +123,7 @@ describe('members that share a target', () => {
     expect(dialsOf(members)).toBeLessThan(60);
   });
 
-  test('hear of their sessions in their own asynchronous contexts, whoever found the server back', async () => {
+  test('emit `open` in their own asynchronous contexts, whichever member found the server back', async () => {
     const server = await Loopback.start();
     const pool = newPool();
     const contexts = new AsyncLocalStorage<number>();
@@ -168,7 +168,7 @@ describe('members that share a target', () => {
     await server.until(() => server.accepted === 19);
   });
 
-  test('that is never answered each give up after their `connectTimeout`, and few have dialled', async () => {
+  test('that never answers each give up after their `connectTimeout`, and few have dialled', async () => {
     const server = await halfSilent();
     const pool = newPool({ port: server.port, connectTimeout: 200, backoff: () => 60_000 });
     const members = fill(pool, 50);
@@ -179,7 +179,7 @@ describe('members that share a target', () => {
     expect(dialsOf(members)).toBeLessThan(25);
   });
 
-  test('and lose their sessions at once are no storm: they keep to their own waits, whoever finds the server back', async () => {
+  test('and lose their sessions at once keep to their own backoff, whichever member finds the server back', async () => {
     const server = await Loopback.start();
     server.flap('end');
     const pool = newPool({ backoff: () => 60_000 });
@@ -263,7 +263,7 @@ describe('members that share a target', () => {
 });
 
 describe('a member that is held at the gate', () => {
-  /** A pool of which the first member dials for ever, and the others wait for it. */
+  /** A pool whose first member dials for ever while the others wait. */
   function held(count: number, options: PoolOptions = {}) {
     const links: ReturnType<typeof pair>[0][] = [];
     let asked = 0;
@@ -397,7 +397,7 @@ describe('a dial that goes unanswered', () => {
     return { server, connection };
   }
 
-  test('is hedged by another, which is kept when it connects first', async () => {
+  test('is hedged by a second socket, which is kept when it connects first', async () => {
     const { server, connection } = await unanswered();
     connection.write('hello');
     const info = await connection.whenOpen();
@@ -408,7 +408,7 @@ describe('a dial that goes unanswered', () => {
     expect([server.accepted, server.live]).toEqual([1, 1]);
   });
 
-  test('is hedged over TLS too, and the one that is kept is verified', async () => {
+  test('is hedged over TLS too, and the socket that is kept is verified', async () => {
     const { ca, server: tls } = await makeCertificates();
     const { server, connection } = await unanswered({ tls: { ca: ca.cert, servername: 'localhost' } }, { tls });
     await connection.whenOpen();
@@ -450,7 +450,7 @@ describe('a dial that goes unanswered', () => {
     expect({ code, said, stderr }).toEqual({ code: 0, said: [2, []], stderr: '' });
   });
 
-  test('is no better off with another socket that the kernel connects to itself: that one is cut', async () => {
+  test('fails when the kernel connects the second socket to itself, which is reset', async () => {
     const links: ScriptedLink[] = [];
     let cut = 0;
     const self = {
@@ -478,7 +478,7 @@ describe('a dial that goes unanswered', () => {
     opening.mockRestore();
   });
 
-  test('is left alone where nothing is known to be lost: by a function of the application’s, on this machine', async () => {
+  test('is not hedged with a custom `dial`', async () => {
     const dialled: number[] = [];
     const dial = () => {
       dialled.push(performance.now());
@@ -513,7 +513,7 @@ describe('a dial that goes unanswered', () => {
     expect(asked).toBe(1);
   });
 
-  test('has its outcome when the other is refused', async () => {
+  test('fails when the second socket is refused', async () => {
     const server = await halfSilent();
     server.refuse();
     const options = { port: server.port, host: 'some.test', socket: { lookup: lookup(1) }, connectTimeout: 15_000 };

@@ -40,7 +40,7 @@ export class Attempt implements Refable, ConnectorObserver {
   #pending: { cancel(): void } | undefined;
   /** The stream that a custom `dial` promised. */
   #promised: Promise<Duplex> | undefined;
-  /** The error that the transport is closing with. */
+  /** The first error of the transport, which closes. */
   #error: Error | undefined;
   #ref: boolean;
 
@@ -151,8 +151,9 @@ export class Attempt implements Refable, ConnectorObserver {
   // How it fails.
 
   onError(error: Error): void {
+    if (this.#error !== undefined) return;
     this.#error = error;
-    // What counts is that the transport closes, which is not waited for long.
+    // The attempt ends when the transport has closed, or after this.
     this.#startTimer(this.#context.settings.closeTimeout, () => this.onClose());
   }
 

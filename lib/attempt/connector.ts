@@ -41,7 +41,6 @@ export class Connector implements Refable, TransportHandler {
   readonly #observer: ConnectorObserver;
   #ref: boolean;
   #transport: Transport | undefined;
-  #hasFailed = false;
   #hedge: HedgedDial | undefined;
   /** When the socket that may connect first was opened; undefined once it has connected. */
   #since: number | undefined = performance.now();
@@ -77,7 +76,6 @@ export class Connector implements Refable, TransportHandler {
   guard(transport: Transport): void {
     this.#leave();
     this.#transport = transport;
-    this.#hasFailed = false;
     setHandler(transport, this);
     if (!this.#ref) transport.unref?.();
     // A `dial` or `lookup` of the application's may have ended the attempt.
@@ -138,8 +136,6 @@ export class Connector implements Refable, TransportHandler {
 
   /** A transport that fails is destroyed, and closes. */
   onError(error: Error): void {
-    if (this.#hasFailed) return;
-    this.#hasFailed = true;
     this.#hedge?.clear();
     this.#observer.onError(toError(error));
     destroyTransport(this.#transport!);

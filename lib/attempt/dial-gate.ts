@@ -19,16 +19,16 @@ export interface DialGrant {
 /** Bounds the dials of one connection: a pool makes one for each member. A connection has one attempt at a time. */
 export interface DialGate {
   /**
-   * Asks for a dial, or beside it for a second socket.
+   * Asks for a dial, or during the dial for a second socket.
    *
-   * @returns resolves with a grant; or with a failure, when another member's dial has failed and the attempt fails
-   *   with it, or when the endpoint has given no sign of life for `timeout`. Never settles after `release()`. A second
-   *   socket is never refused, but its promise does not settle once the dial has connected or failed.
+   * @returns resolves with a grant. Resolves with a failure when the dial of another member has failed in its place, or
+   *   when the endpoint has given no sign of life for `timeout`. Never settles after `release()`; for a second socket,
+   *   never with a failure, and not after `connected()` or `failed()` either.
    */
   acquire(target: ResolvedTarget, request: DialRequest): Promise<DialGrant | AttemptFailure>;
   /** The dial has connected, `took` milliseconds after it began. */
   connected(took: number): void;
-  /** The dial failed before it connected, `took` milliseconds after it began, and as others would: not for a local reason. */
+  /** The dial failed before it connected, `took` milliseconds after it began, and not for a reason of this machine's. */
   failed(took: number, failure: AttemptFailure): void;
   /** The attempt is over. After a failure, the connection is in backoff until its next `acquire()`. */
   release(): void;

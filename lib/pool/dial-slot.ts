@@ -28,8 +28,8 @@ export class DialSlot implements DialGate, EndpointMember {
   readonly #retryNow: () => boolean;
   #stage: Stage = 'idle';
   #endpoint: Endpoint | undefined;
-  /** Whether the endpoint counts a dial of this member; from `retryNow()` on, before its attempt asks. */
-  #isDialling = false;
+  /** Whether the endpoint counts a dial of this member: since `retryNow()`, even before its attempt asks. */
+  #isCounted = false;
   /** Whether the last attempt failed before it was connected. */
   #hasFailed = false;
   /** Settles the promise of `acquire()`. */
@@ -53,16 +53,16 @@ export class DialSlot implements DialGate, EndpointMember {
   connected(took: number): void {
     this.#hasFailed = false;
     this.#resolve = undefined;
-    if (!this.#isDialling) return;
-    this.#isDialling = false;
+    if (!this.#isCounted) return;
+    this.#isCounted = false;
     this.#endpoint?.connected(this, took);
   }
 
   failed(took: number, failure: AttemptFailure): void {
     this.#hasFailed = true;
     this.#resolve = undefined;
-    if (!this.#isDialling) return;
-    this.#isDialling = false;
+    if (!this.#isCounted) return;
+    this.#isCounted = false;
     this.#endpoint?.failed(this, took, failure);
   }
 
@@ -88,7 +88,7 @@ export class DialSlot implements DialGate, EndpointMember {
 
   grant(): void {
     if (this.#stage === 'granted') return this.#settle();
-    this.#isDialling = true;
+    this.#isCounted = true;
     this.#takePlace();
   }
 
@@ -99,7 +99,7 @@ export class DialSlot implements DialGate, EndpointMember {
   }
 
   retryNow(): void {
-    this.#isDialling = true;
+    this.#isCounted = true;
     if (!this.#retryNow()) this.#endDial();
   }
 
@@ -114,13 +114,13 @@ export class DialSlot implements DialGate, EndpointMember {
       this.#moveTo(this.#gate.addMember(target, this.#settings));
     }
     // Members whose backoff the endpoint has ended come one by one, and have its permission.
-    if (this.#isDialling) return this.#takePlace();
+    if (this.#isCounted) return this.#takePlace();
     this.#stage = 'limited';
     if (this.#gate.burst?.take(this.#advance) !== false) this.#askEndpoint();
   }
 
   #acquireSecond(slowFor: number): void {
-    if (this.#isDialling && this.#endpoint?.acquireSecond(this, slowFor) === true) this.#settle();
+    if (this.#isCounted && this.#endpoint?.acquireSecond(this, slowFor) === true) this.#settle();
   }
 
   /** The burst limiter or `maxConnecting` lets it go on. */
@@ -132,7 +132,7 @@ export class DialSlot implements DialGate, EndpointMember {
   #askEndpoint(): void {
     this.#stage = 'held';
     if (this.#endpoint?.acquire(this) === false) return;
-    this.#isDialling = this.#endpoint !== undefined;
+    this.#isCounted = this.#endpoint !== undefined;
     this.#takePlace();
   }
 
@@ -160,8 +160,8 @@ export class DialSlot implements DialGate, EndpointMember {
   }
 
   #endDial(): void {
-    if (!this.#isDialling) return;
-    this.#isDialling = false;
+    if (!this.#isCounted) return;
+    this.#isCounted = false;
     this.#endpoint?.ended(this);
   }
 }
