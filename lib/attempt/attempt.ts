@@ -70,8 +70,6 @@ export class Attempt implements Refable, ConnectorObserver {
     this.#connector?.setRef(ref);
   }
 
-  // The steps.
-
   #findTarget(): void {
     const { nextTarget, target, tls } = this.#context.settings;
     // `!`: options without either are refused.
@@ -147,8 +145,6 @@ export class Attempt implements Refable, ConnectorObserver {
     const { decoder } = this.#context.settings;
     this.#end({ ok: true, transport, decoder: decoder && checkDecoder(decoder()) });
   }
-
-  // How it fails.
 
   onError(error: Error): void {
     if (this.#error !== undefined) return;
