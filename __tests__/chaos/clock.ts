@@ -39,7 +39,7 @@ export class SimulatedTimer implements Due {
 /** The longest that Node's timers can wait. */
 const LONGEST = 2 ** 31 - 1;
 
-/** Turns of the loop without the clock moving after which it is taken to run for ever. */
+/** Iterations of the loop at one time after which it is taken to be endless. */
 const HOT = 3_000;
 
 /**
@@ -53,7 +53,7 @@ export class Clock {
   now = 0;
   /** When the process last stood still: from then on it measures anew what it did not see happen. */
   thawedAt = 0;
-  /** What was thrown with nobody to catch it. */
+  /** Uncaught exceptions. */
   readonly uncaught: unknown[] = [];
   /** Delays that no timer can wait. */
   readonly badDelays: unknown[] = [];
@@ -80,7 +80,7 @@ export class Clock {
     insert(this.#world, { at: this.now + milliseconds, run });
   }
 
-  /** The kernel has something for the process, which hears of it when it next asks. */
+  /** The kernel has an event for the process, which it polls in its next iteration of the loop. */
   arrive(run: () => void): void {
     this.#arrivals.push(run);
   }
@@ -177,7 +177,7 @@ export class Clock {
     return timer;
   }
 
-  /** One turn of the process's loop. Returns whether there was anything to do. */
+  /** One iteration of the process's loop. Returns whether there was anything to do. */
   async #loop(): Promise<boolean> {
     let busy = false;
     const isDue = (this.#timers[0]?.at ?? Infinity) <= this.now;

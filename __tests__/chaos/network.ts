@@ -13,7 +13,7 @@ export interface Server {
   /** Those whose knocking nobody has answered. */
   readonly knocking: Set<Link>;
   welcome: Welcome;
-  /** Whether nothing gets through, in either direction, and nobody is told. */
+  /** Whether packets of both directions are dropped silently. */
   cut: boolean;
   /** Whether it reads what it is sent. */
   reads: boolean;
@@ -58,7 +58,7 @@ const faults = {
   fast: (_, server) => (server.latency = 0),
   thinSlices: (_, server) => (server.slice = 1),
   thickSlices: (_, server) => (server.slice = 65_536),
-  /** Its machine loses power and comes back: whoever speaks to it from before is told that it knows nothing of them. */
+  /** Its machine loses power and comes back: it answers packets of older connections with an RST. */
   crash: (_, server) => each(server, (peer) => (peer.gone = true)),
   /** Its process is ended and started again. */
   restart: (network, server) => {

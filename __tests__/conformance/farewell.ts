@@ -55,7 +55,7 @@ export async function endsForGood(lab: Lab, scene: Scene): Promise<void> {
   const { subject, server, before, connections, revive, watch = longestWait(lab) } = scene;
   const { end = () => subject.client.disconnect() } = scene;
   await within(end(), 'disconnect() resolves');
-  await subject.hears('close');
+  await subject.waitFor('close');
   const heard = subject.names();
   assert.equal(heard.at(-1), 'close');
 

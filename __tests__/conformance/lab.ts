@@ -32,10 +32,10 @@ export interface Heard {
   readonly value: unknown;
 }
 
-/** Milliseconds that anything may take which has no bound of its own: some libraries wait for seconds between attempts. */
+/** Milliseconds for waits without a bound of their own: some libraries wait for seconds between attempts. */
 export const PATIENCE = 12_000;
 
-/** Rejects with what was waited for when `promise` takes longer. */
+/** Rejects with a message that names `what` when `promise` takes longer. */
 export async function within<T>(
   promise: Promise<T>,
   what: string | (() => string),
@@ -55,7 +55,7 @@ export async function within<T>(
   }
 }
 
-/** Waits for a span that is the subject itself: nothing may happen in it. */
+/** Waits for a span in which nothing may happen. */
 export function quiet(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
@@ -92,7 +92,7 @@ export class Subject {
     return Buffer.concat(this.heard.flatMap(({ event, value }) => (event === 'data' ? [value as Buffer] : [])));
   }
 
-  /** Waits until `holds`: asked again whenever something is heard. */
+  /** Waits until `holds`, asked again at every event. */
   async until(what: string, holds: () => boolean, milliseconds = PATIENCE): Promise<void> {
     let wake = () => {};
     const reached = new Promise<void>((resolve) => {
@@ -106,16 +106,16 @@ export class Subject {
     this.#waiting.delete(wake);
   }
 
-  /** Waits until `event` was heard so often. */
-  async hears(event: keyof ClientEvents, times = 1, milliseconds = PATIENCE): Promise<void> {
+  /** Waits until `event` was emitted so often. */
+  async waitFor(event: keyof ClientEvents, times = 1, milliseconds = PATIENCE): Promise<void> {
     await this.until(`${event} × ${times}`, () => this.count(event) >= times, milliseconds);
   }
 }
 
-/** Where cases are run: it makes servers and clients, and takes them away afterwards. */
+/** Makes the servers and clients of a case, and destroys them afterwards. */
 export class Lab {
   readonly adapter: Adapter;
-  /** What listeners threw or rejected with that the process was told of as uncaught, where the case `expectsFaults`. */
+  /** Uncaught exceptions and rejections, in a case that `expectsFaults`. */
   readonly surfaced: unknown[] = [];
   /** Whether faults of listeners are part of the experiment. Otherwise, one that surfaces ends it. */
   expectsFaults = false;
@@ -129,7 +129,7 @@ export class Lab {
     return this.adapter.features.has(feature);
   }
 
-  /** A client of the library under test, listened to from its first tick, with small waits where it lets itself be told. */
+  /** A client of the library under test, with listeners from its first tick, and short delays where it has such options. */
   create(options: ClientOptions): Subject {
     const client = this.adapter.create({ ...QUICK, ...options });
     track({ destroy: () => within(client.disconnect(), 'disconnect() after the case', 5_000) });

@@ -10,7 +10,7 @@ export interface Pair {
 export interface Certificates {
   /** Signs all that are not self-signed. */
   readonly ca: Pair;
-  /** A certificate authority that nobody trusts. */
+  /** A certificate authority that no client trusts. */
   readonly otherCa: Pair;
   /** For `localhost`, `127.0.0.1` and `::1`. */
   readonly server: Pair;

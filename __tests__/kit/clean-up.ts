@@ -3,13 +3,13 @@ import { once } from 'node:events';
 
 const tracked: (() => unknown)[] = [];
 
-/** Sees to it that `resource` is destroyed after the test, the latest first. Returns it. */
+/** Destroys `resource` after the test; the latest is destroyed first. Returns it. */
 export function track<T extends { destroy(): unknown }>(resource: T): T {
   tracked.push(() => resource.destroy());
   return resource;
 }
 
-/** Sees to it that `child` is killed after the test, if it has not ended by then. Returns it. */
+/** Kills `child` after the test, unless it has ended by then. Returns it. */
 export function trackProcess<T extends ChildProcess>(child: T): T {
   track({ destroy: () => kill(child) });
   return child;

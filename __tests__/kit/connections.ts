@@ -9,12 +9,12 @@ import type { EventMap, default as TypedEventEmitter } from 'typed-emitter';
 
 import { track } from './clean-up';
 
-/** Small waits, of which none is left to chance. */
+/** Short delays without jitter. */
 export const QUICK = {
   backoff: { initialDelay: 10, maxDelay: 40, jitter: 'none' },
 } as const satisfies ConnectionOptions;
 
-/** A connection to `server` with small waits, destroyed after the test. */
+/** A connection to `server` with short delays, destroyed after the test. */
 export function connectTo<Message = unknown>(
   server: { readonly target: ConnectionOptions },
   options: ConnectionOptions = {},
@@ -77,7 +77,7 @@ export async function receives(connection: ReconnectingConnection, text: string)
   return received;
 }
 
-/** What a write's callback was told. */
+/** The error that a write's callback is called with. */
 export function written(
   target: { write(chunk: string | Uint8Array, callback: (error?: Error | null) => void): boolean },
   chunk: string | Uint8Array,
@@ -85,7 +85,7 @@ export function written(
   return new Promise((settle) => target.write(chunk, (error) => settle(error ?? undefined)));
 }
 
-/** Keeps the event loop from doing anything for `milliseconds`. */
+/** Blocks the event loop for `milliseconds`. */
 export function block(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }

@@ -10,13 +10,13 @@ import { until } from './until';
 
 export type { Direction, Faults, Place, ProxyStats };
 
-/** How a link is cut: a FIN, or an RST. */
+/** How a link is cut: by a FIN, or an RST. */
 export type Cut = 'end' | 'reset';
 
-/** What becomes of a client that dials: its link is forwarded, or it is hung up on, or it never hears a word. */
+/** How clients are treated: forwarded, cut at once, or accepted and never answered. */
 export type Accept = 'forward' | 'blackhole' | Cut;
 
-/** A proxy in its own process, in front of `target`: every link through it suffers what it is told to do. */
+/** The published fault proxy in a process of its own, so that a blocked loop here does not stop it. */
 export class FaultProxy {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, { settle: (result: unknown) => void; fail: (error: Error) => void }>();
@@ -52,22 +52,22 @@ export class FaultProxy {
     return 'port' in this.target ? this.target.port : 0;
   }
 
-  /** Changes what is done to links, those that are open included; what is not named stays as it was. */
+  /** Changes the faults of all links, open ones included. Faults that are not named stay as they were. */
   async set(faults: Faults, direction: Direction | 'both' = 'both'): Promise<void> {
     await this.#ask('set', faults, direction);
   }
 
-  /** Cuts each link, open now or made later, when so many more bytes went through it. */
+  /** Cuts each link, open now or made later, after so many more bytes. */
   async cutAfter(bytes: number, how: Cut, counting: Direction | 'both' = 'both'): Promise<void> {
     await this.#ask('cutAfter', bytes, { how: published(how), counting });
   }
 
-  /** What becomes of clients from now on. */
+  /** How clients are treated from now on. */
   async accept(accept: Accept): Promise<void> {
     await this.#ask('clients', published(accept));
   }
 
-  /** Forwards as a good proxy does. */
+  /** Takes back all faults. */
   async clear(): Promise<void> {
     await this.#ask('clear');
   }
@@ -77,7 +77,7 @@ export class FaultProxy {
     return this.#ask('cut', published(how));
   }
 
-  /** Listens no more: dials are refused. Links live on, unless they are to be cut. */
+  /** Stops listening, so that dials are refused. Links stay open, unless `links` says how to cut them. */
   async down(links: Cut | 'keep' = 'keep'): Promise<void> {
     await this.#ask('refuse');
     if (links !== 'keep') await this.cut(links);
@@ -132,7 +132,7 @@ export class FaultProxy {
   }
 }
 
-/** The word that the published proxy has for it. */
+/** The published proxy's name for it. */
 function published<Word extends Accept>(word: Word): 'drop' | Exclude<Word, 'end'> {
   // `as`: what is not `'end'` stays as it is, which the compiler does not conclude of a type parameter.
   return word === 'end' ? 'drop' : (word as Exclude<Word, 'end'>);

@@ -1,13 +1,13 @@
 import { accessSync, constants, readFileSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** Who runs a process: whoever runs this one, where nothing is said. */
+/** The user of a process; that of this one by default. */
 export interface User {
   readonly uid?: number;
   readonly gid?: number;
 }
 
-/** Where a program is: on the path, or where Debian puts servers. */
+/** The path of a program: on the PATH, or in the folders in which Debian puts servers. */
 export function find(binary: string): string | undefined {
   const folders = [
     ...(process.env['PATH'] ?? '').split(delimiter),
@@ -18,7 +18,7 @@ export function find(binary: string): string | undefined {
   return folders.map((folder) => join(folder, binary)).find(isExecutable);
 }
 
-/** Who runs what does not run as root: nobody else where we are not root, undefined where there is nobody. */
+/** The user for servers that refuse to run as root: this one where we are not root; undefined where there is none. */
 export function owner(): User | undefined {
   if (process.getuid?.() !== 0) return {};
   const [, uid, gid] = /^postgres:[^:]*:(\d+):(\d+):/m.exec(readFileSync('/etc/passwd', 'utf8')) ?? [];

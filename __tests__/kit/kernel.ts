@@ -1,4 +1,4 @@
-// What a network and a kernel do to their sockets. For use inside a private network only: see `runInNamespace`.
+// Faults of the network and the kernel. For use inside a private network only: see `runInNamespace`.
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 
@@ -7,7 +7,7 @@ import { OUTSIDE, network } from './namespace';
 /** Packets that go to a port, that come from it, or both. */
 export type Way = 'to' | 'from' | 'both';
 
-/** Packets of `port` vanish, and nobody is told. */
+/** Drops the packets of `port` silently. */
 export function partition(port: number, way: Way = 'both'): void {
   rule(port, way, 'drop');
 }
@@ -21,7 +21,7 @@ export function lose(port: number, percent: number, way: Way = 'both'): void {
   rule(port, way, `numgen inc mod 100 { ${lost.join(', ')} } drop`);
 }
 
-/** Packets of `port` are answered with an RST. Whom they were meant for does not hear of it. */
+/** Answers packets of `port` with an RST. The socket that they are for does not see them. */
 export function rejectWithReset(port: number, way: Way = 'to'): void {
   rule(port, way, 'reject with tcp reset');
 }
@@ -72,12 +72,12 @@ export function linkDown(): void {
   run('ip', 'link', 'set', 'lo', 'down');
 }
 
-/** Plugs it in. */
+/** Plugs it in again. */
 export function linkUp(): void {
   run('ip', 'link', 'set', 'lo', 'up');
 }
 
-/** What comes of a packet to `address`: nothing at all, or an answer by the machine itself. */
+/** Drops packets to `address`, or has the machine itself reject them. */
 export function route(kind: 'blackhole' | 'unreachable' | 'prohibit', address: string): void {
   run('ip', 'route', 'replace', kind, address);
 }
@@ -92,7 +92,7 @@ export function assign(address: string): void {
   run('ip', 'address', 'replace', `${address}/32`, 'dev', 'lo');
 }
 
-/** Takes it away. Who listens there goes on, and is out of reach. */
+/** Removes it. A server that listens there keeps listening, out of reach. */
 export function unassign(address: string): void {
   run('ip', 'address', 'del', `${address}/32`, 'dev', 'lo');
 }

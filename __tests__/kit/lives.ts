@@ -6,7 +6,7 @@ import type { RealServer } from './real-servers';
 import { names, record } from './record';
 import { type ServerName, missing } from './server-recipes';
 
-// What holds for the clients of every server, as tests for jest: each file makes them for the servers that are its own.
+// Tests that hold for the clients of every server; each test file makes them for its servers.
 
 /** A describe for what needs these servers: skipped, with the reason, where one is not there. */
 export function withServers(title: string, servers: readonly ServerName[], body: () => void): void {
@@ -14,7 +14,7 @@ export function withServers(title: string, servers: readonly ServerName[], body:
   (reason === undefined ? describe : describe.skip)(titled(title, reason), body);
 }
 
-/** Sees sessions out of `connection`, and what ended each of them. */
+/** Records the sessions of `connection`, and how each ended. */
 export function watch(connection: ReconnectingConnection): {
   readonly heard: ReturnType<typeof record>;
   sessions(): string[];

@@ -5,11 +5,11 @@ import { connectTo, next, payload, payloads, written } from './loopback';
 import { RealServer } from './real-servers';
 import type { ServerName } from './server-recipes';
 
-// What the clients of every server meet, as tests for jest: each file makes them for the servers that are its own.
+// Tests of refusals, idle timeouts and topics; each test file makes them for its servers.
 
 const REFUSES = 'a server that refuses by its protocol is asked again until it agrees';
 
-/** A server that refuses a client, and in what words. */
+/** A server that refuses a client, and its error message. */
 export interface Refusal {
   readonly name: ServerName;
   readonly client: ConnectionOptions;
@@ -20,7 +20,7 @@ export interface Refusal {
   readonly agrees: readonly string[];
 }
 
-/** Tests that a client whom the server does not trust asks again until it does. */
+/** Tests that a client that the server does not trust retries until it is trusted. */
 export function testStranger({ name, client, refuses, words, agrees }: Refusal): void {
   describe(REFUSES, () => {
     withServers(name, [name], () => {
@@ -52,7 +52,7 @@ export function testStranger({ name, client, refuses, words, agrees }: Refusal):
   });
 }
 
-/** Tests that a client for whom the server has no room asks again until it has. */
+/** Tests that a client retries while the server is full. */
 export function testCrowd({ name, client, refuses, words }: Omit<Refusal, 'agrees'>): void {
   describe(REFUSES, () => {
     withServers(name, [name], () => {
@@ -88,7 +88,7 @@ async function crowd(server: RealServer, client: ConnectionOptions) {
   }
 }
 
-/** A server that does not keep clients that are silent. */
+/** A server that disconnects idle clients. */
 export interface Idler {
   readonly name: ServerName;
   readonly settings: readonly string[];
@@ -96,7 +96,7 @@ export interface Idler {
   readonly ping: string | Buffer;
 }
 
-/** Tests that a client comes back when it was put out for its silence, and that a heartbeat keeps another in. */
+/** Tests that a client that was disconnected as idle comes back, and that a heartbeat keeps another connected. */
 export function testIdler({ name, settings, client, ping }: Idler): void {
   describe('a server that puts idle clients out', () => {
     withServers(name, [name], () => {
@@ -116,7 +116,7 @@ export function testIdler({ name, settings, client, ping }: Idler): void {
   });
 }
 
-/** A server through which clients hear of each other. */
+/** A server through which clients send each other messages. */
 export interface Topic {
   readonly name: ServerName;
   readonly settings: readonly string[];

@@ -5,20 +5,20 @@ import { trackProcess } from './clean-up';
 import { compiled } from './compiled';
 import { type Exit, ending } from './processes';
 
-/** The variable that tells a process which network it must not be in: see `kernel.ts`. */
+/** The variable with the network in which a process must not be: see `kernel.ts`. */
 export const OUTSIDE = 'NETWORK_OUTSIDE';
 
-/** Where tools of the system are that are not on everybody's path. */
+/** With the folders of system tools, which are on the path of root alone. */
 const PATH = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`;
 
-/** Ways to a network of one's own. Which of them is open differs from machine to machine. */
+/** Ways to make a private network; which of them works depends on the machine. */
 const WAYS: readonly (readonly string[])[] = [
   ['unshare', '-Urn'],
   ['unshare', '-n'],
   ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'unshare', '-Urn'],
 ];
 
-/** What the kit does in there, each by the tool it needs. */
+/** What the kit does in a private network, each with the tool it needs. */
 const TRIALS: readonly (readonly string[])[] = [
   ['ip', 'link', 'set', 'lo', 'up'],
   ['nft', 'add table inet trial; add chain inet trial input { type filter hook input priority 0; }'],
@@ -41,8 +41,8 @@ export function namespacesMissing(): string | undefined {
 }
 
 /**
- * Makes of a command of Node's one that runs in a private network, with nothing in it but a loopback that is up. Root
- * in there is nobody special outside.
+ * The command that runs a command of Node's in a private network, which has a loopback interface only. Root in there has
+ * no rights outside.
  *
  * @param command - the path of Node, and its arguments
  */
@@ -83,7 +83,7 @@ function find(): NonNullable<typeof found> {
   return { missing: [...new Set(reasons.map(({ missing }) => missing))].join('; ') };
 }
 
-/** What stands in the way of `command`, in one line. */
+/** Why `command` fails, in one line; undefined when it does not. */
 function refusalOf([program, ...args]: readonly string[]): string | undefined {
   try {
     execFileSync(program!, args, {

@@ -3,7 +3,7 @@ import { type NetConnectOpts, type Socket, connect } from 'node:net';
 import { track } from './clean-up';
 import { until } from './until';
 
-/** A socket of Node's with nothing around it, that writes down what it hears. */
+/** A bare `net.Socket` that records its events and reads. */
 export class PlainSocket {
   readonly socket: Socket;
   /** `connect`, `end`, `close`, and the codes of errors. */
@@ -24,10 +24,10 @@ export class PlainSocket {
     track(this.socket);
   }
 
-  /** Dials, and waits for the answer, which has to be good. */
+  /** Connects, and waits for `connect`. */
   static async open(options: object): Promise<PlainSocket> {
     const plain = new PlainSocket(options);
-    await plain.hears('connect');
+    await plain.waitFor('connect');
     return plain;
   }
 
@@ -43,7 +43,7 @@ export class PlainSocket {
     this.socket.write(text);
   }
 
-  async hears(event: string): Promise<void> {
+  async waitFor(event: string): Promise<void> {
     const what = () => `${event} among ${this.events.join(', ')}`;
     await until(() => this.events.includes(event), { what });
   }
@@ -62,7 +62,7 @@ export class PlainSocket {
     return performance.now() - from;
   }
 
-  /** Waits for so many milliseconds, and says whether anything at all was heard in them. */
+  /** Waits for so many milliseconds. Returns whether there was neither an event nor a byte. */
   async isSilentFor(milliseconds: number): Promise<boolean> {
     const [events, bytes] = [this.events.length, this.#receivedBytes];
     await new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 
-/** A port that was free a moment ago: another may take it first. */
+/** A port that was free a moment ago; another process may take it first. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -12,7 +12,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Whether somebody accepts there. */
+/** Whether a server accepts connections there. */
 export function accepts(port: number): Promise<boolean> {
   return new Promise((settle) => {
     const socket = connect({ port, host: '127.0.0.1' });
@@ -20,7 +20,7 @@ export function accepts(port: number): Promise<boolean> {
       socket.destroy();
       settle(accepted);
     };
-    // Where nobody listens, the kernel may connect a socket to itself.
+    // Without a listener, the kernel may connect a socket to itself.
     socket.on('connect', () => done(socket.localPort !== port)).on('error', () => done(false));
   });
 }

@@ -26,7 +26,7 @@ export interface Exit {
   readonly said: unknown[];
 }
 
-/** What a script in its own process finds defined: the library's names, `say(value)`, and a few of Node's modules. */
+/** The globals of a script in its own process: the library's names, `say(value)`, and a few of Node's modules. */
 async function prelude(): Promise<string> {
   return `
     const { ReconnectingConnection, ConnectionPool, ConnectionError, registry } = require(${JSON.stringify(join(await javascript(), 'lib', 'index.js'))});
@@ -45,7 +45,7 @@ export async function run(
   return ending(start((await prelude()) + script, env, flags));
 }
 
-/** Waits for the end of a process that says JSON, a line each. */
+/** Waits for the end of a process that prints lines of JSON. */
 export async function ending(child: ChildProcess): Promise<Exit> {
   let stdout = '';
   let stderr = '';
@@ -59,7 +59,7 @@ export async function ending(child: ChildProcess): Promise<Exit> {
   return { code, stdout, stderr, said };
 }
 
-/** Whether SIGSTOP has worked; elsewhere than on Linux it is taken to work at once. */
+/** Whether the process is stopped; only Linux can tell, and elsewhere the answer is yes. */
 export function isStopped({ pid }: ChildProcess): boolean {
   return process.platform !== 'linux' || /^State:\s+T/m.test(readFileSync(`/proc/${String(pid)}/status`, 'utf8'));
 }

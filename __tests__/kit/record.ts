@@ -1,12 +1,12 @@
 import type { EventMap, default as TypedEventEmitter } from 'typed-emitter';
 
-/** One event as it was heard: its name, then its arguments. */
+/** One event: its name, then its arguments. */
 export type Heard = readonly [event: string, ...args: unknown[]];
 
 /** Every event of a connection, and so of a pool. */
 export const EVENTS = ['open', 'data', 'message', 'reset', 'backoff', 'drain', 'drop', 'state', 'close'] as const;
 
-/** Writes down every event of `emitter` in the order in which they are emitted; compare the whole of it. */
+/** Records every event of `emitter`, in order. Compare the whole record. */
 export function record(emitter: object, events: readonly string[] = EVENTS): Heard[] {
   const heard: Heard[] = [];
   // Any emitter will do, whatever its map.
@@ -15,7 +15,7 @@ export function record(emitter: object, events: readonly string[] = EVENTS): Hea
   return heard;
 }
 
-/** The names of recorded events, for when the order is the question. */
+/** The names of recorded events, for tests of their order. */
 export function names(heard: readonly Heard[]): string[] {
   return heard.map(([event]) => event);
 }

@@ -1,7 +1,7 @@
 import { compiled } from './compiled';
 import { runInNamespace } from './namespace';
 
-/** What can be played in a process of its own: its arguments and its result travel as JSON. */
+/** A function that can run in a process of its own: its arguments and its result are sent as JSON. */
 type Scenario = (...args: never[]) => Promise<unknown>;
 
 /**

@@ -1,7 +1,7 @@
 import type { ConnectionOptions } from '../../lib/options/options';
 import { ScriptedLink as PublishedLink } from '../../lib/testing/scripted-link';
 
-/** The published link, with its other end in the test's hands: every move is one of the test's. */
+/** The published scripted link, whose other end the test plays. */
 export class ScriptedLink extends PublishedLink {
   readonly signal: AbortSignal;
   readonly written: string[] = [];
@@ -54,7 +54,7 @@ export class ScriptedLink extends PublishedLink {
   }
 }
 
-/** A `dial` that hands out scripted links and keeps them for the test. */
+/** A `dial` that returns scripted links and keeps them for the test. */
 export class ScriptedDial {
   readonly links: ScriptedLink[] = [];
   readonly dial: NonNullable<ConnectionOptions['dial']> = (_target, signal) => {
@@ -71,17 +71,17 @@ export class ScriptedDial {
   }
 }
 
-/** Lets every callback run that is due without the clock: ticks, microtasks, immediates and the close of streams. */
+/** Runs every callback that is due without the clock: ticks, microtasks, immediates and the close of streams. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Timers by the test's clock; ticks, microtasks and immediates are real, so that streams and sockets go on. */
+/** Fakes timers only: ticks, microtasks and immediates stay real, so that streams and sockets work. */
 export function useFakeClock(): void {
   jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate', 'clearImmediate'] });
 }
 
-/** Moves the test's clock, and lets everything run that follows. */
+/** Moves the test's clock, and runs everything that follows. */
 export async function pass(milliseconds: number): Promise<void> {
   await jest.advanceTimersByTimeAsync(milliseconds);
   await settle();

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 
 import { find, owner } from './find-server';
 
-/** Servers as they are found in the world, where they are installed. */
+/** Real servers, where they are installed. */
 export type ServerName = 'redis' | 'nats' | 'mosquitto' | 'haproxy' | 'stunnel' | 'postgres';
 
 /** Signals that end a server. */
@@ -20,7 +20,7 @@ export interface Recipe {
   /** The lines of its configuration that are needed in any case. */
   readonly lines: (place: Place) => readonly string[];
   readonly args: (file: string, place: Place) => readonly string[];
-  /** What it says when it is ready, for a server that accepts before it is. */
+  /** Its output when it is ready, for a server that accepts connections earlier. */
   readonly ready?: RegExp;
   /** Ends it in good order, with clients connected. Default: SIGTERM. */
   readonly stop?: Ending;
@@ -28,7 +28,7 @@ export interface Recipe {
   readonly destroy?: Ending;
 }
 
-/** Each with little that is not needed, for a start should take no time. */
+/** With few settings, so that a start is quick. */
 export const recipes: Record<ServerName, Recipe> = {
   redis: {
     binary: 'redis-server',
@@ -38,7 +38,7 @@ export const recipes: Record<ServerName, Recipe> = {
       `dir ${directory}`,
       `unixsocket ${join(directory, 'socket')}`,
       `save ""`,
-      // How many times a second it looks for signals and for idle clients: it takes ten, and a stop waits for the next.
+      // Checks for signals and idle clients a second: with the default of ten, a stop takes up to 100 ms.
       'hz 100',
     ],
     args: (file) => [file],
@@ -46,7 +46,7 @@ export const recipes: Record<ServerName, Recipe> = {
   nats: { binary: 'nats-server', lines: ({ port }) => [`listen: "127.0.0.1:${port}"`], args: (file) => ['-c', file] },
   mosquitto: {
     binary: 'mosquitto',
-    // It goes on as another user when root starts it, unless told which one: that one may not read the directory.
+    // Started by root it switches to its own user, which may not read the directory.
     lines: ({ port }) => ['user root', `listener ${port} 127.0.0.1`],
     args: (file) => ['-c', file],
   },
@@ -82,7 +82,7 @@ export const recipes: Record<ServerName, Recipe> = {
     ],
     args: (file, { directory }) => ['-D', join(directory, 'data'), '-c', `config_file=${file}`],
     ready: /ready to accept connections/,
-    // On SIGTERM it waits for its clients to leave; killed, it leaves shared memory behind.
+    // On SIGTERM it waits until its clients disconnect; killed, it leaves shared memory behind.
     stop: 'SIGINT',
     destroy: 'SIGQUIT',
   },

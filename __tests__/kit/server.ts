@@ -12,15 +12,15 @@ export interface LoopbackOptions {
   /** Default: `'127.0.0.1'`. */
   readonly host?: string;
   readonly tls?: TlsOptions;
-  /** Sends everything back. */
+  /** Echoes everything. */
   readonly echo?: boolean;
   /** Keeps its own side open when the client ends. */
   readonly allowHalfOpen?: boolean;
-  /** Told of each socket (with TLS, when it is secure), and how many there have been with it. */
+  /** Called with each socket (with TLS, when it is secure) and its number, 1 for the first. */
   readonly onSocket?: (socket: Socket, number: number) => void;
 }
 
-/** A server on this machine that does to its clients what they have to survive. */
+/** A server on this machine with the faults that its clients have to survive. */
 export class Loopback {
   /** Every socket that was ever accepted, secure ones where there is TLS. */
   readonly sockets: Socket[] = [];
@@ -79,7 +79,7 @@ export class Loopback {
     return Buffer.concat(chunks).toString('latin1');
   }
 
-  /** Waits until `holds` is true: asked again whenever a socket comes, reads or closes. */
+  /** Waits until `holds` is true, asked again whenever a socket opens, reads or closes. */
   async until(holds: () => boolean): Promise<void> {
     while (!holds()) await once(this.#changes, 'change');
   }
@@ -95,7 +95,7 @@ export class Loopback {
     return this.sockets[count - 1]!;
   }
 
-  /** Waits until `connection` is open and was accepted: a client may be earlier to know. Returns the socket at this end. */
+  /** Waits until `connection` is open and accepted; a client may see it first. Returns the socket at this end. */
   async meets(connection: ReconnectingConnection): Promise<Socket> {
     await connection.whenOpen();
     const port = connection.socket?.localPort;
@@ -119,7 +119,7 @@ export class Loopback {
     for (const socket of this.#raw) socket.resetAndDestroy();
   }
 
-  /** Listens no more: dials are refused, sockets live on. */
+  /** Stops listening, so that dials are refused. Sockets stay open. */
   refuse(): void {
     this.#server.close();
   }
@@ -131,7 +131,7 @@ export class Loopback {
     await this.#listen();
   }
 
-  /** Neither reads nor answers, from now on. */
+  /** Stops reading and answering. */
   mute(): void {
     this.#muted = true;
     for (const socket of this.sockets) socket.pause();

@@ -1,6 +1,6 @@
 import { until as published } from '../../lib/testing/until';
 
-/** Waits until `holds` is true, as `reconnecting-connection/testing` does, but for longer (10 s, unless told). */
+/** `until` of `reconnecting-connection/testing` with a longer default deadline: 10 s, for a busy machine. */
 export async function until(
   holds: () => boolean | Promise<boolean>,
   { deadline = 10_000, ...options }: { readonly deadline?: number | undefined; readonly what?: () => string } = {},

@@ -39,7 +39,7 @@ export async function rejectWithReset() {
   kernel.rejectWithReset(server.port);
   const silent = await client.isSilentFor(A_WHILE);
   client.write('bye');
-  await client.hears('close');
+  await client.waitFor('close');
   const dialled = await dial(server.target);
   kernel.heal();
   return { silent, events: client.events, live: server.live, dialled, afterwards: await dial(server.target) };
@@ -68,7 +68,7 @@ export async function killSockets(whose: 'server' | 'client' | 'both') {
   const errors: string[] = [];
   server.latest.on('error', ({ code = 'no code' }: NodeJS.ErrnoException) => errors.push(code));
   const killed = kernel.killSockets(server.port, whose);
-  await client.hears('close');
+  await client.waitFor('close');
   await server.until(() => server.live === 0);
   return { killed, events: client.events, errors, dialled: await dial(server.target) };
 }
@@ -128,7 +128,7 @@ export async function limitRetransmissions() {
   kernel.partition(server.port);
   const late = new PlainSocket(server.target);
   client.write('lost');
-  await Promise.all([client.hears('close'), late.hears('close')]);
+  await Promise.all([client.waitFor('close'), late.waitFor('close')]);
   return { established: client.events, dialled: late.events };
 }
 

@@ -73,7 +73,7 @@ describe('a proxy that is told nothing', () => {
     await until(() => heard.includes('end'));
     expect(client.events).toEqual(['connect']);
     peer.end('words');
-    await client.hears('close');
+    await client.waitFor('close');
 
     expect(client.received).toBe('hellolastwords');
     expect(client.events).toEqual(['connect', 'end', 'close']);
@@ -84,7 +84,7 @@ describe('a proxy that is told nothing', () => {
     const { proxy, client, peer } = await linked();
 
     peer.resetAndDestroy();
-    await client.hears('close');
+    await client.waitFor('close');
 
     expect(client.events).toEqual(['connect', 'ECONNRESET', 'close']);
     await proxy.until(({ links }) => links === 0);
@@ -105,7 +105,7 @@ describe('a proxy that is told nothing', () => {
     server.refuse();
 
     const client = await dial(proxy);
-    await client.hears('close');
+    await client.waitFor('close');
 
     expect(client.events).toContain('ECONNRESET');
   });
@@ -140,7 +140,7 @@ describe('a proxy that is told nothing', () => {
       const client = await PlainSocket.open(proxy.target);
       await client.echo('hello');
       expect(await proxy.cut('reset')).toBe(1);
-      await client.hears('end');
+      await client.waitFor('end');
 
       await proxy.down();
       expect((await dial(proxy)).events[0]).toBe('ENOENT');
@@ -260,7 +260,7 @@ describe('a proxy can', () => {
     peer.end('bye');
     await client.receives(8);
     expect(client.events).toEqual(['connect']);
-    await client.hears('end');
+    await client.waitFor('end');
 
     expect(performance.now() - from).toBeGreaterThanOrEqual(299);
   });
@@ -285,7 +285,7 @@ describe('a proxy can', () => {
       const { proxy, client, heard } = await linked();
 
       expect(await proxy.cut(how)).toBe(1);
-      await Promise.all([client.hears(event), until(() => heard.includes(event))]);
+      await Promise.all([client.waitFor(event), until(() => heard.includes(event))]);
 
       expect([client.events[1], heard[0]]).toEqual([event, event]);
       await (await dial(proxy)).echo('again');
@@ -333,7 +333,7 @@ describe('a proxy can', () => {
       const { target } = proxy;
 
       await proxy.down(how);
-      await client.hears(event);
+      await client.waitFor(event);
       expect((await dial(proxy)).events[0]).toBe('ECONNREFUSED');
 
       await proxy.up();
@@ -360,7 +360,7 @@ describe('a proxy can', () => {
     await proxy.accept(how);
 
     const client = await dial(proxy);
-    await client.hears(event);
+    await client.waitFor(event);
 
     expect(server.accepted).toBe(1);
     await proxy.accept('forward');
@@ -379,7 +379,7 @@ describe('a proxy can', () => {
     expect(client.events).toEqual(['connect']);
     expect(server.accepted).toBe(1);
     expect(await proxy.cut('reset')).toBe(2);
-    await client.hears('ECONNRESET');
+    await client.waitFor('ECONNRESET');
   });
 });
 
@@ -403,7 +403,7 @@ describe('the process of a proxy can', () => {
     const { port } = proxy;
 
     await proxy.signal('SIGKILL');
-    await Promise.all([client.hears('end'), until(() => heard.includes('end'))]);
+    await Promise.all([client.waitFor('end'), until(() => heard.includes('end'))]);
     expect((await dial(proxy)).events[0]).toBe('ECONNREFUSED');
     await expect(proxy.stats()).rejects.toThrow();
 

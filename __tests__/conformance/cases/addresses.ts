@@ -37,7 +37,7 @@ export const addresses: readonly Case[] = [
       const lookup = resolving(() => ['127.0.0.1', '::1']);
       const options = { port: server.port, host: 'two.test', socket: { lookup } };
       const subject = lab.create(options);
-      await subject.hears('open');
+      await subject.waitFor('open');
       assert.deepEqual(subject.names(), ['open']);
       const socket = await server.has(1);
       assert.equal(socket.localAddress, '::1');
@@ -51,7 +51,7 @@ export const addresses: readonly Case[] = [
         return ['127.0.0.1', '::1'];
       });
       const refused = lab.create({ ...options, socket: { lookup: both } });
-      await refused.hears('backoff');
+      await refused.waitFor('backoff');
       assert.deepEqual([refused.names(), rounds], [['backoff'], 1]);
       const { error } = waits(refused)[0]!;
       if (lab.has('own') || error !== undefined) assert.match(error?.message ?? '', /127\.0\.0\.1.*::1/s);
@@ -66,7 +66,7 @@ export const addresses: readonly Case[] = [
       const server = await lab.serve();
       const lookup = resolving(() => ['::1', '127.0.0.1']);
       const subject = lab.create({ port: server.port, host: 'localhost', socket: { lookup } });
-      await subject.hears('open');
+      await subject.waitFor('open');
 
       assert.deepEqual(subject.names('open', 'backoff', 'reset', 'close'), ['open']);
       assert.equal(server.accepted, 1);
@@ -94,12 +94,12 @@ export const addresses: readonly Case[] = [
       assert(lookups >= 2, `${lookups} look-ups for the first attempts`);
       assert.equal(subject.count('open'), 0);
       address = '127.0.0.1';
-      await subject.hears('open', 1, 2 * PATIENCE);
+      await subject.waitFor('open', 1, 2 * PATIENCE);
       assert.deepEqual([first.accepted, second.accepted], [1, 0]);
       const before = lookups;
       address = '127.0.0.2';
       first.drop();
-      await subject.hears('open', 2, 2 * PATIENCE);
+      await subject.waitFor('open', 2, 2 * PATIENCE);
 
       assert.deepEqual([first.accepted, second.accepted], [1, 1]);
       assert.equal(lookups, before + 1);
@@ -142,6 +142,6 @@ async function answersTwice(lab: Lab, port: number): Promise<void> {
     setTimeout(answer, 50, callback, options, ['127.0.0.1']);
   };
   const subject = lab.create({ port, host: 'twice.test', socket: { lookup: twice } });
-  await subject.hears('open');
+  await subject.waitFor('open');
   assert.equal(subject.count('reset'), 0);
 }

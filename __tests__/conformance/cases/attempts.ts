@@ -8,7 +8,7 @@ const A_FEW_ATTEMPTS = 3_000;
 export async function failsAgain(lab: Lab, subject: Subject, times = 2): Promise<void> {
   if (!lab.has('backoff event')) return quiet(A_FEW_ATTEMPTS);
   // Some wait a second and longer each time, and cannot be told otherwise.
-  await subject.hears('backoff', subject.count('backoff') + times, 30_000);
+  await subject.waitFor('backoff', subject.count('backoff') + times, 30_000);
 }
 
 /** Milliseconds from each connection that `server` accepted to the next. */

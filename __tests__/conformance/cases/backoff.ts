@@ -121,7 +121,7 @@ export const backoff: readonly Case[] = [
           }),
         },
       });
-      await subject.hears('backoff', 4, 2 * PATIENCE);
+      await subject.waitFor('backoff', 4, 2 * PATIENCE);
       assert.equal(rounds, 4);
       assert.deepEqual(
         waits(subject).map(({ delay }) => delay),

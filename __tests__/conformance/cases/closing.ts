@@ -19,7 +19,7 @@ export const closing: readonly Case[] = [
       const before = await held(lab);
       const subject = lab.create(server.target);
       const { client } = subject;
-      await subject.hears('open');
+      await subject.waitFor('open');
       const socket = await within(server.has(1), 'the server accepts');
       const end = async () => {
         const first = client.disconnect();
@@ -52,10 +52,10 @@ export const closing: readonly Case[] = [
       const server = await lab.serve();
       const before = await held(lab);
       const subject = lab.create(server.target);
-      await subject.hears('open');
+      await subject.waitFor('open');
       await within(server.has(1), 'the server accepts');
       await within(subject.client.disconnect(), 'the first disconnect() resolves');
-      await subject.hears('close');
+      await subject.waitFor('close');
       const end = async () => assert(await settlesAtOnce(subject.client.disconnect()));
       await endsForGood(lab, { subject, server, before, connections: 1, end });
 
@@ -78,7 +78,7 @@ export const closing: readonly Case[] = [
       const server = await lab.serve({ allowHalfOpen: true });
       const subject = lab.create(server.target);
       const { client } = subject;
-      await subject.hears('open');
+      await subject.waitFor('open');
       const first = await within(server.has(1), 'the server accepts');
       let ended = first.readableEnded || first.destroyed;
       for (const event of ['end', 'close']) first.once(event, () => (ended = true));
@@ -95,7 +95,7 @@ export const closing: readonly Case[] = [
       }
       first.end();
       await within(end, 'disconnect() resolves');
-      await subject.hears('open', 2);
+      await subject.waitFor('open', 2);
       await within(accepted, 'the server accepts a new connection');
       await quiet(longestWait(lab));
 
@@ -116,10 +116,10 @@ export const closing: readonly Case[] = [
       const subject = lab.create(server.target);
       const { client } = subject;
       for (const lifecycle of [1, 2, 3]) {
-        await subject.hears('open', lifecycle);
+        await subject.waitFor('open', lifecycle);
         await within(server.has(lifecycle), 'the server accepts');
         await within(client.disconnect(), 'disconnect() resolves');
-        await subject.hears('close', lifecycle);
+        await subject.waitFor('close', lifecycle);
         if (lifecycle < 3) client.connect?.();
       }
       await returnsTo(lab, before);
@@ -132,15 +132,15 @@ export const closing: readonly Case[] = [
       // A restart does not go on where an outage was left off.
       server.refuse();
       client.connect?.();
-      await subject.hears('backoff', 3);
+      await subject.waitFor('backoff', 3);
       await client.disconnect();
       await server.restart();
       client.connect?.();
-      await subject.hears('open', 4);
+      await subject.waitFor('open', 4);
       const info = subject.heard.at(-1)!.value as OpenInfo;
       assert.deepEqual([info.attempts, info.reopened, info.downtime], [1, false, 0]);
       server.drop();
-      await subject.hears('backoff', 4);
+      await subject.waitFor('backoff', 4);
       assert.equal((subject.heard.at(-1)!.value as { attempt: number }).attempt, 1);
     },
   },
@@ -161,8 +161,8 @@ export const closing: readonly Case[] = [
       });
       const before = await held(lab);
       const subject = lab.create(server.target);
-      if (lab.has('bytes')) await subject.hears('data', 20);
-      else await subject.hears('open');
+      if (lab.has('bytes')) await subject.waitFor('data', 20);
+      else await subject.waitFor('open');
       await within(server.has(1), 'the server accepts');
       await endsForGood(lab, { subject, server, before, connections: 1 });
 

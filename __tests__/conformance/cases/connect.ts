@@ -15,7 +15,7 @@ export const connect: readonly Case[] = [
       const subject = lab.create(server.target);
       const states: string[] = [];
       subject.client.on('open', () => states.push(subject.client.state));
-      await subject.hears('open');
+      await subject.waitFor('open');
       await server.has(1);
 
       assert.deepEqual(subject.names('open', 'reset', 'close'), ['open']);
@@ -33,7 +33,7 @@ export const connect: readonly Case[] = [
       await failsAgain(lab, subject, 3);
       assert.equal(subject.count('open'), 0);
       await server.restart();
-      await subject.hears('open');
+      await subject.waitFor('open');
 
       assert.deepEqual(subject.names('open', 'close'), ['open']);
     },
@@ -46,7 +46,7 @@ export const connect: readonly Case[] = [
       const server = await lab.serve();
       server.refuse();
       const subject = lab.create({ ...server.target, maxRetries: 0 });
-      await subject.hears('close');
+      await subject.waitFor('close');
       assert.deepEqual(subject.names(), ['close']);
 
       if (!lab.has('own')) return;
@@ -144,7 +144,7 @@ export const connect: readonly Case[] = [
       };
       again();
       again();
-      await subject.hears('open');
+      await subject.waitFor('open');
       again();
       await server.has(1);
       again();
@@ -154,7 +154,7 @@ export const connect: readonly Case[] = [
       assert.equal(server.accepted, 1);
       assert.deepEqual(subject.names('open', 'reset', 'close'), ['open']);
       server.drop();
-      await subject.hears('open', 2, 2 * PATIENCE);
+      await subject.waitFor('open', 2, 2 * PATIENCE);
       await quiet(500);
       assert.equal(server.accepted, 2, 'one connection after the loss of one');
     },

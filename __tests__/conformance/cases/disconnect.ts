@@ -154,11 +154,11 @@ export const disconnect: readonly Case[] = [
         const server = await lab.serve({ allowHalfOpen });
         const before = await held(lab);
         const subject = lab.create(server.target);
-        await subject.hears('open');
+        await subject.waitFor('open');
         const socket = await within(server.has(1), 'the server accepts');
         const end = async () => {
           await subject.client.disconnect();
-          await subject.hears('close');
+          await subject.waitFor('close');
           socket.destroy();
         };
         await endsForGood(lab, { subject, server, before, connections: 1, end });
@@ -178,13 +178,13 @@ export const disconnect: readonly Case[] = [
         if (sessions === 0) server.refuse();
         const subject = lab.create({ ...server.target, ...WAIT });
         if (sessions === 1) {
-          await subject.hears('open');
+          await subject.waitFor('open');
           await within(server.has(1), 'the server accepts');
           server.refuse();
           server.drop();
-          await subject.hears('reset');
+          await subject.waitFor('reset');
         }
-        if (lab.has('backoff event')) await subject.hears('backoff');
+        if (lab.has('backoff event')) await subject.waitFor('backoff');
         else await quiet(50);
         const end = async () => {
           const promise = subject.client.disconnect();

@@ -58,14 +58,14 @@ async function faultyListeners(
   }
   lab.surfaced.length = 0;
   for (const generation of [1, 2, 3]) {
-    await subject.hears('open', generation);
+    await subject.waitFor('open', generation);
     await within(server.has(generation), `session ${generation} at the server`);
     if (lab.has('bytes')) {
       subject.client.write('hello');
       await subject.until(`an echo in session ${generation}`, () => subject.received.length >= 5 * generation);
     }
     server.drop();
-    await subject.hears('reset', generation);
+    await subject.waitFor('reset', generation);
   }
   const heard = () => subject.names(...events);
   await subject.until('a listener behind a faulty one hears what it heard', () => later.length >= heard().length);

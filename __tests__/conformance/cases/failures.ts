@@ -68,12 +68,12 @@ export const failures: readonly Case[] = [
       await full.destroy();
       rmSync(path);
       const server = await lab.serve({ path });
-      await subject.hears('open', 1, 2 * PATIENCE);
+      await subject.waitFor('open', 1, 2 * PATIENCE);
       server.refuse();
       server.drop();
-      await subject.hears('reset');
+      await subject.waitFor('reset');
       await server.restart();
-      await subject.hears('open', 2, 2 * PATIENCE);
+      await subject.waitFor('open', 2, 2 * PATIENCE);
       assert.deepEqual(subject.names('open', 'reset', 'close'), ['open', 'reset', 'open']);
     },
   },
@@ -102,7 +102,7 @@ export const failures: readonly Case[] = [
       if (lab.has('own')) assert.equal(waits(subject)[0]?.error?.code, 'ERR_SELF_CONNECT');
       ephemeralPorts(...PORTS);
       await server.restart();
-      await subject.hears('open', 1, 2 * PATIENCE);
+      await subject.waitFor('open', 1, 2 * PATIENCE);
 
       assert.deepEqual(subject.names('open', 'reset', 'close'), ['open']);
       await server.until(() => server.accepted === 1);
@@ -127,14 +127,14 @@ async function unroutable(
   const server = await lab.serve({ host: '0.0.0.0' });
   const target = { port: server.port, host: address };
   if (kind !== undefined) route(kind, address);
-  await new PlainSocket(target).hears(code);
+  await new PlainSocket(target).waitFor(code);
 
   const subject = lab.create(target);
   await failsWith(lab, subject, code);
   assert.equal(subject.count('open'), 0, code);
   if (kind !== undefined) unroute(address);
   execFileSync('ip', ['address', 'add', `${address}/32`, 'dev', 'lo']);
-  await subject.hears('open', 1, 2 * PATIENCE);
+  await subject.waitFor('open', 1, 2 * PATIENCE);
 }
 
 async function refused(lab: Lab): Promise<void> {
@@ -143,7 +143,7 @@ async function refused(lab: Lab): Promise<void> {
   const subject = lab.create(server.target);
   await failsWith(lab, subject, 'ECONNREFUSED');
   await server.restart();
-  await subject.hears('open', 1, 2 * PATIENCE);
+  await subject.waitFor('open', 1, 2 * PATIENCE);
 }
 
 /** Each connection is cut by an RST as soon as it is accepted: that may be before the client knows of it, or after. */
@@ -154,7 +154,7 @@ async function reset(lab: Lab): Promise<void> {
   await within30(server, 3);
   server.steady();
   const opened = subject.count('open');
-  await subject.hears('open', opened + 1, 2 * PATIENCE);
+  await subject.waitFor('open', opened + 1, 2 * PATIENCE);
 }
 
 async function within30(server: Loopback, accepted: number): Promise<void> {
@@ -167,14 +167,14 @@ async function portsExhausted(lab: Lab): Promise<void> {
   const [first] = PORTS;
   ephemeralPorts(first, first + 1);
   const holders = [await PlainSocket.open(server.target), await PlainSocket.open(server.target)];
-  await new PlainSocket(server.target).hears('EADDRNOTAVAIL');
+  await new PlainSocket(server.target).waitFor('EADDRNOTAVAIL');
 
   const subject = lab.create(server.target);
   await failsWith(lab, subject, 'EADDRNOTAVAIL');
   assert.equal(subject.count('open'), 0, 'EADDRNOTAVAIL');
   for (const { socket } of holders) socket.resetAndDestroy();
   ephemeralPorts(...PORTS);
-  await subject.hears('open', 1, 2 * PATIENCE);
+  await subject.waitFor('open', 1, 2 * PATIENCE);
 }
 
 /** The process may open no more files. */
@@ -193,7 +193,7 @@ async function descriptorsExhausted(lab: Lab): Promise<void> {
     await failsWith(lab, subject, 'EMFILE');
     assert.equal(subject.count('open'), 0, 'EMFILE');
     for (const descriptor of held.splice(0)) closeSync(descriptor);
-    await subject.hears('open', 1, 2 * PATIENCE);
+    await subject.waitFor('open', 1, 2 * PATIENCE);
   } finally {
     for (const descriptor of held) closeSync(descriptor);
   }

@@ -49,11 +49,11 @@ export const handshake: readonly Case[] = [
         },
       });
       subject.client.on('open', () => steps.push('open'));
-      await subject.hears('open');
+      await subject.waitFor('open');
       server.drop();
-      await subject.hears('open', 2);
+      await subject.waitFor('open', 2);
       server.reset();
-      await subject.hears('open', 3);
+      await subject.waitFor('open', 3);
 
       assert.deepEqual(
         steps,
@@ -161,7 +161,7 @@ async function diesInHandshake(lab: Lab): Promise<void> {
     await until(() => calls.length === index + 1);
     const socket = await within(server.has(index + 1), 'the server accepts');
     socket[die]();
-    await subject.hears('backoff', index + 1);
+    await subject.waitFor('backoff', index + 1);
     assert.equal(calls[index]!.signal.aborted, true);
     assert(calls[index]!.socket.destroyed);
   }
@@ -171,7 +171,7 @@ async function diesInHandshake(lab: Lab): Promise<void> {
   await quiet(50);
   assert.deepEqual(subject.names('open', 'reset', 'close'), []);
   calls[2]!.done();
-  await subject.hears('open');
+  await subject.waitFor('open');
 
   const reasons = subject.heard.filter(({ event }) => event === 'backoff');
   assert.deepEqual(
@@ -225,7 +225,7 @@ async function dropsInHandshake(lab: Lab, drops: number): Promise<void> {
       await once(socket, 'data');
     },
   });
-  await subject.hears('open');
+  await subject.waitFor('open');
   assert.deepEqual(subject.names(), [...Array.from({ length: drops }, () => 'backoff'), 'open']);
   assert.equal(server.accepted, drops + 1);
   await subject.client.disconnect();

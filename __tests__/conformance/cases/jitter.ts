@@ -86,7 +86,7 @@ export const jitter: readonly Case[] = [
       // Chance as the library has it when nobody asks for anything.
       const backoff = { initialDelay: 1_000, maxDelay: 1_000 };
       const subjects = Array.from({ length: clients }, () => lab.create({ ...server.target, backoff }));
-      for (const subject of subjects) await subject.hears('open', 1, 30_000);
+      for (const subject of subjects) await subject.waitFor('open', 1, 30_000);
       await server.has(clients);
       server.drop();
       await within(

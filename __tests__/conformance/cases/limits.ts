@@ -116,7 +116,7 @@ export const limits: readonly Case[] = [
       await until(enough, { deadline: 20_000 });
       assert.deepEqual(subject.names('open', 'close'), []);
       await server.restart();
-      await subject.hears('open', 1, 2 * PATIENCE);
+      await subject.waitFor('open', 1, 2 * PATIENCE);
 
       if (lab.has('own')) await triesTenThousandTimes(lab);
     },
@@ -203,7 +203,7 @@ async function givesUpAfter(lab: Lab, maxRetries: number): Promise<void> {
       },
     },
   });
-  await subject.hears('close', 1, 30_000);
+  await subject.waitFor('close', 1, 30_000);
   // Longer than any wait it was told of.
   await quiet(1_000);
 

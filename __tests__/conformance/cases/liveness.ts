@@ -24,7 +24,7 @@ export const liveness: readonly Case[] = [
       const proxy = await FaultProxy.start(server.target);
       await proxy.set({ latency: 90, jitter: 20 });
       const subject = lab.create({ ...proxy.target, heartbeat });
-      await subject.hears('open');
+      await subject.waitFor('open');
       await quiet(3_000);
 
       assert.deepEqual(subject.names('open', 'reset', 'close'), ['open']);
@@ -39,7 +39,7 @@ export const liveness: readonly Case[] = [
       // What serves has to go on while this process stands still.
       const target = lab.has('bytes') ? (await serveElsewhere('socket.pipe(socket);')).target : proxy.target;
       const subject = lab.create({ ...target, heartbeat });
-      await subject.hears('open');
+      await subject.waitFor('open');
       for (let turn = 0; turn < 3; turn++) {
         block(1_500);
         await quiet(500);

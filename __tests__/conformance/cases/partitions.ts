@@ -25,13 +25,13 @@ export const partitions: readonly Case[] = [
     run: async (lab) => {
       const server = await lab.serve({ echo: lab.has('bytes') });
       const subject = lab.create({ ...server.target, heartbeat });
-      await subject.hears('open');
+      await subject.waitFor('open');
       await within(server.has(1), 'the session at the server');
       const from = performance.now();
       partition(server.port);
       await noticed(lab, subject, from);
       heal();
-      await subject.hears('open', 2);
+      await subject.waitFor('open', 2);
     },
   },
   {
@@ -43,7 +43,7 @@ export const partitions: readonly Case[] = [
     run: async (lab) => {
       const server = await lab.serve({ echo: true });
       const subject = lab.create({ ...server.target, heartbeat });
-      await subject.hears('open');
+      await subject.waitFor('open');
       await within(server.has(1), 'the session at the server');
       const writing = setInterval(() => subject.client.write('on and on'), 20);
       try {
@@ -51,7 +51,7 @@ export const partitions: readonly Case[] = [
         partition(server.port);
         await noticed(lab, subject, from);
         heal();
-        await subject.hears('open', 2);
+        await subject.waitFor('open', 2);
       } finally {
         clearInterval(writing);
       }
@@ -66,20 +66,20 @@ export const partitions: readonly Case[] = [
       const server = await lab.serve({ echo: lab.has('bytes') });
       const proxy = await FaultProxy.start(server.target);
       const subject = lab.create({ ...proxy.target, heartbeat });
-      await subject.hears('open');
+      await subject.waitFor('open');
       await within(server.has(1), 'the session at the server');
       const from = performance.now();
       await proxy.signal('SIGSTOP');
       await noticed(lab, subject, from);
       if (lab.has('own')) {
         // The kernel of a stopped server goes on to accept.
-        await subject.hears('open', 2);
+        await subject.waitFor('open', 2);
         const again = subject.heard.at(-1)!.at;
         await noticed(lab, subject, again, 2);
       }
       await proxy.signal('SIGCONT');
       const opens = subject.count('open');
-      await subject.hears('open', opens + 1);
+      await subject.waitFor('open', opens + 1);
       const resets = subject.count('reset');
       await quiet(INTERVAL + TIMEOUT);
       assert.equal(subject.count('reset'), resets, 'the session after that is left alone');
@@ -94,7 +94,7 @@ export const partitions: readonly Case[] = [
     run: async (lab) => {
       const server = await lab.serve({ echo: true });
       const subject = lab.create(server.target);
-      await subject.hears('open');
+      await subject.waitFor('open');
       await within(server.has(1), 'the session at the server');
       partition(server.port);
       killSockets(server.port, 'server');
@@ -105,8 +105,8 @@ export const partitions: readonly Case[] = [
       heal();
       assert.equal(subject.count('reset'), 0);
       subject.client.write('are you there?');
-      await subject.hears('reset');
-      await subject.hears('open', 2);
+      await subject.waitFor('reset');
+      await subject.waitFor('open', 2);
 
       assert.deepEqual(subject.names('open', 'reset'), ['open', 'reset', 'open']);
     },
@@ -120,7 +120,7 @@ export const partitions: readonly Case[] = [
     run: async (lab) => {
       const server = await lab.serve({ echo: true });
       const subject = lab.create({ ...server.target, ...(lab.has('liveness') && { idleTimeout: 30_000 }) });
-      await subject.hears('open');
+      await subject.waitFor('open');
       await echoes(subject, 60, 20, (i) => {
         if (i === 20) {
           linkDown();
@@ -142,7 +142,7 @@ export const partitions: readonly Case[] = [
       const proxy = await FaultProxy.start(server.target);
       await proxy.set({ latency: 50 });
       const subject = lab.create(proxy.target);
-      await subject.hears('open');
+      await subject.waitFor('open');
       lose(proxy.port, 30);
       await echoes(subject, 60, 20);
       heal();
@@ -154,7 +154,7 @@ export const partitions: readonly Case[] = [
 
 /** That the loss of a session is heard in time: of ours by the millisecond, of others by the whole of their patience. */
 async function noticed(lab: Lab, subject: Subject, from: number, resets = 1): Promise<void> {
-  await subject.hears('reset', resets);
+  await subject.waitFor('reset', resets);
   const took = subject.heard.filter(({ event }) => event === 'reset')[resets - 1]!.at - from;
   // What the timers and the machine may be late by.
   const bound = INTERVAL + TIMEOUT + 500;

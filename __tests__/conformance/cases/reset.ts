@@ -23,14 +23,14 @@ export const reset: readonly Case[] = [
     run: async (lab) => {
       const server = await lab.serve();
       const subject = lab.create(server.target);
-      await subject.hears('open');
+      await subject.waitFor('open');
       await within(server.has(1), 'the server accepts');
       server.refuse();
       server.drop();
-      await subject.hears('reset');
+      await subject.waitFor('reset');
       await quiet(50);
       await server.restart();
-      await subject.hears('open', 2);
+      await subject.waitFor('open', 2);
       await quiet(longestWait(lab));
 
       assert.deepEqual(subject.names('open', 'reset', 'close'), ['open', 'reset', 'open']);
@@ -76,24 +76,24 @@ export const reset: readonly Case[] = [
         ],
       ];
       for (const [index, [what, lose]] of losses.entries()) {
-        await subject.hears('open', index + 1);
+        await subject.waitFor('open', index + 1);
         await within(server.has(index + 1), 'the server accepts');
         lose();
         await subject.until(what, () => subject.count('reset') > index);
       }
-      await subject.hears('open', losses.length + 1);
+      await subject.waitFor('open', losses.length + 1);
       await losesOnce(subject, losses.length, longestWait(lab));
       assert.equal(server.accepted, losses.length + 1);
 
       // What the client knows of the server is a process of its own.
       const front = await FaultProxy.start({ port: server.port, host: '127.0.0.1' });
       const witness = lab.create(front.target);
-      await witness.hears('open');
+      await witness.waitFor('open');
       await front.until(({ accepted }) => accepted === 1);
       await front.signal('SIGKILL');
-      await witness.hears('reset');
+      await witness.waitFor('reset');
       await FaultProxy.start({ port: server.port, host: '127.0.0.1' }, { port: front.port, host: '127.0.0.1' });
-      await witness.hears('open', 2);
+      await witness.waitFor('open', 2);
       await losesOnce(witness, 1, longestWait(lab));
 
       if (!lab.has('own')) return;
@@ -119,10 +119,10 @@ export const reset: readonly Case[] = [
       const server = await lab.serve();
       const subject = lab.create(server.target);
       const { client } = subject;
-      await subject.hears('open');
+      await subject.waitFor('open');
       await within(server.has(1), 'the server accepts');
       for (let call = 0; call < 5; call += 1) client.reconnect?.();
-      await subject.hears('open', 2);
+      await subject.waitFor('open', 2);
       await quiet(longestWait(lab));
 
       assert.deepEqual(subject.names('open', 'reset', 'close'), ['open', 'reset', 'open']);
@@ -144,10 +144,10 @@ export const reset: readonly Case[] = [
         },
       });
       eager.client.on('reset', () => eager.client.reconnect?.());
-      await eager.hears('open');
+      await eager.waitFor('open');
       eager.client.reconnect?.();
       assert.equal(eager.client.state, 'connecting');
-      await eager.hears('open', 2);
+      await eager.waitFor('open', 2);
       await quiet(longestWait(lab));
       assert.deepEqual(eager.names(), ['open', 'reset', 'open']);
       assert.deepEqual([dials, server.accepted, server.live], [2, 4, 2]);
@@ -163,7 +163,7 @@ export const reset: readonly Case[] = [
       const subject = lab.create(server.target);
       const sessions = 4;
       for (let session = 1; session <= sessions; session += 1) {
-        await subject.hears('open', session);
+        await subject.waitFor('open', session);
         const socket = await within(server.has(session), 'the server accepts');
         if (lab.has('bytes')) {
           socket.write(`<${session}>`);
@@ -207,10 +207,10 @@ export const reset: readonly Case[] = [
       for (const [index, way] of [...ways, ...(lab.has('own') ? own : [])].entries()) {
         const server = await lab.serve();
         const subject = lab.create({ ...server.target, ...way });
-        await subject.hears('open');
+        await subject.waitFor('open');
         await within(server.has(1), 'the server accepts');
         server.drop();
-        await subject.hears('close');
+        await subject.waitFor('close');
         await quiet(longestWait(lab));
 
         assert.deepEqual(subject.names('open', 'reset', 'close'), ['open', 'reset', 'close']);

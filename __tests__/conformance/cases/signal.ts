@@ -30,7 +30,7 @@ export const signal: readonly Case[] = [
       const aborted = AbortSignal.abort(WHY);
       for (const options of [{}, { autoConnect: false }, { tls: true }]) {
         const subject = lab.create({ ...server.target, ...options, signal: aborted });
-        const end = () => subject.hears('close');
+        const end = () => subject.waitFor('close');
         await endsForGood(lab, { subject, server, before, connections: 0, end });
         assert.deepEqual(subject.names(), ['close']);
         checkAborted(subject);
@@ -137,12 +137,12 @@ const moments: readonly Moment[] = [
     options: { tls: { rejectUnauthorized: false } },
     reach: (_subject, server) => server.until(() => server.receivedBytes > 0),
   },
-  { when: 'backoff', sessions: 0, reach: (subject) => subject.hears('backoff') },
+  { when: 'backoff', sessions: 0, reach: (subject) => subject.waitFor('backoff') },
   {
     when: 'open',
     sessions: 1,
     reach: async (subject, server) => {
-      await subject.hears('open');
+      await subject.waitFor('open');
       await server.has(1);
     },
   },
@@ -150,10 +150,10 @@ const moments: readonly Moment[] = [
     when: 'backoff',
     sessions: 1,
     reach: async (subject, server) => {
-      await subject.hears('open');
+      await subject.waitFor('open');
       await server.has(1);
       server.reset();
-      await subject.hears('backoff');
+      await subject.waitFor('backoff');
     },
   },
   {
@@ -161,7 +161,7 @@ const moments: readonly Moment[] = [
     sessions: 1,
     options: mute,
     reach: async (subject, server) => {
-      await subject.hears('open');
+      await subject.waitFor('open');
       await server.has(1);
       server.drop();
       await server.has(2);
@@ -171,7 +171,7 @@ const moments: readonly Moment[] = [
     when: 'closing',
     sessions: 1,
     reach: async (subject, server) => {
-      await subject.hears('open');
+      await subject.waitFor('open');
       await server.has(1);
       void subject.client.disconnect();
     },

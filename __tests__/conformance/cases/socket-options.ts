@@ -62,7 +62,7 @@ async function forEachSession(
   const server = await lab.serve(tls && { tls });
   const subject = lab.create({ ...server.target, ...options });
   for (let session = 1; session <= SESSIONS; session += 1) {
-    await subject.hears('open', session);
+    await subject.waitFor('open', session);
     await within(server.has(session), 'the server accepts');
     await ask({ subject, server, session });
     server.reset();

@@ -24,19 +24,19 @@ export const stale: readonly Case[] = [
       const subject = lab.create(server.target);
       for (let session = 1; session <= SESSIONS; session += 1) {
         const heard = subject.count('data');
-        await subject.hears('open', session);
+        await subject.waitFor('open', session);
         const socket = await within(server.has(session), 'the server accepts');
         await subject.until('bytes', () => subject.count('data') > heard + session);
         if (session % 4 === 0) socket.end();
         else if (session % 4 === 1) socket.resetAndDestroy();
         else if (session % 4 === 2 && lab.has('reconnect')) subject.client.reconnect?.();
         else socket.destroy();
-        await subject.hears('reset', session);
+        await subject.waitFor('reset', session);
       }
-      await subject.hears('open', SESSIONS + 1);
+      await subject.waitFor('open', SESSIONS + 1);
       server.refuse();
       server.reset();
-      await subject.hears('reset', SESSIONS + 1);
+      await subject.waitFor('reset', SESSIONS + 1);
       checkLabels(checkSessions(subject.heard), SESSIONS + 1);
 
       if (!lab.has('own')) return;
@@ -58,7 +58,7 @@ export const stale: readonly Case[] = [
         },
       });
       const subject = lab.create(server.target);
-      await subject.hears('open', 2);
+      await subject.waitFor('open', 2);
       await subject.until('the rest', () => subject.received.includes('\n'));
 
       assert.deepEqual(checkSessions(subject.heard), [

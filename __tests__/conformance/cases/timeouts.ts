@@ -34,7 +34,7 @@ export const timeouts: readonly Case[] = [
       const ends = async ([what, options]: [string, ClientOptions]) => {
         const from = performance.now();
         const subject = lab.create({ ...options, connectTimeout });
-        await subject.hears('backoff');
+        await subject.waitFor('backoff');
         const took = subject.heard[0]!.at - from;
         assert(took > connectTimeout - 20, `${what} ended after ${took} ms, before the time`);
         assert(took < connectTimeout + TOLERANCE, `${what} ended after ${took} ms, too late`);
@@ -72,7 +72,7 @@ export const timeouts: readonly Case[] = [
         if (!lab.has('backoff event')) continue;
         const refused = lab.create({ ...refusing.target, connectTimeout: 100 });
         blockAfterTicks(250);
-        await refused.hears('backoff');
+        await refused.waitFor('backoff');
         const { error } = waits(refused)[0]!;
         if (lab.has('own') || error !== undefined) assert.equal(error?.code, 'ECONNREFUSED', `in round ${round}`);
         await refused.client.disconnect();
@@ -90,7 +90,7 @@ export const timeouts: readonly Case[] = [
       const backoff = { initialDelay: 3_000, maxDelay: 3_000, jitter: 'none' } as const;
       const from = performance.now();
       const subject = lab.create({ ...server.target, connectTimeout, backoff });
-      await subject.hears('backoff');
+      await subject.waitFor('backoff');
       const took = subject.heard[0]!.at - from;
       assert(took < connectTimeout - 50, `the failure was told after ${took} ms only`);
       await quiet(2 * connectTimeout);
@@ -105,11 +105,11 @@ async function keepsSessions(lab: Lab): Promise<void> {
   const server = await lab.serve();
   const connectTimeout = 500;
   const subject = lab.create({ ...server.target, connectTimeout });
-  await subject.hears('open');
+  await subject.waitFor('open');
   await quiet(2 * connectTimeout);
   assert.deepEqual(subject.names('open', 'reset', 'close'), ['open']);
   server.drop();
-  await subject.hears('open', 2);
+  await subject.waitFor('open', 2);
   await quiet(2 * connectTimeout);
 
   assert.deepEqual(subject.names('open', 'reset', 'close'), ['open', 'reset', 'open']);
@@ -132,7 +132,7 @@ async function sparesTheNextAttempt(lab: Lab): Promise<void> {
       },
     },
   });
-  await subject.hears('open', 1, 2 * PATIENCE);
+  await subject.waitFor('open', 1, 2 * PATIENCE);
   await quiet(1_000);
 
   assert.deepEqual(subject.names('open', 'reset', 'close'), ['open']);

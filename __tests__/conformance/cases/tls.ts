@@ -37,7 +37,7 @@ export const tls: readonly Case[] = [
 
       const server = await lab.serve({ tls: pair });
       const subject = lab.create({ ...server.target, tls: { ca: ca.cert } });
-      await subject.hears('open');
+      await subject.waitFor('open');
       await within(server.has(1), 'the session at the server');
     },
   },
@@ -70,7 +70,7 @@ export const tls: readonly Case[] = [
         }
         if (name === 'unknown') return;
         server.secure(good);
-        await subject.hears('open');
+        await subject.waitFor('open');
         assert.deepEqual(subject.names('open', 'reset'), ['open'], name);
       });
       await Promise.all(trials);
@@ -109,14 +109,14 @@ export const tls: readonly Case[] = [
       subject.client.on('open', () => void subject.client.write(MARKER));
 
       for (let generation = 1; generation <= 5; generation++) {
-        await subject.hears('open', generation);
+        await subject.waitFor('open', generation);
         await within(
           server.until(() => server.received().split(MARKER).length - 1 >= generation),
           `what generation ${generation} wrote`,
         );
         if (generation % 2 === 1) server.drop();
         else relay.reset();
-        await subject.hears('reset', generation);
+        await subject.waitFor('reset', generation);
       }
 
       for (const chunks of seen) {

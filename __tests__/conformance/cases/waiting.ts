@@ -25,11 +25,11 @@ export const waiting: readonly Case[] = [
         server.refuse();
         const backoff = { initialDelay: wait, maxDelay: wait, jitter: 'none' } as const;
         const subject = lab.create({ ...server.target, backoff });
-        await subject.hears('backoff');
+        await subject.waitFor('backoff');
         await server.restart();
         const from = performance.now();
         subject.client.reconnect?.();
-        await subject.hears('open');
+        await subject.waitFor('open');
         took.push(performance.now() - from);
         // Until the wait would be over, and some more.
         await quiet(wait + 300);
@@ -111,7 +111,7 @@ export const waiting: readonly Case[] = [
         [1, 2, 3, 4],
       );
       if (lab.has('backoff event')) {
-        await subject.hears('backoff', 4);
+        await subject.waitFor('backoff', 4);
         assert.deepEqual(
           waits(subject)
             .slice(0, 4)
@@ -139,13 +139,13 @@ export const waiting: readonly Case[] = [
       const subject = lab.create(server.target);
       const rounds = 3;
       const expected = ['open'];
-      await subject.hears('open');
+      await subject.waitFor('open');
       for (let round = 1; round <= rounds; round++) {
         server.refuse();
         server.drop();
         await failsAgain(lab, subject, 3);
         await server.restart();
-        await subject.hears('open', round + 1);
+        await subject.waitFor('open', round + 1);
         expected.push('reset', 'backoff', 'open');
       }
       // However many waits there were.

@@ -23,18 +23,18 @@ export const writes: readonly Case[] = [
     run: async (lab) => {
       const server = await lab.serve();
       const subject = lab.create(server.target);
-      await subject.hears('open');
+      await subject.waitFor('open');
       await within(server.has(1), 'the first session');
       server.refuse();
       server.drop();
-      await subject.hears('reset');
+      await subject.waitFor('reset');
       for (const part of ['one ', 'two ', 'three ']) subject.client.write(part);
       subject.client.on('open', () => {
         subject.client.write('hello ');
         setImmediate(() => subject.client.write('newer'));
       });
       await server.restart();
-      await subject.hears('open', 2);
+      await subject.waitFor('open', 2);
       await within(server.gets('newer'), 'the newer write');
       await within(server.gets('three'), 'the queue');
 
@@ -94,14 +94,14 @@ export const writes: readonly Case[] = [
     run: async (lab) => {
       const server = await lab.serve();
       const subject = lab.create(server.target);
-      await subject.hears('open');
+      await subject.waitFor('open');
       await within(server.has(1), 'the first session');
       server.refuse();
       server.drop();
-      await subject.hears('reset');
+      await subject.waitFor('reset');
       await offer(subject.client, 256 * 2 ** 20);
       await server.restart();
-      await subject.hears('open', 2);
+      await subject.waitFor('open', 2);
     },
   },
   {
@@ -131,9 +131,9 @@ export const writes: readonly Case[] = [
         while (socket.bytesRead < 10 * PIECE) await within(once(socket, 'data'), 'what is written on open');
         socket.pause();
         server.reset();
-        await subject.hears('reset', session);
+        await subject.waitFor('reset', session);
       }
-      await subject.hears('open', 4);
+      await subject.waitFor('open', 4);
       const last = await within(server.has(4), 'session 4');
       while (last.bytesRead < 5 * PIECE) await within(once(last, 'data'), 'what is written on open');
 
@@ -152,7 +152,7 @@ export const writes: readonly Case[] = [
     run: async (lab) => {
       const server = await lab.serve();
       const subject = lab.create(server.target);
-      await subject.hears('open');
+      await subject.waitFor('open');
       let sent = 0;
       const writing = setInterval(() => {
         for (let i = 0; i < 5; i++) subject.client.write(frame(++sent, 1_000));
@@ -162,7 +162,7 @@ export const writes: readonly Case[] = [
           const socket = await within(server.has(session), `session ${session}`);
           while (socket.bytesRead < 50_000) await within(once(socket, 'data'), 'writes');
           server.reset();
-          await subject.hears('reset', session);
+          await subject.waitFor('reset', session);
         }
       } finally {
         clearInterval(writing);
@@ -203,7 +203,7 @@ export const writes: readonly Case[] = [
     run: async (lab) => {
       const server = await lab.serve();
       const subject = lab.create(server.target);
-      await subject.hears('open');
+      await subject.waitFor('open');
       await within(server.has(1), 'the session at the server');
       server.mute();
       await offer(subject.client, 2 ** 30);
@@ -217,7 +217,7 @@ export const writes: readonly Case[] = [
     run: async (lab) => {
       const server = await lab.serve();
       const subject = lab.create(server.target);
-      await subject.hears('open');
+      await subject.waitFor('open');
       await subject.client.disconnect();
       await within(
         server.until(() => server.live === 0),
@@ -278,7 +278,7 @@ async function offer(client: { write(chunk: Uint8Array): boolean }, bytes: numbe
 async function settles(lab: Lab, end: 'reset' | 'drop' | 'disconnect'): Promise<void> {
   const server = await lab.serve();
   const subject = lab.create(server.target);
-  await subject.hears('open');
+  await subject.waitFor('open');
   await within(server.has(1), 'the session at the server');
   server.mute();
   const calls: number[] = [];
