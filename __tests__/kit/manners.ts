@@ -129,7 +129,7 @@ export interface Topic {
 
 /** Tests that what was written while the server was down reaches a client that subscribes anew in each session. */
 export function testTopic({ name, settings, client, subscribe, publish, textOf }: Topic): void {
-  describe('what was written while the server was down', () => {
+  describe('writes made while the server was down', () => {
     withServers(name, [name], () => {
       test('is heard by a client that subscribes in `open`, for that goes out first', async () => {
         const server = await RealServer.start(name, settings);

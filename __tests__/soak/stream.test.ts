@@ -29,7 +29,7 @@ function expectWell({ problems, figures }: Finding): void {
   expect(figures['received']).toBeGreaterThan(100);
 }
 
-describe('of numbered frames in both directions none is torn, sent twice, out of order or lost without a word', () => {
+describe('numbered frames in both directions are neither torn, sent twice, reordered nor lost silently', () => {
   test('through a proxy that does to them whatever a network can', async () => {
     expectWell(await measure('stream through a fault proxy'));
   });

@@ -47,7 +47,7 @@ async function dial(proxy: FaultProxy): Promise<PlainSocket> {
   return client;
 }
 
-describe('a proxy that is told nothing', () => {
+describe('a proxy without faults', () => {
   test('forwards all bytes both ways, and counts them', async () => {
     const { server, proxy, client } = await linked();
     const now = performance.timeOrigin + performance.now();
@@ -222,7 +222,7 @@ describe('a proxy can', () => {
     expect(client.received).toBe('hellokept');
   });
 
-  test('stall what comes back only', async () => {
+  test('stall one direction only', async () => {
     const { server, proxy, client } = await linked();
     await proxy.set({ stall: true }, 'toClient');
 
@@ -232,7 +232,7 @@ describe('a proxy can', () => {
     expect(await client.isSilentFor(A_WHILE)).toBe(true);
   });
 
-  test('throw away what comes, the end included', async () => {
+  test('discard bytes and ends', async () => {
     const { server, proxy, client, peer, heard } = await linked();
     await proxy.set({ blackhole: true });
 
@@ -368,7 +368,7 @@ describe('a proxy can', () => {
     expect((await proxy.stats()).accepted).toBe(3);
   });
 
-  test('accept and never say a word', async () => {
+  test('accept and never answer', async () => {
     const { server, proxy } = await linked();
     await proxy.accept('blackhole');
 
@@ -384,7 +384,7 @@ describe('a proxy can', () => {
 });
 
 describe('the process of a proxy can', () => {
-  test('be stopped, so that the kernel accepts and nobody answers, and go on', async () => {
+  test('be stopped, so that only the kernel accepts, and continued', async () => {
     const { proxy, client } = await linked();
 
     await proxy.signal('SIGSTOP');
@@ -412,7 +412,7 @@ describe('the process of a proxy can', () => {
     await (await dial(another)).echo('again');
   });
 
-  test.each<Direction>(['toTarget', 'toClient'])('not forget what is asked of it %s', async (direction) => {
+  test.each<Direction>(['toTarget', 'toClient'])('keep a fault when another is set %s', async (direction) => {
     const { proxy, client } = await linked();
     await proxy.set({ latency: 60 }, direction);
     await proxy.set({ slice: 1 }, direction);

@@ -33,7 +33,7 @@ describe('new Connection(port, host, onOpen, onData, onReset, options)', () => {
     expect(() => new ReconnectingConnection({ port: 0 })).toThrow(/port/);
   });
 
-  test('takes 127.0.0.1 for the host unless told otherwise', async () => {
+  test('connects to 127.0.0.1 by default', async () => {
     const server = await Loopback.start();
     const connection = track(new ReconnectingConnection({ port: server.port }));
     await connection.whenOpen();
@@ -63,7 +63,7 @@ describe('new Connection(port, host, onOpen, onData, onReset, options)', () => {
     expect(server.received()).toBe('ping\r\nping\r\n');
   });
 
-  test('onData: hears what the peer sends, as buffers', async () => {
+  test('onData: is called with the peer’s bytes, as buffers', async () => {
     const server = await Loopback.start({ echo: true, onSocket: (socket) => socket.write('hello\r\n') });
     const connection = connectTo(server);
     const chunk = await payload(connection, 'data');
@@ -74,7 +74,7 @@ describe('new Connection(port, host, onOpen, onData, onReset, options)', () => {
     expect(await receives(connection, 'fall.\r\n')).toBe('Pride before fall.\r\n');
   });
 
-  test('onReset: hears of every lost session, so that what onOpen began can stop', async () => {
+  test('onReset: is called for every lost session, so that the work of onOpen can stop', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     const pingers = new Set<NodeJS.Timeout>();

@@ -49,7 +49,7 @@ withServers('a client of PostgreSQL', ['postgres'], () => {
     expect(other.stats).toMatchObject({ generation: 1, resets: 0 });
   });
 
-  test('is served by a server that waits for it to leave before it shuts down, while others are refused', async () => {
+  test('is served by a server that shuts down when its clients have left, while others are refused', async () => {
     const server = await RealServer.start('postgres');
     const first = connectTo<Message>(server, speakPostgres);
     await first.whenOpen();

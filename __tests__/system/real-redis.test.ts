@@ -55,7 +55,7 @@ testTopic({
   },
 });
 
-describe('what was written while the server was down', () => {
+describe('writes made while the server was down', () => {
   withServers('Redis', ['redis'], () => {
     test.each(['stop', 'SIGKILL'])('arrives once and in order (%s)', async (how) => {
       const server = await RealServer.start('redis');
@@ -76,7 +76,7 @@ describe('what was written while the server was down', () => {
       expect(await ask(connection, 'GET count')).toBe('200');
     });
 
-    test('is never there twice, whenever the server is killed; and what was answered is there', async () => {
+    test('are never stored twice, whenever the server is killed, and answered writes are stored', async () => {
       const server = await RealServer.start('redis', ['appendonly yes', 'appendfsync always']);
       const connection = connectTo<Reply>(server, speakRedis());
       const told: (Error | null | undefined)[][] = [];

@@ -12,7 +12,7 @@ import { refusal } from '../kit/refusal';
 
 jest.setTimeout(180_000);
 
-test('C18 whatever name is put on Object.prototype, connections go where they were told, verified as they were told', async () => {
+test('C18 whatever name is put on Object.prototype, connections keep their targets and verify as configured', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'trap-'));
   track({ destroy: () => rmSync(directory, { recursive: true }) });
   const program = await compiled('fuzz/pollution');
@@ -95,7 +95,7 @@ describe('options of an unusual make', () => {
     expect(await connectTo({ target: make(server.port) }).whenOpen()).toMatchObject({ remotePort: server.port });
   });
 
-  test('are read once, and what is done to them later changes nothing', async () => {
+  test('are read once, and later changes to them have no effect', async () => {
     const server = await Loopback.start();
     const trap = await Loopback.start();
     let reads = 0;
@@ -115,7 +115,7 @@ describe('options of an unusual make', () => {
     expect({ reads, trapped: trap.accepted }).toEqual({ reads: 1, trapped: 0 });
   });
 
-  test('that throw at whoever reads them are refused like any other', () => {
+  test('whose getters throw are refused like any other', () => {
     const { proxy, revoke } = Proxy.revocable({}, {});
     revoke();
     const throwing = {

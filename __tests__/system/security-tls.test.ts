@@ -83,7 +83,7 @@ test('rejectUnauthorized: false, the only way to leave verification out, is said
   ]);
 });
 
-describe('what is Node’s own rule, and so said in SECURITY.md', () => {
+describe('rules of Node’s own, which SECURITY.md names', () => {
   test('a secure context brings its own authorities: a `ca` beside it is not used', async () => {
     const server = await Loopback.start({ tls: certificates.server });
     const tls = { secureContext: createSecureContext(), ca: certificates.ca.cert };

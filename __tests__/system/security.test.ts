@@ -73,7 +73,7 @@ describe('secrets', () => {
     return { tls, secrets };
   }
 
-  test('C102 are in nothing that can be seen of a connection, a pool or a registry, nor in what they tell', async () => {
+  test('C102 are in no property, error or event of a connection, a pool or a registry', async () => {
     const server = await Loopback.start({
       tls: { ...certificates.server, requestCert: true, ca: certificates.ca.cert },
     });

@@ -105,7 +105,7 @@ describe('a frame', () => {
 });
 
 describe('an end', () => {
-  test('that comes late ends the session once, and what was written meanwhile is accounted for', async () => {
+  test('that comes late ends the session once, and the writes in between are counted', async () => {
     const { server, proxy } = await proxied();
     await proxy.set({ lateClose: 300 });
     const connection = connectTo(proxy);
@@ -349,7 +349,7 @@ describe(titled('in a private network', missing), () => {
     expect(await play('linkDown', 1_000)).toEqual({ received: 'later;', resets: [], opens: 1 });
   });
 
-  kernel('C72 a peer that was restarted without a word answers the first write with an RST', async () => {
+  kernel('C72 a peer that was restarted silently answers the first write with an RST', async () => {
     expect(await play('peerReboot')).toEqual({
       unaware: { state: 'open', reasons: [] },
       reasons: ['ECONNRESET'],

@@ -59,7 +59,7 @@ describe('open', () => {
     ]);
   });
 
-  test('what is written comes back from an echo server, in order', async () => {
+  test('writes come back from an echo server, in order', async () => {
     const server = await Loopback.start({ echo: true });
     const connection = connectTo(server);
     await connection.whenOpen();
@@ -251,7 +251,7 @@ describe('a lost session', () => {
     expect(connection.stats).toMatchObject({ generation: 13, resets: 13, dials: 13, failures: 0 });
   });
 
-  test('what the peer sent before its FIN is heard before the reset', async () => {
+  test('data before the peer’s FIN is delivered before the reset', async () => {
     const last = 'x'.repeat(500_000);
     const server = await Loopback.start({ onSocket: (socket) => socket.end(`${last}end`) });
     const connection = connectTo(server);
@@ -319,7 +319,7 @@ describe('a lost session', () => {
     expect(connection.socket?.allowHalfOpen).toBe(true);
   });
 
-  test('C75 a half-open session ends with its peer, and what was written before still goes out', async () => {
+  test('C75 a half-open session ends with its peer, and earlier writes still go out', async () => {
     const server = await Loopback.start({ allowHalfOpen: true });
     const connection = connectTo(server, { socket: { allowHalfOpen: true }, queue: { maxBytes: MANY } });
     await connection.whenOpen();
@@ -562,7 +562,7 @@ describe('giving up', () => {
     expect(heard.at(-1)?.[1]).toMatchObject({ reason: 'backoff-ended', error: { code: 'ERR_GAVE_UP' } });
   });
 
-  test('drops what was queued, tells its callbacks why, and connect() starts afresh', async () => {
+  test('drops queued writes, calls their callbacks with the reason, and connect() starts afresh', async () => {
     const server = await Loopback.start();
     server.refuse();
     const connection = connectTo(server, { maxRetries: 1 });
@@ -584,7 +584,7 @@ describe('giving up', () => {
 });
 
 describe('write()', () => {
-  test('C78 what was written while down goes out in order, after the hello of the open listener', async () => {
+  test('C78 writes made while down go out in order, after those of the `open` listener', async () => {
     const server = await Loopback.start();
     server.refuse();
     const connection = connectTo(server);
@@ -622,7 +622,7 @@ describe('write()', () => {
     expect(server.received(2)).toBe('hello 2;b;c;');
   });
 
-  test('C82 writes that the lost socket did not confirm are uncertain: counted, and told to their callbacks', async () => {
+  test('C82 writes that the lost socket did not confirm are uncertain, in the counts and in their callbacks', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server, { queue: { maxBytes: MANY } });
     await connection.whenOpen();
@@ -860,7 +860,7 @@ describe('disconnect()', () => {
     return { heard: heard.map(([name, first]) => (name === 'state' ? String(first) : name)), info };
   }
 
-  test('C51 while idle: closes, and nobody is dialled', async () => {
+  test('C51 while idle: closes without a dial', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server, { autoConnect: false });
 
@@ -868,7 +868,7 @@ describe('disconnect()', () => {
     expect(server.accepted).toBe(0);
   });
 
-  test('C51 in the tick of creation: closes, and nobody is dialled', async () => {
+  test('C51 in the tick of creation: closes without a dial', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
 
@@ -983,7 +983,7 @@ describe('disconnect()', () => {
     expect(performance.now() - from).toBeLessThan(2_000);
   });
 
-  test('H5 with a peer that does not read: closes after closeTimeout, and what is pending is uncertain', async () => {
+  test('H5 with a peer that does not read: closes after closeTimeout, and pending writes are uncertain', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server, { closeTimeout: 100, queue: { maxBytes: MANY } });
     await connection.whenOpen();
@@ -1002,7 +1002,7 @@ describe('disconnect()', () => {
     });
   });
 
-  test('C57 while waiting for a retry: closes at once, and drops what is queued', async () => {
+  test('C57 while waiting for a retry: closes at once, and drops queued writes', async () => {
     const server = await Loopback.start();
     server.refuse();
     const connection = connectTo(server, { backoff: () => 60_000 });
@@ -1155,7 +1155,7 @@ describe('disconnect()', () => {
 });
 
 describe('destroy()', () => {
-  test('ends an open session at once, with everything told before it returns', async () => {
+  test('ends an open session at once, and emits every event before it returns', async () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     await connection.whenOpen();

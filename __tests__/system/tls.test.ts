@@ -181,7 +181,7 @@ describe('verification', () => {
     expect(error.code).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
   });
 
-  test('C98 refuses what another authority has signed', async () => {
+  test('C98 refuses a certificate of another authority', async () => {
     const { target } = await secureServer();
 
     const { error } = await refused(connectTo(target, { tls: { ca: certificates.otherCa.cert } }));
@@ -249,7 +249,7 @@ describe('verification', () => {
     expect({ code, said }).toEqual({ code: 0, said: ['DEPTH_ZERO_SELF_SIGNED_CERT', 'DEPTH_ZERO_SELF_SIGNED_CERT'] });
   });
 
-  test('is not weakened by what was put on Object.prototype', async () => {
+  test('is not weakened by a polluted Object.prototype', async () => {
     const { server } = await secureServer({ tls: certificates.selfSigned });
     const { code, said } = await run(`
       Object.assign(Object.prototype, {

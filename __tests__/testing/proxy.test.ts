@@ -112,7 +112,7 @@ test('refuse() refuses dials until accept(), and leaves links as they are', asyn
   expect((await recorder.next('open'))[0].reopened).toBe(true);
 });
 
-test('clients can be hung up on, or never hear a word', async () => {
+test('clients can be cut at once, or never answered', async () => {
   const { server, proxy, recorder } = await connected({
     connectTimeout: 100,
     handshake: async (socket) => {

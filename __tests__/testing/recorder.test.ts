@@ -33,7 +33,7 @@ test('a recorder writes down every event with its arguments, in order', async ()
   expect(times).toEqual([...times].sort((a, b) => a - b));
 });
 
-test('next() goes on from the event that it returned last, whether what follows was heard already or not', async () => {
+test('next() continues after the event that it returned last, recorded or yet to come', async () => {
   const { recorder, script } = recorded();
   const [first] = await recorder.next('open');
   script.peers[0]!.reset();
@@ -46,7 +46,7 @@ test('next() goes on from the event that it returned last, whether what follows 
   expect(recorder.payloads('open')).toEqual([first, second]);
 });
 
-test('next() takes what was heard long ago one by one', async () => {
+test('next() returns recorded events one by one', async () => {
   const { connection, recorder } = recorded('drop', 'drop', 'open');
   await until(() => connection.generation === 3 && connection.state === 'open');
   const opened = [await recorder.next('open'), await recorder.next('open'), await recorder.next('open')];
@@ -69,7 +69,7 @@ test('next() with `where` passes over the events that are not meant', async () =
   expect([third.attempt, open.attempts]).toEqual([3, 4]);
 });
 
-test('what does not come by the deadline is an error that tells what came in its place', async () => {
+test('a missed deadline is an error that shows the recorded events', async () => {
   const { recorder } = recorded({ deliver: 'hello\r\n', then: 'reset' }, 'hang');
   await recorder.next('backoff');
   await recorder.next('state');
@@ -125,7 +125,7 @@ test('a pool’s events come with the tag and the member', async () => {
   );
 });
 
-test('a recorder that is closed hears no more, leaves no listener, and keeps what it has', async () => {
+test('a closed recorder records no more, leaves no listener, and keeps its events', async () => {
   const { connection, recorder } = recorded();
   await recorder.next('open');
   const heard = recorder.names;

@@ -61,7 +61,7 @@ test('a dial that hangs ends with the connection’s own deadline, or when the t
   await script.peers[0]!.closed();
 });
 
-test('a peer hears what is written, sends, and answers an end with an end', async () => {
+test('a peer receives writes, sends, and answers an end with an end', async () => {
   const script = new ScriptedDial();
   const { connection, recorder } = scripted(script);
   const peer = await script.attempt(1);
@@ -81,7 +81,7 @@ test('a peer hears what is written, sends, and answers an end with an end', asyn
   ]);
 });
 
-test('what a muted peer was sent is uncertain when it is lost, and confirmed when it goes on', async () => {
+test('writes to a muted peer are uncertain when it is lost, and confirmed when it is unmuted', async () => {
   const script = new ScriptedDial();
   const { connection, recorder } = scripted(script);
   const first = await script.attempt(1);
@@ -170,7 +170,7 @@ test('one that is closed resets its links', async () => {
   expect((await recorder.next('reset'))[0].error?.code).toBe('ECONNRESET');
 });
 
-test('an attempt or a text that does not come by the deadline is an error that says what was there', async () => {
+test('a missed deadline for an attempt or a text is an error that shows what came', async () => {
   const script = new ScriptedDial();
   const { connection } = scripted(script);
   const peer = await script.attempt(1);

@@ -39,7 +39,7 @@ const transports: [string, () => [LoopbackOptions, ConnectionOptions]][] = [
 ];
 
 describe.each(transports)('over %s', (name, make) => {
-  test('it echoes, and tells what it received, session by session', async () => {
+  test('it echoes, and returns the received bytes of each session', async () => {
     const [options, own] = make();
     const { server, connection, recorder } = await connected({ ...options, echo: true }, own);
     connection.write('one');
@@ -166,7 +166,7 @@ test('every session is shown to `onSession`, and send() reaches the open ones', 
   expect(seen).toEqual([1, 1, 2, 1]);
 });
 
-test('a port can be given, and what does not come by the deadline is an error that says what was there', async () => {
+test('a port can be given, and a missed deadline is an error that shows the received bytes', async () => {
   const first = await LoopbackServer.start();
   const { port } = first;
   await first.close();
@@ -201,7 +201,7 @@ test.each<[string, LoopbackOptions, string]>([
   await expect(LoopbackServer.start(options)).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION', message });
 });
 
-test('what is called with junk is refused with ERR_INVALID_OPTION', async () => {
+test('invalid arguments are refused with ERR_INVALID_OPTION', async () => {
   const { server } = await connected();
   const error = expect.objectContaining({ code: 'ERR_INVALID_OPTION' }) as Error;
 
