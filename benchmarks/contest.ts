@@ -1,36 +1,36 @@
-/** What one run found, by the name of the figure. */
+/** The results of one run, by the name of the figure. */
 export type Figures = Readonly<Record<string, number>>;
 
-/** A figure as the tables show it. */
+/** A column of a table. */
 export interface Column {
   readonly figure: string;
   /** Its head in the table, with the unit. */
   readonly title: string;
-  /** Whether it is shown as a multiple of the first entrant's too. Default: true. */
+  /** Whether a second column has the multiple of the first entrant's figure. Default: true. */
   readonly isCompared?: boolean;
 }
 
-/** Something that is measured in rounds, against the others of its contest. */
+/** A row of a table: something that is measured in each round. */
 export interface Entrant {
   readonly name: string;
   /** Measures it once, in a fresh process. */
   readonly run: () => Promise<Figures>;
 }
 
-/** What is measured together, and makes one table. */
+/** A table: entrants that are compared with each other. */
 export interface Contest {
   readonly subject: string;
-  /** Unlike that of any other of the subject. */
+  /** Unique within the subject. */
   readonly name: string;
   readonly title: string;
   readonly columns: readonly Column[];
-  /** The first is the one that the others are compared with. */
+  /** The others are compared with the first. */
   readonly entrants: readonly Entrant[];
-  /** The most rounds that are worth their time. */
+  /** The most rounds that are worth their time. Default: as many as are asked for. */
   readonly rounds?: number;
 }
 
-/** What came of an entrant: one run for each round, unless it failed. */
+/** The results of an entrant: one run for each round, until it failed. */
 export interface Entry {
   readonly name: string;
   readonly runs: Figures[];
@@ -43,10 +43,10 @@ export interface Result {
 }
 
 /**
- * Runs all contests in rounds: the runs that are compared are near each other in time, and none is always the first.
- * What fails once does not run again. When `signal` is aborted, the results are what there is by then.
+ * Runs all contests in rounds, so that runs that are compared are close in time, and each round begins with another
+ * entrant. An entrant that fails does not run again. After `signal` is aborted, the results are incomplete.
  */
-export async function hold(
+export async function runContests(
   contests: readonly Contest[],
   rounds: number,
   onRun: (contest: Contest, entrant: Entrant, round: number, failure?: string) => void,
@@ -69,7 +69,7 @@ export async function hold(
         try {
           entry.runs.push(await entrant.run());
         } catch (error) {
-          // What interrupts this ends its clients too.
+          // Ctrl-C ends the clients too, which is no failure of theirs.
           if (isOver()) return results;
           entry.failure = error instanceof Error ? error.message : String(error);
         }

@@ -2,7 +2,7 @@ import type { Entry, Result } from './contest';
 import { ratios, summary, values } from './statistics';
 import { figureText, markdown, ratioText } from './table';
 
-/** What this library sets out to reach. */
+/** A goal of this library. */
 interface Goal {
   readonly subject: string;
   readonly name: string;
@@ -10,7 +10,7 @@ interface Goal {
   readonly entrant?: string;
   readonly figure: string;
   readonly words: string;
-  /** Whom it is compared with; nobody where the figure itself is the goal. */
+  /** The entrant to compare with; by default the figure itself is the goal. */
   readonly than?: string;
   readonly least?: number;
   readonly most?: number;
@@ -18,7 +18,7 @@ interface Goal {
 
 const SOCKET = 'net.Socket';
 
-/** Since Node 22, its own socket makes fewer buffers. */
+/** Since Node 22, its own socket allocates fewer buffers. */
 const EVENTS = Number(process.versions.node.split('.')[0]) < 22 ? 1.2 : 1;
 
 const receiving = { subject: 'receive', than: SOCKET } as const;
@@ -34,7 +34,7 @@ const watched = 'ours, idleTimeout';
 const goals: readonly Goal[] = [
   { ...receiving, name: 'small-tcp', figure: 'user', words: 'user CPU/event', most: 0.65 },
   { ...receiving, name: 'small-tcp', figure: 'rate', words: 'events/s', least: EVENTS },
-  // It costs nothing an event; the rest is what two medians may differ by.
+  // `idleTimeout` costs nothing an event; two medians may differ by the rest.
   { ...receiving, name: 'small-tcp', entrant: watched, figure: 'cpu', words: 'CPU/event', than: 'ours', most: 1.05 },
   { ...receiving, name: 'bulk-tcp', figure: 'rate', words: 'MB/s', least: 1.15 },
   { ...receiving, name: 'bulk-tcp', figure: 'cpu', words: 'CPU/MB', most: 0.9 },
@@ -62,7 +62,7 @@ const goals: readonly Goal[] = [
   { subject: 'small', name: 'ours', entrant: 'pool hop', figure: 'time', words: 'ns', most: 40 },
 ];
 
-/** The goals that these results can be held against, and whether they are reached. */
+/** The goals for the figures that were measured, and whether they are reached. */
 export function goalTable(results: readonly Result[]): string {
   const rows = goals.flatMap((goal) => {
     const value = reached(goal, results);
@@ -75,7 +75,7 @@ export function goalTable(results: readonly Result[]): string {
     const verdict = value >= least && value <= most ? 'reached' : '**not reached**';
     return [[`${subject}, ${name}: ${entrant}`, words, bound, measured, verdict]];
   });
-  return rows.length === 0 ? '' : markdown(['', 'figure', 'goal', 'measured', ''], rows);
+  return rows.length === 0 ? '' : `${markdown(['', 'figure', 'goal', 'measured', ''], rows)}\n`;
 }
 
 function reached(

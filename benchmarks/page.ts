@@ -2,9 +2,8 @@ import type { Result } from './contest';
 import { goalTable } from './goals';
 import { table } from './table';
 
-/** How results came about. */
+/** How the results were measured. */
 export interface Origin {
-  /** What measured them. */
   readonly command: string;
   readonly day: string;
   readonly rounds: number;
@@ -29,9 +28,9 @@ ${command}
 \`\`\`
 
 ${circumstances.map((line) => `- ${line}\n`).join('')}
-Every client is a process of its own, and so is its peer. The clients of a table take turns in up to ${rounds} rounds.
-A cell shows the median of the rounds, with the quarters around it; × is the median of the multiples of the first row,
-each taken within a round. CPU is the client's, user and system together unless it says otherwise.
+Every client runs in a process of its own, and so does its peer. The clients of a table take turns, in up to ${rounds} rounds.
+A cell has the median of the rounds, and in brackets the first and third quartiles. × is the median of the ratios to the first row,
+each taken within one round. CPU is the client's time in user and system mode, unless the column says otherwise.
 `;
 }
 

@@ -1,21 +1,19 @@
 import type { Entry } from './contest';
 
-/** The middle of some values, and the two quarters around it. */
+/** The median and the quartiles. */
 export interface Summary {
   readonly median: number;
-  /** A quarter of the values is below. */
   readonly low: number;
-  /** A quarter is above. */
   readonly high: number;
 }
 
-/** The value below which such a share of all lies, between two neighbours where it falls between them. */
+/** The value below which `share` of the values lie, interpolated between neighbours. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((one, other) => one - other);
   const place = share * (sorted.length - 1);
   const below = sorted[Math.floor(place)]!;
   const above = sorted[Math.ceil(place)]!;
-  // Also where both are infinite.
+  // Without interpolation, which gives NaN between two infinities.
   if (below === above || place === Math.floor(place)) return below;
   return below + (above - below) * (place - Math.floor(place));
 }
@@ -30,7 +28,7 @@ export function values({ runs }: Entry, figure: string): number[] {
   return runs.map((run) => run[figure]).filter((value) => value !== undefined);
 }
 
-/** How a figure compares with another entry's in the same rounds. */
+/** The ratios of a figure to another entry's, round by round. */
 export function ratios(entry: Entry, base: Entry, figure: string): number[] {
   return entry.runs.flatMap((run, round) => {
     const [value, other] = [run[figure], base.runs[round]?.[figure]];

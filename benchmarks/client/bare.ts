@@ -1,57 +1,60 @@
 import { type Socket, Socket as NetSocket, connect as dial } from 'node:net';
 
-import { type Connector, type Ears, type Place, type Wait, type Writer, ignore } from './endpoint';
+import { type Address, type Connector, type Handlers, type Wait, type Writer, ignore } from './endpoint';
 
-/** As {@link Ears}, told of sockets. */
-interface SocketEars extends Omit<Ears, 'onOpen'> {
+/** As {@link Handlers}, but `onOpen` gets a socket. */
+interface SocketHandlers extends Omit<Handlers, 'onOpen'> {
   readonly onOpen: (socket: Socket) => void;
 }
 
-/** Whether the session that a socket had last was one: a reset ends it with an error, as if it had never opened. */
+/** Set while a session of the socket is open: a reset ends it with an error, as a failed dial does. */
 const OPENED = Symbol('opened');
 
 type Marked = Socket & { [OPENED]?: boolean };
 
-/** Node's own socket in the loop that many write by hand: a new one a while after the last one closed. */
-export const bare: Connector = (place, ears, wait) => looping(place, ears, wait);
+/** Node's own socket in the loop that many write by hand: a new socket some time after the last one closed. */
+export const bare: Connector = (address, handlers, wait) => looping(address, handlers, wait);
 
-function looping(place: Place, ears: SocketEars, wait: Wait): () => void {
-  const options = { ...place, noDelay: true };
+function looping(address: Address, handlers: SocketHandlers, wait: Wait): () => void {
+  const options = { ...address, noDelay: true };
 
   function onConnect(this: Marked): void {
     this[OPENED] = true;
-    ears.onOpen(this);
+    handlers.onOpen(this);
   }
   function onClose(this: Marked): void {
-    ears.onWait?.();
+    handlers.onWait?.();
     again(connect, this[OPENED] !== true, wait);
   }
   function connect(): void {
-    listen(dial(options), ears, onConnect).on('close', onClose);
+    listen(dial(options), handlers, onConnect).on('close', onClose);
   }
   return connect;
 }
 
 /** The same, with one socket for all sessions. */
-export const reused: Connector = (place, ears, wait) => {
+export const reused: Connector = (address, handlers, wait) => {
   function onConnect(this: Marked): void {
     this[OPENED] = true;
-    ears.onOpen(this);
+    handlers.onOpen(this);
   }
   return () => {
-    const socket: Marked = listen(new NetSocket().setNoDelay(), ears, onConnect);
-    const connect = () => void socket.connect(place);
+    const socket: Marked = listen(new NetSocket().setNoDelay(), handlers, onConnect);
+    const connect = () => void socket.connect(address);
     socket.on('close', () => {
       const failed = socket[OPENED] !== true;
       socket[OPENED] = false;
-      ears.onWait?.();
+      handlers.onWait?.();
       again(connect, failed, wait);
     });
     connect();
   };
 };
 
-/** What one has to do by hand for many small writes: keep them together until the end of the tick. */
+/** A bare socket, corked by hand until the end of the tick. */
+export const corked: Connector = (address, handlers, wait) =>
+  looping(address, { ...handlers, onOpen: (socket) => handlers.onOpen(new Corked(socket)) }, wait);
+
 class Corked implements Writer {
   readonly #socket: Socket;
   #isCorked = false;
@@ -75,16 +78,12 @@ class Corked implements Writer {
   };
 }
 
-/** A bare socket, corked by hand. */
-export const corked: Connector = (place, ears, wait) =>
-  looping(place, { ...ears, onOpen: (socket) => ears.onOpen(new Corked(socket)) }, wait);
-
-function listen(socket: Socket, ears: SocketEars, onConnect: (this: Socket) => void): Socket {
-  socket.on('connect', onConnect).on('data', ears.onData).on('error', ignore);
-  return ears.onDrain === undefined ? socket : socket.on('drain', ears.onDrain);
+function listen(socket: Socket, handlers: SocketHandlers, onConnect: (this: Socket) => void): Socket {
+  socket.on('connect', onConnect).on('data', handlers.onData).on('error', ignore);
+  return handlers.onDrain === undefined ? socket : socket.on('drain', handlers.onDrain);
 }
 
-/** Dials after a wait, where there is to be one. */
+/** Dials after the wait; by default, at once. */
 function again(connect: () => void, failed: boolean, wait: Wait): void {
   if (wait === 'default') connect();
   else setTimeout(connect, failed ? wait.then : wait.first);

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
 
-import type { Place } from './endpoint';
+import type { Address } from './endpoint';
 
-/** A line of our own to the peer, beside the clients that are measured. */
+/** A connection to the peer that is not measured, for commands. */
 export class Control {
   readonly #socket: Socket;
 
@@ -11,20 +11,20 @@ export class Control {
     this.#socket = socket;
   }
 
-  static async open(place: Place): Promise<Control> {
-    const socket = connect({ ...place, noDelay: true });
+  static async open(address: Address): Promise<Control> {
+    const socket = connect({ ...address, noDelay: true });
     await once(socket, 'connect');
     return new Control(socket);
   }
 
-  say(text: string): void {
+  send(text: string): void {
     this.#socket.write(text);
   }
 
-  /** Resolves when the peer's sinks have got so many bytes. */
-  async hasGot(bytes: number): Promise<void> {
-    this.say(`await ${bytes}\n`);
+  /** Resolves when the peer's sinks have received `bytes` in all. */
+  async received(bytes: number): Promise<void> {
+    this.send(`await ${bytes}\n`);
     const [answer] = (await once(this.#socket, 'data')) as [Buffer];
-    if (Number(answer) !== bytes) throw new Error(`The peer got ${String(answer).trim()} bytes, not ${bytes}`);
+    if (Number(answer) !== bytes) throw new Error(`The peer received ${String(answer).trim()} bytes, not ${bytes}`);
   }
 }

@@ -2,22 +2,22 @@ import type { Writer } from './endpoint';
 import { type Reading, Meter } from './meter';
 import { type Task, connectorFor } from './task';
 
-/** Sessions that were opened and lost again while it was measured. */
+/** Sessions that were opened and lost during the measurement. */
 export interface Cycled extends Reading {
   readonly cycles: number;
 }
 
 export interface CycleTask extends Task {
   readonly work: 'cycle';
-  /** How many do it at a time: enough that one of them always has something to do. */
+  /** Clients at a time: enough that one of them is always busy. */
   readonly clients: number;
-  /** Milliseconds from a loss to the next dial, of those that can be told. */
+  /** Milliseconds from a loss to the next dial, for the clients that have such an option. */
   readonly wait: number;
   readonly warmUp: number;
   readonly cycles: number;
 }
 
-/** Has every session reset by the peer as soon as it is open. */
+/** Lets the peer reset every session as soon as it is open. */
 export function cycle({ clients, wait, warmUp, cycles, ...task }: CycleTask): Promise<Cycled> {
   let lost = 0;
   let meter: Meter | undefined;
@@ -28,7 +28,7 @@ export function cycle({ clients, wait, warmUp, cycles, ...task }: CycleTask): Pr
     };
     const onOpen = (writer: Writer) => void writer.write('reset\n');
     const connect = connectorFor(task)(
-      task.place,
+      task.address,
       { onOpen, onData: () => undefined, onWait },
       { first: wait, then: wait },
     );

@@ -1,14 +1,14 @@
 /** Where a peer listens. */
-export type Place = { readonly port: number; readonly host: string } | { readonly path: string };
+export type Address = { readonly port: number; readonly host: string } | { readonly path: string };
 
-/** What every client can do, whoever made it. */
+/** The part of a connection that every library has. */
 export interface Writer {
   write(chunk: string | Uint8Array, callback?: (error?: Error | null) => void): boolean;
 }
 
-/** What a measurement hears from its clients. The same functions serve all of them: they cost no memory each. */
-export interface Ears {
-  /** A session began, on which this writes. */
+/** Handlers of a measurement. All its clients share them, so that they take no memory per client. */
+export interface Handlers {
+  /** A session began, on which `writer` writes. */
   readonly onOpen: (writer: Writer) => void;
   readonly onData: (chunk: Buffer) => void;
   readonly onDrain?: () => void;
@@ -16,13 +16,13 @@ export interface Ears {
   readonly onWait?: () => void;
 }
 
-/** Milliseconds from the loss of a session to the next dial, and from a dial that failed; or what a client does by default. */
+/** Milliseconds from the loss of a session to the next dial, and from a failed dial to the next; or the client's default. */
 export type Wait = { readonly first: number; readonly then: number } | 'default';
 
-/** Returns what makes one more client of a place, that comes back to it. */
-export type Connector = (place: Place, ears: Ears, wait: Wait) => () => void;
+/** Returns a function that starts one more client, which reconnects to `address`. */
+export type Connector = (address: Address, handlers: Handlers, wait: Wait) => () => void;
 
-/** For errors: the end of a session is told by other means. */
+/** Listens to errors that the end of a session reports as well. */
 export function ignore(): void {
-  // Nothing to do.
+  // No-op.
 }

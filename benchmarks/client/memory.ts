@@ -1,18 +1,18 @@
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as immediate } from 'node:timers/promises';
 
 import { Control } from './control';
-import { Meter, cpu } from './meter';
+import { Meter } from './meter';
 import { type Task, connectorFor } from './task';
 
-/** What connections hold, each: bytes that JavaScript can reach, and of the process's memory. */
-export interface Held {
+/** Bytes for each connection, of the heap and of the resident memory of the process. */
+export interface MemoryUse {
   readonly count: number;
   readonly openHeap: number;
   readonly openResident: number;
-  /** Milliseconds until all were open, and microseconds of the processor for each. */
+  /** Milliseconds until all were open, and microseconds of CPU time for each. */
   readonly opening: number;
   readonly openingCpu: number;
-  /** The same while all of them wait, after a lost session and a dial that failed. */
+  /** The same while all of them wait, after a lost session and a failed dial. */
   readonly waitingHeap?: number;
   readonly waitingResident?: number;
 }
@@ -20,38 +20,38 @@ export interface Held {
 export interface MemoryTask extends Task {
   readonly work: 'memory';
   readonly count: number;
-  /** Whether to end the sessions, and see what the waits hold. */
+  /** Whether to end the sessions, and measure while all wait. */
   readonly untilWaiting: boolean;
 }
 
-/** Clients that are there before anything is measured. */
+/** Clients that are open before the measurement begins. */
 const FIRST = 50;
 
-/** Time for the peer to go, so that the dial that follows fails; and then longer than a measurement takes. */
+/** First long enough for the peer to end, so that the next dial fails; then longer than a measurement takes. */
 const WAIT = { first: 200, then: 600_000 };
 
-/** Opens connections that do nothing, and then ends the sessions of all of them. */
-export async function memory({ count, untilWaiting, ...task }: MemoryTask): Promise<Held> {
-  const control = await Control.open(task.place);
+/** Opens connections that do nothing, then ends their sessions. */
+export async function memory({ count, untilWaiting, ...task }: MemoryTask): Promise<MemoryUse> {
+  const control = await Control.open(task.address);
   const tally = { opened: 0, waits: 0 };
   const connect = connectorFor(task)(
-    task.place,
+    task.address,
     { onOpen: () => tally.opened++, onData: () => undefined, onWait: () => tally.waits++ },
     WAIT,
   );
   const open = async (more: number) => {
     const total = tally.opened + more;
     for (let index = 0; index < more; index++) connect();
-    while (tally.opened < total) await turn();
+    while (tally.opened < total) await immediate();
   };
 
   await open(FIRST);
-  const before = await held();
+  const before = await memoryUsage();
   const meter = new Meter();
   await open(count);
   const reading = meter.read();
-  const opening = { opening: reading.wall / 1e3, openingCpu: cpu(reading) / count };
-  const during = await held();
+  const opening = { opening: reading.wall / 1e3, openingCpu: (reading.user + reading.system) / count };
+  const during = await memoryUsage();
   const each = (now: NodeJS.MemoryUsage) => ({
     heap: (now.heapUsed - before.heapUsed) / count,
     resident: (now.rss - before.rss) / count,
@@ -59,16 +59,16 @@ export async function memory({ count, untilWaiting, ...task }: MemoryTask): Prom
   const found = { count, openHeap: each(during).heap, openResident: each(during).resident, ...opening };
   if (!untilWaiting) return found;
 
-  control.say('quit\n');
-  while (tally.waits < 2 * (FIRST + count)) await turn();
-  const after = each(await held());
+  control.send('quit\n');
+  while (tally.waits < 2 * (FIRST + count)) await immediate();
+  const after = each(await memoryUsage());
   return { ...found, waitingHeap: after.heap, waitingResident: after.resident };
 }
 
-/** Memory, when its garbage is collected: what one collection finalizes the next one frees. */
-async function held(): Promise<NodeJS.MemoryUsage> {
+/** Memory without garbage: what one collection finalizes, the next one frees. */
+async function memoryUsage(): Promise<NodeJS.MemoryUsage> {
   for (let round = 0; round < 6; round++) {
-    await turn();
+    await immediate();
     gc!();
   }
   return process.memoryUsage();

@@ -1,12 +1,12 @@
-/** What passed between two moments, in microseconds. */
+/** Time, in microseconds. */
 export interface Reading {
   readonly wall: number;
-  /** Of the processor, in this process: its own code, and the kernel's for it. */
+  /** CPU time of this process: of its own code, and of the kernel on its behalf. */
   readonly user: number;
   readonly system: number;
 }
 
-/** Measures time, and how much of a processor this process takes. */
+/** Measures time and CPU time from its construction on. */
 export class Meter {
   readonly #start = performance.now();
   readonly #usage = process.cpuUsage();
@@ -15,9 +15,4 @@ export class Meter {
     const wall = (performance.now() - this.#start) * 1e3;
     return { wall, ...process.cpuUsage(this.#usage) };
   }
-}
-
-/** How much processor time was taken in all. */
-export function cpu({ user, system }: Reading): number {
-  return user + system;
 }

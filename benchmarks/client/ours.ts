@@ -5,12 +5,12 @@ import { join, resolve } from 'node:path';
 import type * as Library from 'reconnecting-connection';
 import type { ConnectionOptions, ReconnectingConnection } from 'reconnecting-connection';
 
-import type { Connector, Ears, Wait } from './endpoint';
+import type { Connector, Handlers, Wait } from './endpoint';
 
-/** Where a directory may hold the library: compiled for the tests, or built. */
+/** Where a directory may have the library: compiled for the tests, or built. */
 const ENTRIES = ['lib/index.js', 'index.js', 'dist/index.js'];
 
-/** The library as it is in a directory. */
+/** The path of the library in a directory. */
 export function libraryIn(directory: string): string {
   const found = ENTRIES.map((entry) => resolve(directory, entry)).find(existsSync);
   if (found !== undefined) return found;
@@ -22,34 +22,34 @@ export function loadLibrary(directory: string): typeof Library {
   return createRequire(join(__dirname, 'ours.js'))(libraryIn(directory)) as typeof Library;
 }
 
-/** The library's connections, each on its own. */
+/** Connections without a pool. */
 export function ours(library: typeof Library, options: ConnectionOptions): Connector {
-  return (place, ears, wait) => {
-    const settings = { ...place, ...options, ...waiting(library, wait) };
-    const onOpen = opener(ears);
+  return (address, handlers, wait) => {
+    const settings = { ...address, ...options, ...waiting(library, wait) };
+    const onOpen = opener(handlers);
     return () => {
       const connection = new library.ReconnectingConnection(settings);
-      connection.on('open', onOpen).on('data', ears.onData);
-      if (ears.onDrain !== undefined) connection.on('drain', ears.onDrain);
-      if (ears.onWait !== undefined) connection.on('backoff', ears.onWait);
+      connection.on('open', onOpen).on('data', handlers.onData);
+      if (handlers.onDrain !== undefined) connection.on('drain', handlers.onDrain);
+      if (handlers.onWait !== undefined) connection.on('backoff', handlers.onWait);
     };
   };
 }
 
-/** The same in a pool, which hears for all of them. */
+/** The same in a pool, which emits the events of all of them. */
 export function pooled(library: typeof Library, options: ConnectionOptions): Connector {
-  return (place, ears, wait) => {
+  return (address, handlers, wait) => {
     const pool = new library.ConnectionPool({ ...options, ...waiting(library, wait) });
-    pool.on('open', (_info, _tag, connection) => ears.onOpen(connection)).on('data', ears.onData);
-    if (ears.onDrain !== undefined) pool.on('drain', ears.onDrain);
-    if (ears.onWait !== undefined) pool.on('backoff', ears.onWait);
-    return () => void pool.add(place);
+    pool.on('open', (_info, _tag, connection) => handlers.onOpen(connection)).on('data', handlers.onData);
+    if (handlers.onDrain !== undefined) pool.on('drain', handlers.onDrain);
+    if (handlers.onWait !== undefined) pool.on('backoff', handlers.onWait);
+    return () => void pool.add(address);
   };
 }
 
-function opener(ears: Ears): () => void {
+function opener(handlers: Handlers): () => void {
   return function (this: ReconnectingConnection): void {
-    ears.onOpen(this);
+    handlers.onOpen(this);
   };
 }
 

@@ -9,7 +9,7 @@ interface ConnmanConnection {
 }
 
 interface ConnmanPool {
-  /** It names the last two the other way round, and then takes them for this. */
+  /** Its declaration swaps the names of the last two, but it calls them in this order. */
   addConnection(
     port: number,
     host: string,
@@ -23,22 +23,22 @@ interface Connman {
   createPool(name: string): ConnmanPool;
 }
 
-/** It doubles its wait before it uses it, and sets it to 50 when a session opens. */
-export const connman: Connector = (place, ears, wait) => {
-  if (!('port' in place)) throw new Error('It knows no Unix sockets');
-  const { port, host } = place;
-  // `as`: its interface as declared above, and so below.
+/** It doubles its wait before each use, and sets it to 50 ms when a session opens. */
+export const connman: Connector = (address, handlers, wait) => {
+  if (!('port' in address)) throw new Error('connman has no Unix sockets');
+  const { port, host } = address;
+  // `as`, here and below: the packages have no types.
   const pool = (load('connman') as Connman).createPool('benchmark');
   const onOpen = (socket: Socket) => {
     socket.setNoDelay();
-    if (ears.onDrain !== undefined) socket.on('drain', ears.onDrain);
-    ears.onOpen(socket);
+    if (handlers.onDrain !== undefined) socket.on('drain', handlers.onDrain);
+    handlers.onOpen(socket);
   };
   function onReset(this: ConnmanConnection): void {
     if (wait !== 'default') this.backoff = (this.backoff === 50 ? wait.first : wait.then) / 2;
-    ears.onWait?.();
+    handlers.onWait?.();
   }
-  return () => pool.addConnection(port, host, onOpen, ears.onData, onReset);
+  return () => pool.addConnection(port, host, onOpen, handlers.onData, onReset);
 };
 
 interface Reconnecting extends EventEmitter {
@@ -55,32 +55,32 @@ type ReconnectNet = (
   onConnect: (stream: Socket) => void,
 ) => Reconnecting;
 
-export const reconnectNet: Connector = (place, ears, wait) => {
+export const reconnectNet: Connector = (address, handlers, wait) => {
   const library = load('reconnect-net') as ReconnectNet;
   const waits = wait === 'default' ? { initialDelay: 1e3, maxDelay: 30e3 } : exponential(wait);
   const onConnect = (stream: Socket) => {
-    stream.on('data', ears.onData);
-    if (ears.onDrain !== undefined) stream.on('drain', ears.onDrain);
-    ears.onOpen(stream);
+    stream.on('data', handlers.onData);
+    if (handlers.onDrain !== undefined) stream.on('drain', handlers.onDrain);
+    handlers.onOpen(stream);
   };
   return () => {
     const connection = library(waits, onConnect).on('error', ignore);
-    if (ears.onWait !== undefined) connection.on('disconnect', ears.onWait);
-    connection.connect({ ...place, noDelay: true });
+    if (handlers.onWait !== undefined) connection.on('disconnect', handlers.onWait);
+    connection.connect({ ...address, noDelay: true });
   };
 };
 
 type NetSocket = Pick<Socket, 'on' | 'write' | 'setNoDelay'>;
 
-/** Its wait is a second and cannot be told. */
-export const netSocket: Connector = (place, ears) => {
+/** Its wait is always a second. */
+export const netSocket: Connector = (address, handlers) => {
   const library = load('net-socket') as { connect(options: NetConnectOpts): NetSocket };
   return () => {
-    const socket = library.connect(place);
+    const socket = library.connect(address);
     socket.setNoDelay();
-    socket.on('connect', () => ears.onOpen(socket)).on('data', ears.onData);
-    if (ears.onDrain !== undefined) socket.on('drain', ears.onDrain);
-    if (ears.onWait !== undefined) socket.on('close', ears.onWait);
+    socket.on('connect', () => handlers.onOpen(socket)).on('data', handlers.onData);
+    if (handlers.onDrain !== undefined) socket.on('drain', handlers.onDrain);
+    if (handlers.onWait !== undefined) socket.on('close', handlers.onWait);
   };
 };
 
@@ -92,26 +92,26 @@ type NetSocketReconnect = (
   },
 ) => Socket;
 
-export const netSocketReconnect: Connector = (place, ears, wait) => {
+export const netSocketReconnect: Connector = (address, handlers, wait) => {
   const library = load('net-socket-reconnect') as NetSocketReconnect;
   const waits = { reconnectTimes: 1e9, reconnectOnCreate: true, ...intervals(wait) };
   function onConnect(this: Writer): void {
-    ears.onOpen(this);
+    handlers.onOpen(this);
   }
   return () => {
-    const socket = library({ ...place, noDelay: true, ...waits });
-    socket.on('connect', onConnect).on('data', ears.onData).on('error', ignore);
-    if (ears.onDrain !== undefined) socket.on('drain', ears.onDrain);
-    if (ears.onWait !== undefined) socket.on('close', ears.onWait);
+    const socket = library({ ...address, noDelay: true, ...waits });
+    socket.on('connect', onConnect).on('data', handlers.onData).on('error', ignore);
+    if (handlers.onDrain !== undefined) socket.on('drain', handlers.onDrain);
+    if (handlers.onWait !== undefined) socket.on('close', handlers.onWait);
   };
 };
 
-/** It knows one wait. */
+/** It has one wait for all dials. */
 function intervals(wait: Wait): { reconnectInterval?: number } {
   return wait === 'default' ? {} : { reconnectInterval: wait.first };
 }
 
-/** It wants each wait to be longer than the one before. */
+/** Each wait must be longer than the one before. */
 function exponential({ first, then }: Exclude<Wait, 'default'>) {
   const last = Math.max(then, first + 1);
   return { type: 'exponential', initialDelay: first, maxDelay: last, factor: Math.max(2, Math.ceil(last / first)) };

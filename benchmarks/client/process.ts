@@ -6,7 +6,7 @@ import { type RoundTripTask, roundTrip } from './round-trip';
 import { type SendTask, send } from './send';
 import { type SmallTask, small } from './small';
 
-// The process of one client: node process.js TASK, with the task as JSON. It prints its figures as JSON and ends.
+// The process of a client: node process.js TASK, with the task as JSON. It prints its figures as JSON, and ends.
 
 export type Work = FloodTask | TrickleTask | SendTask | RoundTripTask | MemoryTask | CycleTask;
 
@@ -31,10 +31,10 @@ function figures(task: Work | RecoveryTask | SmallTask): Promise<object> {
   }
 }
 
-// It goes when its parent does.
+// It ends with the process that started it.
 process.stdin.resume().on('end', () => process.exit());
 
-// `as`: written by whoever started this.
+// `as`: written by the process that started this one.
 void figures(JSON.parse(process.argv[2]!) as Work | RecoveryTask | SmallTask).then((found) => {
   process.stdout.write(`${JSON.stringify(found)}\n`, () => process.exit());
 });

@@ -1,9 +1,9 @@
 import { type Task, connectorFor } from './task';
 import { Control } from './control';
-import type { Ears } from './endpoint';
+import type { Handlers } from './endpoint';
 import { type Reading, Meter } from './meter';
 
-/** What was received while it was measured. */
+/** Data received during the measurement. */
 export interface Received extends Reading {
   readonly events: number;
   readonly bytes: number;
@@ -16,7 +16,7 @@ export interface FloodTask extends Task {
   readonly bytes: number;
 }
 
-/** Takes in what one connection sends as fast as it can. */
+/** Receives from one connection, as fast as possible. */
 export function flood({ block, warmUp, bytes, ...task }: FloodTask): Promise<Received> {
   const total = warmUp + bytes;
   let received = 0;
@@ -33,12 +33,12 @@ export function flood({ block, warmUp, bytes, ...task }: FloodTask): Promise<Rec
         first = received;
         events = 0;
       } else if (received >= total) {
-        if (received > total) throw new Error(`${received} bytes came, and not ${total}`);
+        if (received > total) throw new Error(`Received ${received} bytes, not ${total}`);
         resolve({ events, bytes: received - first, ...meter.read() });
       }
     };
-    const onOpen: Ears['onOpen'] = (writer) => void writer.write(`flood ${block} ${total}\n`);
-    connectorFor(task)(task.place, { onOpen, onData }, 'default')();
+    const onOpen: Handlers['onOpen'] = (writer) => void writer.write(`flood ${block} ${total}\n`);
+    connectorFor(task)(task.address, { onOpen, onData }, 'default')();
   });
 }
 
@@ -50,9 +50,9 @@ export interface TrickleTask extends Task {
   readonly rounds: number;
 }
 
-/** Takes in small segments, each of which is read by itself: over many connections, none of which has two at a time. */
+/** Receives small segments over many connections, none of which has two under way, so that each is read by itself. */
 export async function trickle({ size, members, warmUp, rounds, ...task }: TrickleTask): Promise<Received> {
-  const control = await Control.open(task.place);
+  const control = await Control.open(task.address);
   const half = members / 2;
   const first = warmUp * members;
   const last = first + rounds * members;
@@ -66,7 +66,7 @@ export async function trickle({ size, members, warmUp, rounds, ...task }: Trickl
         bytes += chunk.length;
         if (++seen === half) {
           seen = 0;
-          control.say(name);
+          control.send(name);
         }
         if (++events === first) {
           meter = new Meter();
@@ -76,11 +76,11 @@ export async function trickle({ size, members, warmUp, rounds, ...task }: Trickl
           resolve({ events: last - first, bytes, ...meter!.read() });
         }
       };
-      const onOpen: Ears['onOpen'] = (writer) => void writer.write(`member ${name}\n`);
-      return connectorFor(task)(task.place, { onOpen, onData }, 'default');
+      const onOpen: Handlers['onOpen'] = (writer) => void writer.write(`member ${name}\n`);
+      return connectorFor(task)(task.address, { onOpen, onData }, 'default');
     };
     const groups = [group('0'), group('1')];
     for (let index = 0; index < members; index++) groups[index % 2]!();
-    control.say(`trickle ${size} ${members} ${warmUp + rounds}\n`);
+    control.send(`trickle ${size} ${members} ${warmUp + rounds}\n`);
   });
 }

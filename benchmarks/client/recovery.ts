@@ -1,15 +1,15 @@
-import { Meter, cpu } from './meter';
+import { Meter } from './meter';
 import { type Task, connectorFor } from './task';
 
 /** When sessions were served again, in milliseconds on the clock that all processes share. */
 export interface Recovered {
-  /** Half of them, 99 of 100, and all: absent where it never came to that. */
+  /** Half of them, 99 of 100, and all; absent if that did not happen. */
   readonly half?: number;
   readonly most?: number;
   readonly all?: number;
-  /** Those that were not served again. */
+  /** Sessions that were not served again. */
   readonly lost: number;
-  /** Microseconds of the processor, from the loss of the first session until the last was back. */
+  /** Microseconds of CPU time, from the loss of the first session until the last was back. */
   readonly cpu: number;
 }
 
@@ -18,15 +18,16 @@ export interface RecoveryTask extends Task {
   readonly count: number;
 }
 
-/** How many dial at a time at first, when nothing is to go wrong yet. */
+/** Dials at a time before the outage, few enough that none fails. */
 const AT_FIRST = 50;
 
-/** Milliseconds without a greeting after which none is expected any more. Longer than anybody waits between dials. */
+/** Milliseconds without a greeting after which no more are expected: longer than any wait between dials. */
 const SILENCE = 12_000;
 
 /**
- * Opens connections to a server that greets each with a byte, says so, and waits until each was greeted again. An open
- * socket proves nothing: the kernel accepts for a server that has no room, forgets, and tells nobody.
+ * Opens connections to a server that greets each with a byte, prints a line when all are open, and waits until each was
+ * greeted again. An open socket is no proof: with a full accept queue, a client's kernel may see a connection that the
+ * server's kernel has dropped.
  */
 export function recover({ count, ...task }: RecoveryTask): Promise<Recovered> {
   const greetedAt: number[] = [];
@@ -50,13 +51,14 @@ export function recover({ count, ...task }: RecoveryTask): Promise<Recovered> {
       }
       greetedAt.push(now());
       silence.refresh();
-      spent = cpu(meter.read());
+      const { user, system } = meter.read();
+      spent = user + system;
       if (greetedAt.length === count) end();
     };
     const onWait = () => {
       meter ??= new Meter();
     };
-    const connect = connectorFor(task)(task.place, { onOpen: () => undefined, onData, onWait }, 'default');
+    const connect = connectorFor(task)(task.address, { onOpen: () => undefined, onData, onWait }, 'default');
     const dial = () => {
       dialled++;
       connect();

@@ -1,11 +1,12 @@
+import { quantile } from '../statistics';
 import type { Writer } from './endpoint';
 import { type Reading, Meter } from './meter';
 import { type Task, connectorFor } from './task';
 
-/** Requests that were answered while it was measured. */
+/** Requests answered during the measurement. */
 export interface Answered extends Reading {
   readonly requests: number;
-  /** Microseconds from the request to its answer: of half of them at the most, and of 99 of 100. */
+  /** Microseconds from a request to its answer. */
   readonly p50: number;
   readonly p99: number;
 }
@@ -18,10 +19,10 @@ export interface RoundTripTask extends Task {
   readonly requests: number;
 }
 
-/** Asks, and asks again for every answer, so that there are always as many under way. */
+/** Sends a new request for every answer, so that `inFlight` are always under way. */
 export async function roundTrip({ size, inFlight, warmUp, requests, ...task }: RoundTripTask): Promise<Answered> {
   const total = warmUp + requests;
-  // Each begins with its number, modulo as many as are under way: its buffer is free again when it was answered.
+  // Each begins with its number modulo `inFlight`; its buffer is reused when the answer has come.
   const messages = Array.from({ length: inFlight }, (_, number) => {
     const message = Buffer.alloc(size, 'x');
     message.writeUInt32LE(number);
@@ -42,7 +43,7 @@ export async function roundTrip({ size, inFlight, warmUp, requests, ...task }: R
     const onData = (chunk: Buffer) => {
       const now = performance.now();
       if (rest === 0 && chunk.length >= size && chunk.readUInt32LE() !== answered % inFlight) {
-        throw new Error(`The answer to request ${answered} is another's`);
+        throw new Error(`Expected the answer to request ${answered}, got another`);
       }
       for (rest += chunk.length; rest >= size; rest -= size) {
         latencies[answered] = now - askedAt[answered]!;
@@ -50,17 +51,16 @@ export async function roundTrip({ size, inFlight, warmUp, requests, ...task }: R
         if (asked < total) ask();
       }
       if (answered < total) return;
-      if (rest > 0) throw new Error(`${rest} bytes came that were not sent`);
+      if (rest > 0) throw new Error(`Received ${rest} bytes too many`);
       const reading = meter!.read();
-      const sorted = latencies.subarray(warmUp).sort();
-      const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))]! * 1e3;
-      resolve({ requests, p50: at(0.5), p99: at(0.99), ...reading });
+      const measured = [...latencies.subarray(warmUp)];
+      resolve({ requests, p50: quantile(measured, 0.5) * 1e3, p99: quantile(measured, 0.99) * 1e3, ...reading });
     };
     const onOpen = (opened: Writer) => {
       writer = opened;
       writer.write('echo\n');
       for (let index = 0; index < inFlight; index++) ask();
     };
-    connectorFor(task)(task.place, { onOpen, onData }, 'default')();
+    connectorFor(task)(task.address, { onOpen, onData }, 'default')();
   });
 }

@@ -1,17 +1,17 @@
 import { readFileSync } from 'node:fs';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as immediate } from 'node:timers/promises';
 
 import { Control } from './control';
 import type { Writer } from './endpoint';
 import { type Reading, Meter } from './meter';
 import { type Task, connectorFor } from './task';
 
-/** What was sent while it was measured. */
+/** Data sent during the measurement. */
 export interface Sent extends Reading {
   readonly messages: number;
   readonly bytes: number;
   readonly ticks: number;
-  /** System calls that write, where the system counts them. */
+  /** System calls that write, on Linux. */
   readonly writes?: number;
 }
 
@@ -19,19 +19,19 @@ export interface SendTask extends Task {
   readonly work: 'send';
   readonly size: number;
   readonly perTick: number;
-  /** How messages are handed over; `prebuilt` are all of a tick's in one. */
+  /** The argument of `write()`; `prebuilt` is one buffer with all messages of a tick. */
   readonly form: 'buffer' | 'string' | 'callback' | 'prebuilt';
   /** Milliseconds. */
   readonly warmUp: number;
   readonly duration: number;
 }
 
-/** However little time there is: some system calls are the measurement's own. */
+/** At least so many, so that the few system calls of the measurement itself do not count. */
 const LEAST_TICKS = 50;
 
-/** Sends so many messages in every turn of the loop, whenever there is room. */
+/** Sends `perTick` messages in each tick while `write()` returns true, and goes on after `drain`. */
 export async function send({ size, perTick, form, warmUp, duration, ...task }: SendTask): Promise<Sent> {
-  const control = await Control.open(task.place);
+  const control = await Control.open(task.address);
   let onRoom: (() => void) | undefined;
   const onDrain = () => {
     const resume = onRoom;
@@ -39,7 +39,7 @@ export async function send({ size, perTick, form, warmUp, duration, ...task }: S
     resume?.();
   };
   const writer = await new Promise<Writer>((resolve) => {
-    connectorFor(task)(task.place, { onOpen: resolve, onData: unexpected, onDrain }, 'default')();
+    connectorFor(task)(task.address, { onOpen: resolve, onData: unexpected, onDrain }, 'default')();
   });
   writer.write('sink\n');
 
@@ -61,7 +61,7 @@ export async function send({ size, perTick, form, warmUp, duration, ...task }: S
     });
     onRoom = undefined;
     sent += ticks * perTick;
-    await control.hasGot(sent * size);
+    await control.received(sent * size);
     return ticks;
   };
 
@@ -71,59 +71,39 @@ export async function send({ size, perTick, form, warmUp, duration, ...task }: S
   const ticks = await run(duration);
   const reading = meter.read();
   const more = writes === undefined ? {} : { writes: writeCalls()! - writes };
-  while (form === 'callback' && confirmed < sent) await turn();
+  while (form === 'callback' && confirmed < sent) await immediate();
   if (form === 'callback' && confirmed > sent) throw new Error('A callback was called twice');
   const messages = ticks * perTick;
   return { messages, bytes: messages * size, ticks, ...more, ...reading };
 }
 
-/** What is done in a tick. It returns whether there is room for another. */
+/** Returns a function that sends the messages of a tick, and returns whether there is room for more. */
 function ticker(
   writer: Writer,
   { size, perTick, form }: Pick<SendTask, 'size' | 'perTick' | 'form'>,
   onWritten: () => void,
 ): () => boolean {
-  const callback = (error?: Error | null) => {
+  const confirm = (error?: Error | null) => {
     if (error) throw error;
     onWritten();
   };
   const text = 'x'.repeat(size);
-  const bytes = Buffer.from(text);
-  const all = Buffer.alloc(size * perTick, 'x');
-  switch (form) {
-    case 'prebuilt':
-      return () => isRoom(writer.write(all));
-    case 'buffer':
-      return () => {
-        let room = true;
-        for (let index = 0; index < perTick; index++) room = writer.write(bytes);
-        return isRoom(room);
-      };
-    case 'string':
-      return () => {
-        let room = true;
-        for (let index = 0; index < perTick; index++) room = writer.write(text);
-        return isRoom(room);
-      };
-    case 'callback':
-      return () => {
-        let room = true;
-        for (let index = 0; index < perTick; index++) room = writer.write(bytes, callback);
-        return isRoom(room);
-      };
-  }
-}
-
-/** There is a peer that returns nothing. */
-function isRoom(answer: unknown): boolean {
-  return answer !== false;
+  const data = form === 'prebuilt' ? Buffer.from(text.repeat(perTick)) : form === 'string' ? text : Buffer.from(text);
+  const writes = form === 'prebuilt' ? 1 : perTick;
+  const callback = form === 'callback' ? confirm : undefined;
+  return () => {
+    let room: unknown;
+    for (let index = 0; index < writes; index++) room = writer.write(data, callback);
+    // `write()` of net-socket returns undefined.
+    return room !== false;
+  };
 }
 
 function unexpected(chunk: Buffer): never {
-  throw new Error(`Nobody asked for ${String(chunk)}`);
+  throw new Error(`Received unexpected data: ${String(chunk)}`);
 }
 
-/** How often this process has written, as Linux counts it. */
+/** System calls of this process that write, as Linux counts them. */
 function writeCalls(): number | undefined {
   try {
     return Number(/^syscw: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))![1]);

@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import { load } from '../project';
 import { loadLibrary } from './ours';
 
-/** As much of tinybench as is used here. */
+/** The part of tinybench that is used here. */
 interface Tinybench {
   readonly Bench: new (options: { time: number; warmupTime: number }) => {
     add(name: string, work: () => void): void;
@@ -23,31 +23,31 @@ export interface SmallTask {
 
 export interface Timed {
   readonly time: number;
-  /** How often it was seen to be done. */
+  /** How often the work was done. */
   readonly done: number;
 }
 
-/** Times work that is too small to be seen from outside: nanoseconds, by the median of many goes. */
+/** Times work that is too short to be measured from outside, in nanoseconds: the median of many runs. */
 export async function small({ what, library, time }: SmallTask): Promise<Timed> {
   const work = works[what](loadLibrary(library));
-  const [first = 0, second = 0] = await goes(work, time);
+  const [first = 0, second = 0] = await medians(work, time);
   return { time: what === 'pool hop' ? second - first : first, done };
 }
 
-/** So often each is done in one go: the clock is slower than what it is to measure. */
-const GO = 1_000;
+/** Repetitions in a run: the clock is slower than the work. */
+const REPETITIONS = 1_000;
 
-async function goes(works: readonly (() => void)[], time: number): Promise<number[]> {
+async function medians(works: readonly (() => void)[], time: number): Promise<number[]> {
   const { Bench } = load('tinybench') as Tinybench;
   const bench = new Bench({ time, warmupTime: time / 2 });
   works.forEach((work, index) => bench.add(String(index), repeated(work)));
   await bench.run();
-  return bench.tasks.map(({ result }) => (result.latency!.p50 * 1e6) / GO);
+  return bench.tasks.map(({ result }) => (result.latency!.p50 * 1e6) / REPETITIONS);
 }
 
 function repeated(work: () => void): () => void {
   return () => {
-    for (let index = 0; index < GO; index++) work();
+    for (let index = 0; index < REPETITIONS; index++) work();
   };
 }
 
@@ -56,7 +56,7 @@ type Library = ReturnType<typeof loadLibrary>;
 const chunk = Buffer.alloc(64);
 const idle = { port: 1, autoConnect: false } as const;
 
-/** How often it was seen to be done. */
+/** Counts the work, so that the compiler cannot leave it out. */
 let done = 0;
 const onData = () => {
   done++;
@@ -67,7 +67,7 @@ function emitting({ ReconnectingConnection }: Library): () => void {
   return () => void connection.emit('data', chunk);
 }
 
-/** What there is to time, each by the functions that do it once. */
+/** The functions to time, each of which does its work once. */
 const works = {
   "emit of Node's EventEmitter": () => {
     const emitter = new EventEmitter().on('data', onData);
@@ -89,12 +89,12 @@ const works = {
   ],
   'a write into the queue': ({ ReconnectingConnection }) => {
     let connection = new ReconnectingConnection(idle);
-    let left = GO;
+    let left = REPETITIONS;
     return [
       () => {
         if (left-- === 0) {
           connection = new ReconnectingConnection(idle);
-          left = GO;
+          left = REPETITIONS;
         }
         connection.write(chunk);
         done++;
@@ -105,7 +105,7 @@ const works = {
 
 export type SmallWork = keyof typeof works;
 
-/** Their names, as they are in the table. */
+/** Their names in the table. */
 // `as`: the keys of an object literal of this type.
 export const smallWorks = Object.keys(works) as SmallWork[];
 

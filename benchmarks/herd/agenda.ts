@@ -1,47 +1,65 @@
-import { Calendar, shuffle } from './calendar';
-
-/** A calendar whose items may be called off at any moment, also in the millisecond in which they are due. */
+/**
+ * The events of the simulation, in virtual time. Each item (a number) waits for one moment at a time. The moments are a
+ * ring of one slot a millisecond. A slot keeps the items that were cancelled or moved, and `take()` skips them.
+ */
 export class Agenda {
-  readonly #calendar: Calendar;
-  readonly #due: Int32Array;
+  readonly #slots: number[][];
   /** When each item is due, or 0. */
   readonly #dueAt: Int32Array;
   readonly #random: () => number;
+  #now = 0;
 
-  /** @param items - Items are the numbers from 0 to one less than this. */
+  /**
+   * @param items - Items are the numbers from 0 to one less than this.
+   * @param longest - No item waits longer than this, in milliseconds.
+   */
   constructor(items: number, longest: number, random: () => number) {
-    this.#calendar = new Calendar(items, longest);
-    this.#due = new Int32Array(items);
+    this.#slots = Array.from({ length: longest + 1 }, () => []);
     this.#dueAt = new Int32Array(items);
     this.#random = random;
   }
 
-  /** Whether the item is still to come. */
+  /** Whether the item waits. */
   has(item: number): boolean {
     return this.#dueAt[item] !== 0;
   }
 
-  /** Puts the item at `at`, and nowhere else. */
+  /** Lets the item wait for `at` (a whole number of milliseconds), in place of what it waited for. */
   set(item: number, at: number): void {
-    this.#calendar.remove(item);
-    this.#calendar.add(item, at);
+    const wait = at - this.#now;
+    if (!(wait > 0 && wait < this.#slots.length)) {
+      throw new RangeError(`Expected a wait from 1 to ${this.#slots.length - 1} ms, got ${wait}`);
+    }
     this.#dueAt[item] = at;
+    this.#slots[at % this.#slots.length]!.push(item);
   }
 
+  /** The item no longer waits. This works within the millisecond in which it is due, too. */
   cancel(item: number): void {
-    this.#calendar.remove(item);
     this.#dueAt[item] = 0;
   }
 
-  /** Goes on to `now` and hands over what is due, in an order of chance. No moment may be left out. */
-  take(now: number, happen: (item: number) => void): void {
-    const count = this.#calendar.take(now, this.#due);
-    shuffle(this.#due, count, this.#random);
-    for (let index = 0; index < count; index++) {
-      const item = this.#due[index]!;
+  /** Advances to `now` and calls `onDue` for each item that is due, in random order. No millisecond may be left out. */
+  take(now: number, onDue: (item: number) => void): void {
+    this.#now = now;
+    const slot = now % this.#slots.length;
+    const due = this.#slots[slot]!;
+    if (due.length === 0) return;
+    this.#slots[slot] = [];
+    shuffle(due, this.#random);
+    for (const item of due) {
       if (this.#dueAt[item] !== now) continue;
       this.#dueAt[item] = 0;
-      happen(item);
+      onDue(item);
     }
+  }
+}
+
+function shuffle(items: number[], random: () => number): void {
+  for (let left = items.length; left > 1; left--) {
+    const other = Math.floor(random() * left);
+    const moved = items[left - 1]!;
+    items[left - 1] = items[other]!;
+    items[other] = moved;
   }
 }

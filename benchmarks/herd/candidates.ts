@@ -3,26 +3,26 @@ import type { Policy } from './policies';
 import { OUR_TIMEOUT } from './network';
 import { seeded } from './random';
 
-/** What is done with a decorrelated wait that is drawn beyond the cap. */
+/** The treatment of a decorrelated wait beyond the cap. */
 export type AtCap =
-  /** It is the cap: as published. */
+  /** The cap replaces it, as published. */
   | 'cut off'
-  /** It is drawn anew from the cap's last quarter. */
+  /** Drawn again, from the last quarter below the cap. */
   | 'last quarter'
-  /** It is drawn anew from all that is allowed. */
+  /** Drawn again, from the whole range. */
   | 'whole range';
 
-/** A quick decorrelated backoff: a short first wait, then decorrelated growth. Durations are in milliseconds. */
+/** A decorrelated backoff with a short first wait. Durations are in milliseconds. */
 export interface Candidate {
-  /** The first wait is anything up to this. */
+  /** The first wait is random, up to this. */
   readonly first: number;
-  /** The least of the later ones. */
+  /** The least later wait. */
   readonly base: number;
   readonly cap: number;
   readonly atCap: AtCap;
 }
 
-/** Every quick decorrelated backoff that might be the default. */
+/** All candidates for the default. */
 export function candidates(): Candidate[] {
   const found: Candidate[] = [];
   for (const atCap of ['cut off', 'last quarter', 'whole range'] as const) {
@@ -35,7 +35,6 @@ export function candidates(): Candidate[] {
   return found;
 }
 
-/** A candidate as a policy. */
 export function asPolicy(candidate: Candidate): Policy {
   const { first, base, cap, atCap } = candidate;
   return {
@@ -47,7 +46,7 @@ export function asPolicy(candidate: Candidate): Policy {
   };
 }
 
-/** The candidate that the library's default is, if it is one: with the same chance it waits the same. */
+/** The candidate that equals the library's default, if there is one: from the same random numbers, it makes the same waits. */
 export function defaultCandidate(): Policy | undefined {
   const waits = (backoff: Backoff) => {
     const drawn: number[] = [];
@@ -67,7 +66,7 @@ export function defaultCandidate(): Policy | undefined {
     .find(({ backoff }) => waits(backoff(seeded(1))) === wanted);
 }
 
-/** The backoff of a candidate. It asks for chance as often as the library's default does: the same seed, the same waits. */
+/** It draws as many random numbers as the library's default, so that equal seeds give equal waits. */
 function quickDecorrelated({ first, base, cap, atCap }: Candidate, random: () => number): Backoff {
   const between = (least: number, most: number) => least + (most - least) * random();
   const leastAtCap = { 'cut off': cap, 'last quarter': Math.max(base, 0.75 * cap), 'whole range': base }[atCap];

@@ -3,10 +3,10 @@ import { fleet } from './fleet';
 import { lone } from './lone';
 import { herdOf } from './scenarios';
 
-/** The default is chosen for a fleet of so many … */
+/** The default is chosen for a fleet of this size. */
 export const CHOICE_CLIENTS = 100_000;
 
-/** … by what each candidate costs after outages of 1 s, 30 s and 10 min. Less is better throughout. */
+/** The costs of a candidate after outages of 1 s, 30 s and 10 min. Less is better in all of them. */
 export interface Costs {
   /** Dials a client, in an outage of 30 s. */
   readonly attempts: number;
@@ -14,12 +14,12 @@ export interface Costs {
   readonly attemptsOfTenMinutes: number;
   /** Dials within the busiest second, a client. */
   readonly peak: number;
-  /** When 99 % and all are back after 1 s and 30 s, over the lower bound. */
+  /** When 99 % and all are back after 1 s and 30 s, as multiples of the lower bound. */
   readonly t99After1: number;
   readonly t100After1: number;
   readonly t99: number;
   readonly t100: number;
-  /** How long a lone client waits after 1 s, 30 s and 10 min, in seconds: the mean, and what one in a hundred exceeds. */
+  /** Waits of a lone client after 1 s, 30 s and 10 min, in seconds: the mean, and the time that 99 of 100 do not exceed. */
   readonly meanAfter1: number;
   readonly p99After1: number;
   readonly mean: number;
@@ -28,14 +28,12 @@ export interface Costs {
   readonly p99After600: number;
 }
 
-/** A candidate and what it costs. */
 export interface Row {
   readonly candidate: Candidate;
   readonly name: string;
   readonly costs: Costs;
 }
 
-/** Measures a candidate. */
 export function measure(candidate: Candidate, seed: number, clients = CHOICE_CLIENTS, runs = 5_000): Row {
   const policy = asPolicy(candidate);
   const short = fleet(policy, herdOf(clients, 1_000, seed));
@@ -62,18 +60,13 @@ export function measure(candidate: Candidate, seed: number, clients = CHOICE_CLI
   };
 }
 
-/** Measures all candidates. */
-export function measureAll(seed: number, tell: (done: number, of: number) => void = () => undefined): Row[] {
-  const all = candidates();
-  return all.map((candidate, index) => {
-    tell(index + 1, all.length);
-    return measure(candidate, seed);
-  });
+export function measureAll(seed: number): Row[] {
+  return candidates().map((candidate) => measure(candidate, seed));
 }
 
-/** Those that no other beats: none is as good in everything and better in something. */
+/** The rows that no other row beats by being as good in all costs and better in one. */
 export function front<Of extends { readonly costs: object }>(rows: readonly Of[]): Of[] {
-  // `as`: costs are numbers, whatever their names.
+  // `as`: all costs are numbers.
   const vectors = rows.map(({ costs }) => Object.values(costs) as number[]);
   const beats = (a: readonly number[], b: readonly number[]) =>
     a.every((cost, index) => cost <= b[index]!) && a.some((cost, index) => cost < b[index]!);
@@ -81,8 +74,8 @@ export function front<Of extends { readonly costs: object }>(rows: readonly Of[]
 }
 
 /**
- * How a candidate compares with another in everything together: the geometric mean of the ratios of their costs. It
- * needs no weights and no units; below 1 is better.
+ * The geometric mean of the ratios of all costs: it needs no weights and no units. Less than 1 is better than
+ * `reference`.
  */
 export function compared(row: Row, reference: Row): number {
   const costs = Object.values(row.costs) as number[];

@@ -1,120 +1,86 @@
 import type { CrowdOutcome } from './crowd';
-import { type Chart, MARGIN, TOP, WIDTH, axes, downtime, draw, headed, text } from './drawing';
-import { LEAST, perSecond, points, short } from './fleet-chart';
+import { type Chart, Drawing, MARGIN, TOP, dialsAxis, points } from './drawing';
 import { type Outcome, SPAN } from './tally';
 import type { Theme } from './theme';
-import { count, figure, outage as lasting, span } from './words';
+import { count, duration, figure, span } from './words';
 
-/** Processes with pools, through the gate and without it. */
+/** Processes with pools, with the gate and without it. */
 export interface CrowdRun {
   readonly processes: number;
   readonly gated: CrowdOutcome;
-  /** The same clients, each for itself. */
+  /** The same clients without pools. */
   readonly alone: Outcome;
 }
 
-const right = { align: 'right' } as const;
-const PANEL = { heights: [150, 130], gapX: 44, gapY: 56, label: 44 } as const;
+const UPPER = 150;
+const LOWER = 130;
+const LOWER_TOP = TOP + UPPER + 56;
 
-/** For each way to share out the clients, attempts a second, and below them the share of clients that are back. */
+/** For each number of processes, attempts a second, and below them the share of clients that are back. */
 export function crowdChart({ runs, clients, capacity, outage }: Chart<CrowdRun>, theme: Theme): string {
   const bound = (1_000 * clients) / capacity;
   const last = Math.ceil((outage + 2.2 * bound) / 20_000) * 20;
-  const busiest = runs.flatMap(({ gated, alone }) => [...perSecond(gated.dials), ...perSecond(alone.dials)]);
-  const top = 10 ** Math.ceil(Math.log10(Math.max(...busiest)));
-  const width = (WIDTH - 2 * MARGIN - PANEL.gapX) / 2;
-  const height = TOP + PANEL.heights[0] + PANEL.gapY + PANEL.heights[1] + 40;
+  const xAxis = { max: last, interval: last / 4 };
+  const dials = dialsAxis(runs.flatMap(({ gated, alone }) => [gated.dials, alone.dials]));
+  const back = { type: 'value', min: 0, max: 100, interval: 50, axisLabel: { formatter: '{value} %' } };
 
-  const title = `A pool's gate, after an outage of ${lasting(outage)}`;
+  const title = `A pool's gate, after an outage of ${duration(outage)}`;
   const about = `${count(clients)} clients of a server that can serve ${count(capacity)} a second: ${span(bound)} for all, at best.`;
-  const drawing = headed(
-    title,
-    about,
-    theme,
-    text('Through the gate', MARGIN, 75, theme.ours, { size: 13, weight: 600 }),
-    text('Each for itself', MARGIN + 150, 75, theme.quiet, { size: 13, weight: 600 }),
-    text('As fast as can be', MARGIN + 280, 75, theme.limit, { size: 13, weight: 600 }),
-  );
+  const drawing = new Drawing(title, about, theme);
+  const key = { size: 13, weight: 600 };
+  drawing.text('Through the gate', MARGIN, 75, theme.ours, key);
+  drawing.text('Each for itself', MARGIN + 150, 75, theme.quiet, key);
+  drawing.text('As fast as can be', MARGIN + 280, 75, theme.limit, key);
 
   for (const [column, { processes, gated, alone }] of runs.entries()) {
-    const left = MARGIN + column * (width + PANEL.gapX);
-    const [upper, lower] = [2 * column, 2 * column + 1];
-    const lowerTop = TOP + PANEL.heights[0] + PANEL.gapY;
-    const box = { left: left + PANEL.label, width: width - PANEL.label };
-    drawing.grid.push({ ...box, top: TOP, height: PANEL.heights[0] });
-    drawing.grid.push({ ...box, top: lowerTop, height: PANEL.heights[1] });
-    const time = { min: 0, max: last, interval: last / 4, axisLabel: { formatter: '{value} s' } };
-    const dials = axes(upper, theme, time, { type: 'log', min: LEAST, max: top, axisLabel: { formatter: short } });
-    const back = axes(lower, theme, time, {
-      type: 'value',
-      min: 0,
-      max: 100,
-      interval: 50,
-      axisLabel: { formatter: '{value} %' },
-    });
-    drawing.xAxis.push(dials.xAxis, back.xAxis);
-    drawing.yAxis.push(dials.yAxis, back.yAxis);
+    const { panel: upper, left, right } = drawing.panel({ column, top: TOP, height: UPPER, xAxis, yAxis: dials });
+    const { panel: lower } = drawing.panel({ column, top: LOWER_TOP, height: LOWER, xAxis, yAxis: back });
+    const area = (color: string) => ({ step: 'end', areaStyle: { color, origin: 'start' } });
+    const down = drawing.downtime(outage);
+    const most = [
+      [outage / 1_000, 0],
+      [(outage + bound) / 1_000, 100],
+    ] as const;
+    drawing.line(
+      upper,
+      points(alone.dials, last),
+      { color: theme.other, width: 1.5 },
+      { ...area(theme.otherArea), ...down },
+    );
+    drawing.line(upper, points(gated.dials, last), { color: theme.ours }, area(theme.oursArea));
+    drawing.line(lower, open(alone, clients, last), { color: theme.other }, down);
+    drawing.line(lower, most, { color: theme.limit, width: 1.25, type: [4, 3] });
+    drawing.line(lower, open(gated, clients, last), { color: theme.ours });
 
-    const down = downtime(outage, theme);
-    const line = (index: number, data: [number, number][], color: string, line: object, area?: string) => ({
-      type: 'line',
-      xAxisIndex: index,
-      yAxisIndex: index,
-      data,
-      step: index === upper ? 'end' : false,
-      symbol: 'none',
-      lineStyle: { color, width: 2, ...line },
-      ...(area !== undefined && { areaStyle: { color: area, origin: 'start' } }),
-    });
-    drawing.series.push(
-      { ...line(upper, points(alone.dials, last), theme.other, { width: 1.5 }, theme.otherArea), markArea: down },
-      line(upper, points(gated.dials, last), theme.ours, {}, theme.oursArea),
-      { ...line(lower, open(alone, clients, last), theme.other, {}), markArea: down },
-      line(
-        lower,
-        [
-          [outage / 1_000, 0],
-          [(outage + bound) / 1_000, 100],
-        ],
-        theme.limit,
-        { width: 1.25, type: [4, 3] },
-      ),
-      line(lower, open(gated, clients, last), theme.ours, {}),
-    );
-    const share = `${count(processes)} processes × ${count(clients / processes)} connections`;
-    drawing.graphic.push(
-      text(share, left + PANEL.label, TOP - 33, theme.text, { size: 14, weight: 600 }),
-      text('Attempts a second', left + PANEL.label, TOP - 15, theme.quiet),
-      text(
-        `${figure(gated.attempts)} each, ${figure(alone.attempts)} without`,
-        left + width,
-        TOP - 15,
-        theme.quiet,
-        right,
-      ),
-      text('Clients back', left + PANEL.label, lowerTop - 15, theme.quiet),
-      text(`all after ${whole(gated)}, ${whole(alone)} without`, left + width, lowerTop - 15, theme.quiet, right),
-    );
+    const shares = `${count(processes)} processes × ${count(clients / processes)} connections`;
+    const attempts = `${figure(gated.attempts)} each, ${figure(alone.attempts)} without`;
+    const times = `all after ${allBack(gated)}, ${allBack(alone)} without`;
+    drawing.text(shares, left, TOP - 33, theme.text, { size: 14, weight: 600 });
+    drawing.text('Attempts a second', left, TOP - 15, theme.quiet);
+    drawing.text(attempts, right, TOP - 15, theme.quiet, { align: 'right' });
+    drawing.text('Clients back', left, LOWER_TOP - 15, theme.quiet);
+    drawing.text(times, right, LOWER_TOP - 15, theme.quiet, { align: 'right' });
   }
-  const words = runs.map(
-    ({ processes, gated, alone }) =>
-      `${count(processes)} processes: ${figure(gated.attempts)} attempts each and all back after ${whole(gated)} through the gate, ` +
-      `${figure(alone.attempts)} and ${whole(alone)} each for itself`,
+  return drawing.svg(
+    LOWER_TOP + LOWER + 40,
+    runs.map(
+      ({ processes, gated, alone }) =>
+        `${count(processes)} processes: ${figure(gated.attempts)} attempts each and all back after ${allBack(gated)} through the gate, ` +
+        `${figure(alone.attempts)} and ${allBack(alone)} each for itself`,
+    ),
   );
-  return draw(drawing, height, theme, `${title}. ${about} ${words.join('; ')}.`);
 }
 
-function whole({ t100 }: Outcome): string {
+function allBack({ t100 }: Outcome): string {
   return t100 === undefined ? 'never' : span(t100);
 }
 
-/** The share of clients that are back, in hundredths, by half seconds. */
+/** The percentage of clients that are back, every half second. */
 function open(outcome: Outcome, clients: number, last: number): [number, number][] {
   const step = 500 / SPAN;
-  const curve: [number, number][] = [];
-  for (let at = 0; at * SPAN <= last * 1_000; at += step) {
+  return Array.from({ length: Math.floor((last * 1_000) / 500) + 1 }, (_, index) => {
+    const at = index * step;
     const back = at === 0 ? 0 : (outcome.open[Math.min(at, outcome.open.length) - 1] ?? 0);
-    curve.push([(at * SPAN) / 1_000, (100 * back) / clients]);
-  }
-  return curve;
+    return [(at * SPAN) / 1_000, (100 * back) / clients];
+  });
 }

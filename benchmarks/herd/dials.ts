@@ -3,19 +3,18 @@ import { KERNEL_TIMEOUT } from './network';
 import type { Server } from './server';
 import type { Tally } from './tally';
 
-/** Who dials, and is told what comes of it. */
+/** The owner of the dials: it gets their results. */
 export interface Dialler {
-  /** From the client to the server, one way, in milliseconds. */
+  /** Milliseconds from the client to the server, one way. */
   way(client: number): number;
   /** The client's dial has connected, `took` after it began. */
   connected(client: number, now: number, took: number): void;
-  /** It has had no answer for longer than it is worth waiting, `took` after it began. */
+  /** It has had no answer within its patience, `took` after it began. */
   overdue(client: number, now: number, took: number): void;
-  /** It was refused, or has had no answer for as long as it may take. */
+  /** It was refused, or timed out. */
   failed(client: number, now: number, took: number, isRefused: boolean): void;
 }
 
-/** How dials are made. */
 export interface DialsOptions {
   readonly clients: number;
   readonly connectTimeout: number;
@@ -23,15 +22,15 @@ export interface DialsOptions {
   readonly random: () => number;
 }
 
-// What happens next to a dial.
+// The next event of a dial.
 const ARRIVES = 0;
 const ACCEPTED = 1;
 const REFUSED = 2;
 const TIMES_OUT = 3;
-/** For the watch over a client's dials: the last one is overdue. */
+/** The event of the third item of a client: its last dial is overdue. */
 const OVERDUE = 4;
 
-/** Dials on their way: what the kernel and the network do. Each client has one, and may have a second one beside it. */
+/** Dials under way, in the kernel and the network. A client has one, and may have a second one beside it. */
 export class Dials {
   readonly #clients: number;
   readonly #connectTimeout: number;
@@ -39,7 +38,7 @@ export class Dials {
   readonly #server: Server;
   readonly #tally: Tally;
   readonly #dialler: Dialler;
-  /** Items: the dial of each client; then, as many again, the second ones; and as many watches over them. */
+  /** Three items for each client: at `client` its dial, at `client + clients` its second dial, then the timer for `overdue`. */
   readonly #agenda: Agenda;
   readonly #next: Uint8Array;
   /** When the packet under way was or will be sent. */
@@ -48,9 +47,9 @@ export class Dials {
   readonly #resent: Uint8Array;
   readonly #isConnected: Uint8Array;
   readonly #isServed: Uint8Array;
-  /** Second dials that were made. */
+  /** Second dials. */
   hedges = 0;
-  /** Connections that the server accepted from clients which had one. */
+  /** Connections that the server accepted from clients that had one. */
   wasted = 0;
 
   constructor(options: DialsOptions, server: Server, tally: Tally, dialler: Dialler) {
@@ -70,16 +69,16 @@ export class Dials {
     this.#isServed = new Uint8Array(clients);
   }
 
-  /** The client dials, and says so when nothing has come of it after `patience`. */
+  /** The client dials. `overdue` follows after `patience` without a result. */
   begin(client: number, now: number, patience: number | undefined): void {
     this.#dial(client, now);
     this.#watch(client, now, patience);
   }
 
-  /** The client dials a second time, in place of another such dial that it may have. */
+  /** The client dials a second time; this replaces an earlier second dial. */
   hedge(client: number, now: number, patience: number | undefined): void {
     const other = client + this.#clients;
-    // An answer that is on its way is as good.
+    // The answer to the earlier one is on its way.
     if (this.#agenda.has(other) && this.#next[other] === ACCEPTED) return;
     this.hedges += 1;
     this.#dial(other, now);
@@ -122,7 +121,7 @@ export class Dials {
     return Math.max(this.#dialledAt[client]!, this.#dialledAt[client + this.#clients]!);
   }
 
-  /** A packet begins its way, now or later. */
+  /** A packet is sent, now or later. */
   #send(dial: number, what: number, at: number): void {
     this.#next[dial] = what;
     this.#sentAt[dial] = at;
@@ -160,7 +159,7 @@ export class Dials {
   #connect(dial: number, client: number, now: number): void {
     this.#isConnected[client] = 1;
     const other = this.#other(dial, client);
-    // What is on its way arrives; what was still to be done is not.
+    // A packet that was sent arrives; one that was still to be sent is cancelled.
     const isUnderWay = this.#sentAt[other]! <= now && this.#next[other] !== TIMES_OUT;
     if (!isUnderWay) this.#agenda.cancel(other);
     this.#agenda.cancel(client + 2 * this.#clients);
@@ -170,7 +169,7 @@ export class Dials {
   #fail(dial: number, client: number, now: number): void {
     const isRefused = this.#next[dial] === REFUSED;
     const other = this.#other(dial, client);
-    // Where there are two, the other one may still come through, but not beyond the deadline.
+    // The other dial may still connect before the deadline.
     if (isRefused && this.#agenda.has(other)) return;
     this.#agenda.cancel(other);
     this.#agenda.cancel(client + 2 * this.#clients);

@@ -1,43 +1,31 @@
-import { shuffle } from './calendar';
+import { Agenda } from './agenda';
 import { KERNEL_TIMEOUT, RESENDS, ROUND_TRIP, roundTrip } from './network';
 import type { Policy } from './policies';
 import { seeded } from './random';
 import { Server, type ServerOptions } from './server';
 import { type Outcome, Tally } from './tally';
-import { Wheel } from './wheel';
 
-/** Who comes back to what. */
+/** A fleet of clients, and its server. */
 export interface Herd extends Omit<ServerOptions, 'listensAt'> {
   readonly clients: number;
-  /** How long the server is down, in milliseconds. */
+  /** Milliseconds without a server. */
   readonly outage: number;
   readonly seed: number;
-  /** Nobody is waited for longer than this after the server's return, in milliseconds. */
+  /** The simulation ends so many milliseconds after the server's return. */
   readonly patience: number;
-  /** When a kernel sends an unanswered SYN again. Default: {@link RESENDS}. */
+  /** When the kernel sends a SYN again that had no answer. Default: {@link RESENDS}. */
   readonly resends?: readonly number[];
 }
 
-// What is known of a client: a record of so many numbers.
-const TRIP = 0;
-const ATTEMPT = 1;
-/** The wait before the present dial. */
-const DELAY = 2;
-/** When the first SYN of the present dial arrived. */
-const DIALLED_AT = 3;
-/** How often it was sent again. */
-const RESENT = 4;
-const FIELDS = 5;
-
-/** The longest wait that a policy may name, in milliseconds. */
+/** The longest wait that a policy may return, in milliseconds. */
 export const LONGEST_WAIT = 250_000;
 
 /**
- * Every client for itself. At 0 the server goes, and all have had a healthy session with it; each learns of it half a
- * round trip later, and dials when its policy has let it wait. Who is served stays.
+ * Simulates clients without pools. At 0 the server stops, after a healthy session with each client. A client learns of it
+ * half a round trip later, waits by its policy, and dials. A client that is served stays connected.
  *
- * The one event that each client waits for is the arrival of its next SYN, for all that comes before is decided by then:
- * a refusal is back after a round trip, a dropped SYN is sent again by the kernel until the client's connect timeout.
+ * The only event of a client is the arrival of its next SYN at the server, because everything before it is known by then:
+ * a refusal takes a round trip, and the kernel sends a dropped SYN again until the connect timeout.
  */
 export function fleet(policy: Policy, herd: Herd): Outcome {
   const { clients, outage, resends = RESENDS } = herd;
@@ -46,64 +34,58 @@ export function fleet(policy: Policy, herd: Herd): Outcome {
   const backoff = policy.backoff(random);
   const server = new Server({ ...herd, listensAt: outage });
   const tally = new Tally(clients, outage, until);
-  const wheel = new Wheel(FIELDS, LONGEST_WAIT + KERNEL_TIMEOUT + 2 * ROUND_TRIP.most);
-  // One for all, so that a dial makes no garbage: a policy may not keep what it is given.
-  const first = { attempt: 1, generation: 1 };
-  const later = { attempt: 0, generation: 1, previousDelay: 0 };
+  const agenda = new Agenda(clients, LONGEST_WAIT + KERNEL_TIMEOUT + 2 * ROUND_TRIP.most, random);
+  // Of each client: its round trip; then the number of its present dial, the wait before it, when its first SYN arrived,
+  // and how often the SYN was sent again.
+  const trips = new Uint8Array(clients);
+  const attempts = new Uint16Array(clients);
+  const delays = new Int32Array(clients);
+  const dialledAt = new Int32Array(clients);
+  const resent = new Uint8Array(clients);
+  // Reused, so that a dial allocates nothing: a policy must not keep its argument.
+  const failed = { attempt: 0, generation: 1, previousDelay: 0 };
 
-  /** The dial has come to its end, `took` after it began: the client waits, and dials again. */
+  /** The dial has failed, `took` after it began: the client waits, and dials again. */
   const fail = (client: number, took: number) => {
-    const { store } = wheel;
-    later.attempt = store[client + ATTEMPT]! + 1;
-    later.previousDelay = store[client + DELAY]!;
-    const delay = Math.round(backoff(later)!);
-    store[client + ATTEMPT] = later.attempt;
-    store[client + DELAY] = delay;
-    store[client + RESENT] = 0;
-    wheel.move(
-      client,
-      store[client + DIALLED_AT]! + (policy.waitsFrom === 'start' ? Math.max(took, delay) : took + delay),
-    );
+    failed.attempt = attempts[client]! + 1;
+    failed.previousDelay = delays[client]!;
+    const delay = Math.round(backoff(failed)!);
+    attempts[client]! += 1;
+    delays[client] = delay;
+    resent[client] = 0;
+    agenda.set(client, dialledAt[client]! + (policy.waitsFrom === 'start' ? Math.max(took, delay) : took + delay));
+  };
+  const arrive = (client: number) => {
+    tally.syn();
+    if (resent[client] === 0) {
+      dialledAt[client] = now;
+      tally.dial(now);
+    }
+    if (!server.listens(now)) {
+      fail(client, trips[client]!);
+      return;
+    }
+    const servedAt = server.accept(now);
+    if (servedAt !== Infinity) {
+      tally.serve(servedAt);
+      return;
+    }
+    const next = resends[resent[client]!] ?? Infinity;
+    if (next < policy.connectTimeout) {
+      resent[client]! += 1;
+      agenda.set(client, dialledAt[client]! + next);
+    } else {
+      fail(client, policy.connectTimeout);
+    }
   };
 
   for (let client = 0; client < clients; client++) {
-    const trip = roundTrip(random);
-    const delay = Math.round(backoff(first)!);
-    const at = wheel.add(trip + delay);
-    wheel.store.set([trip, 1, delay, 0, 0], at);
+    trips[client] = roundTrip(random);
+    attempts[client] = 1;
+    delays[client] = Math.round(backoff({ attempt: 1, generation: 1 })!);
+    agenda.set(client, trips[client]! + delays[client]!);
   }
-  const due = new Int32Array(clients);
-  for (let now = 1; now <= until && tally.served < clients; now++) {
-    const count = wheel.due(now, due);
-    // Within a millisecond nobody is first.
-    shuffle(due, count, random);
-    for (let index = 0; index < count; index++) {
-      const client = due[index]!;
-      const { store } = wheel;
-      const resent = store[client + RESENT]!;
-      tally.syn();
-      if (resent === 0) {
-        store[client + DIALLED_AT] = now;
-        tally.dial(now);
-      }
-      if (!server.listens(now)) {
-        fail(client, store[client + TRIP]!);
-        continue;
-      }
-      const servedAt = server.accept(now);
-      if (servedAt !== Infinity) {
-        tally.serve(servedAt);
-        continue;
-      }
-      const next = resends[resent] ?? Infinity;
-      if (next < policy.connectTimeout) {
-        store[client + RESENT] = resent + 1;
-        wheel.move(client, store[client + DIALLED_AT]! + next);
-      } else {
-        fail(client, policy.connectTimeout);
-      }
-    }
-    wheel.clear();
-  }
+  let now = 1;
+  for (; now <= until && tally.served < clients; now++) agenda.take(now, arrive);
   return tally.outcome(herd.capacity);
 }

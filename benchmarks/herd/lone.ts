@@ -2,22 +2,21 @@ import { roundTrip } from './network';
 import type { Policy } from './policies';
 import { seeded } from './random';
 
-/** How one client fares. */
 export interface Lone {
-  /** How long it waits after the server is back, in milliseconds. */
+  /** The wait after the server is back, in milliseconds. */
   readonly mean: number;
   readonly p99: number;
-  /** Dials, the last included. */
+  /** Dials, including the last. */
   readonly attempts: number;
 }
 
-/** Outages are as long as asked, give or take this share: else a policy without jitter would be lucky, or not. */
+/** The outage varies by this share, so that the result for a policy without jitter does not depend on its exact length. */
 const SPREAD = 0.2;
 
 /**
- * One client and an idle server, many times over.
+ * Simulates one client and an idle server, `runs` times.
  *
- * @param outage - How long the server is down, in milliseconds, on average.
+ * @param outage - Mean length of the outage, in milliseconds.
  */
 export function lone(policy: Policy, outage: number, seed: number, runs = 20_000): Lone {
   const random = seeded(seed);

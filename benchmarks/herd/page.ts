@@ -1,3 +1,4 @@
+import { markdown } from '../table';
 import { type Row, CHOICE_CLIENTS, compared, front } from './choice';
 import { KERNEL_TIMEOUT, RESENDS, ROUND_TRIP } from './network';
 import { type Policy, ours } from './policies';
@@ -12,51 +13,49 @@ import {
   loneTable,
 } from './results';
 import { BACKLOG, CAPACITY, OUTAGES, PATIENCE } from './scenarios';
-import { table } from './table';
-import { count, figure, outage as lasting, span } from './words';
+import { count, duration, figure, span } from './words';
 
-/** All that a run has found. */
+/** The results of a run. */
 export interface Findings {
   readonly seed: number;
   readonly scenarios: readonly Scenario[];
   readonly lone: readonly LoneRun[];
   readonly crowds: readonly CrowdScenario[];
   readonly candidates: readonly Row[];
-  /** The candidate that the library's default is; none where it is not among them. */
+  /** The candidate that equals the library's default, if there is one. */
   readonly chosen: Row | undefined;
 }
 
-/** What a default must keep to, in a fleet of {@link CHOICE_CLIENTS} after 30 s. */
+/** Limits for the default, with {@link CHOICE_CLIENTS} clients after 30 s. */
 export const LIMITS = { t99: 1.15, attempts: 9 } as const;
 
-/** How many candidates are shown beside the default. */
+/** Rows of the table of candidates. */
 const SHOWN = 12;
 
-/** The whole page. */
 export function page(findings: Findings): string {
   return [
     '# The herd',
-    `What do many clients do to a server that went away and came back, and what does it do to them? Their waits decide it.
-This page is a simulation in virtual time, with seed ${findings.seed}; all of it is made by`,
+    `When a server comes back after an outage, the backoff of its clients decides how many dials it gets at once, and how soon all
+clients are served. This page compares backoff policies by a simulation in virtual time, with seed ${findings.seed}. The whole page is made by`,
     '```sh\nnpm run bench:herd -- --write\n```',
     picture('herd', 'Attempts a second over time after an outage, a panel for each policy'),
     model(),
     policies(findings.lone.map(({ policy }) => policy)),
     '## Fleets',
-    `\`attempts\` are dials, and \`packets\` what arrives at the server to ask for a connection, both a client. \`busiest second\` is the
-most dials within a second, a client. Times count from the server's return, in units of the least that there can be: as many clients
-as there are, over ${count(CAPACITY)} a second. \`never\` is more than ${PATIENCE} of them.`,
+    `\`attempts\` are dials, \`packets\` are SYN packets that arrive at the server, and \`busiest second\` is the most dials within one second;
+all three are divided by the number of clients. \`99 % back\` and \`all back\` are times from the server's return, as multiples of the
+least possible time, which is the number of clients over ${count(CAPACITY)} a second. \`never\` means more than ${PATIENCE} times that.`,
     ...findings.scenarios.flatMap((scenario) => [`### ${fleetHeading(scenario)}`, fleetTable(scenario)]),
     '## One client',
-    'How long it waits after the server is back: on average, and what 99 of 100 do not exceed. The outages are as long as said, give or take a fifth.',
+    'How long one client waits after the server is back: the mean, and the time that 99 of 100 runs do not exceed. The length of the outage varies by a fifth either way.',
     loneTable(findings.lone, OUTAGES),
     choice(findings),
     '## The gate',
-    `Connections of one pool to one endpoint share what they know of it: one dials first, the others follow in a growing window. Each
-process has a gate of its own, and knows nothing of the other processes. A hedge is a second dial beside one without an answer.`,
+    `The connections of a pool to one endpoint share a gate: one of them dials first, and when it has connected, the others follow in a
+growing window. Each process has a gate of its own. A hedge is a second dial, beside one that has had no answer.`,
     picture('herd-gate', 'Attempts a second and clients that are back over time, with the gate and without it'),
     ...findings.crowds.flatMap((crowds) => [
-      `### Pools: ${count(crowds.clients)} clients, ${lasting(crowds.outage)}`,
+      `### Pools: ${count(crowds.clients)} clients, ${duration(crowds.outage)}`,
       crowdTable(crowds),
     ]),
   ]
@@ -73,15 +72,15 @@ function picture(name: string, alt: string): string {
 
 function model(): string {
   const resends = RESENDS.map((at) => at / 1_000).join(', ');
-  return `## What is modelled
+  return `## The model
 
-- **The server** serves ${count(CAPACITY)} clients a second, one after the other: a TLS handshake and the first queries at a fifth of a
-  millisecond. ${count(BACKLOG)} wait in its accept queue at most, which is what Linux grants as it comes (\`net.core.somaxconn\`).
-- **The outage** is the death of a process: at 0 all sessions end, dials are refused at once, and after 1 s, 30 s or 10 min it listens
-  again, with an empty queue.
-- **A full queue** drops the SYN without a word. The client's kernel sends it again after ${resends} s (\`tcp_syn_retries\` is 6) until
-  the client's connect timeout ends the attempt; where there is none, until the kernel gives up after ${KERNEL_TIMEOUT / 1_000} s.
-- **Clients** have all had a healthy session. Their round trips are spread evenly from ${ROUND_TRIP.least} to ${ROUND_TRIP.most} ms. Who is served stays.
+- **The server** serves ${count(CAPACITY)} clients a second, one after the other: a fifth of a millisecond for a TLS handshake and the first
+  queries. Its accept queue holds at most ${count(BACKLOG)} connections, the default of Linux (\`net.core.somaxconn\`).
+- **The outage** is the crash of a process: at time 0 all sessions end, and dials are refused at once. After 1 s, 30 s or 10 min the server
+  listens again, with an empty queue.
+- **A full queue** drops the SYN, and sends no answer. The client's kernel sends it again after ${resends} s (\`tcp_syn_retries\` is 6) until
+  the client's connect timeout ends the attempt; without a connect timeout, until the kernel gives up after ${KERNEL_TIMEOUT / 1_000} s.
+- **Clients** have all had a healthy session. Their round trips are distributed evenly from ${ROUND_TRIP.least} to ${ROUND_TRIP.most} ms. A client that is served stays connected.
 - **Left out:** lost packets, hosts that vanish without refusing, servers that slow down under load, and clocks that differ.`;
 }
 
@@ -89,12 +88,12 @@ function policies(all: readonly Policy[]): string {
   const rows = all.map(({ name, waits, connectTimeout, origin }) => [name, waits, span(connectTimeout), origin]);
   return `## The policies
 
-${table(['policy', 'waits', 'connect timeout', 'source'], rows, 4)}
+${markdown(['policy', 'waits', 'connect timeout', 'source'], rows, 4)}
 
-Where a policy is published without a connect timeout of its own, it has this library's.`;
+A policy that is published without a connect timeout has this library's.`;
 }
 
-/** Candidates that keep to the limits, best first, and the default wherever it is. */
+/** The candidates within the limits, best first, and the default. */
 function choice({ candidates, chosen }: Findings): string {
   if (chosen === undefined) throw new Error('The default is not among the candidates');
   const undominated = front(candidates);
@@ -107,16 +106,16 @@ function choice({ candidates, chosen }: Findings): string {
   const { attempts, t99, mean } = chosen.costs;
   return `## The default, and why
 
-\`defaultBackoff()\` waits ${ours.waits}. It was sought among ${candidates.length} of its kind: a first wait of up to 0.1, 0.25 or 1 s, then
-decorrelated growth (anything from the least wait to three times the wait before) from 0.5, 1 or 2 s to a cap of 5, 8, 10, 20 or 30 s, where a
-wait beyond the cap is cut off, or drawn anew from the cap's last quarter or from the whole range.
+\`defaultBackoff()\` waits ${ours.waits}. It was chosen among ${candidates.length} candidates of the same kind: a first wait of up to 0.1, 0.25 or
+1 s, then decorrelated waits (random, between the least wait and three times the previous wait) from 0.5, 1 or 2 s up to a cap of 5, 8, 10, 20 or
+30 s. A wait beyond the cap is cut off, or drawn again from the last quarter below the cap or from the whole range.
 
-No one of them is best in everything: ${undominated.length} of the ${candidates.length} are beaten by none. Shorter waits suit a lone client and cost attempts; longer ones
-spare a server and idle it when it is back. So there are two limits, for ${count(CHOICE_CLIENTS)} clients after 30 s: 99 % are back within ${LIMITS.t99} of the least
-time, with at most ${LIMITS.attempts} attempts each. The default takes ${figure(attempts)} attempts and ${figure(t99, 2)}; a lone client waits ${figure(mean)} s on average.
+No candidate is best in every figure: ${undominated.length} of the ${candidates.length} are beaten by none. Shorter waits are better for a lone client, and cost attempts; longer
+waits spare the server, and leave it idle when it is back. So there are two limits, for ${count(CHOICE_CLIENTS)} clients after 30 s: 99 % are back within
+${LIMITS.t99} times the least possible time, with at most ${LIMITS.attempts} attempts each. The default takes ${figure(t99, 2)} times that and ${figure(attempts)} attempts; a lone client waits ${figure(mean)} s on average.
 
-The table has those that keep to the limits and are beaten by none${within(chosen) ? '' : ', and the default, which does not keep to them'}; the default is in bold. \`together\` is the geometric mean of all costs over the
-default's, also those after outages of 1 s and 10 min that are not shown: less is better, and a few hundredths make no difference that could be felt.
+The table has the candidates within the limits that are beaten by none${within(chosen) ? '' : ', and the default, which is not within them'}; the default is in bold. \`together\` is the geometric mean of
+the ratios of all costs to the default's, including those after outages of 1 s and 10 min that are not shown. Less is better; a few hundredths make no practical difference.
 
 ${choiceTable(shown)}`;
 }

@@ -2,30 +2,30 @@ import { type Backoff, defaultBackoff, exponentialBackoff } from '../../lib/opti
 import { defaultCandidate } from './candidates';
 import { KERNEL_TIMEOUT, OUR_TIMEOUT } from './network';
 
-/** How a client waits. */
+/** A backoff, with its connect timeout. */
 export interface Policy {
   readonly name: string;
-  /** Where it comes from. */
+  /** Its source. */
   readonly origin: string;
-  /** What it does, in a few words. */
+  /** A short description. */
   readonly waits: string;
   readonly backoff: (random: () => number) => Backoff;
-  /** When a dial that has had no answer is given up, in milliseconds. */
+  /** Milliseconds after which a dial without an answer fails. */
   readonly connectTimeout: number;
-  /** What the wait counts from: the start of the failed dial, or its end, which is usual. */
+  /** The wait counts from the start of the failed dial. Default: from its end. */
   readonly waitsFrom?: 'start';
 }
 
-/** The library's default, whatever it is. */
+/** The library's default. */
 export const ours: Policy = {
   name: 'reconnecting-connection',
   origin: '`defaultBackoff()`',
-  waits: defaultCandidate()?.waits ?? 'by its own rule',
+  waits: defaultCandidate()?.waits ?? 'by a rule that is no candidate',
   backoff: (random) => defaultBackoff({ random }),
   connectTimeout: OUR_TIMEOUT,
 };
 
-/** What `connman.js` 1.0.0 does after a session: it doubles before it waits, and stops to double past 128 s. */
+/** connman 1.0.0 after a session: it doubles the wait before each use, until it is longer than 128 s. */
 const connman: Policy = {
   name: 'connman',
   origin: 'connman 1.0.0, `lib/connman.js`',
@@ -37,7 +37,7 @@ const connman: Policy = {
   connectTimeout: KERNEL_TIMEOUT,
 };
 
-/** 1, 1, 2, 3, 5, 8, 13, 21, then 30 s: what reconnect-core asks of `backoff` where it is given no options. */
+/** 1, 1, 2, 3, 5, 8, 13, 21, then 30 s: the waits that reconnect-core takes from `backoff` by default. */
 const reconnectNet: Policy = {
   name: 'reconnect-net',
   origin: 'reconnect-net 1.1.1, with `reconnect-core` and `backoff`',
@@ -50,8 +50,8 @@ const reconnectNet: Policy = {
 };
 
 /**
- * The algorithm of the document, which dials at once, then after 1 s, then at intervals that grow by 1.6, give or take a
- * fifth. They count from the start of a dial, and `MIN_CONNECT_TIMEOUT` gives it 20 s.
+ * The algorithm of the document: it dials at once, then after 1 s, then at intervals that grow by 1.6, ± 20 %. They count
+ * from the start of a dial, which has 20 s (`MIN_CONNECT_TIMEOUT`).
  */
 const grpc: Policy = {
   name: 'gRPC',
@@ -70,8 +70,8 @@ const grpc: Policy = {
 };
 
 /**
- * Its `contrib/backo2`. One number of chance decides how far off a wait is and, by its first digit, to which side. The
- * cap comes after, so that who has waited long waits 5 s exactly.
+ * Its `contrib/backo2`: one random number decides the size of the jitter and, by its first digit, the sign. The cap is
+ * applied afterwards, so that later waits are often exactly 5 s.
  */
 const socketIo: Policy = {
   name: 'socket.io',
@@ -102,7 +102,7 @@ function aws(jitter: 'full' | 'equal', waits: string): Policy {
   };
 }
 
-/** As published: cut off at the cap. The library's own `'decorrelated'` draws anew there. */
+/** As published: cut off at the cap. The library's own `'decorrelated'` jitter draws again instead. */
 const awsDecorrelated: Policy = {
   name: 'AWS decorrelated',
   origin: AWS_POST,
@@ -114,7 +114,7 @@ const awsDecorrelated: Policy = {
   connectTimeout: OUR_TIMEOUT,
 };
 
-/** What the library's default is compared with. */
+/** The policies to compare with the library's default. */
 export const others: readonly Policy[] = [
   connman,
   reconnectNet,

@@ -1,13 +1,13 @@
 import type { Row } from './choice';
 import type { CrowdRun } from './crowd-chart';
 import type { Run } from './fleet-chart';
+import { markdown } from '../table';
 import type { Lone } from './lone';
 import type { Policy } from './policies';
 import type { Outcome } from './tally';
-import { table } from './table';
-import { count, figure, outage as lasting, span } from './words';
+import { count, duration, figure, span } from './words';
 
-/** A fleet after an outage, under every policy. */
+/** A fleet and an outage, under every policy. */
 export interface Scenario {
   readonly clients: number;
   readonly outage: number;
@@ -20,21 +20,20 @@ export interface LoneRun {
   readonly after: readonly Lone[];
 }
 
-/** Pools after an outage. */
+/** The same fleet in pools. */
 export interface CrowdScenario {
   readonly clients: number;
   readonly outage: number;
   readonly runs: readonly CrowdRun[];
 }
 
-/** A time over the least that there can be. */
+/** A time as a multiple of the lower bound. */
 function over(time: number | undefined, { lowerBound }: Outcome): string {
   return time === undefined ? 'never' : figure(time / lowerBound, 2);
 }
 
-/** One scenario. The lower bound is the unit of the times. */
 export function fleetTable({ runs }: Scenario): string {
-  return table(
+  return markdown(
     ['policy', 'attempts', 'packets', 'busiest second', '99 % back', 'all back'],
     runs.map(({ policy, outcome }) => [
       policy.name,
@@ -48,18 +47,17 @@ export function fleetTable({ runs }: Scenario): string {
 }
 
 export function fleetHeading({ clients, outage }: Scenario): string {
-  return `${count(clients)} clients, ${lasting(outage)}`;
+  return `${count(clients)} clients, ${duration(outage)}`;
 }
 
-/** How long one client waits, by outage. */
 export function loneTable(runs: readonly LoneRun[], outages: readonly number[]): string {
-  return table(
-    ['policy', ...outages.flatMap((outage) => [`${lasting(outage)}: mean`, '99 of 100'])],
+  return markdown(
+    ['policy', ...outages.flatMap((outage) => [`${duration(outage)}: mean`, '99 of 100'])],
     runs.map(({ policy, after }) => [policy.name, ...after.flatMap(({ mean, p99 }) => [span(mean), span(p99)])]),
   );
 }
 
-/** Pools, and below them the same clients without. */
+/** The last row has the same clients without pools. */
 export function crowdTable({ clients, runs }: CrowdScenario): string {
   const row = (name: string, outcome: Outcome, hedges: string) => [
     name,
@@ -70,7 +68,7 @@ export function crowdTable({ clients, runs }: CrowdScenario): string {
     over(outcome.t99, outcome),
     over(outcome.t100, outcome),
   ];
-  return table(
+  return markdown(
     ['clients', 'attempts', 'of them hedges', 'packets', 'busiest second', '99 % back', 'all back'],
     [
       ...runs.map(({ processes, gated }) =>
@@ -81,11 +79,11 @@ export function crowdTable({ clients, runs }: CrowdScenario): string {
   );
 }
 
-/** Candidates beside the default: `compared` is their cost in everything together, over the default's. */
+/** `compared`: all costs of a candidate together, as a multiple of the default's. */
 export function choiceTable(
   rows: readonly (Row & { readonly compared: number; readonly isDefault: boolean })[],
 ): string {
-  return table(
+  return markdown(
     [
       'first wait, then, at the cap',
       'attempts, 30 s',

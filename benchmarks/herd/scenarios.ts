@@ -1,24 +1,24 @@
 import type { Herd } from './fleet';
 
-/** Clients that the server can serve a second: a TLS handshake and the first queries, at a fifth of a millisecond. */
+/** Clients that the server can serve a second: a fifth of a millisecond for a TLS handshake and the first queries. */
 export const CAPACITY = 5_000;
 
-/** Connections that wait to be accepted: the most that Linux grants as it comes (`net.core.somaxconn`, since 5.4). */
+/** Connections in the accept queue: the default limit of Linux since 5.4 (`net.core.somaxconn`). */
 export const BACKLOG = 4_096;
 
-/** Nobody is waited for longer than so many lower bounds. */
+/** A simulation ends after this multiple of the lower bound. */
 export const PATIENCE = 20;
 
-/** How long the server is down: a blip, a restart, a repair. In milliseconds. */
+/** Milliseconds without a server: a short interruption, a restart, a repair. */
 export const OUTAGES: readonly number[] = [1_000, 30_000, 600_000];
 
-/** How many come back. */
+/** Numbers of clients. */
 export const FLEETS: readonly number[] = [100_000, 1_000_000];
 
-/** Among how many processes the first fleet is shared out. */
+/** Numbers of processes that share the first fleet. */
 export const POOLS: readonly number[] = [1_000, 10];
 
-/** A fleet of so many after such an outage. Nobody is waited for in vain for ever: 10 min at least, for small ones. */
+/** A simulation takes at least 10 min after the outage, so that small fleets come back. */
 export function herdOf(clients: number, outage: number, seed: number): Herd {
   const patience = Math.max(600_000, (PATIENCE * 1_000 * clients) / CAPACITY);
   return { clients, outage, seed, capacity: CAPACITY, backlog: BACKLOG, patience };

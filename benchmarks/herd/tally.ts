@@ -1,29 +1,29 @@
-/** Dials are counted in spans of so many milliseconds. */
+/** Milliseconds of a span, the unit in which dials are counted. */
 export const SPAN = 100;
 
-/** What became of a fleet. Times are in milliseconds since the server came back. */
+/** The outcome of a simulation. Times are in milliseconds since the server came back. */
 export interface Outcome {
-  /** Clients that were served before the simulation ended. */
+  /** Clients that were served before the end. */
   readonly served: number;
   /** Dials a client. */
   readonly attempts: number;
-  /** Packets that ask for a connection, a client: dials, and what the kernel sends again when the server drops one. */
+  /** SYN packets a client: those of dials, and those that the kernel sends again. */
   readonly syns: number;
-  /** Dials within the busiest second of all, a client. */
+  /** Dials within the busiest second, a client. */
   readonly peak: number;
-  /** When 99 % had been served; `undefined` where that never came. */
+  /** When 99 % had been served; `undefined` if that did not happen. */
   readonly t99: number | undefined;
-  /** When all had been served; `undefined` where that never came. */
+  /** When all had been served; `undefined` if that did not happen. */
   readonly t100: number | undefined;
-  /** The least time in which the server can serve all: none can be quicker. */
+  /** The least time in which the server can serve all. */
   readonly lowerBound: number;
-  /** Dials in each {@link SPAN} since the server went. */
+  /** Dials in each {@link SPAN} since the outage began. */
   readonly dials: Uint32Array;
-  /** Clients that are served by the end of each {@link SPAN} since the server went. */
+  /** Clients that are served by the end of each {@link SPAN} since the outage began. */
   readonly open: Uint32Array;
 }
 
-/** Counts. */
+/** Counts dials and clients. */
 export class Tally {
   readonly #clients: number;
   readonly #listensAt: number;
@@ -36,7 +36,7 @@ export class Tally {
   #t99: number | undefined;
   #t100: number | undefined;
 
-  /** @param until - How long it can be at most, in milliseconds. */
+  /** @param until - The longest duration of the simulation, in milliseconds. */
   constructor(clients: number, listensAt: number, until: number) {
     this.#clients = clients;
     this.#listensAt = listensAt;
@@ -45,7 +45,6 @@ export class Tally {
     this.#served = new Uint32Array(this.#dials.length);
   }
 
-  /** How many have been served. */
   get served(): number {
     return this.#count;
   }
@@ -59,7 +58,7 @@ export class Tally {
     this.#syns += 1;
   }
 
-  /** One more is served, later than those before. */
+  /** One more client is served, not before the previous one. */
   serve(at: number): void {
     this.#count += 1;
     const span = Math.min(Math.floor(at / SPAN), this.#served.length - 1);
@@ -84,7 +83,7 @@ export class Tally {
   }
 }
 
-/** The most dials within any second, by the spans. */
+/** The most dials within any ten spans. */
 function busiestSecond(dials: Uint32Array): number {
   const spans = 1_000 / SPAN;
   let within = 0;

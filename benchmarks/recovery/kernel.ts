@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 
-/** What the kernel counts of this network: dials that were begun, and packets of theirs that had to be sent again. */
+/** The counters of the kernel for this network: dials, and SYN packets that were sent again. */
 export interface Dials {
   readonly begun: number;
   readonly repeated: number;
@@ -12,7 +12,7 @@ export function dials(): Dials {
   return { begun: count('snmp', 'Tcp', 'ActiveOpens'), repeated: count('netstat', 'TcpExt', 'TCPSynRetrans') };
 }
 
-/** Two lines for each protocol: names, and under them the figures. */
+/** The file has two lines for each protocol: the names, then the figures. */
 function count(file: 'snmp' | 'netstat', protocol: string, name: string): number {
   const [names, figures] = readFileSync(`/proc/self/net/${file}`, 'utf8')
     .split('\n')
@@ -21,7 +21,7 @@ function count(file: 'snmp' | 'netstat', protocol: string, name: string): number
   return Number(figures![names!.indexOf(name)]);
 }
 
-/** Ports that the kernel gives to nobody who dials, so that a server finds its own again. */
+/** Ports below the range of outgoing connections, so that the server can listen on the same port again. */
 const [FIRST, LAST] = [20_000, 32_000];
 
 /** One of them that is free now. */

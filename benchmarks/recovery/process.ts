@@ -1,39 +1,35 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
-import { type Interface, createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { kill } from '../../__tests__/kit/clean-up';
+import { Child } from '../child';
 import { type Recovered, type RecoveryTask, now } from '../client/recovery';
-import type { Who } from '../client/task';
+import type { Setup } from '../client/task';
 import { type Dials, dials, lastingPort } from './kernel';
 
-// node process.js WISH: kills a server under its clients, starts it again, and prints as JSON how they came back. It is
-// best run in a private network, for what it counts is what the kernel counts of the whole network.
+// node process.js RUN: kills a server under its clients, starts it again, and prints as JSON how they came back. Run it in
+// a private network: the dials are counted by the kernel, for the whole network.
 
-/** What happened between the end of the server and the moment when its last client was back. */
+/** The time between the end of the server and the moment when its last client was back. */
 export interface Recovery {
-  /** Milliseconds from when the server listened again until so many of the clients were served. */
+  /** Milliseconds from when the server listened again until 50 %, 99 % and all clients were served. */
   readonly half?: number;
   readonly most?: number;
   readonly all?: number;
   /** Clients that were never served again. */
   readonly lost: number;
-  /** Dials for each client, those that were refused while there was no server among them. */
+  /** Dials for each client, including those that were refused while there was no server. */
   readonly attempts: number;
-  /** The most dials in a second, of which this looks at tenths. */
+  /** The most dials in a second, by tenths of a second. */
   readonly peak: number;
-  /** Packets of dials that were sent again, for nobody had answered. */
+  /** SYN packets that were sent again, because there was no answer. */
   readonly repeated: number;
-  /** Milliseconds of the processor. */
+  /** Milliseconds of CPU time. */
   readonly cpu: number;
   /** Milliseconds without a server. */
   readonly outage: number;
 }
 
-export interface RecoveryWish {
-  readonly who: Who;
+export interface RecoveryRun extends Setup {
   readonly count: number;
   /** Milliseconds from the end of the server to the start of another. */
   readonly outage: number;
@@ -43,42 +39,42 @@ const WINDOW = 100;
 
 class Rate {
   readonly #start: Dials = dials();
-  readonly #timer = setInterval(() => this.#look(), WINDOW);
+  readonly #timer = setInterval(() => this.#sample(), WINDOW);
   #last = this.#start.begun;
   peak = 0;
 
   end(): Dials {
-    this.#look();
+    this.#sample();
     clearInterval(this.#timer);
     const { begun, repeated } = dials();
     return { begun: begun - this.#start.begun, repeated: repeated - this.#start.repeated };
   }
 
-  #look(): void {
+  #sample(): void {
     const { begun } = dials();
     this.peak = Math.max(this.peak, (begun - this.#last) * (1_000 / WINDOW));
     this.#last = begun;
   }
 }
 
-async function recovery({ who, count, outage }: RecoveryWish): Promise<Recovery> {
+async function recovery({ count, outage, ...client }: RecoveryRun): Promise<Recovery> {
   const port = await lastingPort();
   const server = start('server-process', String(port));
-  await line(server.lines);
-  const task: RecoveryTask = { work: 'recovery', count, place: { port, host: '127.0.0.1' }, ...who };
+  await server.line();
+  const task: RecoveryTask = { work: 'recovery', count, address: { port, host: '127.0.0.1' }, ...client };
   const clients = start('../client/process', JSON.stringify(task));
-  await line(clients.lines);
+  await clients.line();
 
   const rate = new Rate();
-  await kill(server.child);
+  await server.kill();
   const endedAt = now();
   await sleep(outage);
-  const another = start('server-process', String(port));
-  const listenedAt = Number(await line(another.lines));
-  // `as`: so it says when it is done.
-  const { lost, cpu, ...times } = JSON.parse(await line(clients.lines)) as Recovered;
+  const successor = start('server-process', String(port));
+  const listenedAt = Number(await successor.line());
+  // `as`: printed by `client/recovery`.
+  const { lost, cpu, ...times } = JSON.parse(await clients.line()) as Recovered;
   const { begun, repeated } = rate.end();
-  await kill(another.child);
+  await successor.kill();
   return {
     ...Object.fromEntries(Object.entries(times).map(([name, time]) => [name, time - listenedAt])),
     lost,
@@ -90,28 +86,14 @@ async function recovery({ who, count, outage }: RecoveryWish): Promise<Recovery>
   };
 }
 
-function start(program: string, argument: string): { readonly child: ChildProcess; readonly lines: Interface } {
-  const child = spawn(process.execPath, [join(__dirname, `${program}.js`), argument], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  process.once('exit', () => child.kill('SIGKILL'));
-  const lines = createInterface(child.stdout);
-  // Without its line, whoever waits for it would wait for ever.
-  child.on('exit', (code) => {
-    if (code !== null && code !== 0) process.exit(code);
-  });
-  return { child, lines };
+function start(program: string, argument: string): Child {
+  return new Child([process.execPath, join(__dirname, `${program}.js`), argument]);
 }
 
-async function line(lines: Interface): Promise<string> {
-  const [text] = (await once(lines, 'line')) as [string];
-  return text;
-}
-
-// It goes when its parent does.
+// It ends with the process that started it.
 process.stdin.resume().on('end', () => process.exit());
 
-// `as`: written by the subject.
-void recovery(JSON.parse(process.argv[2]!) as RecoveryWish).then((found) => {
+// `as`: written by the process that started this one.
+void recovery(JSON.parse(process.argv[2]!) as RecoveryRun).then((found) => {
   process.stdout.write(`${JSON.stringify(found)}\n`, () => process.exit());
 });

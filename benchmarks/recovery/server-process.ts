@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 
 import { now } from '../client/recovery';
 
-// A server as many are: node server-process.js PORT. It greets whoever comes, and says when it began to listen.
+// node server-process.js PORT: a server that greets each connection, and prints when it began to listen.
 
 const server = createServer((socket) => {
   socket

@@ -1,34 +1,27 @@
-import type { Held } from '../client/memory';
-import type { ClientName, Who } from '../client/task';
-import type { Contest, Entrant, Figures } from '../contest';
-import { type Lab, peers } from '../lab';
+import type { MemoryUse } from '../client/memory';
+import type { ClientName } from '../client/task';
+import type { Contest, Figures } from '../contest';
+import { type Lab, type Named, entrants, peers, socket } from '../lab';
 
 /** Connections at a time, where the system allows as many. */
 const COUNT = 10_000;
 
-/** With fewer, what else there is in a process outweighs them. */
+/** With fewer, the rest of the process outweighs them. */
 const LEAST = 500;
 
 /** Descriptors that a process needs beside its connections. */
 const OTHERS = 200;
 
-/** They cannot be told to dial soon and then, when that fails, to wait. */
-const RESTLESS: readonly ClientName[] = ['netSocket', 'netSocketReconnect'];
+/** They have one wait for all dials, so they cannot fail one dial soon and then keep waiting. */
+const ONE_WAIT: readonly ClientName[] = ['netSocket', 'netSocketReconnect'];
 
 /** They hardly differ from one round to the next. */
 const ROUNDS = 3;
 
-/** What connections hold while they are open, and while they wait. */
+/** The memory that connections take while they are open, and while they wait. */
 export function memory(lab: Lab): Contest[] {
   const count = Math.min(Math.max(LEAST, lab.scaled(COUNT)), descriptors() - OTHERS);
-  const run = async (who: Who, untilWaiting = true) =>
-    lab.measure<Held & Figures>({ work: 'memory', count, untilWaiting, ...who });
-  const entrants: Entrant[] = [
-    { name: 'net.Socket', run: () => run({ client: 'bare' }) },
-    ...lab.ours().map(({ name, who }) => ({ name, run: () => run(who) })),
-    ...lab.ours('pooled').map(({ name, who }) => ({ name: `${name}, in a pool`, run: () => run(who) })),
-    ...peers.map(({ name, client }) => ({ name, run: () => run({ client }, !RESTLESS.includes(client)) })),
-  ];
+  const clients: Named[] = [socket, ...lab.ours(), ...lab.pooled(), ...peers];
   return [
     {
       subject: 'memory',
@@ -43,14 +36,17 @@ export function memory(lab: Lab): Contest[] {
         { figure: 'openingCpu', title: 'CPU µs to open one' },
       ],
       rounds: ROUNDS,
-      entrants,
+      entrants: entrants(clients, (client) => {
+        const untilWaiting = !ONE_WAIT.includes(client.client);
+        return lab.measure<MemoryUse & Figures>({ work: 'memory', count, untilWaiting, ...client });
+      }),
     },
   ];
 }
 
-/** How many descriptors a process may have. Node raises its own limit as far as it goes. */
+/** How many descriptors a process may have: Node raises its own limit as far as it can. */
 function descriptors(): number {
-  // `as`: so Node describes its report.
+  // `as`: Node's types do not describe its report.
   const { userLimits } = process.report.getReport() as unknown as {
     readonly userLimits?: { readonly open_files: { readonly hard: number | 'unlimited' } };
   };

@@ -1,69 +1,68 @@
 import type { Received } from '../client/receive';
-import type { Who } from '../client/task';
-import type { Contest, Entrant, Figures } from '../contest';
-import { type Lab, peers } from '../lab';
+import type { Contest, Figures } from '../contest';
+import { type Lab, type Named, type Transport, entrants, peers, socket } from '../lab';
 
 const MIB = 1_048_576;
 
-const FLOOD = { work: 'flood', block: 131_072, warmUp: 64 * MIB, bytes: 1_024 * MIB } as const;
-
-const TRICKLE = { work: 'trickle', size: 64, members: 128, warmUp: 120, rounds: 500 } as const;
-
-type Transport = 'tcp' | 'unix';
-
-/** What comes in: as fast as it can, and in small pieces. */
-export function receive(lab: Lab): Contest[] {
-  const contests: Contest[] = [];
-  for (const [transport, over] of [
-    ['tcp', 'TCP'],
-    ['unix', 'a Unix socket'],
-  ] as const) {
-    contests.push({
-      subject: 'receive',
-      name: `bulk-${transport}`,
-      title: `Bulk over ${over}: writes of 128 KiB`,
-      columns: [
-        { figure: 'rate', title: 'MB/s' },
-        { figure: 'cpu', title: 'CPU µs/MB' },
-        { figure: 'chunk', title: 'KiB a chunk', isCompared: false },
-      ],
-      entrants: entrants(lab, transport, {
-        run: async (who) => bulk(await lab.measure<Flow>({ ...flood(lab), ...who }, transport)),
-        runNative: async () => {
-          const { work, block, warmUp, bytes } = flood(lab);
-          return bulk(await lab.measureNative<Flow>([work, block, warmUp, bytes], transport));
-        },
-      }),
-    });
-    contests.push({
-      subject: 'receive',
-      name: `small-${transport}`,
-      title: `Small over ${over}: segments of 64 bytes, each read by itself, on 128 connections`,
-      columns: [
-        { figure: 'rate', title: 'events/s' },
-        { figure: 'user', title: 'user CPU µs/event' },
-        { figure: 'cpu', title: 'CPU µs/event' },
-      ],
-      entrants: entrants(lab, transport, {
-        run: async (who) => small(await lab.measure<Flow>({ ...trickle(lab), ...who }, transport)),
-        runNative: async () => {
-          const { work, size, members, warmUp, rounds } = trickle(lab);
-          return small(await lab.measureNative<Flow>([work, size, members, warmUp, rounds], transport));
-        },
-      }),
-    });
-  }
-  return contests;
-}
+const TRANSPORTS: readonly (readonly [Transport, string])[] = [
+  ['tcp', 'TCP'],
+  ['unix', 'a Unix socket'],
+];
 
 type Flow = Received & Figures;
 
-function flood(lab: Lab) {
-  return { ...FLOOD, warmUp: lab.warmUp(FLOOD.warmUp), bytes: lab.scaled(FLOOD.bytes) };
-}
+/** Receiving: as fast as possible, and in small pieces. */
+export function receive(lab: Lab): Contest[] {
+  const flood = { block: 131_072, warmUp: lab.warmUp(64 * MIB), bytes: lab.scaled(1_024 * MIB) };
+  const trickle = { size: 64, members: 128, warmUp: lab.warmUp(120), rounds: lab.scaled(500) };
 
-function trickle(lab: Lab) {
-  return { ...TRICKLE, warmUp: lab.warmUp(TRICKLE.warmUp), rounds: lab.scaled(TRICKLE.rounds) };
+  return TRANSPORTS.flatMap(([transport, over]): Contest[] => {
+    const clients: Named[] = [
+      socket,
+      ...lab.ours(),
+      ...lab.ours(', reuseReadBuffer', { options: { reuseReadBuffer: true } }),
+      ...lab.ours(', idleTimeout', { options: { idleTimeout: 60_000 } }),
+      ...(transport === 'tcp' ? peers : []),
+    ];
+    const native = (work: string, load: object, figures: (flow: Flow) => Figures) => ({
+      name: 'a client in C',
+      run: async () => figures(await lab.measureNative<Flow>([work, ...Object.values<number>({ ...load })], transport)),
+    });
+    return [
+      {
+        subject: 'receive',
+        name: `bulk-${transport}`,
+        title: `Bulk over ${over}: writes of 128 KiB`,
+        columns: [
+          { figure: 'rate', title: 'MB/s' },
+          { figure: 'cpu', title: 'CPU µs/MB' },
+          { figure: 'chunk', title: 'KiB a chunk', isCompared: false },
+        ],
+        entrants: [
+          ...entrants(clients, async (client) =>
+            bulk(await lab.measure<Flow>({ work: 'flood', ...flood, ...client }, transport)),
+          ),
+          native('flood', flood, bulk),
+        ],
+      },
+      {
+        subject: 'receive',
+        name: `small-${transport}`,
+        title: `Small over ${over}: segments of 64 bytes, each read by itself, on 128 connections`,
+        columns: [
+          { figure: 'rate', title: 'events/s' },
+          { figure: 'user', title: 'user CPU µs/event' },
+          { figure: 'cpu', title: 'CPU µs/event' },
+        ],
+        entrants: [
+          ...entrants(clients, async (client) =>
+            small(await lab.measure<Flow>({ work: 'trickle', ...trickle, ...client }, transport)),
+          ),
+          native('trickle', trickle, small),
+        ],
+      },
+    ];
+  });
 }
 
 /** A byte a microsecond is a megabyte a second. */
@@ -73,21 +72,4 @@ function bulk({ bytes, events, wall, user, system }: Received): Figures {
 
 function small({ bytes, events, wall, user, system }: Received): Figures {
   return { rate: (events / wall) * 1e6, user: user / events, cpu: (user + system) / events, events, bytes };
-}
-
-function entrants(
-  lab: Lab,
-  transport: Transport,
-  { run, runNative }: { run: (who: Who) => Promise<Figures>; runNative: () => Promise<Figures> },
-): Entrant[] {
-  const reusing = lab.ours('ours', { reuseReadBuffer: true });
-  const watched = lab.ours('ours', { idleTimeout: 60_000 });
-  return [
-    { name: 'net.Socket', run: () => run({ client: 'bare' }) },
-    ...lab.ours().map(({ name, who }) => ({ name, run: () => run(who) })),
-    ...reusing.map(({ name, who }) => ({ name: `${name}, reuseReadBuffer`, run: () => run(who) })),
-    ...watched.map(({ name, who }) => ({ name: `${name}, idleTimeout`, run: () => run(who) })),
-    ...(transport === 'tcp' ? peers.map(({ name, client }) => ({ name, run: () => run({ client }) })) : []),
-    ...(lab.native === undefined ? [] : [{ name: 'a client in C', run: runNative }]),
-  ];
 }

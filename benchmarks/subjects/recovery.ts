@@ -1,8 +1,7 @@
 import { inNamespace, namespacesMissing } from '../../__tests__/kit/namespace';
-import type { Who } from '../client/task';
-import type { Contest, Entrant, Figures } from '../contest';
-import type { Lab } from '../lab';
-import type { Recovery, RecoveryWish } from '../recovery/process';
+import type { Contest, Figures } from '../contest';
+import { type Lab, type Named, entrants } from '../lab';
+import type { Recovery, RecoveryRun } from '../recovery/process';
 
 const COUNTS = [1_000, 5_000];
 
@@ -15,21 +14,15 @@ const ROUNDS = 3;
 /** A server that is killed under its clients, and comes back. */
 export function recovery(lab: Lab): Contest[] {
   const isPrivate = namespacesMissing() === undefined;
+  const clients: Named[] = [
+    { name: 'connman', client: 'connman' },
+    { name: 'net.Socket, dialling again at once', client: 'bare' },
+    { name: 'reconnect-net', client: 'reconnectNet' },
+    ...lab.ours(),
+    ...lab.pooled(),
+  ];
   return COUNTS.map((usual): Contest => {
     const count = lab.scaled(usual);
-    const run = async (who: Who): Promise<Figures> => {
-      const wish: RecoveryWish = { who, count, outage: OUTAGE };
-      const command = [process.execPath, lab.script('recovery/process'), JSON.stringify(wish)];
-      const found = await lab.run<Recovery & Figures>(isPrivate ? inNamespace(command) : command);
-      return { half: Infinity, most: Infinity, all: Infinity, ...found };
-    };
-    const entrants: Entrant[] = [
-      { name: 'connman', run: () => run({ client: 'connman' }) },
-      { name: 'net.Socket, dialling again at once', run: () => run({ client: 'bare' }) },
-      { name: 'reconnect-net', run: () => run({ client: 'reconnectNet' }) },
-      ...lab.ours().map(({ name, who }) => ({ name, run: () => run(who) })),
-      ...lab.ours('pooled').map(({ name, who }) => ({ name: `${name}, in a pool`, run: () => run(who) })),
-    ];
     return {
       subject: 'recovery',
       name: String(usual),
@@ -45,7 +38,12 @@ export function recovery(lab: Lab): Contest[] {
         { figure: 'cpu', title: 'CPU ms' },
       ],
       rounds: ROUNDS,
-      entrants,
+      entrants: entrants(clients, async (client) => {
+        const run: RecoveryRun = { ...client, count, outage: OUTAGE };
+        const command = [process.execPath, lab.script('recovery/process'), JSON.stringify(run)];
+        const found = await lab.run<Recovery & Figures>(isPrivate ? inNamespace(command) : command);
+        return { half: Infinity, most: Infinity, all: Infinity, ...found };
+      }),
     };
   });
 }

@@ -1,46 +1,39 @@
 import type { SendTask, Sent } from '../client/send';
-import type { Who } from '../client/task';
-import type { Contest, Entrant, Figures } from '../contest';
-import { type Lab, peers } from '../lab';
+import type { Contest, Figures } from '../contest';
+import { type Lab, type Named, corked, entrants, peers, socket } from '../lab';
 
 /** Milliseconds. */
 const WARM_UP = 120;
 const DURATION = 200;
 
-/** Sizes of messages, and how many of them there are in a tick. */
+/** Sizes of messages, and how many of them are sent in a tick. */
 const LOADS: readonly (readonly [size: number, perTicks: readonly number[]])[] = [
   [64, [1, 2, 10, 100, 1000]],
   [1_024, [1, 10, 100]],
   [65_536, [1, 10]],
 ];
 
-/** What goes out. */
+type Sender = Named & { readonly form?: SendTask['form'] };
+
+/** Sending. */
 export function send(lab: Lab): Contest[] {
-  return LOADS.flatMap(([size, perTicks]) => perTicks.map((perTick) => contest(lab, size, perTick)));
+  const all: Sender = { ...socket, name: 'net.Socket, all in one write', form: 'prebuilt' };
+  const few: Sender[] = [socket, corked, ...lab.ours(), all];
+  const many: Sender[] = [...inForms(socket), corked, ...lab.ours().flatMap(inForms), ...peers, all];
+  return LOADS.flatMap(([size, perTicks]) =>
+    perTicks.map((perTick) => contest(lab, size, perTick, size === 64 ? many : few)),
+  );
 }
 
-function contest(lab: Lab, size: number, perTick: number): Contest {
-  const run = async (who: Who, form: SendTask['form'] = 'buffer') => {
-    const [warmUp, duration] = [lab.warmUp(WARM_UP), lab.scaled(DURATION)];
-    return sending(await lab.measure<Flow>({ work: 'send', size, perTick, form, warmUp, duration, ...who }));
-  };
-  const bare = { client: 'bare' } as const;
-  const entrants: Entrant[] = [{ name: 'net.Socket', run: () => run(bare) }];
-  if (size === 64) {
-    entrants.push({ name: 'net.Socket, strings', run: () => run(bare, 'string') });
-    entrants.push({ name: 'net.Socket, callbacks', run: () => run(bare, 'callback') });
-  }
-  entrants.push({ name: 'net.Socket, corked by hand', run: () => run({ client: 'corked' }) });
-  for (const { name, who } of lab.ours()) {
-    entrants.push({ name, run: () => run(who) });
-    if (size === 64) {
-      entrants.push({ name: `${name}, strings`, run: () => run(who, 'string') });
-      entrants.push({ name: `${name}, callbacks`, run: () => run(who, 'callback') });
-    }
-  }
-  if (size === 64) entrants.push(...peers.map(({ name, client }) => ({ name, run: () => run({ client }) })));
-  entrants.push({ name: 'net.Socket, all in one write', run: () => run(bare, 'prebuilt') });
+function inForms(client: Named): Sender[] {
+  return [
+    client,
+    { ...client, name: `${client.name}, strings`, form: 'string' },
+    { ...client, name: `${client.name}, callbacks`, form: 'callback' },
+  ];
+}
 
+function contest(lab: Lab, size: number, perTick: number, clients: readonly Sender[]): Contest {
   return {
     subject: 'send',
     name: `${perTick}x${size}`,
@@ -50,13 +43,16 @@ function contest(lab: Lab, size: number, perTick: number): Contest {
       { figure: 'cpu', title: 'CPU µs/message' },
       { figure: 'writes', title: 'system calls a tick', isCompared: false },
     ],
-    entrants,
+    entrants: entrants(clients, async (client) => {
+      const time = { warmUp: lab.warmUp(WARM_UP), duration: lab.scaled(DURATION) };
+      return figures(
+        await lab.measure<Sent & Figures>({ work: 'send', size, perTick, form: 'buffer', ...time, ...client }),
+      );
+    }),
   };
 }
 
-type Flow = Sent & Figures;
-
-function sending({ messages, bytes, ticks, writes, wall, user, system }: Sent): Figures {
+function figures({ messages, bytes, ticks, writes, wall, user, system }: Sent): Figures {
   const found = { rate: (messages / wall) * 1e6, cpu: (user + system) / messages, messages, bytes };
   return writes === undefined ? found : { ...found, writes: writes / ticks };
 }

@@ -5,9 +5,9 @@ import type { Lab } from '../lab';
 /** Milliseconds. */
 const TIME = 200;
 
-/** Work that is too small to be seen from outside. */
+/** Work that is too short to be measured from outside. */
 export function small(lab: Lab): Contest[] {
-  return lab.ours().map(({ name, who }) => ({
+  return lab.ours().map(({ name, library }) => ({
     subject: 'small',
     name,
     title: `Small work, ${name}`,
@@ -15,7 +15,7 @@ export function small(lab: Lab): Contest[] {
     entrants: smallWorks.map((what) => ({
       name: what,
       run: () => {
-        const task = JSON.stringify({ work: 'small', what, library: who.library, time: lab.scaled(TIME) });
+        const task = JSON.stringify({ work: 'small', what, library, time: lab.scaled(TIME) });
         return lab.run<Figures>([process.execPath, lab.script('client/process'), task]);
       },
     })),
