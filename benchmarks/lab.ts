@@ -88,7 +88,7 @@ export class Lab {
   }
 
   /** Runs a client against a fresh peer, and returns its figures. */
-  measure<T extends Figures>(work: Without<Work, 'address'>, transport: Transport = 'tcp'): Promise<T> {
+  measure<T extends Figures = Figures>(work: Without<Work, 'address'>, transport: Transport = 'tcp'): Promise<T> {
     return this.#withPeer(transport, (address) => {
       const task = JSON.stringify({ ...work, address });
       return this.run<T>([process.execPath, '--expose-gc', this.script('client/process'), task]);

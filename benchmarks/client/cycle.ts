@@ -1,11 +1,7 @@
+import type { Figures } from '../contest';
 import type { Writer } from './endpoint';
-import { type Reading, Meter } from './meter';
+import { Meter } from './meter';
 import { type Task, connectorFor } from './task';
-
-/** Sessions that were opened and lost during the measurement. */
-export interface Cycled extends Reading {
-  readonly cycles: number;
-}
 
 export interface CycleTask extends Task {
   readonly work: 'cycle';
@@ -18,13 +14,15 @@ export interface CycleTask extends Task {
 }
 
 /** Lets the peer reset every session as soon as it is open. */
-export function cycle({ clients, wait, warmUp, cycles, ...task }: CycleTask): Promise<Cycled> {
+export function cycle({ clients, wait, warmUp, cycles, ...task }: CycleTask): Promise<Figures> {
   let lost = 0;
   let meter: Meter | undefined;
   return new Promise((resolve) => {
     const onWait = () => {
       if (++lost === warmUp) meter = new Meter();
-      else if (lost === warmUp + cycles) resolve({ cycles, ...meter!.read() });
+      if (lost !== warmUp + cycles) return;
+      const { wall, user, system } = meter!.read();
+      resolve({ cycles, cpu: (user + system) / cycles, rate: (cycles / wall) * 1e6 });
     };
     const onOpen = (writer: Writer) => void writer.write('reset\n');
     const connect = connectorFor(task)(

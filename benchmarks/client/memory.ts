@@ -1,21 +1,9 @@
 import { setImmediate as immediate } from 'node:timers/promises';
 
+import type { Figures } from '../contest';
 import { Control } from './control';
 import { Meter } from './meter';
 import { type Task, connectorFor } from './task';
-
-/** Bytes for each connection, of the heap and of the resident memory of the process. */
-export interface MemoryUse {
-  readonly count: number;
-  readonly openHeap: number;
-  readonly openResident: number;
-  /** Milliseconds until all were open, and microseconds of CPU time for each. */
-  readonly opening: number;
-  readonly openingCpu: number;
-  /** The same while all of them wait, after a lost session and a failed dial. */
-  readonly waitingHeap?: number;
-  readonly waitingResident?: number;
-}
 
 export interface MemoryTask extends Task {
   readonly work: 'memory';
@@ -30,8 +18,11 @@ const FIRST = 50;
 /** First long enough for the peer to end, so that the next dial fails; then longer than a measurement takes. */
 const WAIT = { first: 200, then: 600_000 };
 
-/** Opens connections that do nothing, then ends their sessions. */
-export async function memory({ count, untilWaiting, ...task }: MemoryTask): Promise<MemoryUse> {
+/**
+ * Opens connections that do nothing, then ends their sessions. The figures are bytes for each connection, of the heap and
+ * of the resident memory of the process.
+ */
+export async function memory({ count, untilWaiting, ...task }: MemoryTask): Promise<Figures> {
   const control = await Control.open(task.address);
   const tally = { opened: 0, waits: 0 };
   const connect = connectorFor(task)(

@@ -1,15 +1,8 @@
+import type { Figures } from '../contest';
 import { quantile } from '../statistics';
 import type { Writer } from './endpoint';
-import { type Reading, Meter } from './meter';
+import { Meter } from './meter';
 import { type Task, connectorFor } from './task';
-
-/** Requests answered during the measurement. */
-export interface Answered extends Reading {
-  readonly requests: number;
-  /** Microseconds from a request to its answer. */
-  readonly p50: number;
-  readonly p99: number;
-}
 
 export interface RoundTripTask extends Task {
   readonly work: 'round trip';
@@ -20,7 +13,7 @@ export interface RoundTripTask extends Task {
 }
 
 /** Sends a new request for every answer, so that `inFlight` are always under way. */
-export async function roundTrip({ size, inFlight, warmUp, requests, ...task }: RoundTripTask): Promise<Answered> {
+export async function roundTrip({ size, inFlight, warmUp, requests, ...task }: RoundTripTask): Promise<Figures> {
   const total = warmUp + requests;
   // Each begins with its number modulo `inFlight`; its buffer is reused when the answer has come.
   const messages = Array.from({ length: inFlight }, (_, number) => {
@@ -52,9 +45,15 @@ export async function roundTrip({ size, inFlight, warmUp, requests, ...task }: R
       }
       if (answered < total) return;
       if (rest > 0) throw new Error(`Received ${rest} bytes too many`);
-      const reading = meter!.read();
+      const { wall, user, system } = meter!.read();
       const measured = [...latencies.subarray(warmUp)];
-      resolve({ requests, p50: quantile(measured, 0.5) * 1e3, p99: quantile(measured, 0.99) * 1e3, ...reading });
+      resolve({
+        requests,
+        rate: (requests / wall) * 1e6,
+        p50: quantile(measured, 0.5) * 1e3,
+        p99: quantile(measured, 0.99) * 1e3,
+        cpu: (user + system) / requests,
+      });
     };
     const onOpen = (opened: Writer) => {
       writer = opened;

@@ -1,19 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { setImmediate as immediate } from 'node:timers/promises';
 
+import type { Figures } from '../contest';
 import { Control } from './control';
 import type { Writer } from './endpoint';
-import { type Reading, Meter } from './meter';
+import { Meter } from './meter';
 import { type Task, connectorFor } from './task';
-
-/** Data sent during the measurement. */
-export interface Sent extends Reading {
-  readonly messages: number;
-  readonly bytes: number;
-  readonly ticks: number;
-  /** System calls that write, on Linux. */
-  readonly writes?: number;
-}
 
 export interface SendTask extends Task {
   readonly work: 'send';
@@ -30,7 +22,7 @@ export interface SendTask extends Task {
 const LEAST_TICKS = 50;
 
 /** Sends `perTick` messages in each tick while `write()` returns true, and goes on after `drain`. */
-export async function send({ size, perTick, form, warmUp, duration, ...task }: SendTask): Promise<Sent> {
+export async function send({ size, perTick, form, warmUp, duration, ...task }: SendTask): Promise<Figures> {
   const control = await Control.open(task.address);
   let onRoom: (() => void) | undefined;
   const onDrain = () => {
@@ -69,12 +61,18 @@ export async function send({ size, perTick, form, warmUp, duration, ...task }: S
   const meter = new Meter();
   const writes = writeCalls();
   const ticks = await run(duration);
-  const reading = meter.read();
-  const more = writes === undefined ? {} : { writes: writeCalls()! - writes };
+  const { wall, user, system } = meter.read();
+  const calls = writes === undefined ? {} : { writes: (writeCalls()! - writes) / ticks };
   while (form === 'callback' && confirmed < sent) await immediate();
   if (form === 'callback' && confirmed > sent) throw new Error('A callback was called twice');
   const messages = ticks * perTick;
-  return { messages, bytes: messages * size, ticks, ...more, ...reading };
+  return {
+    messages,
+    bytes: messages * size,
+    rate: (messages / wall) * 1e6,
+    cpu: (user + system) / messages,
+    ...calls,
+  };
 }
 
 /** Returns a function that sends the messages of a tick, and returns whether there is room for more. */

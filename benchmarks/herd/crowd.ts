@@ -9,36 +9,35 @@ import { seeded } from './random';
 import { Server } from './server';
 import { type Outcome, Tally } from './tally';
 
-/** Clients that share processes: each process has a pool of them, and one {@link ConnectWindow} for the server. */
+/** Clients in pools: each process has one pool, and one {@link ConnectWindow} for the server. */
 export interface Crowd extends Herd {
   readonly processes: number;
 }
 
-/** What became of a crowd. */
 export interface CrowdOutcome extends Outcome {
-  /** Second dials beside one that had no answer, a client; they are counted among the attempts. */
+  /** Second dials beside one without an answer, a client; they count as attempts, too. */
   readonly hedges: number;
-  /** Connections that the server accepted from clients which had one, a client. */
+  /** Connections that the server accepted from clients that had one, a client. */
   readonly wasted: number;
 }
 
-/** What a process knows, and who waits; as `lib/pool/endpoint.ts` keeps it. */
+/** The state of a process, as in `lib/pool/endpoint`. */
 interface Process {
   readonly number: number;
   readonly window: ConnectWindow;
-  /** From here to the server, one way; from 1 to 100 ms. */
+  /** Milliseconds to the server, one way: 1 to 100. */
   readonly way: number;
-  /** Whose dial is overdue: they ask for another one beside it. */
+  /** Clients whose dial is overdue, and which request a second one. */
   readonly overdue: Set<number>;
-  /** Who asks to dial, in the order they came. */
+  /** Clients that request a dial, in order. */
   readonly line: Set<number>;
-  /** Who waits after a failed dial. */
+  /** Clients that wait after a failed dial. */
   readonly resting: Set<number>;
-  /** Those of them who may come, as soon as there is room. */
+  /** Clients that may end their wait as soon as the window has room. */
   readonly recalled: Set<number>;
 }
 
-/** Processes with pools of clients, whose dials go through the gate of the library's pools. All else is as in `fleet`. */
+/** Simulates clients in pools, whose dials pass the gate of the library's pools. All else is as in `fleet`. */
 export function crowd(policy: Policy, options: Crowd): CrowdOutcome {
   const { clients, outage, patience, capacity } = options;
   const until = outage + patience;
@@ -59,11 +58,11 @@ class CrowdSimulation implements Dialler {
   readonly #share: number;
   /** When each client's wait is over. */
   readonly #waits: Agenda;
-  /** When each process looks again who may dial. */
+  /** When each process checks again which clients may dial. */
   readonly #gates: Agenda;
   readonly #attempt: Uint16Array;
   readonly #previousDelay: Int32Array;
-  /** When a client that asks to dial gives up waiting for a sign of life. */
+  /** When the request of a client for a dial times out. */
   readonly #waitsUntil: Int32Array;
 
   constructor(policy: Policy, options: Crowd, server: Server, tally: Tally) {
@@ -101,7 +100,7 @@ class CrowdSimulation implements Dialler {
     window.connected(now, took);
     for (const member of process.resting) process.recalled.add(member);
     process.resting.clear();
-    // While its place is still taken: those who wait keep the window open.
+    // Before the slot is released: clients that wait keep the window open.
     this.#admit(process, now);
     window.ended(isOverdue);
     this.#admit(process, now);
@@ -117,7 +116,7 @@ class CrowdSimulation implements Dialler {
   failed(client: number, now: number, took: number, isRefused: boolean): void {
     const process = this.#processOf(client);
     const { window } = process;
-    // A refusal is the endpoint's word for all who wait for one; silence is not.
+    // A refusal ends the requests of all clients that wait for this dial; a timeout does not.
     const isWord = isRefused && window.phase === 'probing';
     window.failed(now, took);
     if (isWord) for (const waiting of process.line) this.#rest(waiting, process, now);
@@ -146,13 +145,13 @@ class CrowdSimulation implements Dialler {
     this.#admit(process, now);
   }
 
-  /** Lets dial who may, and comes back when one more may. */
+  /** Starts the dials that the window allows, and sets the time of the next check. */
   #admit(process: Process, now: number): void {
     const { window, overdue, line, recalled } = process;
     let wait: number;
     for (;;) {
       const late = first(overdue);
-      // A single member dials as it likes, but opens second sockets only as the window allows.
+      // A pool of one client dials without the window, but its hedges need it.
       wait = this.#share > 1 || late !== undefined ? window.mayDial(now) : 0;
       const next = late ?? first(line) ?? (window.phase === 'probing' ? undefined : first(recalled));
       if (wait > 0 || next === undefined) break;
@@ -169,7 +168,7 @@ class CrowdSimulation implements Dialler {
     else this.#gates.cancel(process.number);
   }
 
-  /** Those who have waited for as long as they can without a sign of life give up; then others may dial. */
+  /** Requests that have timed out fail; then other clients may dial. */
   #return(process: Process, now: number): void {
     for (const client of process.window.phase === 'probing' ? process.line : []) {
       if (this.#waitsUntil[client]! <= now) this.#rest(client, process, now);
@@ -177,7 +176,7 @@ class CrowdSimulation implements Dialler {
     this.#admit(process, now);
   }
 
-  /** The client waits by its own backoff: a dial has failed, its own or that of another whom it waited for. */
+  /** The client waits by its own backoff, after a failed dial of its own or of the client that it waited for. */
   #rest(client: number, process: Process, now: number): void {
     process.line.delete(client);
     process.resting.add(client);
@@ -191,8 +190,8 @@ class CrowdSimulation implements Dialler {
 
 function makeProcess(number: number, random: () => number): Process {
   const way = Math.ceil(roundTrip(random) / 2);
-  const window = new ConnectWindow({ random });
-  // The sessions that will be lost were opened once, so it is known how long that takes.
+  const canary = new ConnectWindow({ random });
+  // The lost sessions were opened once, so the time that this takes is known.
   window.begun(0);
   window.connected(0, 2 * way);
   window.ended();

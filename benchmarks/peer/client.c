@@ -1,4 +1,4 @@
-// What receiving costs without Node: the floor below every figure of the table. It prints its figures as JSON.
+// Receives without Node: the lower bound for the figures of the table. It prints its figures as JSON.
 //
 // client (PORT | PATH) flood BLOCK WARM-UP BYTES
 // client (PORT | PATH) trickle SIZE MEMBERS WARM-UP ROUNDS
@@ -127,6 +127,6 @@ int main(int argc, char **argv) {
   for (int i = 3; i < argc && i < 7; i++) numbers[i - 3] = strtoull(argv[i], NULL, 10);
   if (argc == 6 && strcmp(argv[2], "flood") == 0) flood(argv[1], numbers[0], numbers[1], numbers[2]);
   else if (argc == 7 && strcmp(argv[2], "trickle") == 0) trickle(argv[1], numbers[0], numbers[1], numbers[2], numbers[3]);
-  else return fprintf(stderr, "client: what is to be done?\n"), 2;
+  else return fprintf(stderr, "client: unknown command\n"), 2;
   return 0;
 }

@@ -1,21 +1,19 @@
-// The other end of every measurement, made to cost as little as it can. peer-process.ts does the same where there is no
-// compiler.
+// The other end of every measurement, which takes as little CPU time as possible.
 //
-// peer [PATH]: listens on a port of the kernel's choice, or on the Unix socket PATH, prints the port (0 for a path), and
-// ends with its standard input. What is done for a connection is what the connection's first line asks for:
+// peer [PATH]: listens on a free port, or on the Unix socket PATH, prints the port (0 for a path), and ends with its
+// standard input. The first line of a connection is its command:
 //
-//   hold                    nothing: what comes is read and forgotten
 //   sink                    counts the bytes that follow
-//   await BYTES             answers with a line when the sinks have counted so many, all together; then takes another
+//   await BYTES             answers with a line when all sinks together have counted BYTES; then expects another command
 //   echo                    sends back what follows
-//   reset                   an RST, at once
-//   quit                    the end of the whole process
-//   flood BLOCK BYTES       BYTES bytes, BLOCK at a time
-//   member GROUP            is one of group 0 or 1
+//   reset                   sends an RST
+//   quit                    ends the process
+//   flood BLOCK BYTES       sends BYTES bytes, BLOCK at a time
+//   member GROUP            joins group 0 or 1
 //   trickle SIZE MEMBERS ROUNDS
-//                           waits for so many members, half of them in each group, and sends SIZE bytes to each; and
-//                           again to those of group 0 for each 0 that follows, and of group 1 for each 1, until each
-//                           group had its rounds. So no member has two segments under way, and one is always to be read
+//                           waits for MEMBERS members, half of them in each group, and sends SIZE bytes to each of them;
+//                           then again to group 0 for each 0 that follows, and to group 1 for each 1, ROUNDS times each.
+//                           So no member has two segments under way, and there is always one to read
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -34,9 +32,9 @@
 
 enum { LINE = 64, BATCH = 1024, BUFFER = 1 << 20, ECHO = 1 << 16 };
 
-enum mode { ASKING, HOLD, SINK, ECHOING, FLOOD, MEMBER, TRICKLE };
+enum mode { ASKING, IGNORE, SINK, ECHOING, FLOOD, MEMBER, TRICKLE };
 
-struct link {
+struct connection {
   int fd;
   enum mode mode;
   uint64_t left;
@@ -45,18 +43,18 @@ struct link {
   size_t begin, end;
 };
 
-/* What is sent, and in its upper half what is received and of no interest. */
+/* The data to send; the upper half takes the data that is received. */
 static char buffer[BUFFER];
 static int loop, unix_domain;
 static uint64_t counted;
 
-static struct link *waiter;
+static struct connection *waiter;
 static uint64_t awaited;
 
 enum { GROUPS = 2, GROUP = 1024 };
 
 static struct group {
-  struct link *members[GROUP];
+  struct connection *members[GROUP];
   size_t count, rounds;
 } groups[GROUPS];
 
@@ -67,26 +65,26 @@ static void fail(const char *what) {
   exit(1);
 }
 
-static void watch(struct link *link, uint32_t events) {
-  struct epoll_event event = {.events = events, .data.ptr = link};
-  if (epoll_ctl(loop, EPOLL_CTL_MOD, link->fd, &event) < 0) fail("epoll_ctl");
+static void watch(struct connection *connection, uint32_t events) {
+  struct epoll_event event = {.events = events, .data.ptr = connection};
+  if (epoll_ctl(loop, EPOLL_CTL_MOD, connection->fd, &event) < 0) fail("epoll_ctl");
 }
 
-static void drop(struct link *link) {
-  close(link->fd);
-  if (link->mode == MEMBER) {
+static void drop(struct connection *connection) {
+  close(connection->fd);
+  if (connection->mode == MEMBER) {
     for (struct group *group = groups; group < groups + GROUPS; group++) {
       for (size_t i = 0; i < group->count; i++) {
-        if (group->members[i] == link) group->members[i] = group->members[--group->count];
+        if (group->members[i] == connection) group->members[i] = group->members[--group->count];
       }
     }
   }
-  if (waiter == link) waiter = NULL;
-  free(link->held);
-  free(link);
+  if (waiter == connection) waiter = NULL;
+  free(connection->held);
+  free(connection);
 }
 
-static int is_lasting(ssize_t result) {
+static int is_temporary(ssize_t result) {
   return result < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
@@ -94,9 +92,9 @@ static void tell_waiter(void) {
   char line[LINE];
   if (waiter == NULL || counted < awaited) return;
   int length = snprintf(line, sizeof line, "%llu\n", (unsigned long long)counted);
-  struct link *link = waiter;
+  struct connection *connection = waiter;
   waiter = NULL;
-  if (send(link->fd, line, length, MSG_NOSIGNAL) != length) fail("await");
+  if (send(connection->fd, line, length, MSG_NOSIGNAL) != length) fail("await");
 }
 
 static void send_to(struct group *group) {
@@ -114,122 +112,122 @@ static void begin_to_trickle(void) {
   send_to(&groups[1]);
 }
 
-/* Returns whether the link still is one. */
-static int flood(struct link *link) {
-  while (link->left > 0) {
-    size_t length = link->left < link->block ? link->left : link->block;
-    ssize_t sent = send(link->fd, buffer, length, MSG_NOSIGNAL);
-    if (is_lasting(sent)) return 1;
-    if (sent < 0) return drop(link), 0;
-    link->left -= sent;
+/* Returns 0 if the connection has ended. */
+static int flood(struct connection *connection) {
+  while (connection->left > 0) {
+    size_t length = connection->left < connection->block ? connection->left : connection->block;
+    ssize_t sent = send(connection->fd, buffer, length, MSG_NOSIGNAL);
+    if (is_temporary(sent)) return 1;
+    if (sent < 0) return drop(connection), 0;
+    connection->left -= sent;
   }
-  link->mode = HOLD;
-  watch(link, EPOLLIN);
+  connection->mode = IGNORE;
+  watch(connection, EPOLLIN);
   return 1;
 }
 
-static int flush_echo(struct link *link) {
-  while (link->begin < link->end) {
-    ssize_t sent = send(link->fd, link->held + link->begin, link->end - link->begin, MSG_NOSIGNAL);
-    if (is_lasting(sent)) return watch(link, EPOLLOUT), 1;
-    if (sent < 0) return drop(link), 0;
-    link->begin += sent;
+static int flush_echo(struct connection *connection) {
+  while (connection->begin < connection->end) {
+    size_t left = connection->end - connection->begin;
+    ssize_t sent = send(connection->fd, connection->held + connection->begin, left, MSG_NOSIGNAL);
+    if (is_temporary(sent)) return watch(connection, EPOLLOUT), 1;
+    if (sent < 0) return drop(connection), 0;
+    connection->begin += sent;
   }
-  if (link->begin > 0) watch(link, EPOLLIN);
-  link->begin = link->end = 0;
+  if (connection->begin > 0) watch(connection, EPOLLIN);
+  connection->begin = connection->end = 0;
   return 1;
 }
 
-static void add_member(struct link *link, struct group *group) {
+static void add_member(struct connection *connection, struct group *group) {
   if (group->count == GROUP) fail("member");
-  group->members[group->count++] = link;
-  link->mode = MEMBER;
+  group->members[group->count++] = connection;
+  connection->mode = MEMBER;
   begin_to_trickle();
 }
 
-static int obey(struct link *link, const char *line) {
+static int obey(struct connection *connection, const char *line) {
   unsigned long long one, two, three;
-  if (strcmp(line, "hold") == 0) link->mode = HOLD;
-  else if (strcmp(line, "sink") == 0) link->mode = SINK;
+  if (strcmp(line, "sink") == 0) connection->mode = SINK;
   else if (strcmp(line, "quit") == 0) exit(0);
   else if (strcmp(line, "reset") == 0) {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(link->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
-    return drop(link), 0;
+    setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    return drop(connection), 0;
   } else if (strcmp(line, "echo") == 0) {
-    link->mode = ECHOING;
-    link->held = malloc(ECHO);
-    if (link->held == NULL) fail("malloc");
+    connection->mode = ECHOING;
+    connection->held = malloc(ECHO);
+    if (connection->held == NULL) fail("malloc");
   } else if (sscanf(line, "member %llu", &one) == 1) {
-    add_member(link, &groups[one % GROUPS]);
+    add_member(connection, &groups[one % GROUPS]);
   } else if (sscanf(line, "await %llu", &one) == 1) {
-    waiter = link;
+    waiter = connection;
     awaited = one;
     tell_waiter();
   } else if (sscanf(line, "flood %llu %llu", &one, &two) == 2) {
     if (one == 0 || one > BUFFER / 2) fail("flood");
-    link->mode = FLOOD;
-    link->block = one;
-    link->left = two;
-    watch(link, EPOLLOUT);
+    connection->mode = FLOOD;
+    connection->block = one;
+    connection->left = two;
+    watch(connection, EPOLLOUT);
   } else if (sscanf(line, "trickle %llu %llu %llu", &one, &two, &three) == 3) {
     if (one > BUFFER / 2) fail("trickle");
-    link->mode = TRICKLE;
+    connection->mode = TRICKLE;
     trickle_size = one;
     trickle_members = two;
     groups[0].rounds = groups[1].rounds = three;
     begin_to_trickle();
   } else {
-    fprintf(stderr, "peer: what is %s?\n", line);
+    fprintf(stderr, "peer: unknown command %s\n", line);
     exit(1);
   }
   return 1;
 }
 
-/* Reads the line and not a byte more: what follows it is for the mode it asks for. */
-static int listen_to(struct link *link) {
+/* Reads the line and not a byte more: the rest is data for its command. */
+static int listen_to(struct connection *connection) {
   char line[LINE];
-  ssize_t length = recv(link->fd, line, sizeof line - 1, MSG_PEEK);
-  if (is_lasting(length)) return 1;
-  if (length <= 0) return drop(link), 0;
+  ssize_t length = recv(connection->fd, line, sizeof line - 1, MSG_PEEK);
+  if (is_temporary(length)) return 1;
+  if (length <= 0) return drop(connection), 0;
   char *end = memchr(line, '\n', length);
   if (end == NULL) {
     if (length == sizeof line - 1) fail("line");
     return 1;
   }
-  if (recv(link->fd, line, end - line + 1, 0) != end - line + 1) fail("recv");
+  if (recv(connection->fd, line, end - line + 1, 0) != end - line + 1) fail("recv");
   *end = 0;
-  return obey(link, line);
+  return obey(connection, line);
 }
 
-static void on_readable(struct link *link) {
+static void on_readable(struct connection *connection) {
   ssize_t got;
-  switch (link->mode) {
+  switch (connection->mode) {
     case ASKING:
-      listen_to(link);
+      listen_to(connection);
       return;
     case SINK:
-      /* TCP can forget bytes without copying them. */
-      got = recv(link->fd, buffer + BUFFER / 2, BUFFER / 2, unix_domain ? 0 : MSG_TRUNC);
+      /* TCP can discard bytes without copying them. */
+      got = recv(connection->fd, buffer + BUFFER / 2, BUFFER / 2, unix_domain ? 0 : MSG_TRUNC);
       break;
     case ECHOING:
-      got = recv(link->fd, link->held, ECHO, 0);
+      got = recv(connection->fd, connection->held, ECHO, 0);
       break;
     case TRICKLE:
-      got = recv(link->fd, buffer + BUFFER / 2, 64, 0);
+      got = recv(connection->fd, buffer + BUFFER / 2, 64, 0);
       break;
     default:
-      got = recv(link->fd, buffer + BUFFER / 2, BUFFER / 2, 0);
+      got = recv(connection->fd, buffer + BUFFER / 2, BUFFER / 2, 0);
   }
-  if (is_lasting(got)) return;
-  if (got <= 0) return drop(link);
-  if (link->mode == SINK) {
+  if (is_temporary(got)) return;
+  if (got <= 0) return drop(connection);
+  if (connection->mode == SINK) {
     counted += got;
     tell_waiter();
-  } else if (link->mode == ECHOING) {
-    link->end = got;
-    flush_echo(link);
-  } else if (link->mode == TRICKLE) {
+  } else if (connection->mode == ECHOING) {
+    connection->end = got;
+    flush_echo(connection);
+  } else if (connection->mode == TRICKLE) {
     for (ssize_t i = 0; i < got; i++) send_to(&groups[buffer[BUFFER / 2 + i] % GROUPS]);
   }
 }
@@ -239,10 +237,10 @@ static void accept_all(int listener) {
   while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
     int one = 1;
     if (!unix_domain) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    struct link *link = calloc(1, sizeof *link);
-    if (link == NULL) fail("calloc");
-    link->fd = fd;
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = link};
+    struct connection *connection = calloc(1, sizeof *connection);
+    if (connection == NULL) fail("calloc");
+    connection->fd = fd;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
     if (epoll_ctl(loop, EPOLL_CTL_ADD, fd, &event) < 0) fail("epoll_ctl");
   }
   if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) fail("accept");
@@ -297,13 +295,13 @@ int main(int argc, char **argv) {
     int count = epoll_wait(loop, events, BATCH, -1);
     if (count < 0 && errno != EINTR) fail("epoll_wait");
     for (int i = 0; i < count; i++) {
-      struct link *link = events[i].data.ptr;
+      struct connection *connection = events[i].data.ptr;
       if (events[i].data.ptr == &listener) accept_all(listener);
       else if (events[i].data.ptr == &parent) {
         if (read(parent, buffer, LINE) <= 0) return 0;
-      } else if (link->mode == FLOOD) flood(link);
-      else if (link->mode == ECHOING && link->begin < link->end) flush_echo(link);
-      else on_readable(link);
+      } else if (connection->mode == FLOOD) flood(connection);
+      else if (connection->mode == ECHOING && connection->begin < connection->end) flush_echo(connection);
+      else on_readable(connection);
     }
   }
 }

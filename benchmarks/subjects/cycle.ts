@@ -1,5 +1,4 @@
-import type { Cycled } from '../client/cycle';
-import type { Contest, Figures } from '../contest';
+import type { Contest } from '../contest';
 import { type Lab, type Named, entrants, peers, socket } from '../lab';
 
 const CYCLE = { work: 'cycle', clients: 256, wait: 10, warmUp: 2_000, cycles: 6_000 } as const;
@@ -23,14 +22,10 @@ export function cycle(lab: Lab): Contest[] {
         { figure: 'cpu', title: 'CPU µs/cycle' },
         { figure: 'rate', title: 'cycles/s', isCompared: false },
       ],
-      entrants: entrants(clients, async (client) => {
+      entrants: entrants(clients, (client) => {
         const load = { ...CYCLE, warmUp: lab.warmUp(CYCLE.warmUp), cycles: lab.scaled(CYCLE.cycles) };
-        return figures(await lab.measure<Cycled & Figures>({ ...load, ...client }));
+        return lab.measure({ ...load, ...client });
       }),
     },
   ];
-}
-
-function figures({ cycles, wall, user, system }: Cycled): Figures {
-  return { cpu: (user + system) / cycles, rate: (cycles / wall) * 1e6, cycles };
 }

@@ -1,6 +1,5 @@
-import type { MemoryUse } from '../client/memory';
 import type { ClientName } from '../client/task';
-import type { Contest, Figures } from '../contest';
+import type { Contest } from '../contest';
 import { type Lab, type Named, entrants, peers, socket } from '../lab';
 
 /** Connections at a time, where the system allows as many. */
@@ -38,7 +37,7 @@ export function memory(lab: Lab): Contest[] {
       rounds: ROUNDS,
       entrants: entrants(clients, (client) => {
         const untilWaiting = !ONE_WAIT.includes(client.client);
-        return lab.measure<MemoryUse & Figures>({ work: 'memory', count, untilWaiting, ...client });
+        return lab.measure({ work: 'memory', count, untilWaiting, ...client });
       }),
     },
   ];

@@ -1,5 +1,4 @@
-import type { Answered } from '../client/round-trip';
-import type { Contest, Figures } from '../contest';
+import type { Contest } from '../contest';
 import { type Lab, type Named, corked, entrants, peers, socket } from '../lab';
 
 const SIZE = 64;
@@ -23,13 +22,9 @@ export function roundTrip(lab: Lab): Contest[] {
       { figure: 'p99', title: 'p99 µs' },
       { figure: 'cpu', title: 'CPU µs/request' },
     ],
-    entrants: entrants(clients, async (client) => {
+    entrants: entrants(clients, (client) => {
       const load = { inFlight, warmUp: lab.warmUp(warmUp), requests: lab.scaled(requests) };
-      return figures(await lab.measure<Answered & Figures>({ work: 'round trip', size: SIZE, ...load, ...client }));
+      return lab.measure({ work: 'round trip', size: SIZE, ...load, ...client });
     }),
   }));
-}
-
-function figures({ requests, p50, p99, wall, user, system }: Answered): Figures {
-  return { rate: (requests / wall) * 1e6, p50, p99, cpu: (user + system) / requests, requests };
 }

@@ -1,5 +1,5 @@
-import type { SendTask, Sent } from '../client/send';
-import type { Contest, Figures } from '../contest';
+import type { SendTask } from '../client/send';
+import type { Contest } from '../contest';
 import { type Lab, type Named, corked, entrants, peers, socket } from '../lab';
 
 /** Milliseconds. */
@@ -43,16 +43,9 @@ function contest(lab: Lab, size: number, perTick: number, clients: readonly Send
       { figure: 'cpu', title: 'CPU µs/message' },
       { figure: 'writes', title: 'system calls a tick', isCompared: false },
     ],
-    entrants: entrants(clients, async (client) => {
+    entrants: entrants(clients, (client) => {
       const time = { warmUp: lab.warmUp(WARM_UP), duration: lab.scaled(DURATION) };
-      return figures(
-        await lab.measure<Sent & Figures>({ work: 'send', size, perTick, form: 'buffer', ...time, ...client }),
-      );
+      return lab.measure({ work: 'send', size, perTick, form: 'buffer', ...time, ...client });
     }),
   };
-}
-
-function figures({ messages, bytes, ticks, writes, wall, user, system }: Sent): Figures {
-  const found = { rate: (messages / wall) * 1e6, cpu: (user + system) / messages, messages, bytes };
-  return writes === undefined ? found : { ...found, writes: writes / ticks };
 }
