@@ -1,4 +1,4 @@
-// How the demo looks: aligned columns, and on a terminal colours and a live countdown.
+// The output of the demo: aligned columns, and on a terminal colours and a live countdown.
 /** @import { BackoffInfo, CloseInfo, OpenInfo, ResetInfo } from 'reconnecting-connection' */
 
 const { stdout } = process;
@@ -9,13 +9,13 @@ const bold = 1;
 const dim = 2;
 const eventColours = { open: 32, data: 36, reset: 31, backoff: 33, close: 35 };
 
-/** On a terminal, the line under the last row: whom it counts down for, and what it reads now. */
+/** On a terminal, the line below the last row: the tag whose wait it counts down, and its text. */
 let countdownTag = '';
 let countdownLine = '';
 /** @type {NodeJS.Timeout | undefined} */
 let countdownTimer;
 
-/** Listeners that print one row an event: for a pool as they are, for a connection with its tag. */
+/** Listeners that print a row for each event: of a pool, or of a connection when they are called with its tag. */
 export const show = {
   /** @param {OpenInfo} info @param {string} tag */
   open({ generation, reopened, attempts, downtime }, tag) {
@@ -46,7 +46,7 @@ export function heading(text) {
   print(`\n${paint(bold, text)}\n`);
 }
 
-/** What the demo does, between the rows of what the library reports. @param {string} text */
+/** Prints a step of the demo. @param {string} text */
 export function note(text) {
   print(`${elapsed()}  ${paint(bold, `» ${text}`)}`);
 }

@@ -1,5 +1,5 @@
-// The demo's other side, in a process of its own so that it can be killed. demo.mjs starts it, and it ends with demo.mjs.
-// A line that ends with a question mark is answered; the others are counted, and the count is its goodbye.
+// The server of the demo, in a process of its own so that it can be killed. demo.mjs starts it, and it ends with demo.mjs.
+// It answers a line that ends with a question mark. It counts the others, and sends the count at the end.
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 /** @import { AddressInfo } from 'node:net' */

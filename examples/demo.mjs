@@ -1,4 +1,4 @@
-// The library at work: three acts in ten seconds, with real processes that are really killed.
+// The library at work, in ten seconds: real server processes are killed and started again.
 // Run it: npm run demo
 import { fork } from 'node:child_process';
 import { on, once } from 'node:events';
@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ConnectionPool, ReconnectingConnection, exponentialBackoff } from 'reconnecting-connection';
 import { heading, note, show } from './demo-screen.mjs';
 
-// A backoff whose growth one can watch.
+// Slow enough to watch its growth.
 const backoff = exponentialBackoff({ initialDelay: 300, maxDelay: 2400, multiplier: 2, jitter: 'equal' });
 
 heading('1. The server is killed, and the connection comes back');
@@ -82,7 +82,7 @@ note(
 );
 for (const { stop } of [...servers, successor]) stop();
 
-/** Starts a server in a process of its own, on a free port unless told which. It never outlives this process. */
+/** Starts a server in a process of its own, by default on a free port. It ends with this process. */
 async function startServer(port = 0) {
   const child = fork(new URL('demo-server.mjs', import.meta.url), [String(port)]);
   child.once('exit', (code) => {
@@ -93,7 +93,7 @@ async function startServer(port = 0) {
 }
 
 /**
- * Waits for the wait before a retry to begin.
+ * Resolves when the wait before a retry begins.
  *
  * @param {ReconnectingConnection | ConnectionPool} source
  * @param {number} number

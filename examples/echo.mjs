@@ -1,4 +1,4 @@
-// A whole life in a few lines: write, hear the echo, leave in good order.
+// The life of a connection: open, write, receive the echo, disconnect.
 // Run it: node examples/echo.mjs
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -25,5 +25,5 @@ connection.on('close', ({ reason }) => {
   server.close();
 });
 
-// Not even dialled yet: what is written now waits in the queue and goes out as soon as the session opens.
+// The session is not open yet: the write is queued, and sent as soon as it opens.
 connection.write('Hello, echo!');

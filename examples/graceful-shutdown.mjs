@@ -1,4 +1,4 @@
-// On SIGTERM: take no more, send what was written, and only then go.
+// On SIGTERM: accept no more writes, send the queued ones, then exit.
 // Run it: node examples/graceful-shutdown.mjs
 import { once } from 'node:events';
 import { createServer } from 'node:net';

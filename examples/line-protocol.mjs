@@ -1,4 +1,4 @@
-// A decoder turns bytes into messages. Each session gets a fresh one, so half a line never meets the next session.
+// A decoder turns bytes into messages. Each session gets a new one, so half a line never gets into the next session.
 // Run it: node examples/line-protocol.mjs
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -20,7 +20,7 @@ const connection = new ReconnectingConnection({ port, decoder: () => split2() })
 
 connection.on('message', async (line) => {
   console.log(`message: ${line}`);
-  // As a crash would: no farewell, and the third line is cut in the middle.
+  // Like a crash: the third line is cut in the middle.
   if (line === 'two') sessions[0]?.resetAndDestroy();
   if (line === 'five') {
     await connection.disconnect();

@@ -1,4 +1,4 @@
-// One line logs the life of a connection, in words for a console and with fields for a structured logger.
+// One call logs all events of a connection: as text to a console, with fields to a structured logger.
 // Run it: node examples/logger.mjs
 import { Console } from 'node:console';
 import { once } from 'node:events';
@@ -16,7 +16,7 @@ const connection = new ReconnectingConnection({ port, backoff: { initialDelay: 1
 logEvents(connection, new Console(process.stdout)); // `console` would put warnings on stderr
 logEvents(connection, pino());
 
-// The server goes down with its first session. Of what repeats, the first is logged, and what it came to.
+// The server goes down with its first session. Of repeated failures, the first is logged, and then the summary.
 server.once('connection', (socket) => {
   server.close();
   socket.destroy();

@@ -1,4 +1,4 @@
-// Three servers, one pool: members take turns, and every event says by its tag which member it is from.
+// Three servers, one pool: writes go to the members in turn, and every event has the tag of its member.
 // Run it: node examples/pool.mjs
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -32,7 +32,7 @@ pool.on('data', async (chunk, tag) => {
 await Promise.all([...pool].map((member) => member.whenOpen()));
 console.log(`${pool.stats.open} of ${pool.size} members are open`);
 
-// Round-robin: three writes, three members. `pick()` is for when you want to know which.
+// Round-robin: three writes, three members. `pick()` returns the next member.
 pool.pick()?.write('the first write');
 pool.write('the second write');
 pool.write('the third write');

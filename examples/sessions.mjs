@@ -1,4 +1,4 @@
-// A protocol from top to bottom, once for every session: its state lives in the loop, and none of it crosses a reset.
+// A protocol that runs once for every session: its state is local to the loop, so a reset clears it.
 // Run it: node examples/sessions.mjs
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -6,7 +6,7 @@ import { ReconnectingConnection } from 'reconnecting-connection';
 import split2 from 'split2';
 /** @import { AddressInfo } from 'node:net' */
 
-// It wants a name first. The first session it breaks off, as a crash would.
+// The server expects a name first. It resets the first session, like a crash.
 let sessions = 0;
 const server = createServer((socket) => {
   const isFirst = ++sessions === 1;

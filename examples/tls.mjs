@@ -1,4 +1,4 @@
-// TLS with a certificate of one's own: the client trusts it through `ca`, and verification stays on.
+// TLS with a self-signed certificate: the client trusts it by `ca`, and verification stays on.
 // Run it: node examples/tls.mjs
 import { once } from 'node:events';
 import { TLSSocket, createServer } from 'node:tls';

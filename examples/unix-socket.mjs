@@ -1,4 +1,4 @@
-// A Unix socket in place of host and port; everything else stays the same.
+// A Unix socket instead of host and port; everything else is the same.
 // Run it: node examples/unix-socket.mjs
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';

@@ -1,11 +1,11 @@
-// `whenOpen()` waits for a session, for as long or as many attempts as you like; the connection itself tries on.
+// `whenOpen()` waits for a session, with a limit of time or attempts; the connection goes on retrying after that.
 // Run it: node examples/when-open.mjs
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { ReconnectingConnection } from 'reconnecting-connection';
 /** @import { AddressInfo } from 'node:net' */
 
-// A server that is down, for now.
+// A server that is down at first.
 const server = createServer();
 await once(server.listen(0, '127.0.0.1'), 'listening');
 const { port } = /** @type {AddressInfo} */ (server.address());

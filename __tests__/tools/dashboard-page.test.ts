@@ -8,15 +8,15 @@ import { until } from '../kit/until';
 const executablePath = find('chromium');
 const missing = executablePath === undefined ? 'chromium is not installed' : undefined;
 
-// A browser takes a second or two to start, and more where much else goes on.
+// A browser takes seconds to start on a busy machine.
 jest.setTimeout(60_000);
 
 (missing === undefined ? describe : describe.skip)(titled('the dashboard’s page in a browser', missing), () => {
   let dashboard: Dashboard;
   let browser: Browser;
   let page: Page;
-  /** What a page complains of. */
-  const complaints: string[] = [];
+  /** Errors of the page. */
+  const errors: string[] = [];
 
   beforeAll(async () => {
     const args = ['--no-sandbox', '--disable-gpu', '--disable-background-networking'];
@@ -26,19 +26,19 @@ jest.setTimeout(60_000);
     ]);
     page = await browser.newPage({ viewport: { width: 1280, height: 1400 }, colorScheme: 'light' });
     page.on('console', (message) => {
-      if (message.type() === 'error') complaints.push(message.text());
+      if (message.type() === 'error') errors.push(message.text());
     });
-    page.on('pageerror', (error) => complaints.push(error.message));
-    page.on('requestfailed', (request) => complaints.push(request.url()));
+    page.on('pageerror', (error) => errors.push(error.message));
+    page.on('requestfailed', (request) => errors.push(request.url()));
     await page.goto(dashboard.url);
   });
   afterAll(() => Promise.all([browser.close(), dashboard.destroy()]));
 
-  /** Resolves when there is such an element. */
+  /** Resolves when the element exists. */
   const there = (selector: string) => page.locator(selector).first().waitFor({ timeout: 20_000 });
   const text = (selector: string) => page.locator(selector).first().innerText();
 
-  /** Pixels of a member's timeline that have the colour of a state. */
+  /** Counts the pixels of a member's timeline that have the colour of a state. */
   const painted = (id: string, colour: string) =>
     page.evaluate<number>(`(() => {
         const probe = document.body.appendChild(document.createElement('span'));
@@ -63,10 +63,10 @@ jest.setTimeout(60_000);
     expect(await painted('birch-1', 'backoff')).toBe(0);
   });
 
-  test('a server is killed: its members wait, count down, and say why; the others do not', async () => {
+  test('after a server is killed, its members count down and show the error, and the others stay open', async () => {
     await page.getByRole('button', { name: 'Kill Birch' }).click();
     await there('#birch[data-mode=down]');
-    // The first waits are too short to be looked at.
+    // The first waits are too short to be seen.
     await until(async () => /^[1-9]\.\d s$/.test(await page.locator('#birch-1 time').innerText()));
     const before = parseFloat(await text('#birch-1 time'));
     await until(async () => parseFloat(await text('#birch-1 time')) < before);
@@ -84,7 +84,7 @@ jest.setTimeout(60_000);
     expect(told.filter((line) => /Alder|Cedar|Elm/.test(line) && !line.includes('session 1 is open'))).toEqual([]);
   });
 
-  test('the server is revived, by keyboard: its members are open again', async () => {
+  test('after the server is revived by keyboard, its members are open again', async () => {
     const revive = page.getByRole('button', { name: 'Revive Birch' });
     await revive.focus();
     await page.keyboard.press('Enter');
@@ -92,12 +92,12 @@ jest.setTimeout(60_000);
     expect(await text('#birch-1 .session')).toBe('session 2');
     expect(await text('#birch-1 time')).toBe('');
     expect(await page.locator('#log li', { hasText: 'session 2 is open after' }).count()).toBe(2);
-    // Nothing is left for it to do, and it has the focus still.
+    // The button is disabled, and keeps the focus.
     expect(await revive.getAttribute('aria-disabled')).toBe('true');
     expect(await page.locator('#birch [data-action=revive]:focus').count()).toBe(1);
   });
 
-  test('a crowd whose members find out together dials less in vain than one with plain waits', async () => {
+  test('the crowd with the pool’s gate dials less in vain than the one with plain waits', async () => {
     const dialled = async (id: string) => Number(/(\d+) dials in vain/.exec(await text(`#crowd-${id} .outcome`))?.[1]);
     await page.getByRole('button', { name: 'Kill their server' }).click();
     await until(async () => (await dialled('plain')) >= 200);
@@ -106,7 +106,7 @@ jest.setTimeout(60_000);
     await there('#crowd-pool .outcome:has-text("100 of 100 open"):has-text("all back after")');
   });
 
-  test('colours follow the system, or the switch, which the page remembers', async () => {
+  test('colours follow the system or the switch, which is stored', async () => {
     const ground = () => page.evaluate<string>('getComputedStyle(document.body).backgroundColor');
     const light = await ground();
     await page.emulateMedia({ colorScheme: 'dark' });
@@ -122,12 +122,12 @@ jest.setTimeout(60_000);
     expect(await ground()).toBe(dark);
   });
 
-  test.each([320, 390, 820, 1440])('nothing has to be scrolled to the side at %i px', async (width) => {
+  test.each([320, 390, 820, 1440])('the page has no horizontal scrolling at %i px', async (width) => {
     await page.setViewportSize({ width, height: 900 });
     expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBe(width);
   });
 
-  test('who wants no motion sees a picture that stands still for a second', async () => {
+  test('with reduced motion the pictures are drawn once a second', async () => {
     await page.emulateMedia({ reducedMotion: 'reduce' });
     const drawings = await page.evaluate<number>(`new Promise((resolve) => {
         let count = 0;
@@ -141,12 +141,12 @@ jest.setTimeout(60_000);
     expect(drawings).toBeLessThanOrEqual(2);
   });
 
-  test('the page has nothing to complain of', () => {
-    // A page that is loaded anew lets go of its feed.
-    expect(complaints.filter((complaint) => complaint !== `${dashboard.url}feed`)).toEqual([]);
+  test('the page has no errors', () => {
+    // Reloading the page aborts its feed.
+    expect(errors.filter((error) => error !== `${dashboard.url}feed`)).toEqual([]);
   });
 
-  test('the process behind it ends, and the page says so', async () => {
+  test('the page shows that its process has ended', async () => {
     expect(await dashboard.end('SIGINT')).toEqual([0, null]);
     await there('#link[data-link=lost]');
   });

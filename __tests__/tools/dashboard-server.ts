@@ -7,7 +7,7 @@ import { kill } from '../kit/clean-up';
 
 const root = join(__dirname, '..', '..');
 
-/** The dashboard in a process of its own, as its user starts it. */
+/** The dashboard in a process of its own. */
 export class Dashboard {
   readonly child: ChildProcess;
   url = '';
@@ -17,7 +17,7 @@ export class Dashboard {
     this.child = child;
   }
 
-  /** Resolves when it has printed where it is; rejects with what it printed in its place. */
+  /** Resolves when it has printed its address; rejects with its error output. */
   static async start(...parameters: readonly string[]): Promise<Dashboard> {
     const script = join(root, 'examples', 'dashboard', 'main.mjs');
     const env = { ...process.env, NODE_OPTIONS: undefined };
@@ -36,7 +36,7 @@ export class Dashboard {
     throw new Error(`It ended with ${child.exitCode}: ${dashboard.stderr}`);
   }
 
-  /** Sends a signal, and waits for its end. Returns the exit code and the signal, one of which is null. */
+  /** Sends a signal, and waits for the exit. Resolves with the exit code and the signal, one of which is null. */
   async end(signal: NodeJS.Signals): Promise<unknown[]> {
     const exited = once(this.child, 'exit');
     this.child.kill(signal);

@@ -4,6 +4,7 @@ import { type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:ht
 import { connect } from 'node:net';
 import { join } from 'node:path';
 
+import { cleanUp, track } from '../kit/clean-up';
 import { Dashboard } from './dashboard-server';
 
 const page = join(__dirname, '..', '..', 'examples', 'dashboard', 'page');
@@ -12,12 +13,10 @@ let dashboard: Dashboard;
 beforeAll(async () => {
   dashboard = await Dashboard.start();
 });
-afterAll(() => Promise.all([dashboard, ...leavers].map((each) => each.destroy())));
+afterEach(cleanUp);
+afterAll(() => dashboard.destroy());
 
-/** Those that are to leave by themselves, and may not. */
-const leavers: Dashboard[] = [];
-
-/** Asks for something, with headers that no browser would let a page set. */
+/** Sends a request, with any headers. */
 async function ask(path: string, headers: OutgoingHttpHeaders = {}, body?: string): Promise<IncomingMessage> {
   const { port } = new URL(dashboard.url);
   const method = body === undefined ? 'GET' : 'POST';
@@ -33,7 +32,7 @@ async function statusOf(...parameters: Parameters<typeof ask>): Promise<number |
   return response.statusCode;
 }
 
-/** What a page is told first. */
+/** The first message of the feed. */
 async function hello(): Promise<{ servers: { id: string; mode: string; members: { id: string }[] }[] }> {
   const response = await ask('/feed');
   let text = '';
@@ -42,7 +41,7 @@ async function hello(): Promise<{ servers: { id: string; mode: string; members: 
     const [, data] = /^data: (.*)\n\n/m.exec(text) ?? [];
     if (data !== undefined) return JSON.parse(data) as Awaited<ReturnType<typeof hello>>;
   }
-  throw new Error(`There was no hello: ${text}`);
+  throw new Error(`Expected hello, got ${text}`);
 }
 
 async function modes(): Promise<string[]> {
@@ -55,17 +54,17 @@ function own(): OutgoingHttpHeaders {
 }
 
 const killing = JSON.stringify({ id: 'birch', action: 'kill' });
-const EVERYONE_UP = ['up', 'up', 'up', 'up'];
+const ALL_UP = ['up', 'up', 'up', 'up'];
 
 describe('the dashboard', () => {
-  test('says where it is, on this machine alone', async () => {
+  test('prints its address, which only this machine can reach', async () => {
     const { hostname, port } = new URL(dashboard.url);
     expect(hostname).toBe('127.0.0.1');
     const elsewhere = connect(Number(port), '127.0.0.2');
     await expect(once(elsewhere, 'connect')).rejects.toThrow(/ECONNREFUSED|EADDRNOTAVAIL/);
   });
 
-  test('gives out its page, which may load and ask nothing from elsewhere', async () => {
+  test('serves its page with a policy that forbids other origins', async () => {
     const response = await ask('/');
     response.destroy();
     expect(response.statusCode).toBe(200);
@@ -73,51 +72,50 @@ describe('the dashboard', () => {
   });
 
   test.each(['/../main.mjs', '/%2e%2e/main.mjs', '/messages.ts', '/tsconfig.json', '/page/main.mjs', '/nothing'])(
-    'gives out nothing else: %s',
+    'serves no other file: %s',
     async (path) => {
       expect(await statusOf(path)).toBe(404);
     },
   );
 
-  test.each(['/', '/feed', '/act'])('refuses %s to a page whose name only resolves to here', async (path) => {
+  test.each(['/', '/feed', '/act'])('refuses %s to a page whose host name resolves to 127.0.0.1', async (path) => {
     const { port } = new URL(dashboard.url);
     const headers = { ...own(), host: `elsewhere.example:${port}`, origin: `http://elsewhere.example:${port}` };
     expect(await statusOf(path, headers, path === '/act' ? killing : undefined)).toBe(403);
-    expect(await modes()).toEqual(EVERYONE_UP);
+    expect(await modes()).toEqual(ALL_UP);
   });
 
   test.each<[string, OutgoingHttpHeaders]>([
     ['another page', { origin: 'http://elsewhere.example' }],
     ['another port of this machine', { origin: 'http://127.0.0.1:1' }],
-    ['a page without an origin', { origin: 'null' }],
+    ['a page with the origin null', { origin: 'null' }],
     ['a form', { 'content-type': 'text/plain' }],
-    ['nobody', { origin: undefined }],
-  ])('does nothing that %s asks for', async (_who, headers) => {
+    ['a request without an origin', { origin: undefined }],
+  ])('refuses an action of %s', async (_who, headers) => {
     const given = Object.entries({ ...own(), ...headers }).filter(([, value]) => value !== undefined);
     expect(await statusOf('/act', Object.fromEntries(given), killing)).toBe(403);
-    expect(await modes()).toEqual(EVERYONE_UP);
+    expect(await modes()).toEqual(ALL_UP);
   });
 
   test.each<[string, string, number]>([
     ['no JSON', '{', 400],
     ['null', 'null', 400],
-    ['an action that there is not', '{"id":"birch","action":"burn"}', 400],
-    ['somebody who is not there', '{"id":"__proto__","action":"kill"}', 404],
-    ['more than it reads', JSON.stringify({ id: 'x'.repeat(100_000), action: 'kill' }), 413],
-  ])('answers a page that asks for %s', async (_what, body, status) => {
+    ['an unknown action', '{"id":"birch","action":"burn"}', 400],
+    ['an unknown id', '{"id":"__proto__","action":"kill"}', 404],
+    ['too many bytes', JSON.stringify({ id: 'x'.repeat(100_000), action: 'kill' }), 413],
+  ])('answers a request with %s', async (_what, body, status) => {
     expect(await statusOf('/act', own(), body)).toBe(status);
   });
 
-  test('does what its page asks for, and tells every page of it', async () => {
+  test('carries out an action of its page', async () => {
     expect(await statusOf('/act', own(), killing)).toBe(204);
     expect(await modes()).toEqual(['up', 'down', 'up', 'up']);
     expect(await statusOf('/act', own(), JSON.stringify({ id: 'birch', action: 'revive' }))).toBe(204);
-    expect(await modes()).toEqual(EVERYONE_UP);
+    expect(await modes()).toEqual(ALL_UP);
   });
 
-  test.each(['SIGINT', 'SIGTERM'] as const)('leaves at %s by itself, with pages that listen', async (signal) => {
-    const leaving = await Dashboard.start('--port', '0');
-    leavers.push(leaving);
+  test.each(['SIGINT', 'SIGTERM'] as const)('ends after %s, although a page is connected', async (signal) => {
+    const leaving = track(await Dashboard.start('--port', '0'));
     const { port } = new URL(leaving.url);
     const listening = request({ host: '127.0.0.1', port, path: '/feed' }).on('error', () => undefined);
     listening.end();
@@ -132,11 +130,11 @@ describe('the dashboard', () => {
     [['--port', 'x'], /Expected `--port` to be a number from 0 to 65535, got `x`/],
     [['--port', '65536'], /got `65536`/],
     [['--prot', '1'], /Unknown option '--prot'/],
-  ])('does not start with %j, and says why', async (parameters, reason) => {
+  ])('rejects %j', async (parameters, reason) => {
     await expect(Dashboard.start(...parameters)).rejects.toThrow(reason);
   });
 
-  test('does not start on a port that is taken', async () => {
+  test('rejects a port that is in use', async () => {
     const { port } = new URL(dashboard.url);
     await expect(Dashboard.start('--port', port)).rejects.toThrow(/^It ended with 2: listen EADDRINUSE/);
   });
@@ -146,7 +144,7 @@ describe('the colours of its page', () => {
   const css = readFileSync(join(page, 'theme.css'), 'utf8');
   const colours = [...css.matchAll(/--([a-z-]+): light-dark\((#\w{6}), (#\w{6})\)/g)];
 
-  test.each(['light', 'dark'])('can be read: text has 4.5 to 1, shapes 3 to 1 (%s)', (theme) => {
+  test.each(['light', 'dark'])('have a contrast of 4.5 to 1 for text and 3 to 1 for shapes (%s)', (theme) => {
     const of = new Map(colours.map(([, name = '', light, dark]) => [name, (theme === 'light' ? light : dark) ?? '']));
     expect(of.size).toBe(14);
     const texts = ['ink', 'quiet', 'lost', 'open'].flatMap((text) =>
@@ -161,7 +159,7 @@ describe('the colours of its page', () => {
   });
 });
 
-/** As WCAG 2.2 defines it: from 1 for the same to 21 for black on white. */
+/** By WCAG 2.2: 1 for equal colours, 21 for black on white. */
 function contrast(one: string, other: string): number {
   const [darker = 0, lighter = 0] = [luminance(one), luminance(other)].sort((a, b) => a - b);
   return (lighter + 0.05) / (darker + 0.05);

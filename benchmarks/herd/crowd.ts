@@ -190,7 +190,7 @@ class CrowdSimulation implements Dialler {
 
 function makeProcess(number: number, random: () => number): Process {
   const way = Math.ceil(roundTrip(random) / 2);
-  const canary = new ConnectWindow({ random });
+  const window = new ConnectWindow({ random });
   // The lost sessions were opened once, so the time that this takes is known.
   window.begun(0);
   window.connected(0, 2 * way);

@@ -1,21 +1,21 @@
-// A hundred connections to one server, and a count of their dials: what a policy does to a server that comes back.
+// A hundred connections to one server, and a count of their dials.
 import { ConnectionPool } from 'reconnecting-connection';
 /** @import { PoolOptions } from 'reconnecting-connection' */
 /** @import { Bucket, CrowdFigures, CrowdIntroduction, Outage } from './messages.js' */
 
 const SIZE = 100;
-/** Milliseconds that are remembered. */
+/** Milliseconds of history. */
 const MEMORY = 70_000;
 
 export class Crowd {
   /** @type {readonly Bucket[]} */
   #buckets = [];
-  /** Dials of all members, ever. */
+  /** Dials of all members since the start. */
   #dials = 0;
-  /** Those since the last bucket ended. */
+  /** Dials since the last bucket ended. */
   #fresh = 0;
   #open = 0;
-  /** 0 while its server is down, and before it ever was. */
+  /** 0 while its server is down, and before the first outage. */
   #revivedAt = 0;
   /** @type {{ dials: number, busiest: number, backAfter?: number } | undefined} */
   #outage;
@@ -29,7 +29,7 @@ export class Crowd {
     for (let member = 0; member < SIZE; member += 1) this.pool.add({ port });
   }
 
-  /** Its server dies. */
+  /** Its server is down. */
   fall() {
     this.#count();
     this.#outage = { dials: 0, busiest: 0 };
@@ -57,7 +57,7 @@ export class Crowd {
       bucket,
       waiting,
       ...(gate && { gate: gate.phase }),
-      // A copy: it goes on changing.
+      // A copy, because it goes on changing.
       ...(this.#outage && { outage: /** @type {Outage} */ ({ ...this.#outage }) }),
     };
   }

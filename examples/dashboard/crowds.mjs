@@ -1,4 +1,4 @@
-// Three crowds on one server, alike in all but how they wait.
+// Three crowds on one server, which differ only in how they wait.
 import { exponentialBackoff } from 'reconnecting-connection';
 import { Crowd } from './crowd.mjs';
 import { TroubledServer } from './server.mjs';
@@ -7,14 +7,14 @@ import { TroubledServer } from './server.mjs';
 
 const growth = { initialDelay: 250, maxDelay: 8000 };
 
-/** The waits of `plain` and `jitter` grow alike; `pool` is the library as it comes. @type {Record<string, PoolOptions>} */
+/** The waits of `plain` and `jitter` have the same growth; `pool` has the defaults of the library. @type {Record<string, PoolOptions>} */
 const policies = {
   plain: { backoff: exponentialBackoff({ ...growth, jitter: 'none' }), coordinateDials: false },
   jitter: { backoff: exponentialBackoff({ ...growth, jitter: 'full' }), coordinateDials: false },
   pool: {},
 };
 
-/** Outages that a new page is told. */
+/** Outages that are sent to a new page. */
 const KEPT = 10;
 
 export class Crowds {
@@ -36,7 +36,7 @@ export class Crowds {
     return new Crowds(await TroubledServer.start(), tell);
   }
 
-  /** @param {Action} action @returns whether that is something a crowd's server can do */
+  /** @param {Action} action @returns whether a crowd's server has this action */
   async act(action) {
     if (action === 'kill') await this.#kill();
     else if (action === 'revive') await this.#revive();

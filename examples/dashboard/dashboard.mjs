@@ -1,4 +1,4 @@
-// All that the dashboard is made of, put together.
+// Connects the parts of the dashboard.
 import { Crowds } from './crowds.mjs';
 import { Feed } from './feed.mjs';
 import { Grove } from './grove.mjs';
@@ -6,10 +6,10 @@ import { serve } from './site.mjs';
 /** @import { ServerResponse } from 'node:http' */
 /** @import { Action } from './messages.js' */
 
-/** Milliseconds from one look at the figures to the next, and so the width of a bar. */
+/** Milliseconds between updates of the figures, and so the width of a bar. */
 const TICK = 250;
 
-/** @param {number} port To serve the page on; 0 for any that is free. */
+/** @param {number} port Where to serve the page; 0 for any free port. */
 export async function startDashboard(port) {
   const feed = new Feed();
   const grove = await Grove.start(feed.tell);

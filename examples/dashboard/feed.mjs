@@ -1,15 +1,15 @@
-// Server-sent events to every page that is open.
+// Sends events to every open page (server-sent events).
 /** @import { ServerResponse } from 'node:http' */
 /** @import { Message } from './messages.js' */
 
-/** A page that has not read this many bytes is gone, or will be told all anew when it comes back. */
+/** With more unread bytes, a page is disconnected; it gets everything again when it reconnects. */
 const MOST_UNREAD = 1_048_576;
 
 export class Feed {
   /** @type {Set<ServerResponse>} */
   #pages = new Set();
 
-  /** One more page, which is told `hello` first. @param {ServerResponse} response @param {Message} hello */
+  /** Adds a page, and sends `hello` to it. @param {ServerResponse} response @param {Message} hello */
   add(response, hello) {
     // `retry`: milliseconds until the browser tries again when the feed has ended.
     response.writeHead(200, { 'content-type': 'text/event-stream' }).write(`retry: 1000\n\n${framed(hello)}`);
@@ -17,7 +17,7 @@ export class Feed {
     response.on('close', () => this.#pages.delete(response));
   }
 
-  /** Tells all of them. An arrow function, for it is handed around. */
+  /** Sends a message to all pages. An arrow function, because it is passed as a callback. */
   tell = (/** @type {Message} */ message) => {
     if (this.#pages.size === 0) return;
     const frame = framed(message);
@@ -28,7 +28,7 @@ export class Feed {
   };
 }
 
-/** The type is in the data: events named `open`, `error` or `message` would be taken for EventSource's own. @param {Message} message */
+/** The type is in the data, because `open`, `error` and `message` are EventSource's own event names. @param {Message} message */
 function framed(message) {
   return `data: ${JSON.stringify(message)}\n\n`;
 }

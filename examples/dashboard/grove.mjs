@@ -1,4 +1,4 @@
-// Four servers and a pool with two members on each, which write all the time, whatever state they are in.
+// Four servers, and a pool with two members on each, which write all the time in every state.
 import { once } from 'node:events';
 import { ConnectionPool } from 'reconnecting-connection';
 import { Member } from './member.mjs';
@@ -10,15 +10,15 @@ import { deeds, words } from './words.mjs';
 const NAMES = ['Alder', 'Birch', 'Cedar', 'Elm'];
 const MEMBERS_EACH = 2;
 
-/** Milliseconds from one write of a member to its next. */
+/** Milliseconds between the writes of a member. */
 const BEAT = 100;
 const LINE = `${'.'.repeat(63)}\n`;
-/** Milliseconds between looks at those whom the gate holds. */
+/** Milliseconds between checks of the members that wait at the gate. */
 const GLANCE = 50;
-/** Lines of the log that a new page is told. */
+/** Lines of the log that are sent to a new page. */
 const KEPT = 60;
 
-/** What each action makes of a server. @type {Partial<Record<Action, Mode>>} */
+/** The mode of a server after each action. @type {Partial<Record<Action, Mode>>} */
 const modes = { kill: 'down', mute: 'muted', flap: 'flapping', revive: 'up' };
 
 export class Grove {
@@ -37,7 +37,7 @@ export class Grove {
     this.#tell = tell;
     this.pool = new ConnectionPool({
       handshake: greeted,
-      // Any byte counts as an answer, and there are echoes all the time: it asks only when a server falls silent.
+      // Any byte counts as an answer, and echoes arrive all the time: it pings only a silent server.
       heartbeat: { interval: 1000, timeout: 1000, ping: (connection) => connection.write('ping\n') },
       connectTimeout: 2000,
       minUptime: 2000,
@@ -56,14 +56,14 @@ export class Grove {
     return grove;
   }
 
-  /** Does what the page asks for; returns false where there is nobody of that name. @param {string} id @param {Action} action */
+  /** Carries out an action of the page; resolves with false for an unknown id. @param {string} id @param {Action} action */
   async act(id, action) {
     const mode = modes[action];
     if (mode !== undefined) return this.#setServer(id, mode, action);
     const member = this.#members.get(id);
     if (member === undefined) return false;
     this.note('you', member.name, deeds[action]);
-    // It leaves the pool when it has closed, and comes back with `connect()`.
+    // It leaves the pool when it has closed, and returns with `connect()`.
     if (action === 'disconnect') void member.connection.disconnect();
     else member.connection.connect();
     return true;
@@ -144,7 +144,7 @@ export class Grove {
     return true;
   }
 
-  /** What the queue has no room for is refused, and counted; it has a callback, so that nobody else need be told. */
+  /** A full queue refuses writes, and counts them. With a callback, a write that is dropped emits no `drop`. */
   #write() {
     for (const { connection } of this.#members.values()) connection.write(LINE, () => undefined);
   }
@@ -154,7 +154,7 @@ export class Grove {
   }
 }
 
-/** A server that does not greet is none. @type {import('reconnecting-connection').Handshake} */
+/** A handshake that waits for the greeting. @type {import('reconnecting-connection').Handshake} */
 async function greeted(socket, { signal }) {
   const [words] = await once(socket, 'data', { signal });
   if (String(words) !== GREETING) throw new Error(`Expected a greeting, got ${String(words)}`);

@@ -1,4 +1,4 @@
-// A page on which one sees the library at work, and breaks servers to see more.
+// A page that shows the library at work, with servers that you can break.
 // Run it: npm run dashboard [-- --port 8080]
 import { parseArgs } from 'node:util';
 import { startDashboard } from './dashboard.mjs';
@@ -18,7 +18,7 @@ try {
 async function run(port) {
   const { url, stop } = await startDashboard(port);
   console.log(`The dashboard is at ${url}\nCtrl-C ends it.`);
-  // Once: who asks again wants it to end at once, which is what Node does then.
+  // Once: a second signal ends the process at once, which is Node's default.
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void stop());
 }
 

@@ -1,19 +1,19 @@
-// A member of the pool as the page sees it: its phases, and how much passes through it.
+// A member of the pool, as the page shows it: its phases and its throughput.
 /** @import { BackoffInfo, ReconnectingConnection } from 'reconnecting-connection' */
 /** @import { MemberFigures, MemberIntroduction, Phase, Step } from './messages.js' */
 
-/** Milliseconds that are remembered. */
+/** Milliseconds of history. */
 const MEMORY = 70_000;
-/** Milliseconds over which the rate is an average. */
+/** Milliseconds for the average of the rate. */
 const SPAN = 2000;
 
 export class Member {
   /** @type {readonly Step[]} */
   #steps;
   #onStep;
-  /** What had passed when it was last asked, the latest last. @type {readonly { at: number, bytes: number }[]} */
+  /** Bytes so far, the latest sample last. @type {readonly { at: number, bytes: number }[]} */
   #samples = [];
-  /** Dials before this attempt: while there are no more of them, the gate holds it. */
+  /** Dials before this attempt: until there is another, it waits at the gate. */
   #dials = 0;
 
   /**
@@ -30,13 +30,13 @@ export class Member {
     this.#onStep = onStep;
     connection.on('state', (next) => {
       if (next === 'connecting') this.#onConnecting();
-      // The wait is told by its own event, which knows its end.
+      // The `backoff` event has the end of the wait.
       else if (next !== 'backoff') this.#step(next);
     });
     connection.on('backoff', (info) => this.#step('backoff', info));
   }
 
-  /** Looks whether the gate has let it through. */
+  /** Checks whether it has passed the gate. */
   look() {
     if (this.#phase === 'waiting' && this.connection.stats.dials > this.#dials) this.#step('connecting');
   }
@@ -60,7 +60,7 @@ export class Member {
     return this.#steps.at(-1)?.phase;
   }
 
-  /** Most are let through the gate at once: they do not wait there. */
+  /** Most pass the gate at once, and are not shown as waiting. */
   #onConnecting() {
     const { dials } = this.connection.stats;
     const before = this.#steps.at(-1);

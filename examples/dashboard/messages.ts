@@ -1,31 +1,31 @@
 import type { EndpointPhase, EndpointStats, PoolStats, StateName, WriteTotals } from 'reconnecting-connection';
 
-// What the dashboard's process tells its page: JSON over server-sent events. Times are milliseconds since the epoch.
+// The messages from the dashboard's process to its page: JSON in server-sent events. Times are milliseconds since the epoch.
 
-/** How a server behaves: it greets and echoes; says nothing; hangs up soon after its greeting; or is not there. */
+/** The behaviour of a server: it greets and echoes; sends nothing; closes soon after its greeting; or does not listen. */
 export type Mode = 'up' | 'muted' | 'flapping' | 'down';
 
-/** What the page asks for. */
+/** An action of the page. */
 export type Action = 'kill' | 'mute' | 'flap' | 'revive' | 'disconnect' | 'connect';
 
-/** A state, and `waiting`: held at the pool's gate, while the connection itself says `connecting`. */
+/** A state, or `waiting`: at the pool's gate, while the state of the connection is `connecting`. */
 export type Phase = StateName | 'waiting';
 
 /** A phase begins. */
 export interface Step {
   readonly phase: Phase;
   readonly at: number;
-  /** When a wait ends; of `backoff` only. */
+  /** When the wait ends; of `backoff` only. */
   readonly until?: number;
-  /** Number of the session, once there was one. */
+  /** Number of the session; 0 before the first. */
   readonly generation: number;
 }
 
-/** A line of the log: who, what kind of thing, and what happened in words. */
+/** A line of the log. */
 export interface Entry {
   readonly at: number;
   readonly who: string;
-  readonly kind: 'open' | 'reset' | 'backoff' | 'drop' | 'close' | 'you';
+  readonly kind: 'open' | 'reset' | 'backoff' | 'close' | 'you';
   readonly text: string;
 }
 
@@ -34,11 +34,11 @@ export interface MemberFigures {
   /** Bytes a second, written and received together. */
   readonly rate: number;
   readonly queued: number;
-  /** Writes that were refused, for the queue was full. */
+  /** Writes that a full queue refused. */
   readonly refused: number;
 }
 
-/** A member from its birth: what the page needs to draw it. */
+/** A member, for a new page. */
 export interface MemberIntroduction {
   readonly id: string;
   readonly name: string;
@@ -54,7 +54,7 @@ export interface ServerIntroduction {
   readonly members: readonly MemberIntroduction[];
 }
 
-/** Dials within a quarter of a second or so, and how many were open at its end. */
+/** Dials within about a quarter of a second, and the open connections at its end. */
 export interface Bucket {
   readonly from: number;
   readonly to: number;
@@ -68,7 +68,7 @@ export interface Outage {
   readonly dials: number;
   /** Most of them in one bucket. */
   readonly busiest: number;
-  /** Milliseconds from the revival until all were open; absent until they are. */
+  /** Milliseconds from the revival until all were open; absent before. */
   readonly backAfter?: number;
 }
 
@@ -76,7 +76,7 @@ export interface CrowdFigures {
   readonly id: string;
   readonly bucket: Bucket;
   readonly waiting: number;
-  /** Absent where members know nothing of each other. */
+  /** Absent without a gate. */
   readonly gate?: EndpointPhase;
   readonly outage?: Outage;
 }
@@ -87,7 +87,7 @@ export interface CrowdIntroduction {
   readonly buckets: readonly Bucket[];
 }
 
-/** From when to when the crowds' servers were down; the last may not be over. */
+/** An outage of the crowds' server; the last one may not have ended. */
 export interface Downtime {
   readonly from: number;
   readonly to?: number;

@@ -1,4 +1,4 @@
-// Makes the pictures of the README: two of the page, and a short animation of an outage.
+// Makes the pictures of the README: two of the page, and an animation of an outage.
 // Run it: npm run dashboard:record (it needs chromium and ffmpeg)
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -32,7 +32,7 @@ try {
   await stop();
 }
 
-/** A server is killed and revived; so is that of the crowds. */
+/** Two servers are broken, then revived. */
 async function animate() {
   const page = await open('dark', WIDTH, 600);
   await page.locator('.servers').evaluate((section) => section.scrollIntoView());
@@ -60,7 +60,7 @@ async function animate() {
   execFileSync('ffmpeg', ['-y', '-loglevel', 'error', ...frames, ...webp, join(docs, 'dashboard.webp')]);
 }
 
-/** What one sees in the middle of much trouble, in either theme at the same moment. */
+/** The page in the middle of several outages, in both themes at the same moment. */
 async function takePictures() {
   const pages = [await open('light', 1440, 1500), await open('dark', 1440, 1500)];
   const [page] = pages;

@@ -4,12 +4,12 @@ import { createServer } from 'node:net';
 /** @import { AddressInfo, Server, Socket } from 'node:net' */
 /** @import { Mode } from './messages.js' */
 
-/** What a server says first. Members take nobody for a server who does not. */
+/** Sent first. The handshake of the members expects it. */
 export const GREETING = 'hello\n';
 
-/** A flapping server hangs up after this many milliseconds at least, and as many again at the most. */
+/** A flapping server closes a connection after one to two times this, in milliseconds. */
 const FLAP = 300;
-/** Milliseconds until it tries again to listen, where another has its port for a moment. */
+/** Milliseconds until it tries again to listen on a port that is in use. */
 const RETRY = 100;
 
 export class TroubledServer {
@@ -18,7 +18,7 @@ export class TroubledServer {
   #mode = 'down';
   /** @type {Server | undefined} */
   #listener;
-  /** Who is connected, and whether it has been greeted. @type {Map<Socket, boolean>} */
+  /** The connected sockets, and whether they have been greeted. @type {Map<Socket, boolean>} */
   #sockets = new Map();
 
   /** Listens on a free port of the loopback interface. */
@@ -40,7 +40,7 @@ export class TroubledServer {
     for (const [socket, isGreeted] of this.#sockets) this.#serve(socket, isGreeted);
   }
 
-  /** As a crash does: nobody listens any more, and every session ends in an RST. */
+  /** Like a crash: it stops listening, and resets every connection. */
   #die() {
     this.#listener?.close();
     this.#listener = undefined;
@@ -54,14 +54,14 @@ export class TroubledServer {
         await once(listener.listen(this.port, '127.0.0.1'), 'listening');
         break;
       } catch (error) {
-        // Somebody's outgoing connection may have been given the port meanwhile.
+        // An outgoing connection may have been given the port meanwhile.
         if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EADDRINUSE') throw error;
         await new Promise((resolve) => setTimeout(resolve, RETRY));
         if (this.#listener !== listener) return;
       }
     }
     if (this.#listener === listener) this.port = /** @type {AddressInfo} */ (listener.address()).port;
-    // It was killed before it was there.
+    // It was killed before it listened.
     else listener.close();
   }
 

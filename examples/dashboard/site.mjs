@@ -1,5 +1,5 @@
-// The page over HTTP, for this machine alone. Who sends a request must have typed this address, and who asks for
-// something to be done must be the page itself: a page elsewhere, also one whose name resolves to 127.0.0.1, is refused.
+// Serves the page over HTTP, on this machine only. The host of a request must be this address, and an action must come
+// from the page itself: other pages are refused, including those whose host name resolves to 127.0.0.1.
 import { once } from 'node:events';
 import { readFile, readdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -9,7 +9,7 @@ import { extname } from 'node:path';
 /** @import { Action } from './messages.js' */
 
 const page = new URL('page/', import.meta.url);
-/** A request says little: more bytes than this are not read. */
+/** Longer requests are refused. */
 const MOST_ASKED = 1024;
 
 /** @type {Record<string, string>} */
@@ -35,11 +35,11 @@ const actions = ['kill', 'mute', 'flap', 'revive', 'disconnect', 'connect'];
 
 /**
  * @typedef Host
- * @property {(response: ServerResponse) => void} follow A page wants to be told what happens.
- * @property {(id: string, action: Action) => Promise<boolean>} act It asks for something; false where that cannot be.
+ * @property {(response: ServerResponse) => void} follow Adds a page to the feed.
+ * @property {(id: string, action: Action) => Promise<boolean>} act Carries out an action; false if that is impossible.
  */
 
-/** Serves the page on a port of 127.0.0.1; 0 for any that is free. @param {number} port @param {Host} host */
+/** Serves the page on a port of 127.0.0.1; 0 for any free port. @param {number} port @param {Host} host */
 export async function serve(port, host) {
   const files = new Set((await readdir(page)).filter((name) => extname(name) in types));
   const server = createServer((request, response) => {
@@ -73,12 +73,12 @@ async function respond(request, response, files, host) {
   response.setHeader('content-type', types[extname(name)] ?? '').end(content);
 }
 
-/** Whether `address` is the one that this server prints. @param {string | undefined} address @param {IncomingMessage} request */
+/** Whether `address` is the address of this server. @param {string | undefined} address @param {IncomingMessage} request */
 function isOurs(address, { socket }) {
   return address === `127.0.0.1:${socket.localPort}` || address === `localhost:${socket.localPort}`;
 }
 
-/** Browsers say with each such request which page it is from. @param {IncomingMessage} request */
+/** Browsers send the origin of the page with such a request. @param {IncomingMessage} request */
 function isFromPage({ headers }) {
   return headers.origin === `http://${headers.host}` && headers['content-type'] === 'application/json';
 }

@@ -1,5 +1,5 @@
-// What the events of a connection say, in a sentence each.
-/** @import { BackoffInfo, CloseInfo, DropInfo, OpenInfo, ResetInfo } from 'reconnecting-connection' */
+// A sentence for each event of a connection.
+/** @import { BackoffInfo, CloseInfo, OpenInfo, ResetInfo } from 'reconnecting-connection' */
 /** @import { Action } from './messages.js' */
 
 export const words = {
@@ -19,21 +19,17 @@ export const words = {
   backoff({ attempt, delay, reason, error }) {
     return `retry ${attempt} in ${seconds(delay)} (${cause(reason, error)})`;
   },
-  /** @param {DropInfo} info */
-  drop({ bytes, reason }) {
-    return `a write of ${bytes} bytes was dropped (${reason})`;
-  },
   /** @param {CloseInfo} info */
   close({ reason }) {
     return `closed: ${reason}`;
   },
 };
 
-/** What you did to a server or a member. @type {Record<Action, string>} */
+/** A sentence for each action. @type {Record<Action, string>} */
 export const deeds = {
-  kill: 'you killed it: it refuses everyone',
-  mute: 'you muted it: it accepts, and says nothing',
-  flap: 'you let it flap: it hangs up on everyone soon',
+  kill: 'you killed it: it refuses connections',
+  mute: 'you muted it: it accepts connections, and sends nothing',
+  flap: 'you let it flap: it closes every connection soon',
   revive: 'you revived it',
   disconnect: 'you disconnected it',
   connect: 'you connected it again',

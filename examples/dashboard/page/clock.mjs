@@ -1,18 +1,18 @@
-// The server's clock, as well as the page can know it.
+// An estimate of the server's clock.
 
 let ahead = -Infinity;
 
-/** A message that was sent at `at` has arrived: the one that took the least time knows best. @param {number} at */
+/** A message that was sent at `at` has arrived; the fastest message gives the best estimate. @param {number} at */
 export function setClock(at) {
   ahead = Math.max(ahead, at - performance.now());
 }
 
-/** What was learnt of a process that is gone says nothing of the next. @param {number} at */
+/** A new process: the old estimate is void. @param {number} at */
 export function restartClock(at) {
   ahead = at - performance.now();
 }
 
-/** Milliseconds since the epoch, at the server. */
+/** Milliseconds since the epoch, by the server's clock. */
 export function now() {
   return performance.now() + ahead;
 }

@@ -1,4 +1,4 @@
-// A crowd's dials, a bar for each quarter of a second.
+// The dials of a crowd, with a bar for each quarter of a second.
 /** @import { Bucket, CrowdFigures, CrowdIntroduction, Downtime } from '../messages.js' */
 import { now, seconds } from './clock.mjs';
 import { find, findCanvas, make, write } from './dom.mjs';
@@ -10,12 +10,12 @@ import { palette } from './theme.mjs';
 const titles = {
   plain: { title: 'Plain exponential', policy: '250 ms doubling to 8 s, no jitter' },
   jitter: { title: 'With jitter', policy: 'anything up to the same waits' },
-  pool: { title: 'This library as it comes', policy: 'jitter, and one member finds out for all' },
+  pool: { title: 'This library by default', policy: 'jitter, and one member dials first' },
 };
 
-/** Milliseconds that are remembered. */
+/** Milliseconds of history. */
 const MEMORY = 70_000;
-/** A minute is shown, if a second has as many pixels then, and no more of them than of these. */
+/** Seconds that are shown, if a second gets this range of pixels. */
 const SPAN = 60;
 const LEAST_PIXELS = 8;
 const MOST_PIXELS = 14;

@@ -1,4 +1,4 @@
-// The pool in figures: its stats, what passes through it, and what became of every write.
+// The figures of the pool: its stats, its throughput, and the outcome of every write.
 /** @import { Tick } from '../messages.js' */
 import { rate } from './clock.mjs';
 import { find, write } from './dom.mjs';
@@ -20,7 +20,7 @@ export function showFigures({ pool, writes, members }, size) {
   const total = members.reduce((sum, member) => sum + member.rate, 0);
   const [amount = '', unit = ''] = rate(total).split(' ');
   set('open', String(pool.open), ` of ${size}`);
-  // Those at the gate are connecting too, for themselves.
+  // The members at the gate are `connecting`, too.
   set('connecting', String(Math.max(0, pool.connecting - pool.waiting)));
   set('waiting', String(pool.waiting));
   set('backoff', String(pool.backoff));
@@ -32,7 +32,7 @@ export function showFigures({ pool, writes, members }, size) {
     `${count.format(dropped.writes)} dropped`,
     `${count.format(queued.writes)} queued`,
   ];
-  const refusals = `${count.format(refused.writes)} refused, for their queue was full`;
+  const refusals = `${count.format(refused.writes)} refused by a full queue`;
   write(
     find(document, '#ledger'),
     `Every write is accounted for: ${count.format(accepted.writes)} accepted = ${parts.join(' + ')}; ${refusals}.`,

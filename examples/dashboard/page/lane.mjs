@@ -1,16 +1,16 @@
-// A member's timeline: what was scrolls out to the left of the line that is now; what is planned comes from the right.
+// The timeline of a member: the past is to the left of the line for now, the planned dial to its right.
 /** @import { Step } from '../messages.js' */
 import { now } from './clock.mjs';
 import { FONT, drawPhase, drawPlan } from './shapes.mjs';
 import { palette } from './theme.mjs';
 
-/** Milliseconds to come that are shown: the longest wait of the default backoff. */
+/** Milliseconds of the future that are shown: the longest wait of the default backoff. */
 const AHEAD = 8_000;
-/** The pixels of a second decide how far back one sees, within these bounds in milliseconds. */
+/** Pixels a second, and the bounds of the history that is shown, in milliseconds. */
 const PIXELS = 12;
 const LEAST_BACK = 16_000;
 const MOST_BACK = 60_000;
-/** Height of a lane; where there is more, the seconds stand below. */
+/** Height of a lane; below it are the seconds, if the canvas is higher. */
 const HEIGHT = 32;
 
 /** @param {CanvasRenderingContext2D} context @param {number} width @param {number} total @param {readonly Step[]} steps */
@@ -32,7 +32,7 @@ export function drawLane(context, width, total, steps) {
     const end = Math.min(middle, place(steps[index + 1]?.at ?? present));
     const start = place(step.at);
     if (end < 0 || start > middle) return;
-    // A hair apart, so that one sees where a session ends and the next begins.
+    // A gap shows where one session ends and the next begins.
     drawPhase(context, step.phase, start, end - start - (end === middle ? 0 : 1), height);
     if (step.phase === 'open') drawSession(context, step.generation, Math.max(0, start), end, height);
   });

@@ -1,13 +1,13 @@
-// What happened, the latest first.
+// The log, latest first.
 /** @import { Entry } from '../messages.js' */
 import { timeOfDay } from './clock.mjs';
 import { find } from './dom.mjs';
 
-/** Lines that are kept. */
+/** Most lines in the log. */
 const KEPT = 120;
 
 /** @type {Record<Entry['kind'], string>} */
-const signs = { open: '●', reset: '✕', backoff: '◔', drop: '▽', close: '■', you: '▸' };
+const signs = { open: '●', reset: '✕', backoff: '◔', close: '■', you: '▸' };
 
 const list = find(document, '#log');
 

@@ -1,4 +1,4 @@
-// The page: it hears what happens, and hands it to the parts that show it.
+// The page: it receives messages, and passes them to the parts that show them.
 /** @import { Action, Downtime, Message } from '../messages.js' */
 import { restartClock, setClock } from './clock.mjs';
 import { CrowdChart } from './crowd-chart.mjs';
@@ -10,7 +10,7 @@ import { drawPhase, legend } from './shapes.mjs';
 import { clearStage, perform } from './stage.mjs';
 import { listenToTheme } from './theme.mjs';
 
-/** Milliseconds from one look at the countdowns to the next. */
+/** Milliseconds between updates of the countdowns. */
 const GLANCE = 100;
 
 /** @type {ServerCard[]} */
@@ -37,8 +37,8 @@ function follow() {
     link.dataset['link'] = 'live';
     write(link, 'live');
   };
-  feed.onmessage = ({ data }) => hear(JSON.parse(data));
-  // It comes back by itself.
+  feed.onmessage = ({ data }) => receive(JSON.parse(data));
+  // EventSource reconnects by itself.
   feed.onerror = () => {
     link.dataset['link'] = 'lost';
     write(link, 'the process behind this page is gone; trying again');
@@ -46,7 +46,7 @@ function follow() {
 }
 
 /** @param {Message} message */
-function hear(message) {
+function receive(message) {
   if (message.type === 'hello') restartClock(message.at);
   else setClock(message.at);
   switch (message.type) {

@@ -1,4 +1,4 @@
-// A member's row: who it is, in which phase, its lane, and what passes.
+// The row of a member: its name, phase, timeline and throughput.
 /** @import { MemberFigures, MemberIntroduction, Phase, Step } from '../messages.js' */
 import { now, rate, seconds } from './clock.mjs';
 import { ask, find, findCanvas, make, onPress, write } from './dom.mjs';
@@ -6,7 +6,7 @@ import { drawLane } from './lane.mjs';
 import { drawPhase } from './shapes.mjs';
 import { perform } from './stage.mjs';
 
-/** Milliseconds of which the steps are kept. */
+/** Milliseconds of history. */
 const MEMORY = 70_000;
 
 export class MemberRow {
@@ -60,7 +60,7 @@ export class MemberRow {
     this.countDown();
   }
 
-  /** What is left of its wait. */
+  /** Shows the rest of its wait. */
   countDown() {
     const { phase, until = 0 } = this.#steps.at(-1) ?? {};
     write(this.#parts.countdown, phase === 'backoff' ? seconds(Math.max(0, until - now())) : '');
@@ -70,7 +70,7 @@ export class MemberRow {
   show(figures) {
     const { queue } = this.#parts;
     write(this.#parts.rate, rate(figures.rate));
-    // Refused since the last look: the queue is full now.
+    // Writes were refused since the last update, so the queue is full.
     const isFull = figures.refused > this.#refused;
     this.#refused = figures.refused;
     queue.classList.toggle('full', isFull);

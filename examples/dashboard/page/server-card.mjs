@@ -1,4 +1,4 @@
-// A server's card: what it is made to do, what the gate knows of it, and its members.
+// The card of a server: its mode, the phase of its gate, and its members.
 /** @import { EndpointStats } from 'reconnecting-connection' */
 /** @import { Action, Mode, ServerIntroduction } from '../messages.js' */
 import { ask, enable, find, make, onPress, write } from './dom.mjs';
@@ -45,7 +45,7 @@ export class ServerCard {
   /** @param {Readonly<Record<string, EndpointStats>>} gates */
   show(gates) {
     const gate = gates[this.#tag];
-    const held = gate && gate.waiting > 0 ? `, holds ${gate.waiting}` : '';
+    const held = gate && gate.waiting > 0 ? `, ${gate.waiting} wait` : '';
     write(this.#gate, gate === undefined ? this.#tag : `${this.#tag} · gate ${gate.phase}${held}`);
   }
 }

@@ -1,11 +1,11 @@
-// How each state looks: a shape of its own, and a colour.
+// The shape and the colour of each state.
 /** @import { Phase } from '../messages.js' */
 import { palette } from './theme.mjs';
 
-/** Of what is written on a canvas. */
+/** The font on a canvas. */
 export const FONT = '11px Inter, system-ui, sans-serif';
 
-/** What the legend says, in the order in which one meets them. @type {readonly (readonly [Phase, string])[]} */
+/** The states in the legend, in order. @type {readonly (readonly [Phase, string])[]} */
 export const legend = [
   ['open', 'open'],
   ['connecting', 'connecting'],
@@ -40,7 +40,7 @@ export function drawPhase(context, phase, x, width, height) {
   }
 }
 
-/** What is left of a wait, and the dial at its end. @param {CanvasRenderingContext2D} context @param {number} x @param {number} width @param {number} height */
+/** Draws the rest of a wait, and the dial at its end. @param {CanvasRenderingContext2D} context @param {number} x @param {number} width @param {number} height */
 export function drawPlan(context, x, width, height) {
   const colours = palette();
   context.strokeStyle = colours.backoff;
@@ -73,7 +73,7 @@ function stripes(context, x, width, height, colour) {
     context.lineTo(left + height + 1, 0);
   }
   context.stroke();
-  // However short it was, it is seen.
+  // Short ones are filled, to be visible.
   if (width < 6) {
     context.fillStyle = colour;
     context.fillRect(x, 0, Math.max(width, 2), height);

@@ -1,10 +1,10 @@
-// Canvases that are drawn again and again, as sharp as the screen, and only while they are in sight.
+// Draws canvases repeatedly, at the resolution of the screen, while they are visible.
 
 /** @typedef {(context: CanvasRenderingContext2D, width: number, height: number) => void} Draw */
 
-/** Milliseconds from one drawing to the next: the pictures move by less than a pixel meanwhile. */
+/** Milliseconds between drawings: the pictures move by less than a pixel meanwhile. */
 const FRAME = 33;
-/** The same for those who want no motion. */
+/** The same with reduced motion. */
 const STILL_FRAME = 1000;
 
 /** @type {Map<Element, { canvas: HTMLCanvasElement, context: CanvasRenderingContext2D, draw: Draw }>} */
@@ -23,7 +23,7 @@ const sizes = new ResizeObserver((entries) => {
   for (const { target } of entries) fit(target);
 });
 
-/** Draws on `canvas` from now on, in CSS pixels. @param {HTMLCanvasElement} canvas @param {Draw} draw */
+/** Registers a function that draws a canvas, in CSS pixels. @param {HTMLCanvasElement} canvas @param {Draw} draw */
 export function perform(canvas, draw) {
   const context = canvas.getContext('2d');
   if (context === null) return;
@@ -46,7 +46,7 @@ export function clearStage() {
 let drawnAt = -Infinity;
 requestAnimationFrame(function frame(at) {
   requestAnimationFrame(frame);
-  // Frames come a little early or late.
+  // Frames may be a little early.
   if (at - drawnAt < (wantsNoMotion.matches ? STILL_FRAME : FRAME) - 4) return;
   drawnAt = at;
   for (const canvas of inSight) paint(canvas);
@@ -59,7 +59,7 @@ function fit(target) {
   const { canvas } = act;
   canvas.width = Math.round(canvas.clientWidth * devicePixelRatio);
   canvas.height = Math.round(canvas.clientHeight * devicePixelRatio);
-  // To change its size wipes it.
+  // A new size clears the canvas.
   paint(canvas);
 }
 

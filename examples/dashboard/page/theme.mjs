@@ -1,11 +1,11 @@
-// Light, dark, or as the system says; remembered for the next visit.
+// The theme: light, dark or the system's; stored for the next visit.
 
 const { documentElement: root } = document;
 const key = 'theme';
 
 root.dataset['theme'] = localStorage.getItem(key) ?? 'auto';
 
-/** Colours as the canvases need them. @typedef {Record<typeof names[number], string>} Palette */
+/** The colours for canvases. @typedef {Record<typeof names[number], string>} Palette */
 const names = /** @type {const} */ ([
   'panel',
   'sunk',
@@ -25,12 +25,12 @@ const names = /** @type {const} */ ([
 /** @type {Palette | undefined} */
 let current;
 
-/** The colours of the present theme. @returns {Palette} */
+/** The colours of the current theme. @returns {Palette} */
 export function palette() {
   return (current ??= read());
 }
 
-/** Lets the switch switch. */
+/** Connects the switch. */
 export function listenToTheme() {
   for (const input of document.querySelectorAll('#theme input')) {
     if (!(input instanceof HTMLInputElement)) continue;
@@ -44,7 +44,7 @@ export function listenToTheme() {
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => (current = undefined));
 }
 
-/** A variable's own value is not a colour yet: `light-dark()` is resolved where it is used. */
+/** The value of a variable is `light-dark()`, which only a property resolves to a colour. */
 function read() {
   const probe = document.body.appendChild(document.createElement('span'));
   const entries = names.map((name) => {
