@@ -29,5 +29,5 @@ await connection.whenOpen();
 for (let line = 1; line <= 500; line += 1) {
   connection.write(`line ${line}`.padEnd(999) + '\n');
 }
-console.log(`${connection.pendingBytes} bytes are on their way`);
+console.log(`${connection.pendingBytes} of 500000 bytes are on their way`);
 process.kill(process.pid, 'SIGTERM');

@@ -522,7 +522,7 @@ describe('−0', () => {
       });
     `);
     expect({ code, said, stderr }).toEqual({ code: 0, said: options.map(([name]) => name), stderr: '' });
-  });
+  }, 30_000);
 });
 
 describe('checkOptions()', () => {
