@@ -20,7 +20,6 @@ import { type SessionOwner, Session } from '../session/session';
 import type { Established } from '../socket/transport';
 import { Deadline, setRef } from '../timers/deadline';
 import { Outbox } from '../writes/outbox';
-import type { WriteCallback } from '../writes/write';
 import { LifecycleSignal } from './lifecycle-signal';
 import { RetryPolicy } from './retry-policy';
 import { type Closed, type Closing, type State, type StateOf, release, setStateRef, transitions } from './states';
@@ -248,15 +247,6 @@ export class Machine implements AttemptObserver, SessionOwner {
   setRef(on: boolean): void {
     this.#ref = on;
     setStateRef(this.#state, on);
-  }
-
-  /** Writes to one session and no other: a write that would have to wait for the next one is refused. */
-  writeTo(generation: number, chunk: Buffer, callback: WriteCallback | undefined): boolean {
-    const { outbox, tag } = this;
-    if (this.session?.generation === generation && outbox.isConnected) return outbox.write(chunk, callback);
-    const message = `Session ${generation} with ${tag} has ended`;
-    outbox.refuse(chunk, callback, new ConnectionError('ERR_SESSION_ENDED', message, { tag }));
-    return false;
   }
 
   // Called by the timer of a wait, by the gate, the attempt and the session.

@@ -3,7 +3,7 @@ import { getDefaultHighWaterMark } from 'node:stream';
 import type { Emitter } from '../events/emitter';
 import type { CloseInfo, ConnectionEvents, OpenInfo, ResetInfo } from '../events/events';
 import type { Settings } from '../options/settings';
-import type { WriteCallback } from '../writes/write';
+import type { Outbox } from '../writes/outbox';
 
 /** The part of a connection's machine that its readers use. */
 export interface ReadSource {
@@ -13,9 +13,7 @@ export interface ReadSource {
   readonly session: { readonly info: OpenInfo | undefined; readonly resetInfo: ResetInfo | undefined } | undefined;
   /** How the lifecycle ended; undefined until then. */
   readonly closeInfo: CloseInfo | undefined;
-  readonly outbox: { write(chunk: Buffer, callback: WriteCallback | undefined): boolean };
-  /** Writes to this session only; refused with `ERR_SESSION_ENDED` when it is not the open one. */
-  writeTo(generation: number, chunk: Buffer, callback: WriteCallback | undefined): boolean;
+  readonly outbox: Pick<Outbox, 'write' | 'refuse' | 'isConnected'>;
   pause(): void;
   resume(): void;
   disconnect(): Promise<CloseInfo>;

@@ -78,7 +78,12 @@ class IterableSession<Chunk> implements ConnectionSession<Chunk> {
 
   write(chunk: string | Uint8Array, encoding?: BufferEncoding | WriteCallback, callback?: WriteCallback): boolean {
     const write = toWrite(chunk, encoding, callback);
-    return this.#control.source.writeTo(this.generation, write.bytes, write.callback);
+    const { outbox, session, tag } = this.#control.source;
+    // A write that would have to wait for the next session is refused.
+    if (session?.info === this.info && outbox.isConnected) return outbox.write(write.bytes, write.callback);
+    const error = new ConnectionError('ERR_SESSION_ENDED', `Session ${this.generation} with ${tag} has ended`, { tag });
+    outbox.refuse(write.bytes, write.callback, error);
+    return false;
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Chunk, undefined> {
