@@ -37,9 +37,14 @@ function rollUp(report, types) {
       configObjectFullPath: join(root, 'etc/api-extractor.json'),
       packageJsonFullPath: join(root, 'package.json'),
     }),
-    { localBuild: true },
+    { localBuild: true, messageCallback: silence },
   );
   if (!succeeded) throw new Error(`The types of ${types} cannot be rolled up`);
+}
+
+/** @param {import('@microsoft/api-extractor').ExtractorMessage} message only warnings and errors are shown */
+function silence(message) {
+  if (message.logLevel === 'info' || message.logLevel === 'verbose') message.handled = true;
 }
 
 /** The types of the main entry where a consumer has them, so that those of the others point there and copy nothing. */
