@@ -59,13 +59,19 @@ async function play(lab: Lab, transport: Transport): Promise<void> {
   lab.expectsFaults = true;
   const ground = await groundOf(transport);
   const played: Grid = {};
-  const keep = async (cell: Cell) => ((played[cell.state] ??= {})[cell.fault] = await finish(cell, lab.surfaced));
+  /** Waits for the outcomes of all before any is ended: those that should see nothing of a fault are watched as long. */
+  const keep = async (cells: readonly Cell[]) => {
+    await Promise.all(cells.map(arrival));
+    await new Promise((resolve) => setTimeout(resolve, A_WHILE));
+    await Promise.all(
+      cells.map(async (cell) => ((played[cell.state] ??= {})[cell.fault] = await finish(cell, lab.surfaced))),
+    );
+  };
 
   const waiting = [...SINGLE_FAULTS];
   const lane = async () => {
     for (let fault = waiting.shift(); fault !== undefined; fault = waiting.shift()) {
-      const cells = statesOf(transport, fault).map((state) => playAlone(ground, state, fault));
-      await Promise.all(cells.map(async (cell) => keep(await cell)));
+      await keep(await Promise.all(statesOf(transport, fault).map((state) => playAlone(ground, state, fault))));
     }
   };
   await Promise.all(Array.from({ length: LANES }, lane));
@@ -77,7 +83,7 @@ async function play(lab: Lab, transport: Transport): Promise<void> {
   const late = await Promise.all(frozen.filter((state) => timed.has(state)).map((state) => stage(ground, state)));
   for (const cell of [...untimed, ...late]) void strike.freeze(cell);
   block(FROZEN);
-  await Promise.all([...untimed, ...late].map(keep));
+  await keep([...untimed, ...late]);
 
   assert.deepEqual(played, gridOf(transport));
   assert.deepEqual(
@@ -143,13 +149,17 @@ async function stage(ground: Ground, state: State, fault: Fault = 'freeze'): Pro
   return cell;
 }
 
-/** Waits until a cell has its outcome (one that never has shows in the observation), and ends it. */
-async function finish(cell: Cell, surfaced: readonly unknown[]): Promise<Observation> {
-  const { connection, fault, state, ground, peer, proxy } = cell;
+/** Waits until a cell has its outcome. One that never has shows in the observation. */
+async function arrival(cell: Cell): Promise<void> {
+  const { connection, fault, state, ground } = cell;
   const outcome = expected(ground.transport, state, fault)!;
   const isThere = () => connection.state === outcome.state && cell.events.join() === outcome.events.join();
   await until(isThere, { deadline: DEADLINE }).catch(() => undefined);
-  await new Promise((resolve) => setTimeout(resolve, A_WHILE));
+}
+
+/** Ends a cell and its servers. */
+async function finish(cell: Cell, surfaced: readonly unknown[]): Promise<Observation> {
+  const { peer, proxy } = cell;
   const observation = await cell.end(surfaced);
   await proxy.close();
   await until(() => peer.isAlone(), { what: () => `${cell.name}: the server has a connection left` });
