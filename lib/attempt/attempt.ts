@@ -7,14 +7,7 @@ import { type ConnectorObserver, Connector } from './connector';
 import type { AttemptContext, AttemptResult } from './attempt-result';
 import { AttemptFailure, closedEarly, failureOf, givenUp, timedOut } from './failure';
 import { runHandshake } from './handshake';
-import {
-  type Transport,
-  checkDecoder,
-  checkStream,
-  clearHandler,
-  destroyTransport,
-  ignore,
-} from '../socket/transport';
+import { type Transport, checkDecoder, checkStream, clearHandler, destroyTransport, ignore } from '../socket/transport';
 import { resolveTarget } from '../options/settings';
 import type { Dial } from '../options/options';
 import { type ResolvedTarget, tagOf } from '../options/target';
