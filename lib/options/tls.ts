@@ -48,18 +48,22 @@ const authorities: Check<never> = (value, name) => {
 
 const context: Check<SecureContext> = (value, name) => {
   const inner: unknown = typeof value === 'object' && value !== null && 'context' in value ? value.context : undefined;
-  if (!(inner instanceof nativeContext())) throw invalid(name, 'the return value of `tls.createSecureContext`', value);
+  if (!(inner instanceof nativeContextClass()))
+    throw invalid(name, 'the return value of `tls.createSecureContext`', value);
   return value as SecureContext;
 };
 
-let NativeContext: (new () => object) | undefined;
+let nativeContext: (new () => object) | undefined;
 
-/** The class of the native object in a secure context; Node does not export it. */
-function nativeContext(): new () => object {
-  const inner: unknown = createSecureContext().context;
+/**
+ * The class of the native object in a secure context, which Node does not export. Another object in its place would be
+ * found by each dial, and not here.
+ * https://github.com/nodejs/node/blob/v20.20.2/lib/_tls_common.js#L85, tested on Node 20, 22, 24 and 26 by
+ * `internals.test.ts`. If each context had a class of its own, every `secureContext` would be refused.
+ */
+function nativeContextClass(): new () => object {
   // `as`: every object has its constructor.
-  NativeContext ??= (inner as object).constructor as new () => object;
-  return NativeContext;
+  return (nativeContext ??= (createSecureContext().context as object).constructor as new () => object);
 }
 
 const protocols: Check<string[]> = (value, name) => {
