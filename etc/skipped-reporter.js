@@ -17,7 +17,7 @@ class SkippedReporter {
     /** @type {Map<string, number>} */
     const counts = new Map();
     for (const { fullName } of skipped) {
-      const reason = /\(skipped: (.*?)\)(?: |$)/.exec(fullName)?.[1] ?? `no reason given: ${fullName}`;
+      const reason = /\(skipped: (.*?)\)(?: |$)/.exec(fullName)?.[1] ?? fullName;
       counts.set(reason, (counts.get(reason) ?? 0) + 1);
     }
     for (const [reason, count] of counts) console.log(`${count} skipped: ${reason}`);
