@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
 import type { ConnectionOptions } from '../../lib/options/options';
-import type { DialGate, DialGrant, DialRequest } from '../../lib/attempt/dial-gate';
+import type { DialGate, GateMember, DialGrant, DialRequest } from '../../lib/attempt/dial-gate';
 import { AttemptFailure } from '../../lib/attempt/failure';
 import { ReconnectingConnection } from '../../lib/connection';
 import { record } from '../kit/record';
@@ -46,8 +46,8 @@ function gated(options: ConnectionOptions = {}) {
   const gate = new ScriptedGate();
   const dialled = new ScriptedDial();
   let retryNow: () => boolean = () => false;
-  const joinGate = (_settings: unknown, retry: () => boolean) => {
-    retryNow = retry;
+  const joinGate = (_settings: unknown, member: GateMember) => {
+    retryNow = () => member.retryNow();
     return gate;
   };
   const connection = new ReconnectingConnection(

@@ -27,7 +27,7 @@ class Caller {
     const settings = resolveOptions(options);
     this.timeout = settings.connectTimeout === 0 ? Infinity : settings.connectTimeout;
     this.#options = options;
-    this.#gate = new DialSlot(gate, settings, () => this.#retryNow());
+    this.#gate = new DialSlot(gate, settings, { retryNow: () => this.#retryNow() });
   }
 
   dial(port = this.#options.port): this {
@@ -646,11 +646,12 @@ test('the asynchronous context of `retryNow` is that in which the member joined'
   const gate = new SharedGate(Infinity, true);
   const settings = resolveOptions({ port: 1 });
   const stores: unknown[] = [];
-  const slot = contexts.run('own', () => new DialSlot(gate, settings, () => (stores.push(contexts.getStore()), false)));
+  const retryNow = () => (stores.push(contexts.getStore()), false);
+  const slot = contexts.run('own', () => new DialSlot(gate, settings, { retryNow }));
   await slot.acquire(settings.target!, { timeout: 1_000 });
   slot.failed(1, REFUSED);
   slot.release();
-  const other = new DialSlot(gate, settings, () => false);
+  const other = new DialSlot(gate, settings, { retryNow: () => false });
   const granted = other.acquire(settings.target!, { timeout: 1_000 });
   await elapse(25);
   await granted;

@@ -36,9 +36,11 @@ export interface DialGate {
   close(): void;
 }
 
-/**
- * Makes the gate of a connection.
- *
- * @param retryNow - Ends the connection's backoff: it dials at once. Returns false, and does nothing, in another state.
- */
-export type JoinGate = (settings: Settings, retryNow: () => boolean) => DialGate;
+/** A connection, as its gate sees it. An object and not a function, which would cost each member a closure. */
+export interface GateMember {
+  /** Ends its backoff: it dials at once. Returns false, and does nothing, in another state. */
+  retryNow(): boolean;
+}
+
+/** Makes the gate of a connection. */
+export type JoinGate = (settings: Settings, member: GateMember) => DialGate;

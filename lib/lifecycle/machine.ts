@@ -1,6 +1,6 @@
 import { Attempt } from '../attempt/attempt';
 import type { AttemptObserver, AttemptResult } from '../attempt/attempt-result';
-import type { DialGate, JoinGate } from '../attempt/dial-gate';
+import type { DialGate, GateMember, JoinGate } from '../attempt/dial-gate';
 import { ConnectionError } from '../errors';
 import type { DeliveryQueue } from '../events/delivery-queue';
 import type {
@@ -77,7 +77,7 @@ const DISCONNECTED: End = { reason: 'disconnected' };
  * events are delivered afterwards. Code that has called the application's functions compares the identity of the state
  * object before it goes on.
  */
-export class Machine implements AttemptObserver, SessionOwner {
+export class Machine implements AttemptObserver, GateMember, SessionOwner {
   /** The whole machine, state by state. An input that is not named changes nothing in that state. */
   static readonly #handlers: { readonly [Name in State['name']]: Handlers<Name> } = {
     idle: {
@@ -171,7 +171,7 @@ export class Machine implements AttemptObserver, SessionOwner {
     this.connection = connection;
     this.outbox = new Outbox(settings.queue, delivery, this);
     this.tag = settings.target === undefined ? 'unresolved' : tagOf(settings.target);
-    this.#gate = joinGate?.(settings, () => this.retryNow());
+    this.#gate = joinGate?.(settings, this);
     this.#retryPolicy = new RetryPolicy(settings);
     this.#signal = settings.signal && new LifecycleSignal(settings.signal, () => this.#abort());
     this.#signal?.start();

@@ -1,10 +1,16 @@
+/** Waits in a queue: a `DialSlot`. */
+export interface Queued {
+  /** It may go on. */
+  advance(): void;
+}
+
 /**
  * Lets at most `burst` callers go on in the same millisecond, and in the same iteration of the event loop, however long
  * that takes: what they start happens at its end.
  */
 export class BurstLimiter {
   readonly #burst: number;
-  readonly #queue = new Set<() => void>();
+  readonly #queue = new Set<Queued>();
   #since = -Infinity;
   #started = 0;
   #isSameIteration = false;
@@ -19,21 +25,21 @@ export class BurstLimiter {
     return this.#queue.size;
   }
 
-  /** Whether the caller may go on at once; otherwise calls `next` when it may. */
-  take(next: () => void): boolean {
+  /** Whether the caller may go on at once; otherwise `caller.advance()` is called when it may. */
+  take(caller: Queued): boolean {
     if (this.#queue.size === 0 && this.#isOver()) this.#startBurst();
     if (this.#started < this.#burst) {
       this.#started += 1;
       return true;
     }
-    this.#queue.add(next);
+    this.#queue.add(caller);
     this.#wait();
     return false;
   }
 
-  /** Forgets `next`. */
-  cancel(next: () => void): void {
-    if (!this.#queue.delete(next) || this.#queue.size > 0) return;
+  /** Forgets `caller`. */
+  cancel(caller: Queued): void {
+    if (!this.#queue.delete(caller) || this.#queue.size > 0) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
@@ -64,7 +70,7 @@ export class BurstLimiter {
         if (this.#started === this.#burst) break;
         this.#queue.delete(next);
         this.#started += 1;
-        next();
+        next.advance();
       }
     }
     this.#wait();

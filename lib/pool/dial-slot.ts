@@ -1,9 +1,10 @@
 import { AsyncResource } from 'node:async_hooks';
 
-import type { DialGate, DialGrant, DialRequest } from '../attempt/dial-gate';
+import type { DialGate, DialGrant, DialRequest, GateMember } from '../attempt/dial-gate';
 import { type AttemptFailure, timedOut } from '../attempt/failure';
 import type { Settings } from '../options/settings';
 import type { ResolvedTarget } from '../options/target';
+import type { Queued } from './burst-limiter';
 import type { Endpoint, EndpointMember } from './endpoint';
 import type { SharedGate } from './shared-gate';
 
@@ -21,11 +22,13 @@ import type { SharedGate } from './shared-gate';
 type Stage = 'idle' | 'limited' | 'held' | 'queued' | 'granted';
 
 /** The gate of one member of a pool. */
-export class DialSlot implements DialGate, EndpointMember {
+export class DialSlot implements DialGate, EndpointMember, Queued {
   waitsUntil = Infinity;
   readonly #gate: SharedGate;
   readonly #settings: Settings;
-  readonly #retryNow: () => boolean;
+  readonly #member: GateMember;
+  /** The context of this member: `retryNow()` is called when another member's dial connects, in that member's context. */
+  readonly #context = new AsyncResource('DialSlot');
   #stage: Stage = 'idle';
   #endpoint: Endpoint | undefined;
   /** Whether the endpoint counts a dial of this member: since `retryNow()`, even before its attempt asks. */
@@ -35,11 +38,10 @@ export class DialSlot implements DialGate, EndpointMember {
   /** Settles the promise of `acquire()`. */
   #resolve: ((answer: DialGrant | AttemptFailure) => void) | undefined;
 
-  constructor(gate: SharedGate, settings: Settings, retryNow: () => boolean) {
+  constructor(gate: SharedGate, settings: Settings, member: GateMember) {
     this.#gate = gate;
     this.#settings = settings;
-    // Called when another member's dial connects, in the asynchronous context of that member.
-    this.#retryNow = AsyncResource.bind(retryNow);
+    this.#member = member;
   }
 
   acquire(target: ResolvedTarget, request: DialRequest): Promise<DialGrant | AttemptFailure> {
@@ -70,9 +72,9 @@ export class DialSlot implements DialGate, EndpointMember {
     const stage = this.#stage;
     this.#stage = 'idle';
     this.#resolve = undefined;
-    if (stage === 'limited') this.#gate.burst?.cancel(this.#advance);
+    if (stage === 'limited') this.#gate.burst?.cancel(this);
     if (stage === 'held') this.#endpoint?.withdraw(this);
-    if (stage === 'queued') this.#gate.cancel(this.#advance);
+    if (stage === 'queued') this.#gate.cancel(this);
     this.#endDial();
     if (stage === 'granted') this.#gate.freePlace();
     if (this.#hasFailed) this.#endpoint?.backoffStarted(this);
@@ -100,7 +102,7 @@ export class DialSlot implements DialGate, EndpointMember {
 
   retryNow(): void {
     this.#isCounted = true;
-    if (!this.#retryNow()) this.#endDial();
+    if (!this.#context.runInAsyncScope(this.#member.retryNow, this.#member)) this.#endDial();
   }
 
   // From stage to stage.
@@ -116,7 +118,7 @@ export class DialSlot implements DialGate, EndpointMember {
     // Members whose backoff the endpoint has ended come one by one, and have its permission.
     if (this.#isCounted) return this.#takePlace();
     this.#stage = 'limited';
-    if (this.#gate.burst?.take(this.#advance) !== false) this.#askEndpoint();
+    if (this.#gate.burst?.take(this) !== false) this.#askEndpoint();
   }
 
   #acquireSecond(slowFor: number): void {
@@ -124,10 +126,10 @@ export class DialSlot implements DialGate, EndpointMember {
   }
 
   /** The burst limiter or `maxConnecting` lets it go on. */
-  readonly #advance = (): void => {
+  advance(): void {
     if (this.#stage === 'limited') this.#askEndpoint();
     else this.#grantPlace();
-  };
+  }
 
   #askEndpoint(): void {
     this.#stage = 'held';
@@ -138,7 +140,7 @@ export class DialSlot implements DialGate, EndpointMember {
 
   #takePlace(): void {
     this.#stage = 'queued';
-    if (this.#gate.takePlace(this.#advance)) this.#grantPlace();
+    if (this.#gate.takePlace(this)) this.#grantPlace();
   }
 
   #grantPlace(): void {

@@ -66,7 +66,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     this.#defaults = checkOptions(Object.fromEntries(given.filter((each) => !isOwn(each))));
     this.#gate = new SharedGate(own.maxConnecting ?? Infinity, own.coordinateDials ?? true);
     this.#host = {
-      joinGate: (settings, retryNow) => new DialSlot(this.#gate, settings, retryNow),
+      joinGate: (settings, member) => new DialSlot(this.#gate, settings, member),
       observe: (member, event, args) => this.#observe(member, event, args),
     };
     // `as`: a named selector returns one of its candidates, which are members.

@@ -1,4 +1,4 @@
-import { BurstLimiter } from './burst-limiter';
+import { type Queued, BurstLimiter } from './burst-limiter';
 import { type EndpointStats, Endpoint, merge } from './endpoint';
 import type { Settings } from '../options/settings';
 import { type ResolvedTarget, tagOf } from '../options/target';
@@ -15,7 +15,7 @@ export class SharedGate {
   readonly burst: BurstLimiter | undefined;
   readonly #endpoints: Map<string, Endpoint> | undefined;
   readonly #maxConnecting: number;
-  readonly #queue = new Set<() => void>();
+  readonly #queue = new Set<Queued>();
   readonly #numbers = new WeakMap<object, number>();
   #lastNumber = 0;
   #connecting = 0;
@@ -61,17 +61,17 @@ export class SharedGate {
     else endpoint.advance();
   }
 
-  /** Whether a member may dial at once; otherwise calls `next` when it may. Each place is to be freed. */
-  takePlace(next: () => void): boolean {
+  /** Whether a member may dial at once; otherwise `member.advance()` is called when it may. Each place is to be freed. */
+  takePlace(member: Queued): boolean {
     const isFree = this.#connecting < this.#maxConnecting;
     if (isFree) this.#connecting += 1;
-    else this.#queue.add(next);
+    else this.#queue.add(member);
     return isFree;
   }
 
-  /** Forgets `next`. */
-  cancel(next: () => void): void {
-    this.#queue.delete(next);
+  /** Forgets `member`. */
+  cancel(member: Queued): void {
+    this.#queue.delete(member);
   }
 
   freePlace(): void {
@@ -80,7 +80,7 @@ export class SharedGate {
       if (this.#connecting >= this.#maxConnecting) return;
       this.#queue.delete(next);
       this.#connecting += 1;
-      next();
+      next.advance();
     }
   }
 
