@@ -102,7 +102,8 @@ export class DialSlot implements DialGate, EndpointMember, Queued {
 
   retryNow(): void {
     this.#isCounted = true;
-    if (!this.#context.runInAsyncScope(this.#member.retryNow, this.#member)) this.#endDial();
+    const isDialling = this.#context.runInAsyncScope(() => this.#member.retryNow());
+    if (!isDialling) this.#endDial();
   }
 
   // From stage to stage.
