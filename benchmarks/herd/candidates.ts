@@ -1,5 +1,5 @@
 import { type Backoff, clampDelay, defaultBackoff } from '../../lib/options/backoff';
-import type { Policy } from './policies';
+import type { Policy } from './policy';
 import { OUR_TIMEOUT } from './network';
 import { seeded } from './random';
 

@@ -4,7 +4,7 @@ import { Agenda } from './agenda';
 import { type Dialler, Dials } from './dials';
 import { type Herd, LONGEST_WAIT } from './fleet';
 import { RESENDS, roundTrip } from './network';
-import type { Policy } from './policies';
+import type { Policy } from './policy';
 import { seeded } from './random';
 import { Server } from './server';
 import { type Outcome, Tally } from './tally';

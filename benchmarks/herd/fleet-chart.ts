@@ -1,5 +1,5 @@
 import { type Chart, Drawing, MARGIN, TOP, dialsAxis, points, share } from './drawing';
-import type { Policy } from './policies';
+import type { Policy } from './policy';
 import type { Outcome } from './tally';
 import type { Theme } from './theme';
 import { count, duration, figure, span } from './words';

@@ -1,6 +1,6 @@
 import { Agenda } from './agenda';
 import { KERNEL_TIMEOUT, RESENDS, ROUND_TRIP, roundTrip } from './network';
-import type { Policy } from './policies';
+import type { Policy } from './policy';
 import { seeded } from './random';
 import { Server, type ServerOptions } from './server';
 import { type Outcome, Tally } from './tally';

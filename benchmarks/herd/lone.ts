@@ -1,5 +1,5 @@
 import { roundTrip } from './network';
-import type { Policy } from './policies';
+import type { Policy } from './policy';
 import { seeded } from './random';
 
 export interface Lone {

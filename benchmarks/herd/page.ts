@@ -1,7 +1,8 @@
 import { markdown } from '../table';
 import { type Row, CHOICE_CLIENTS, compared, front } from './choice';
 import { KERNEL_TIMEOUT, RESENDS, ROUND_TRIP } from './network';
-import { type Policy, ours } from './policies';
+import { ours } from './policies';
+import type { Policy } from './policy';
 import {
   type CrowdScenario,
   type LoneRun,

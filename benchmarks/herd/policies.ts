@@ -1,20 +1,7 @@
 import { type Backoff, defaultBackoff, exponentialBackoff } from '../../lib/options/backoff';
 import { defaultCandidate } from './candidates';
 import { KERNEL_TIMEOUT, OUR_TIMEOUT } from './network';
-
-/** A backoff, with its connect timeout. */
-export interface Policy {
-  readonly name: string;
-  /** Its source. */
-  readonly origin: string;
-  /** A short description. */
-  readonly waits: string;
-  readonly backoff: (random: () => number) => Backoff;
-  /** Milliseconds after which a dial without an answer fails. */
-  readonly connectTimeout: number;
-  /** The wait counts from the start of the failed dial. Default: from its end. */
-  readonly waitsFrom?: 'start';
-}
+import type { Policy } from './policy';
 
 /** The library's default. */
 export const ours: Policy = {

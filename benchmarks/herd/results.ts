@@ -3,7 +3,7 @@ import type { CrowdRun } from './crowd-chart';
 import type { Run } from './fleet-chart';
 import { markdown } from '../table';
 import type { Lone } from './lone';
-import type { Policy } from './policies';
+import type { Policy } from './policy';
 import type { Outcome } from './tally';
 import { count, duration, figure, span } from './words';
 
