@@ -1,4 +1,4 @@
-import { type Backoff, defaultBackoff, exponentialBackoff } from '../../lib/options/backoff';
+import { defaultBackoff, exponentialBackoff } from '../../lib/options/backoff';
 import { defaultCandidate } from './candidates';
 import { KERNEL_TIMEOUT, OUR_TIMEOUT } from './network';
 import type { Policy } from './policy';
