@@ -75,7 +75,7 @@ describe('connect()', () => {
     const closed = closing.disconnect();
     expect(closing.state).toBe('closing');
     expect(() => registry.connect({ ...QUICK, port: server.port })).toThrow(duplicate);
-    await server.has(1);
+    await server.session(1);
     server.drop();
     await closed;
     registry.connect({ ...QUICK, port: server.port, autoConnect: false });
@@ -219,8 +219,8 @@ describe('disconnectAll()', () => {
     await registry.disconnectAll();
 
     expect([single, member, waiting].map(({ state }) => state)).toEqual(['closed', 'closed', 'closed']);
-    expect(server.received()).toMatch(/last /);
-    expect(server.received()).toMatch(/words/);
+    expect(server.text()).toMatch(/last /);
+    expect(server.text()).toMatch(/words/);
     await server.until(() => server.live === 0);
     expect(registry.getConnection(server.port)).toBeUndefined();
   });

@@ -265,7 +265,7 @@ describe('connectTimeout', () => {
     });
     expect(signal?.aborted).toBe(true);
     expect(signal?.reason).toBe(wait.error);
-    await server.has(1);
+    await server.session(1);
     connection.destroy();
     await server.until(() => server.live === 0);
   });
@@ -329,7 +329,7 @@ describe('connectTimeout', () => {
 
 describe('handshake', () => {
   test('C41 is awaited before open, and runs for every session', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.once('data', () => socket.write('welcome')) });
+    const server = await Loopback.start({ onSession: (socket) => socket.once('data', () => socket.write('welcome')) });
     const steps: string[] = [];
     const connection = connectTo(server, {
       async handshake(socket, { generation, signal }) {
@@ -363,9 +363,9 @@ describe('handshake', () => {
     });
     connection.on('open', () => connection.write('hello;'));
     connection.write('queue;');
-    await server.gets('queue;');
+    await server.receives('queue;');
 
-    expect(server.received()).toBe('handshake;hello;queue;');
+    expect(server.text()).toBe('handshake;hello;queue;');
   });
 
   test.each<[string, NonNullable<ConnectionOptions['handshake']>]>([
@@ -398,7 +398,7 @@ describe('handshake', () => {
         contexts.push(context);
         if (deaths-- > 0) {
           socket.resume();
-          await server.has(contexts.length);
+          await server.session(contexts.length);
           server[how]();
           await new Promise(() => {});
         }
@@ -432,30 +432,30 @@ describe('handshake', () => {
     let late: unknown[] = [];
     const { signal } = await begun;
     await once(signal, 'abort');
-    await server.has(1);
+    await server.session(1);
     await server.until(() => server.live === 0);
 
     expect(late).toEqual([]);
   });
 
   test('leaves what it does not read to data: after one chunk', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.write('greeting') });
+    const server = await Loopback.start({ onSession: (socket) => socket.write('greeting') });
     const connection = connectTo(server, {
       async handshake(socket) {
         const [greeting] = (await once(socket, 'data')) as [Buffer];
         expect(greeting.toString()).toBe('greeting');
-        server.write('unread;');
+        server.send('unread;');
         socket.write('ready');
-        await server.gets('ready');
+        await server.receives('ready');
       },
     });
-    connection.on('open', () => server.write('more;'));
+    connection.on('open', () => server.send('more;'));
 
     expect(await receives(connection, 'more;')).toBe('unread;more;');
   });
 
   test('leaves what it does not read to data: to the byte', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.write('size:5;hello and more') });
+    const server = await Loopback.start({ onSession: (socket) => socket.write('size:5;hello and more') });
     const connection = connectTo(server, {
       async handshake(socket) {
         await once(socket, 'readable');
@@ -467,7 +467,7 @@ describe('handshake', () => {
   });
 
   test('leaves what it puts back to data', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.write('line\nrest') });
+    const server = await Loopback.start({ onSession: (socket) => socket.write('line\nrest') });
     const connection = connectTo(server, {
       async handshake(socket) {
         const [chunk] = (await once(socket, 'data')) as [Buffer];
@@ -480,13 +480,13 @@ describe('handshake', () => {
   });
 
   test('leaves what it does not read to the decoder', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.write('hi') });
+    const server = await Loopback.start({ onSession: (socket) => socket.write('hi') });
     const connection = connectTo<Buffer>(server, {
       async handshake(socket) {
         await once(socket, 'data');
-        server.write('to the decoder');
+        server.send('to the decoder');
         socket.write('ready');
-        await server.gets('ready');
+        await server.receives('ready');
       },
       decoder: () => new Transform({ transform: (chunk, _encoding, done) => done(null, chunk) }),
     });
@@ -499,7 +499,7 @@ describe('handshake', () => {
   });
 
   test('may see the last words of a peer, which then has its open and its reset', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.end('welcome and good-bye') });
+    const server = await Loopback.start({ onSession: (socket) => socket.end('welcome and good-bye') });
     const connection = connectTo(server, {
       async handshake(socket) {
         await once(socket, 'readable');
@@ -552,7 +552,7 @@ describe('signal', () => {
 
     const info = await payload(connections[9]!, 'close');
     await connectTo(server).whenOpen();
-    await server.has(1);
+    await server.session(1);
 
     expect(info).toMatchObject({ reason: 'aborted', error: { code: 'ERR_ABORTED', cause: reason } });
     expect(names(heard)).toEqual(['state', 'close']);

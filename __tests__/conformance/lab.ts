@@ -144,10 +144,10 @@ export class Lab {
 
   /** A server that speaks the protocol of the library under test, where it has one. */
   async serve(options: LoopbackOptions = {}): Promise<Loopback> {
-    const onSocket = (socket: Socket, number: number) => {
+    const onSession = (socket: Socket, number: number) => {
       this.adapter.serve?.(socket);
-      options.onSocket?.(socket, number);
+      options.onSession?.(socket, number);
     };
-    return Loopback.start({ ...options, onSocket });
+    return Loopback.start({ ...options, onSession });
   }
 }

@@ -64,7 +64,7 @@ const tick = () => new Promise(setImmediate);
 
 describe('events', () => {
   test('C89 are the events of a member, followed by its tag and the member', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.write('hello') });
+    const server = await Loopback.start({ onSession: (socket) => socket.write('hello') });
     const pool = newPool({ queue: { maxBytes: 0 } });
     const member = pool.add(server.target);
     const ofPool = record(pool);
@@ -80,7 +80,7 @@ describe('events', () => {
     const dropped = next(pool, 'drop');
     member.write('refused, without a callback');
     await dropped;
-    await server.restart();
+    await server.accept();
     await next(pool, 'open');
     await member.disconnect();
 
@@ -178,7 +178,7 @@ describe('add()', () => {
     const two = pool.add(server.target);
     expect(pool.size).toBe(2);
     await Promise.all([one.whenOpen(), two.whenOpen()]);
-    await server.has(2);
+    await server.session(2);
 
     expect(pool.get(one.tag)).toEqual([one, two]);
     expect(pool.connections).toEqual([one, two]);
@@ -372,10 +372,10 @@ describe('write() and broadcast()', () => {
     expect(pool.write('one;', (error) => results.push(error))).toBe(true);
     expect(pool.write('dHdvOw==', 'base64', (error) => results.push(error))).toBe(true);
     expect(pool.write(Buffer.from('three;'))).toBe(true);
-    await servers[0].gets('three;');
-    await servers[1].gets('two;');
+    await servers[0].receives('three;');
+    await servers[1].receives('two;');
 
-    expect(servers.map((server) => server.received())).toEqual(['one;three;', 'two;']);
+    expect(servers.map((server) => server.text())).toEqual(['one;three;', 'two;']);
     expect(results).toEqual([undefined, undefined]);
   });
 
@@ -389,11 +389,11 @@ describe('write() and broadcast()', () => {
     expect(await error).toMatchObject({ code: 'ERR_NO_OPEN_MEMBER' });
     expect(pool.stats.queuedBytes).toBe(0);
     expect(pool.write('lost')).toBe(false);
-    await server.restart();
+    await server.accept();
     await next(pool, 'open');
     pool.write('kept');
-    await server.gets('kept');
-    expect(server.received()).toBe('kept');
+    await server.receives('kept');
+    expect(server.text()).toBe('kept');
   });
 
   test('write() throws for an invalid chunk, whether or not a member is open', async () => {
@@ -505,7 +505,7 @@ describe('maxConnecting', () => {
 describe('isolation', () => {
   test('C90 a member that keeps failing does not disturb the others', async () => {
     const [failing, steady] = [await Loopback.start(), await Loopback.start({ echo: true })];
-    failing.flap('reset');
+    failing.flap({ how: 'reset' });
     const pool = newPool();
     const member = pool.add(steady.target);
     await member.whenOpen();
@@ -543,7 +543,7 @@ describe('membership', () => {
     expect(pool.size).toBe(0);
     expect(pool.get(member.tag)).toEqual([]);
 
-    await server.restart();
+    await server.accept();
     member.connect();
     expect((await next(pool, 'open')).at(-1)).toBe(member);
     expect(pool.connections).toEqual([member]);
@@ -614,7 +614,7 @@ describe('disconnect() and destroy()', () => {
     expect(events).toHaveLength(3);
     expect(members.map(({ state }) => state)).toEqual(['closed', 'closed', 'closed']);
     expect(pool.size).toBe(0);
-    expect(servers.map((server) => server.received())).toEqual(['last words', 'last words', '']);
+    expect(servers.map((server) => server.text())).toEqual(['last words', 'last words', '']);
     await Promise.all(servers.map((server) => server.until(() => server.live === 0)));
   });
 

@@ -92,13 +92,13 @@ describe('members that share a target', () => {
     const pool = newPool();
     const members = fill(pool, 300, server.target);
     await opened(members);
-    await server.has(300);
+    await server.session(300);
     server.refuse();
     server.reset();
     let failures = 0;
     await next(pool, 'backoff', () => ++failures === 1_500);
     const reopened = opened(members);
-    await server.restart();
+    await server.accept();
     const infos = await reopened;
 
     expect(dialsOf(members)).toBeLessThanOrEqual(300 + 1.2 * 300);
@@ -139,7 +139,7 @@ describe('members that share a target', () => {
     let failures = 0;
     await next(pool, 'backoff', () => ++failures === 200);
     const reopened = opened(members);
-    await server.restart();
+    await server.accept();
     await reopened;
 
     expect(heard).toEqual(members.map((_, index) => [index, index]));
@@ -181,7 +181,7 @@ describe('members that share a target', () => {
 
   test('and lose their sessions at once keep to their own backoff, whichever member finds the server back', async () => {
     const server = await Loopback.start();
-    server.flap('end');
+    server.flap();
     const pool = newPool({ backoff: () => 60_000 });
     const lost = fill(pool, 50, server.target);
     // To some the end comes before they know that they are connected.
@@ -191,7 +191,7 @@ describe('members that share a target', () => {
     const refused = pool.add(server.target);
     await payload(refused, 'backoff');
     server.steady();
-    await server.restart();
+    await server.accept();
     await Promise.all([pool.add(server.target).whenOpen(), refused.whenOpen()]);
 
     expect(dialsOf(lost)).toBe(50);
@@ -201,7 +201,7 @@ describe('members that share a target', () => {
 
   test('and are reset as soon as they connect are not held back: the server is there', async () => {
     const server = await Loopback.start();
-    server.flap('reset');
+    server.flap({ how: 'reset' });
     const pool = newPool();
     const members = fill(pool, 20, server.target);
     await server.until(() => server.accepted >= 400);
@@ -401,7 +401,7 @@ describe('a dial that goes unanswered', () => {
     const { server, connection } = await unanswered();
     connection.write('hello');
     const info = await connection.whenOpen();
-    await server.gets('hello');
+    await server.receives('hello');
 
     expect(info).toMatchObject({ attempts: 1, remoteAddress: '127.0.0.2' });
     expect(connection.stats).toMatchObject({ dials: 1, failures: 0 });

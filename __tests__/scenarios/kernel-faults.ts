@@ -27,7 +27,7 @@ export async function partition(way: kernel.Way) {
   kernel.partition(server.port, way);
   client.write('lost?');
   const silent = await client.isSilentFor(A_WHILE);
-  const arrived = server.received();
+  const arrived = server.text();
   const dialled = await dial(server.target);
   kernel.heal();
   await client.receives(10);

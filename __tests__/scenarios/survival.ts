@@ -199,7 +199,7 @@ export async function selfConnect() {
 /** Whether a server can listen again; not while the connection itself has the port, which it may for a moment. */
 async function restarts(server: Loopback): Promise<boolean> {
   try {
-    await server.restart();
+    await server.accept();
     return true;
   } catch {
     return false;

@@ -56,7 +56,7 @@ describe.each(framings)('%s', (_name, { decoder, frame }) => {
   test('are never joined across a reset, wherever it splits them', async () => {
     const half = frame('half of this');
     const server = await Loopback.start({
-      onSocket: (socket, number) => {
+      onSession: (socket, number) => {
         socket.write(Buffer.concat([frame(`whole ${number}`), half.subarray(0, number)]));
       },
     });
@@ -75,7 +75,7 @@ describe.each(framings)('%s', (_name, { decoder, frame }) => {
 
   test('are whole and in order for a loop and a stream that pause the connection repeatedly', async () => {
     const texts = Array.from({ length: 300 }, (_each, index) => `${index} `.padEnd(1 + ((index * 37) % 3_000), 'x'));
-    const server = await Loopback.start({ onSocket: (socket) => socket.end(Buffer.concat(texts.map(frame))) });
+    const server = await Loopback.start({ onSession: (socket) => socket.end(Buffer.concat(texts.map(frame))) });
     const connection = connectTo(server, { decoder });
     const [session, stream] = [
       connection.sessions<unknown>({ highWaterMark: 2 }).next(),
@@ -98,7 +98,7 @@ describe.each(framings)('%s', (_name, { decoder, frame }) => {
 test('a frame with too large a length resets its session, and not the next', async () => {
   const { decoder, frame } = lengthPrefixed(4);
   const server = await Loopback.start({
-    onSocket: (socket, number) => socket.write(number === 1 ? 'GET / HTTP/1.1\r\n\r\n' : frame('well')),
+    onSession: (socket, number) => socket.write(number === 1 ? 'GET / HTTP/1.1\r\n\r\n' : frame('well')),
   });
   const connection = connectTo(server, { decoder });
   const lost = payload(connection, 'reset');

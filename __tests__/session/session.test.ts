@@ -22,7 +22,7 @@ const lines = () => split2();
 /** A server that sends a byte every few milliseconds. */
 function sendingEvery(milliseconds: number): Promise<Loopback> {
   return Loopback.start({
-    onSocket: (socket) => {
+    onSession: (socket) => {
       const timer = setInterval(() => socket.write('.'), milliseconds);
       socket.on('close', () => clearInterval(timer));
     },
@@ -31,11 +31,11 @@ function sendingEvery(milliseconds: number): Promise<Loopback> {
 
 describe('decoder', () => {
   test('turns bytes into messages; `data` is not emitted', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.write('one\ntwo\nthr') });
+    const server = await Loopback.start({ onSession: (socket) => socket.write('one\ntwo\nthr') });
     const connection = connectTo<string>(server, { decoder: lines });
     const events = record(connection, ['message', 'data']);
     await payloads(connection, 'message', 2);
-    server.write('ee\n');
+    server.send('ee\n');
     await next(connection, 'message');
 
     expect(events).toEqual([
@@ -50,13 +50,13 @@ describe('decoder', () => {
     const connection = connectTo<string>(server, { decoder: lines });
     const events = record(connection, ['message', 'reset']);
     await connection.whenOpen();
-    await server.has(1);
-    server.write('whole\nhel');
+    await server.session(1);
+    server.send('whole\nhel');
     await next(connection, 'message');
     server.reset();
     await next(connection, 'open');
-    await server.has(2);
-    server.write('lo\n');
+    await server.session(2);
+    server.send('lo\n');
     await next(connection, 'message');
 
     expect(events.map(([name, message]) => (name === 'message' ? message : name))).toEqual(['whole', 'reset', 'lo']);
@@ -65,7 +65,7 @@ describe('decoder', () => {
   test('C46 is new for every session: half a character never crosses a reset', async () => {
     const euro = Buffer.from('€');
     const server = await Loopback.start({
-      onSocket: (socket, number) =>
+      onSession: (socket, number) =>
         socket.write(
           number === 1
             ? Buffer.concat([Buffer.from('a\n'), euro.subarray(0, 2)])
@@ -83,7 +83,7 @@ describe('decoder', () => {
   });
 
   test('flushes its last message at the peer’s FIN, before the reset', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.end('one\nlast without end') });
+    const server = await Loopback.start({ onSession: (socket) => socket.end('one\nlast without end') });
     const connection = connectTo<string>(server, { decoder: lines });
     const events = record(connection, ['message', 'reset']);
     await next(connection, 'reset');
@@ -96,7 +96,7 @@ describe('decoder', () => {
   });
 
   test('that flushes slowly delays the reset', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.end('abc') });
+    const server = await Loopback.start({ onSession: (socket) => socket.end('abc') });
     const slow = () =>
       new Transform({
         transform: (_chunk, _encoding, done) => done(),
@@ -113,7 +113,7 @@ describe('decoder', () => {
   });
 
   test('that never flushes is given up after closeTimeout', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.end('abc') });
+    const server = await Loopback.start({ onSession: (socket) => socket.end('abc') });
     const stuck = () => new Transform({ transform: (_chunk, _encoding, done) => done(), flush: () => {} });
     const connection = connectTo<Buffer>(server, { decoder: stuck, closeTimeout: 60 });
 
@@ -144,7 +144,7 @@ describe('decoder', () => {
     ],
   ])('that %s an error resets the session; the next session has a new decoder', async (_how, broken) => {
     const decoders = [broken, lines];
-    const server = await Loopback.start({ onSocket: (socket) => socket.write('hello\n') });
+    const server = await Loopback.start({ onSession: (socket) => socket.write('hello\n') });
     const connection = connectTo<string>(server, { decoder: () => decoders.shift()!() });
     const reset = await payload(connection, 'reset');
 
@@ -168,7 +168,7 @@ describe('decoder', () => {
   });
 
   test('that throws in its flush resets the session with that error', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.end('abc') });
+    const server = await Loopback.start({ onSession: (socket) => socket.end('abc') });
     const decoder = () =>
       new Transform({
         transform: (_chunk, _encoding, done) => done(),
@@ -192,17 +192,17 @@ describe('decoder', () => {
           yield chunk.toString().toUpperCase();
         }
       }) as never;
-    const server = await Loopback.start({ onSocket: (socket) => socket.write('good') });
+    const server = await Loopback.start({ onSession: (socket) => socket.write('good') });
     const connection = connectTo<string>(server, { decoder });
     expect(await payload(connection, 'message')).toBe('GOOD');
-    server.write('bad');
+    server.send('bad');
 
     expect(await payload(connection, 'reset')).toMatchObject({ reason: 'error', error: { message: 'bad frame' } });
     expect(await payload(connection, 'message')).toBe('GOOD');
   });
 
   test('that ends before its input resets the session with an error', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.write('hello\n') });
+    const server = await Loopback.start({ onSession: (socket) => socket.write('hello\n') });
     const decoders = [
       () => {
         const decoder: Transform = new Transform({ transform: () => decoder.destroy() });
@@ -217,7 +217,7 @@ describe('decoder', () => {
   });
 
   test('keeps its messages while paused, also when the socket has closed', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.end('one\ntwo\n') });
+    const server = await Loopback.start({ onSession: (socket) => socket.end('one\ntwo\n') });
     const connection = connectTo<string>(server, { decoder: lines });
     connection.pause();
     const events = record(connection, ['message', 'reset']);
@@ -236,11 +236,11 @@ describe('decoder', () => {
       decoder: () => new Transform({ transform: () => {} }),
     });
     await connection.whenOpen();
-    const socket = await server.has(1);
+    const socket = await server.session(1);
     const offered = 40_000_000;
     socket.write(Buffer.alloc(offered));
     await written(connection, 'x');
-    await server.gets('x');
+    await server.receives('x');
 
     expect(connection.stats.bytesReceived).toBeLessThan(offered / 2);
     expect(connection.socket?.readableLength).toBeLessThanOrEqual(1_000_000);
@@ -292,7 +292,7 @@ describe('reuseReadBuffer', () => {
   });
 
   test('bytes sent right after connecting are received, in every session', async () => {
-    const server = await Loopback.start({ onSocket: (socket, number) => socket.write(`session ${number}`) });
+    const server = await Loopback.start({ onSession: (socket, number) => socket.write(`session ${number}`) });
     const connection = connectTo(server, { reuseReadBuffer: true });
     const events: string[] = [];
     connection.on('open', ({ generation }) => events.push(`open ${generation}`));
@@ -308,7 +308,7 @@ describe('reuseReadBuffer', () => {
   });
 
   test('pause() and resume() stop and start reading without losing a byte', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.end(Buffer.alloc(2_000_000, 'x')) });
+    const server = await Loopback.start({ onSession: (socket) => socket.end(Buffer.alloc(2_000_000, 'x')) });
     const connection = connectTo(server, { reuseReadBuffer: true });
     let received = 0;
     let paused = false;
@@ -329,7 +329,7 @@ describe('reuseReadBuffer', () => {
   });
 
   test('pause() before open delivers nothing until resume()', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.write('hello') });
+    const server = await Loopback.start({ onSession: (socket) => socket.write('hello') });
     const connection = connectTo(server, { reuseReadBuffer: true });
     connection.pause();
     const events = record(connection, ['data']);
@@ -345,18 +345,18 @@ describe('reuseReadBuffer', () => {
     const server = await Loopback.start();
     const connection = connectTo(server, { reuseReadBuffer: true });
     await connection.whenOpen();
-    await server.has(1);
+    await server.session(1);
     server.drop();
     expect(await payload(connection, 'reset')).toMatchObject({ reason: 'peer-end' });
     await connection.whenOpen();
-    await server.has(2);
+    await server.session(2);
     server.reset();
     expect(await payload(connection, 'reset')).toMatchObject({ reason: 'error', error: { code: 'ECONNRESET' } });
   });
 
   test('two connections share the buffer without mixing their bytes', async () => {
     const server = await Loopback.start({
-      onSocket: (socket, number) => void socket.end(Buffer.alloc(500_000, String(number))),
+      onSession: (socket, number) => void socket.end(Buffer.alloc(500_000, String(number))),
     });
     const connections = [1, 2, 3].map(() => connectTo(server, { reuseReadBuffer: true, maxRetries: 0 }));
     const seen = await Promise.all(
@@ -374,7 +374,7 @@ describe('reuseReadBuffer', () => {
   test('disconnect() receives what the peer sends before its FIN', async () => {
     const server = await Loopback.start({
       allowHalfOpen: true,
-      onSocket: (socket) => socket.on('end', () => socket.end('good-bye')),
+      onSession: (socket) => socket.on('end', () => socket.end('good-bye')),
     });
     const connection = connectTo(server, { reuseReadBuffer: true });
     await connection.whenOpen();
@@ -384,7 +384,7 @@ describe('reuseReadBuffer', () => {
 
     expect(await connection.disconnect()).toEqual({ reason: 'disconnected' });
     expect(events).toEqual(['good-bye']);
-    expect(server.received()).toBe('quit');
+    expect(server.text()).toBe('quit');
   });
 });
 
@@ -403,7 +403,7 @@ describe('idleTimeout', () => {
   });
 
   test('C67 resets every session whose peer has stopped sending', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.write('hello') });
+    const server = await Loopback.start({ onSession: (socket) => socket.write('hello') });
     const connection = connectTo(server, { idleTimeout: 60 });
 
     const resets = await payloads(connection, 'reset', 3);
@@ -474,7 +474,7 @@ describe('heartbeat', () => {
     expect(reset).toMatchObject({ reason: 'heartbeat', error: { code: 'ERR_HEARTBEAT', tag: connection.tag } });
     expect(reset.uptime).toBeGreaterThanOrEqual(98);
     expect(pings).toBeGreaterThanOrEqual(1);
-    expect(server.received(1)).toMatch(/^(ping)+$/);
+    expect(server.text(1)).toMatch(/^(ping)+$/);
   });
 
   test('C70 C73 never resets a session whose peer answers, and pings at the interval', async () => {
@@ -560,7 +560,7 @@ describe('heartbeat', () => {
         },
       },
     });
-    await server.gets('p');
+    await server.receives('p');
     const events = record(connection, ['drop', 'close']);
     await connection.disconnect();
 
@@ -599,7 +599,7 @@ describe('socket', () => {
     expect(connection.socket).toBeUndefined();
     expect(first?.destroyed).toBe(true);
 
-    await server.restart();
+    await server.accept();
     await next(connection, 'open');
     expect(connection.socket).not.toBe(first);
   });

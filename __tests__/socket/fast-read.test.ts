@@ -223,7 +223,7 @@ test('over a real socket every byte arrives, and stays as it was', async () => {
   const size = 3_000_000;
   const all = bytes(0, size);
   const server = await Loopback.start({
-    onSocket: (socket) => {
+    onSession: (socket) => {
       // In pieces of all sizes, so that reads are now small and now as large as can be.
       for (let from = 0, step = 1; from < size; from += step, step = (step * 3) % 100_003) {
         socket.write(all.subarray(from, Math.min(from + step, size)));

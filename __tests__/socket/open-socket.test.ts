@@ -438,7 +438,7 @@ describe('lookup', () => {
     const heard = record(connection, ['open', 'backoff', 'reset']);
     await connection.whenOpen();
     expect(await written(connection, 'fine')).toBeUndefined();
-    await server.gets('fine');
+    await server.receives('fine');
 
     expect(names(heard)).toEqual(['open']);
     expect(server.accepted).toBe(1);

@@ -69,10 +69,10 @@ describe('a stream of a connection', () => {
     const chunks = [700, 700, 5_000, 1, 1, 1].map((size) => randomBytes(size));
     const done = pipeline(Readable.from(chunks), connection.toDuplex());
     await payload(connection, 'backoff', ({ attempt }) => attempt === 2);
-    await server.restart();
+    await server.accept();
     await done;
 
-    expect(digest([Buffer.from(server.received(), 'latin1')])).toBe(digest(chunks));
+    expect(digest([Buffer.from(server.text(), 'latin1')])).toBe(digest(chunks));
     expect(events).toEqual([]);
   });
 
@@ -88,7 +88,7 @@ describe('a stream of a connection', () => {
   });
 
   test('yields messages when there is a decoder', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.write('one\ntwo\n') });
+    const server = await Loopback.start({ onSession: (socket) => socket.write('one\ntwo\n') });
     const stream = streamOf(connectTo<string>(server, { decoder: () => split2() }));
     expect([stream.readableObjectMode, stream.writableObjectMode]).toEqual([true, false]);
     const seen: unknown[] = [];
@@ -167,20 +167,20 @@ describe('a stream of a connection', () => {
 
 describe('a lost session', () => {
   test('does not end the stream: reading and writing go on in the next', async () => {
-    const server = await Loopback.start({ onSocket: (socket, number) => socket.write(`hello ${number} `) });
+    const server = await Loopback.start({ onSession: (socket, number) => socket.write(`hello ${number} `) });
     const connection = connectTo(server);
     const stream = streamOf(connection);
     let read = '';
     stream.on('data', (chunk: Buffer) => (read += chunk.toString()));
     stream.write('one');
-    await server.gets('one', 1);
+    await server.until(() => server.text(1).includes('one'));
     server.reset();
-    await server.has(2);
+    await server.session(2);
     stream.write('two');
-    await server.gets('two', 2);
+    await server.until(() => server.text(2).includes('two'));
     await until(() => read.includes('hello 2'));
 
-    expect([read, stream.destroyed, server.received(2)]).toEqual(['hello 1 hello 2 ', false, 'two']);
+    expect([read, stream.destroyed, server.text(2)]).toEqual(['hello 1 hello 2 ', false, 'two']);
   });
 
   test('passes its error only to the callback of the write that may be lost', async () => {
@@ -218,7 +218,7 @@ describe('a lost session', () => {
   });
 
   test('with onReset `end` ends the stream and the connection', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.end('all') });
+    const server = await Loopback.start({ onSession: (socket) => socket.end('all') });
     const connection = connectTo(server);
     const sink = new Sink();
     await pipeline(connection.toDuplex({ onReset: 'end' }), sink);
@@ -270,7 +270,7 @@ describe('a lost session', () => {
     const errors = await Promise.all(results);
     // The last write of a session may have arrived in part.
     const arrived = server.sockets.flatMap((_socket, index) =>
-      (server.received(index + 1).match(/[ \d]{9}(?=;)/g) ?? []).map(Number),
+      (server.text(index + 1).match(/[ \d]{9}(?=;)/g) ?? []).map(Number),
     );
 
     const certain = errors.flatMap((error, index) => (error === undefined ? [index] : []));
@@ -384,7 +384,7 @@ describe('the end', () => {
   });
 
   test('by a break out of a loop over the stream destroys it, like any stream', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.write('hello') });
+    const server = await Loopback.start({ onSession: (socket) => socket.write('hello') });
     const connection = connectTo(server);
     const end = payload(connection, 'close');
     for await (const chunk of connection.toDuplex()) {

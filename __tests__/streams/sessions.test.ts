@@ -36,7 +36,7 @@ const withCode = (code: string): Error => expect.objectContaining({ code }) as E
 
 describe('a loop over sessions()', () => {
   test('yields every session with its number, and a loop over a session ends when it is lost', async () => {
-    const server = await Loopback.start({ onSocket: (socket, number) => socket.end(`hello ${number}`) });
+    const server = await Loopback.start({ onSession: (socket, number) => socket.end(`hello ${number}`) });
     const connection = connectTo(server);
     const seen: unknown[] = [];
     const read: ConnectionSession[] = [];
@@ -58,7 +58,7 @@ describe('a loop over sessions()', () => {
   });
 
   test('yields messages where there is a decoder, and half a line never crosses a reset', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.write('one\ntwo\nthr') });
+    const server = await Loopback.start({ onSession: (socket) => socket.write('one\ntwo\nthr') });
     const connection = connectTo<string>(server, { decoder: lines });
     const seen: string[] = [];
     for await (const session of connection.sessions()) {
@@ -87,7 +87,7 @@ describe('a loop over sessions()', () => {
   });
 
   test('begins with the session that has just opened when called by an `open` listener', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.end('hello') });
+    const server = await Loopback.start({ onSession: (socket) => socket.end('hello') });
     const connection = connectTo(server);
     const text = new Promise((resolve) => {
       connection.once('open', () => resolve(first(connection.sessions()).then(textOf)));
@@ -97,7 +97,7 @@ describe('a loop over sessions()', () => {
   });
 
   test('keeps what is received before the loop over the session begins', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.end('hello') });
+    const server = await Loopback.start({ onSession: (socket) => socket.end('hello') });
     const connection = connectTo(server);
     const session = await first(connection.sessions());
     const { generation } = await session.ended;
@@ -107,7 +107,7 @@ describe('a loop over sessions()', () => {
   });
 
   test('goes on with the next session when its body calls reconnect()', async () => {
-    const server = await Loopback.start({ onSocket: (socket, number) => socket.write(`hello ${number}`) });
+    const server = await Loopback.start({ onSession: (socket, number) => socket.write(`hello ${number}`) });
     const connection = connectTo(server);
     const seen: unknown[] = [];
     for await (const session of connection.sessions()) {
@@ -175,7 +175,7 @@ describe('write() of a session', () => {
       expect(session.write('6162', 'hex')).toBe(true);
       session.write(new Uint8Array([99]), resolve);
     });
-    await server.gets('abc', 1);
+    await server.until(() => server.text(1).includes('abc'));
 
     expect(error).toBeUndefined();
     expect(() => session.write(1 as never)).toThrow(withCode('ERR_INVALID_CHUNK'));
@@ -196,13 +196,13 @@ describe('write() of a session', () => {
     expect(session.write('later ', 'utf8', (error) => errors.push(error))).toBe(false);
     expect(session.write('latest ')).toBe(false);
     later.write('in time');
-    await server.gets('in time', 2);
+    await server.until(() => server.text(2).includes('in time'));
 
     expect(errors).toEqual([withCode('ERR_SESSION_ENDED'), withCode('ERR_SESSION_ENDED')]);
     expect(drops).toEqual([
       ['drop', expect.objectContaining({ bytes: 7, reason: 'refused', error: withCode('ERR_SESSION_ENDED') })],
     ]);
-    expect(server.received()).toBe('in time');
+    expect(server.text()).toBe('in time');
     expect(connection.stats.writes).toMatchObject({ accepted: { writes: 1 }, refused: { writes: 3 } });
   });
 
@@ -340,7 +340,7 @@ describe('a loop that is left', () => {
 
 describe('a session that opens while the loop is busy', () => {
   test('is not read, and is whole when the loop asks for it', async () => {
-    const server = await Loopback.start({ onSocket: (socket, number) => socket.end(`session ${number}`) });
+    const server = await Loopback.start({ onSession: (socket, number) => socket.end(`session ${number}`) });
     const connection = connectTo(server);
     const sessions = connection.sessions();
     await (
@@ -358,7 +358,7 @@ describe('a session that opens while the loop is busy', () => {
   });
 
   test('is skipped when it is lost meanwhile', async () => {
-    const server = await Loopback.start({ onSocket: (socket, number) => number === 3 && socket.end('third') });
+    const server = await Loopback.start({ onSession: (socket, number) => number === 3 && socket.end('third') });
     const connection = connectTo(server);
     const sessions = connection.sessions();
     await first(sessions);
@@ -442,7 +442,7 @@ describe('a slow loop', () => {
   });
 
   test('gets the queued messages after the session has ended, and then ends', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.end('1\n2\n3\n4\n5\n') });
+    const server = await Loopback.start({ onSession: (socket) => socket.end('1\n2\n3\n4\n5\n') });
     const connection = connectTo<string>(server, { decoder: lines });
     const session = await first(connection.sessions<string>({ highWaterMark: 2 }));
     const seen: string[] = [];
@@ -473,7 +473,7 @@ describe('a slow loop', () => {
   test('gets each session in order from its first byte, and never mixes sessions', async () => {
     // Each line has the number of its socket and its position; the peer ends after any of them.
     const server = await Loopback.start({
-      onSocket: (socket: Socket, number) => {
+      onSession: (socket: Socket, number) => {
         for (let line = 0; line < 20 + number; line++) socket.write(`${number} ${line}\n`);
         if (number % 3 === 0) socket.resetAndDestroy();
         else socket.end('cut');
@@ -604,7 +604,7 @@ describe('a signal', () => {
   });
 
   test('rejects the loop over a session, and so the loop over the sessions', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.write('hello') });
+    const server = await Loopback.start({ onSession: (socket) => socket.write('hello') });
     const connection = connectTo(server);
     const controller = new AbortController();
     const loop = async () => {

@@ -22,7 +22,7 @@ async function linked(options: LoopbackOptions = {}) {
   const proxy = await FaultProxy.start(server.target);
   const client = await PlainSocket.open(proxy.target);
   await client.echo('hello');
-  const peer = await server.has(1);
+  const peer = await server.session(1);
   return { server, proxy, client, peer, heard: listen(peer) };
 }
 
@@ -158,7 +158,7 @@ describe('a proxy can', () => {
     await proxy.set({ latency: 150 }, 'toClient');
 
     client.write('quick');
-    await server.gets('quick');
+    await server.receives('quick');
     expect(client.received).toBe('hello');
     await client.receives(10);
     expect(await client.echo('slow')).toBeGreaterThanOrEqual(149);
@@ -213,7 +213,7 @@ describe('a proxy can', () => {
 
     client.socket.end('kept');
     expect(await client.isSilentFor(A_WHILE)).toBe(true);
-    expect(server.received()).toBe('hello');
+    expect(server.text()).toBe('hello');
     expect(heard).toEqual([]);
 
     await proxy.set({ stall: false });
@@ -227,7 +227,7 @@ describe('a proxy can', () => {
     await proxy.set({ stall: true }, 'toClient');
 
     client.write('heard');
-    await server.gets('heard');
+    await server.receives('heard');
 
     expect(await client.isSilentFor(A_WHILE)).toBe(true);
   });
@@ -240,12 +240,12 @@ describe('a proxy can', () => {
     peer.write('lost');
     peer.end();
     expect(await client.isSilentFor(A_WHILE)).toBe(true);
-    expect(server.received()).toBe('hello');
+    expect(server.text()).toBe('hello');
 
     await proxy.set({ blackhole: false });
     client.write('found');
-    await server.gets('found');
-    expect({ received: server.received(), heard, events: client.events }).toEqual({
+    await server.receives('found');
+    expect({ received: server.text(), heard, events: client.events }).toEqual({
       received: 'hellofound',
       heard: [],
       events: ['connect'],
@@ -298,7 +298,7 @@ describe('a proxy can', () => {
       client.write('0123456789');
       await Promise.all([isCut(client, how), until(() => heard.includes(event))]);
       expect(client.received).toBe('hello0123456');
-      expect(server.received(1)).toBe('hello0123456789');
+      expect(server.text(1)).toBe('hello0123456789');
 
       const other = await dial(proxy);
       await other.echo('01234');
@@ -315,7 +315,7 @@ describe('a proxy can', () => {
       await isCut(client, how);
       await server.until(() => server.receivedBytes === 12);
 
-      expect(server.received()).toBe('hello0123456');
+      expect(server.text()).toBe('hello0123456');
     });
 
     test('when so many bytes have gone either way', async () => {
@@ -325,7 +325,7 @@ describe('a proxy can', () => {
       client.write('0123');
       await isCut(client, how);
 
-      expect({ there: server.received(), back: client.received }).toEqual({ there: 'hello0123', back: 'hello012' });
+      expect({ there: server.text(), back: client.received }).toEqual({ there: 'hello0123', back: 'hello012' });
     });
 
     test('and go down: links are cut and dials refused, until it is up again where it was', async () => {

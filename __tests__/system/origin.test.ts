@@ -56,15 +56,15 @@ describe('new Connection(port, host, onOpen, onData, onReset, options)', () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     connection.on('open', () => connection.write('ping\r\n'));
-    await server.gets('ping\r\n');
+    await server.receives('ping\r\n');
     server.drop();
-    await server.gets('ping\r\n', 2);
+    await server.until(() => server.text(2).includes('ping\r\n'));
 
-    expect(server.received()).toBe('ping\r\nping\r\n');
+    expect(server.text()).toBe('ping\r\nping\r\n');
   });
 
   test('onData: is called with the peer’s bytes, as buffers', async () => {
-    const server = await Loopback.start({ echo: true, onSocket: (socket) => socket.write('hello\r\n') });
+    const server = await Loopback.start({ echo: true, onSession: (socket) => socket.write('hello\r\n') });
     const connection = connectTo(server);
     const chunk = await payload(connection, 'data');
     connection.write('Pride before fall.\r\n');
@@ -88,7 +88,7 @@ describe('new Connection(port, host, onOpen, onData, onReset, options)', () => {
       pingers.delete(pinger);
     });
     for (let session = 1; session <= 3; session++) {
-      await server.gets('ping', session);
+      await server.until(() => server.text(session).includes('ping'));
       server.drop();
       await next(connection, 'reset');
       expect(pingers.size).toBe(0);
@@ -122,9 +122,9 @@ describe('new Connection(port, host, onOpen, onData, onReset, options)', () => {
     server.refuse();
     const connection = connectTo(server);
     const waits = await payloads(connection, 'backoff', 2);
-    await server.restart();
+    await server.accept();
     await next(connection, 'open');
-    await server.has(1);
+    await server.session(1);
     server.reset();
     const reset = await payload(connection, 'reset');
 
@@ -177,7 +177,7 @@ describe('reconnect', () => {
     await server.meets(control);
     server.drop();
     await next(control, 'open');
-    await server.has(3);
+    await server.session(3);
 
     expect(heard).toEqual([]);
     expect(server.accepted).toBe(3);
@@ -207,7 +207,7 @@ describe('disconnect', () => {
     await connection.disconnect();
     await server.until(() => server.live === 0);
 
-    expect(server.received()).toBe('quit\r\n');
+    expect(server.text()).toBe('quit\r\n');
   });
 
   test('while closed, and waiting to come back: it does not', async () => {
@@ -218,9 +218,9 @@ describe('disconnect', () => {
     server.drop();
     await next(connection, 'backoff');
     await connection.disconnect();
-    await server.restart();
+    await server.accept();
     await connectTo(server).whenOpen();
-    await server.has(2);
+    await server.session(2);
 
     expect(connection.state).toBe('closed');
     expect(server.accepted).toBe(2);
@@ -252,7 +252,7 @@ describe('the module’s interface', () => {
     const first = pool.add({ port: server.port });
     const second = pool.add({ port: server.port });
     await Promise.all([first.whenOpen(), second.whenOpen()]);
-    await server.has(2);
+    await server.session(2);
 
     expect(pool.connections).toEqual([first, second]);
     expect(server.accepted).toBe(2);

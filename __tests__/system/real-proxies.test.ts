@@ -77,9 +77,9 @@ withServers('HAProxy', ['haproxy'], () => {
       const server = await startHaproxy(backend.port, ...settings);
       const connection = connectTo(server, GROWING);
       await expectGrowth(connection);
-      await backend.restart();
+      await backend.accept();
       connection.once('open', () => connection.write('hello'));
-      await backend.gets('hello');
+      await backend.receives('hello');
       expect(connection.state).toBe('open');
 
       connection.markHealthy();
@@ -135,7 +135,7 @@ withServers('stunnel', ['stunnel'], () => {
 
     connection.write('waited');
     await server.restart(undefined, pem(certificates.rotated));
-    await backend.gets('waited');
+    await backend.receives('waited');
     expect(connection).toMatchObject({ state: 'open', generation: 2 });
     expect(serial(connection)).toBe(new X509Certificate(certificates.rotated.cert).serialNumber);
   });
@@ -145,9 +145,9 @@ withServers('stunnel', ['stunnel'], () => {
     const server = await startStunnel(backend.port);
     const connection = connectTo(server, { ...GROWING, ...tls() });
     await expectGrowth(connection);
-    await backend.restart();
+    await backend.accept();
     connection.once('open', () => connection.write('hello'));
-    await backend.gets('hello');
+    await backend.receives('hello');
     expect(connection.state).toBe('open');
   });
 
@@ -160,7 +160,7 @@ withServers('stunnel', ['stunnel'], () => {
     await expectGrowth(stranger);
     const friend = connectTo(server, { tls: { ...tls().tls, ...certificates.client } });
     friend.write('hello');
-    await backend.gets('hello');
+    await backend.receives('hello');
 
     expect(backend.accepted).toBe(1);
     expect(stranger.stats).toMatchObject({ lastError: { code: 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED' } });

@@ -56,7 +56,7 @@ describe('NODE_TLS_REJECT_UNAUTHORIZED=0', () => {
     );
 
     expect({ code, said }).toEqual({ code: 0, said: Array(5).fill(expected) });
-    expect(server.received()).toBe('');
+    expect(server.text()).toBe('');
     // It is Node that says a word about the variable, which has no effect here.
     expect(stderr).toContain('NODE_TLS_REJECT_UNAUTHORIZED');
   });

@@ -275,7 +275,7 @@ describe('where a connection goes', () => {
   });
 
   test('nor is anything that a hostile peer says', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.end('\u001b[31m\nFAKE LOG LINE\r\n\0') });
+    const server = await Loopback.start({ onSession: (socket) => socket.end('\u001b[31m\nFAKE LOG LINE\r\n\0') });
     for (const tls of [false, true]) {
       const connection = connectTo(server, { tls, minUptime: 1_000 });
       const [first, second] = await payloads(connection, 'backoff', 2);

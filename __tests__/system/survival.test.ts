@@ -59,7 +59,7 @@ describe('a frame', () => {
     ['reset', ['error', 'peer-end']],
   ])('C46 that is cut in the middle with %s is gone, and the next session starts whole', async (how, reasons) => {
     const texts = ['één', 'twee', 'drie'];
-    const { proxy } = await proxied({ onSocket: (socket) => socket.write(`${texts.join('\n')}\n`) });
+    const { proxy } = await proxied({ onSession: (socket) => socket.write(`${texts.join('\n')}\n`) });
     // In the middle of a character, and then after a whole line.
     await proxy.cutAfter(2, how, 'toClient');
     const { connection, messages } = lines(proxy);
@@ -109,7 +109,7 @@ describe('an end', () => {
     const { server, proxy } = await proxied();
     await proxy.set({ lateClose: 300 });
     const connection = connectTo(proxy);
-    const peer = await server.has(1);
+    const peer = await server.session(1);
     await connection.whenOpen();
     const heard = record(connection, ['open', 'reset']);
     const from = performance.now();
@@ -128,7 +128,7 @@ describe('an end', () => {
     const { server, proxy } = await proxied();
     const connections = Array.from({ length: 20 }, () => connectTo(proxy));
     await Promise.all(connections.map((connection) => connection.whenOpen()));
-    await server.has(20);
+    await server.session(20);
     await proxy.until(({ links }) => links === 20);
     const reopened = Promise.all(connections.map((connection) => payload(connection, 'open')));
 
@@ -144,7 +144,7 @@ describe('an end', () => {
 describe('a peer that falls silent', () => {
   test('is found by idleTimeout, in later sessions too, and kept when it speaks again', async () => {
     const { server, proxy } = await proxied();
-    const ticks = setInterval(() => server.write('tick'), 50);
+    const ticks = setInterval(() => server.send('tick'), 50);
     try {
       const connection = connectTo(proxy, { idleTimeout: 400 });
       const heard = record(connection, ['reset']);
@@ -284,7 +284,7 @@ describe('C22 C25 a server that accepts and hangs up', () => {
   });
 
   test.each(['end', 'reset'] as const)('after some bytes (%s) is dialled ever more seldom', async (how) => {
-    const { proxy } = await proxied({ onSocket: (socket) => socket.write('welcome') });
+    const { proxy } = await proxied({ onSession: (socket) => socket.write('welcome') });
     await proxy.cutAfter(3, how, 'toClient');
     await grows(proxy, connectTo(proxy, { backoff }));
   });

@@ -57,7 +57,7 @@ describe('a TLS session', () => {
     const { server, target } = await secureServer({ tls: { ALPNProtocols: ['b', 'a'] } });
     const connection = connectTo(target, { tls: { ca: certificates.ca.cert, ALPNProtocols: ['a'] } });
     await connection.whenOpen();
-    const peer = tlsOf(await server.has(1));
+    const peer = tlsOf(await server.session(1));
 
     expect(peer).toHaveProperty('servername', 'localhost');
     expect(peer.alpnProtocol).toBe('a');
@@ -84,11 +84,13 @@ describe('a TLS session', () => {
     const wire = Buffer.concat(seen).toString('latin1');
     expect(wire.length).toBeGreaterThan(4_000);
     expect(wire).not.toMatch(/hello-|secret/);
-    expect(server.received()).toMatch(/hello-1;queued-secret;secret-1;.*secret-4;/s);
+    expect(server.text()).toMatch(/hello-1;queued-secret;secret-1;.*secret-4;/s);
   });
 
   test('reads and writes a lot, pauses, and disconnect() lets everything arrive', async () => {
-    const { server, target } = await secureServer({ onSocket: (socket) => socket.write(Buffer.alloc(1_000_000, 'x')) });
+    const { server, target } = await secureServer({
+      onSession: (socket) => socket.write(Buffer.alloc(1_000_000, 'x')),
+    });
     const connection = connectTo(target, { queue: { maxBytes: 20_000_000 }, closeTimeout: 10_000 });
     let received = 0;
     connection.on('data', (chunk) => {
@@ -103,12 +105,12 @@ describe('a TLS session', () => {
     expect(await connection.disconnect()).toEqual({ reason: 'disconnected' });
     expect(await last).toBeUndefined();
     await server.until(() => server.live === 0);
-    expect(server.received()).toHaveLength(5_000_004);
-    expect(server.received().endsWith('last')).toBe(true);
+    expect(server.text()).toHaveLength(5_000_004);
+    expect(server.text().endsWith('last')).toBe(true);
   });
 
   test('lets a handshake read, and leaves the rest to data', async () => {
-    const { target } = await secureServer({ onSocket: (socket) => socket.write('welcome;unread') });
+    const { target } = await secureServer({ onSession: (socket) => socket.write('welcome;unread') });
     const connection = connectTo(target, {
       async handshake(socket) {
         await new Promise((resolve) => socket.once('readable', resolve));
@@ -135,7 +137,7 @@ describe('a TLS session', () => {
     const seen: unknown[] = [];
     const { server, target } = await secureServer({
       tls: { ca: certificates.ca.cert, requestCert: true, rejectUnauthorized: true },
-      onSocket: (socket) => seen.push(tlsOf(socket).getPeerCertificate().subject.CN),
+      onSession: (socket) => seen.push(tlsOf(socket).getPeerCertificate().subject.CN),
     });
     const pairs = [certificates.client, certificates.server];
     const connection = connectTo(
@@ -145,10 +147,10 @@ describe('a TLS session', () => {
       },
     );
     await connection.whenOpen();
-    await server.has(1);
+    await server.session(1);
     server.drop();
     await next(connection, 'open');
-    await server.has(2);
+    await server.session(2);
 
     expect(seen).toEqual(['a client', 'localhost']);
   });
@@ -169,7 +171,7 @@ describe('verification', () => {
 
     expect({ reason, code: error.code }).toEqual({ reason: 'error', code });
     expect(await fate).toMatchObject({ code: 'ERR_CLOSED' });
-    expect(server.received()).toBe('');
+    expect(server.text()).toBe('');
     await server.until(() => server.live === 0);
   });
 
@@ -340,7 +342,7 @@ describe('a server that breaks TLS', () => {
     ['a FIN', (socket) => socket.end()],
     ['an RST', (socket) => void socket.once('data', () => socket.resetAndDestroy())],
   ])('C101 by %s ends the attempt at once', async (_what, answer) => {
-    const server = await Loopback.start({ onSocket: answer });
+    const server = await Loopback.start({ onSession: answer });
     const connection = connectTo(server, { tls: true });
 
     const { reason, error } = await refused(connection);
@@ -376,7 +378,7 @@ describe('a server that breaks TLS', () => {
     expect(await connection.disconnect()).toEqual({ reason: 'disconnected' });
     expect(performance.now() - from).toBeGreaterThanOrEqual(78);
     expect(await fate).toMatchObject({ code: 'ERR_CLOSED' });
-    expect(server.received()).not.toContain('secret');
+    expect(server.text()).not.toContain('secret');
   });
 });
 

@@ -33,7 +33,7 @@ describe('a Unix socket', () => {
     const waits = await payloads(connection, 'backoff', 2);
     const server = await Loopback.start({ path });
     await next(connection, 'open');
-    await server.gets('waited for you');
+    await server.receives('waited for you');
 
     expect(waits[0]).toMatchObject({ attempt: 1, reason: 'error', error: { code: 'ENOENT' } });
     expect(await fate).toBeUndefined();
@@ -42,7 +42,7 @@ describe('a Unix socket', () => {
   test('C16 that a dead server left behind is retried until there is a new one', async () => {
     const dead = await Loopback.start({ path: join(directory, 'dead') });
     renameSync(join(directory, 'dead'), path);
-    await dead.destroy();
+    await dead.close();
     expect(existsSync(path)).toBe(true);
     const connection = connectTo({ target: { path } });
 
@@ -66,15 +66,15 @@ describe('a Unix socket', () => {
     const server = await Loopback.start({ path });
     const connection = connectTo(server);
     await connection.whenOpen();
-    await server.has(1);
+    await server.session(1);
     const heard = record(connection, ['open', 'reset']);
     server.refuse();
     server.drop();
     const wait = await payload(connection, 'backoff');
     const failed = await payload(connection, 'backoff');
     connection.write('written while down');
-    await server.restart();
-    await server.gets('written while down', 2);
+    await server.accept();
+    await server.until(() => server.text(2).includes('written while down'));
 
     expect(wait).toMatchObject({ reason: 'peer-end' });
     expect(failed).toMatchObject({ attempt: 2, error: { code: 'ENOENT' } });

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Server } from 'node:tls';
 
 import { type ConnectionOptions, ReconnectingConnection } from 'reconnecting-connection';
 import { type LoopbackOptions, LoopbackServer, record, until } from 'reconnecting-connection/testing';
@@ -183,6 +184,87 @@ test('a port can be given, and a missed deadline is an error that shows the rece
   await expect(LoopbackServer.start({ port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
 });
 
+test('it listens on `host`, also after restart()', async () => {
+  const { server, recorder } = await connected({ host: '127.0.0.2' });
+  await server.restart();
+  await recorder.next('reset');
+  await recorder.next('open');
+  const socket = await server.session(2);
+
+  expect(server.target).toEqual({ host: '127.0.0.2', port: server.port });
+  expect(socket.localAddress).toBe('127.0.0.2');
+});
+
+test.each([false, true])(
+  '`allowHalfOpen: %s` decides whether a session that the client has ended can be written to',
+  async (allowHalfOpen) => {
+    const { server, connection } = await connected({ allowHalfOpen }, { closeTimeout: 5_000 });
+    const socket = await server.session(1);
+    const closed = connection.disconnect();
+    await server.until(() => socket.readableEnded);
+    expect(socket.writable).toBe(allowHalfOpen);
+    socket.end('last words');
+
+    expect(await closed).toEqual({ reason: 'disconnected' });
+  },
+);
+
+test('until() looks whenever a session begins, receives, ends or closes', async () => {
+  const { server, connection } = await connected({ allowHalfOpen: true });
+  const [socket] = server.sockets;
+  connection.write('four');
+  await server.until(() => socket?.bytesRead === 4);
+  void connection.disconnect();
+  await server.until(() => socket?.readableEnded === true);
+  socket?.end();
+  await server.until(() => server.open === 0);
+
+  await expect(server.until(() => server.open > 1, { deadline: 5 })).rejects.toThrow(
+    'Not so within 5 ms: () => server.open > 1',
+  );
+});
+
+test('`deadline` is that of every wait without one of its own', async () => {
+  const { server } = await connected({ deadline: 5 });
+
+  await expect(server.session(2)).rejects.toThrow('Not so within 5 ms');
+  await expect(server.until(() => false)).rejects.toThrow('Not so within 5 ms');
+  await expect(server.receives('x', { deadline: 6 })).rejects.toThrow('Not so within 6 ms');
+});
+
+test("`server` is Node's, whose certificate can be changed, and undefined while dials are refused", async () => {
+  const server = await LoopbackServer.start({ tls: certificates.server });
+  track({ destroy: () => server.close() });
+  if (server.server instanceof Server) server.server.setSecureContext(certificates.selfSigned);
+  const connection = track(
+    new ReconnectingConnection({ ...server.target, tls: { ca: certificates.ca.cert }, backoff: () => 5 }),
+  );
+  const recorder = record(connection);
+  const [{ error }] = await recorder.next('backoff');
+  server.refuse();
+  expect(server.server).toBeUndefined();
+  await server.accept();
+  await recorder.next('open');
+
+  expect(error?.code).toBe('DEPTH_ZERO_SELF_SIGNED_CERT');
+  expect(server.server?.listening).toBe(true);
+});
+
+test('a subclass can start itself', async () => {
+  class Greeter extends LoopbackServer {
+    static override async start(): Promise<Greeter> {
+      const greeter = new Greeter({ onSession: (socket) => socket.write('hello') });
+      await greeter.accept();
+      return greeter;
+    }
+  }
+  const server = await Greeter.start();
+  track({ destroy: () => server.close() });
+  const recorder = record(track(new ReconnectingConnection(server.target)));
+
+  expect(String((await recorder.next('data'))[0])).toBe('hello');
+});
+
 test.each<[string, LoopbackOptions, string]>([
   [
     'a port that is none',
@@ -190,12 +272,14 @@ test.each<[string, LoopbackOptions, string]>([
     'Expected option `port` to be an integer from 0 to 65535, got 70000 (number)',
   ],
   ['a path that is none', { path: '' }, 'Expected option `path` to be a path, got "" (string)'],
-  ['both', { port: 1, path: '/x' }, 'Expected either option `path` or option `port`, got both'],
+  ['a host that is none', { host: '' }, 'Expected option `host` to be a host, got "" (string)'],
+  ['a path and a port', { port: 1, path: '/x' }, 'Expected either option `path` or option `port`, got both'],
+  ['a path and a host', { host: '::1', path: '/x' }, 'Expected either option `path` or option `host`, got both'],
   ['TLS without options', { tls: true as never }, 'Expected option `tls` to be an object, got true (boolean)'],
   [
     'an unknown option',
     { ehco: true } as never,
-    'Unknown option `ehco`, expected one of: port, path, tls, echo, onSession',
+    'Unknown option `ehco`, expected one of: port, host, path, tls, echo, allowHalfOpen, deadline, onSession',
   ],
 ])('%s is refused with ERR_INVALID_OPTION', async (_what, options, message) => {
   await expect(LoopbackServer.start(options)).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION', message });
@@ -205,6 +289,7 @@ test('invalid arguments are refused with ERR_INVALID_OPTION', async () => {
   const { server } = await connected();
   const error = expect.objectContaining({ code: 'ERR_INVALID_OPTION' }) as Error;
 
+  await expect(server.until(true as never)).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION' });
   await expect(server.session(0)).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION' });
   expect(() => server.flap({ how: 'end' as never })).toThrow(error);
   expect(() => server.send(1 as never)).toThrow(error);

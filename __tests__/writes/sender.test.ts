@@ -434,7 +434,7 @@ describe('over real sockets', () => {
     const heard = new Map<Socket, { id: number; bytes: number }>();
     let wrong = 0;
     const server = await Loopback.start({
-      onSocket: (socket) => {
+      onSession: (socket) => {
         // The first byte names the connection.
         socket.on('data', (chunk) => {
           let at = heard.get(socket);
@@ -484,7 +484,7 @@ describe('over real sockets', () => {
   });
 
   test('lone writes are confirmed at once, and what the kernel takes later is confirmed then', async () => {
-    const server = await Loopback.start({ onSocket: (socket) => socket.pause() });
+    const server = await Loopback.start({ onSession: (socket) => socket.pause() });
     const connection = connectTo(server, { queue: { maxBytes: 64 * 2 ** 20 } });
     await connection.whenOpen();
     await inTicks(20, () => connection.write('a'));

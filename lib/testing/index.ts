@@ -1,4 +1,5 @@
-export type { Cut, Direction, Faults } from './proxied-link';
+export type { Cut } from './cut';
+export type { Direction, Faults } from './proxied-link';
 export { FaultProxy } from './proxy';
 export type {
   CutAfterOptions,

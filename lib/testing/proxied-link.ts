@@ -1,12 +1,10 @@
 import type { Socket } from 'node:net';
 
 import { clearTimer, now, setTimer } from './clock';
+import { type Cut, cutSocket } from './cut';
 
 /** From the client to the target, or back. */
 export type Direction = 'toTarget' | 'toClient';
-
-/** How a link is cut: in good order (a FIN to both ends), or not (an RST). On Unix sockets there is no RST. */
-export type Cut = 'drop' | 'reset';
 
 /** What is done to one direction. Without a default, it is off; a 0 or a false puts it off again. */
 export interface Faults {
@@ -37,9 +35,6 @@ export interface CutAfter {
 
 /** Bytes that one direction keeps at the most, before its source has to wait. */
 const ROOM = 262_144;
-
-/** Milliseconds a side is given to answer a FIN, before it is let go. */
-const LINGER = 1_000;
 
 type Item = { readonly due: number } & (
   { readonly kind: 'bytes'; readonly bytes: Buffer } | { readonly kind: 'end' } | { readonly kind: 'reset' }
@@ -98,22 +93,6 @@ export class ProxiedLink {
   #counts(direction: Direction): boolean {
     const counting = this.#cutAfter?.counting ?? 'both';
     return counting === 'both' || counting === direction;
-  }
-}
-
-/** Ends a socket with a FIN or an RST. */
-export function cutSocket(socket: Socket, how: Cut): void {
-  if (socket.destroyed) return;
-  if (how === 'drop' && !socket.connecting) {
-    socket.end();
-    // The kernel makes an RST of a close with bytes unread, so read they are.
-    socket.removeAllListeners('data').resume();
-    setTimer(() => socket.destroy(), LINGER).unref();
-  } else if (how === 'drop' || socket.writableEnded || socket.remotePort === undefined) {
-    // Neither after a FIN nor on a Unix socket is there an RST to be had.
-    socket.destroy();
-  } else {
-    socket.resetAndDestroy();
   }
 }
 

@@ -10,7 +10,8 @@ import {
   oneOf,
 } from '../options/checks';
 import { ConnectionError, invalidOption } from '../errors';
-import type { Cut, CutAfter, Direction, Faults } from './proxied-link';
+import type { Cut } from './cut';
+import type { CutAfter, Direction, Faults } from './proxied-link';
 
 /** A port of this machine. */
 export interface PortPlace {

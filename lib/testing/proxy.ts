@@ -3,7 +3,8 @@ import { type NetConnectOpts, type Server, type Socket, connect, createServer } 
 
 import { checkRecord } from '../options/checks';
 import { now } from './clock';
-import { type Cut, type CutAfter, type Direction, type Faults, ProxiedLink, cutSocket } from './proxied-link';
+import { type Cut, cutSocket, ignore } from './cut';
+import { type CutAfter, type Direction, type Faults, ProxiedLink } from './proxied-link';
 import {
   type CutAfterOptions,
   type Place,
@@ -208,9 +209,4 @@ export class FaultProxy {
       });
     }
   }
-}
-
-/** What breaks a socket shows at its other end. */
-function ignore(): void {
-  // The `close` that follows says enough.
 }

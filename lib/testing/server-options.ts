@@ -10,6 +10,7 @@ import {
   delay,
   func,
   integer,
+  interval,
   oneOf,
 } from '../options/checks';
 import { ConnectionError, invalidOption } from '../errors';
@@ -18,13 +19,19 @@ import { ConnectionError, invalidOption } from '../errors';
 export interface LoopbackOptions {
   /** Default: a free one. */
   readonly port?: number;
+  /** The address it listens on. Default: `'127.0.0.1'`. */
+  readonly host?: string;
   /** A Unix socket in place of a port. */
   readonly path?: string;
   /** Server options of TLS: `key` and `cert` at the least. Default: off. */
   readonly tls?: TlsOptions;
   /** Whether it sends back what it receives. Default: false. */
   readonly echo?: boolean;
-  /** Told of each session's socket (with TLS, when it is secure), and which it is: 1 for the first. */
+  /** Whether the server's side of a session stays open when the client ends its own. Default: false. */
+  readonly allowHalfOpen?: boolean;
+  /** The `deadline` of waits that have none of their own. Default: 5000. */
+  readonly deadline?: number;
+  /** Called with each session's socket (a `tls.TLSSocket` if there is TLS) and its number, 1 for the first. */
   readonly onSession?: (socket: Socket, number: number) => void;
 }
 
@@ -36,23 +43,35 @@ export interface FlapOptions {
   readonly how?: 'drop' | 'reset';
 }
 
-const path: Check<string> = (value, name) => {
-  if (typeof value !== 'string' || value === '') throw invalidOption(name, 'a path', value);
-  return value;
-};
+function text(expected: string): Check<string> {
+  return (value, name) => {
+    if (typeof value !== 'string' || value === '') throw invalidOption(name, expected, value);
+    return value;
+  };
+}
 
 const tls: Check<TlsOptions> = (value, name) => {
   checkObject(value, name);
   return value;
 };
 
-const checks: Checks<LoopbackOptions> = { port: integer(0, 65_535), path, tls, echo: boolean, onSession: func };
+const checks: Checks<LoopbackOptions> = {
+  port: integer(0, 65_535),
+  host: text('a host'),
+  path: text('a path'),
+  tls,
+  echo: boolean,
+  allowHalfOpen: boolean,
+  deadline: interval,
+  onSession: func,
+};
 const flapChecks: Checks<FlapOptions> = { after: delay, how: oneOf('drop', 'reset') };
 
 export function checkLoopbackOptions(options: LoopbackOptions): LoopbackOptions {
   const checked = checkRecord<LoopbackOptions>('', options, checks);
-  if (checked.path === undefined || checked.port === undefined) return checked;
-  throw new ConnectionError('ERR_INVALID_OPTION', 'Expected either option `path` or option `port`, got both');
+  const other = (['port', 'host'] as const).find((name) => checked[name] !== undefined);
+  if (checked.path === undefined || other === undefined) return checked;
+  throw new ConnectionError('ERR_INVALID_OPTION', `Expected either option \`path\` or option \`${other}\`, got both`);
 }
 
 export function checkFlapOptions(options: FlapOptions): FlapOptions {

@@ -3,17 +3,16 @@ import { type AddressInfo, type Server, type Socket, createServer } from 'node:n
 import { Server as TlsServer, createServer as createTlsServer } from 'node:tls';
 
 import { invalidOption } from '../errors';
-import { clearTimer, setTimer } from './clock';
-import { cutSocket } from './proxied-link';
+import { cutAfter, cutSocket, ignore } from './cut';
 import type { Place } from './proxy-options';
 import { type Chunk, checkChunk } from './script';
 import { type FlapOptions, type LoopbackOptions, checkFlapOptions, checkLoopbackOptions } from './server-options';
 import { Waiting, type WaitOptions } from './until';
 
-/** A server on 127.0.0.1, or on a Unix socket, that does to its clients what they have to survive. */
+/** A server on this machine, with the faults that clients have to survive. */
 export class LoopbackServer {
   readonly #options: LoopbackOptions;
-  readonly #waiting = new Waiting();
+  readonly #waiting: Waiting;
   /** Sockets that are open, those whose TLS is under way included. */
   readonly #raw = new Set<Socket>();
   readonly #sessions: { readonly socket: Socket; readonly chunks: Buffer[] }[] = [];
@@ -22,9 +21,15 @@ export class LoopbackServer {
   #isMuted = false;
   #flapping: FlapOptions | undefined;
 
-  private constructor(options: LoopbackOptions) {
-    this.#options = options;
-    this.#port = options.port ?? 0;
+  /**
+   * Makes a server that does not listen yet: {@link LoopbackServer.accept} starts it.
+   *
+   * @throws ConnectionError `ERR_INVALID_OPTION`
+   */
+  protected constructor(options: LoopbackOptions = {}) {
+    this.#options = checkLoopbackOptions(options);
+    this.#port = this.#options.port ?? 0;
+    this.#waiting = new Waiting(this.#options.deadline);
   }
 
   /**
@@ -33,19 +38,28 @@ export class LoopbackServer {
    * @throws ConnectionError `ERR_INVALID_OPTION`; what Node says where it cannot listen
    */
   static async start(options: LoopbackOptions = {}): Promise<LoopbackServer> {
-    const server = new LoopbackServer(checkLoopbackOptions(options));
+    const server = new LoopbackServer(options);
     await server.accept();
     return server;
   }
 
   /** Where it listens, to be given to a connection. */
   get target(): Place {
-    return this.#options.path === undefined ? { host: '127.0.0.1', port: this.#port } : { path: this.#options.path };
+    const { path, host = '127.0.0.1' } = this.#options;
+    return path === undefined ? { host, port: this.#port } : { path };
   }
 
   /** Where it listens; 0 for a Unix socket. */
   get port(): number {
     return this.#port;
+  }
+
+  /**
+   * The `net.Server` that listens, or the `tls.Server` if there is TLS, to change its certificate or to listen to its
+   * events. `undefined` while dials are refused; a new one after `accept()` and `restart()`.
+   */
+  get server(): Server | undefined {
+    return this.#server;
   }
 
   /** The sockets of all sessions that there ever were, closed ones included. */
@@ -66,6 +80,17 @@ export class LoopbackServer {
   received(session?: number): Buffer {
     const sessions = session === undefined ? this.#sessions : this.#sessions.slice(session - 1, session);
     return Buffer.concat(sessions.flatMap(({ chunks }) => chunks));
+  }
+
+  /**
+   * Waits until `holds` returns true: it is called now, and whenever a socket is accepted, receives, ends or closes.
+   *
+   * @returns rejects with an Error that says what was waited for when the deadline passes first
+   * @throws ConnectionError `ERR_INVALID_OPTION`
+   */
+  until(holds: () => boolean, options: WaitOptions = {}): Promise<void> {
+    if (typeof holds !== 'function') return Promise.reject(invalidOption('the condition', 'a function', holds));
+    return this.#waiting.until(holds, options, () => holds.toString());
   }
 
   /**
@@ -179,8 +204,9 @@ export class LoopbackServer {
   }
 
   #make(): Server {
-    const { tls: secure } = this.#options;
-    const server = secure === undefined ? createServer() : createTlsServer(secure);
+    const { tls: secure, allowHalfOpen = false } = this.#options;
+    const server =
+      secure === undefined ? createServer({ allowHalfOpen }) : createTlsServer({ allowHalfOpen, ...secure });
     server.on('connection', (socket: Socket) => this.#onSocket(socket));
     const begun = server instanceof TlsServer ? 'secureConnection' : 'connection';
     server.on(begun, (socket: Socket) => this.#onSession(socket));
@@ -194,13 +220,14 @@ export class LoopbackServer {
       this.#raw.delete(socket);
       this.#waiting.changed();
     });
+    this.#waiting.changed();
   }
 
   #onSession(socket: Socket): void {
     const chunks: Buffer[] = [];
     const number = this.#sessions.push({ socket, chunks });
     socket.on('error', ignore);
-    socket.on('close', () => this.#waiting.changed());
+    for (const event of ['end', 'close']) socket.on(event, () => this.#waiting.changed());
     socket.on('data', (chunk) => {
       chunks.push(chunk);
       if (this.#options.echo === true && socket.writable) socket.write(chunk);
@@ -218,18 +245,4 @@ export class LoopbackServer {
     const same = [...this.#raw].find((raw) => remotePort !== undefined && raw.remotePort === remotePort);
     return same ?? socket;
   }
-}
-
-function cutAfter(socket: Socket, raw: Socket, { after = 0, how = 'drop' }: FlapOptions): void {
-  const cut = () => {
-    if (how === 'drop') socket.end();
-    else cutSocket(raw, 'reset');
-  };
-  if (after === 0) cut();
-  else socket.on('close', clearTimer.bind(undefined, setTimer(cut, after)));
-}
-
-/** What a client does to its socket is for the test to judge. */
-function ignore(): void {
-  // The `close` that follows says enough.
 }

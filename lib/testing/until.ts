@@ -34,10 +34,16 @@ export async function until(holds: () => boolean | Promise<boolean>, options: Wa
 /** Those who wait for something to become so; whoever changes anything says so. */
 export class Waiting {
   readonly #looks = new Set<() => void>();
+  readonly #deadline: number;
+
+  /** @param deadline - of waits without one of their own */
+  constructor(deadline: number = DEADLINE) {
+    this.#deadline = deadline;
+  }
 
   /** Resolves when `holds` is true, which is asked now and at every change. */
   until(holds: () => boolean, options: WaitOptions, what: () => string): Promise<void> {
-    const { deadline = DEADLINE, what: said = what } = checkRecord<WaitOptions>('', options, checks);
+    const { deadline = this.#deadline, what: said = what } = checkRecord<WaitOptions>('', options, checks);
     return new Promise((resolve, reject) => {
       if (holds()) {
         resolve();

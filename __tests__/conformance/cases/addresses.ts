@@ -39,7 +39,7 @@ export const addresses: readonly Case[] = [
       const subject = lab.create(options);
       await subject.waitFor('open');
       assert.deepEqual(subject.names(), ['open']);
-      const socket = await server.has(1);
+      const socket = await server.session(1);
       assert.equal(socket.localAddress, '::1');
 
       if (!lab.has('backoff event')) return;
@@ -79,10 +79,7 @@ export const addresses: readonly Case[] = [
     limit: 60_000,
     run: async (lab) => {
       const second = await lab.serve({ host: '127.0.0.2' });
-      const first = await lab.serve();
-      first.refuse();
-      first.port = second.port;
-      await first.restart();
+      const first = await lab.serve({ port: second.port });
       let address = '127.0.0.3';
       let lookups = 0;
       const lookup = resolving(() => {

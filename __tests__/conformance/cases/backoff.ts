@@ -78,7 +78,7 @@ export const backoff: readonly Case[] = [
       const options = { backoff: () => wait, connectTimeout: attempt };
       lab.own({ ...mute.target, ...options, tls: true });
       const flapping = await Loopback.start();
-      flapping.flap('end', session);
+      flapping.flap({ after: session });
       lab.own({ ...flapping.target, ...options });
       await Promise.all(
         [mute, flapping].map((server) =>

@@ -20,7 +20,7 @@ export const closing: readonly Case[] = [
       const subject = lab.create(server.target);
       const { client } = subject;
       await subject.waitFor('open');
-      const socket = await within(server.has(1), 'the server accepts');
+      const socket = await within(server.session(1), 'the server accepts');
       const end = async () => {
         const first = client.disconnect();
         await quiet(100);
@@ -53,7 +53,7 @@ export const closing: readonly Case[] = [
       const before = await held(lab);
       const subject = lab.create(server.target);
       await subject.waitFor('open');
-      await within(server.has(1), 'the server accepts');
+      await within(server.session(1), 'the server accepts');
       await within(subject.client.disconnect(), 'the first disconnect() resolves');
       await subject.waitFor('close');
       const end = async () => assert(await settlesAtOnce(subject.client.disconnect()));
@@ -79,11 +79,11 @@ export const closing: readonly Case[] = [
       const subject = lab.create(server.target);
       const { client } = subject;
       await subject.waitFor('open');
-      const first = await within(server.has(1), 'the server accepts');
+      const first = await within(server.session(1), 'the server accepts');
       let ended = first.readableEnded || first.destroyed;
       for (const event of ['end', 'close']) first.once(event, () => (ended = true));
       const endedBefore: boolean[] = [];
-      const accepted = server.has(2).then(() => endedBefore.push(ended));
+      const accepted = server.session(2).then(() => endedBefore.push(ended));
 
       const end = client.disconnect();
       client.connect?.();
@@ -117,7 +117,7 @@ export const closing: readonly Case[] = [
       const { client } = subject;
       for (const lifecycle of [1, 2, 3]) {
         await subject.waitFor('open', lifecycle);
-        await within(server.has(lifecycle), 'the server accepts');
+        await within(server.session(lifecycle), 'the server accepts');
         await within(client.disconnect(), 'disconnect() resolves');
         await subject.waitFor('close', lifecycle);
         if (lifecycle < 3) client.connect?.();
@@ -134,7 +134,7 @@ export const closing: readonly Case[] = [
       client.connect?.();
       await subject.waitFor('backoff', 3);
       await client.disconnect();
-      await server.restart();
+      await server.accept();
       client.connect?.();
       await subject.waitFor('open', 4);
       const info = subject.heard.at(-1)!.value as OpenInfo;
@@ -150,7 +150,7 @@ export const closing: readonly Case[] = [
     limit: 60_000,
     run: async (lab) => {
       const server = await lab.serve({
-        onSocket: (socket) => {
+        onSession: (socket) => {
           if (!lab.has('bytes')) return;
           const more = () => {
             while (socket.writable && socket.write(Buffer.alloc(16_384)));
@@ -163,7 +163,7 @@ export const closing: readonly Case[] = [
       const subject = lab.create(server.target);
       if (lab.has('bytes')) await subject.waitFor('data', 20);
       else await subject.waitFor('open');
-      await within(server.has(1), 'the server accepts');
+      await within(server.session(1), 'the server accepts');
       await endsForGood(lab, { subject, server, before, connections: 1 });
 
       if (!lab.has('own')) return;

@@ -16,7 +16,7 @@ export const connect: readonly Case[] = [
       const states: string[] = [];
       subject.client.on('open', () => states.push(subject.client.state));
       await subject.waitFor('open');
-      await server.has(1);
+      await server.session(1);
 
       assert.deepEqual(subject.names('open', 'reset', 'close'), ['open']);
       assert.deepEqual(states, ['open']);
@@ -32,7 +32,7 @@ export const connect: readonly Case[] = [
       const subject = lab.create(server.target);
       await failsAgain(lab, subject, 3);
       assert.equal(subject.count('open'), 0);
-      await server.restart();
+      await server.accept();
       await subject.waitFor('open');
 
       assert.deepEqual(subject.names('open', 'close'), ['open']);
@@ -53,7 +53,7 @@ export const connect: readonly Case[] = [
       const connection = lab.own(server.target);
       await assert.rejects(connection.whenOpen({ attempts: 1 }), { code: 'ECONNREFUSED' });
       // Who waited is told; the connection itself was not asked to stop.
-      await server.restart();
+      await server.accept();
       const { attempts } = await within(connection.whenOpen(), 'open after the failure was told');
       assert(attempts > 1, `it took ${attempts} attempts`);
     },
@@ -88,7 +88,7 @@ export const connect: readonly Case[] = [
         [1, 2, 3].map((attempts) => [attempts, { failures: attempts, code: 'ECONNREFUSED' }]),
       );
       assert.equal(patient, 'waits');
-      await server.restart();
+      await server.accept();
       const { generation } = await within(unlimited, 'open for the one without a limit');
       assert.equal(generation, 1);
       // Counted from the call on: what failed before is nobody's failure any more.
@@ -146,7 +146,7 @@ export const connect: readonly Case[] = [
       again();
       await subject.waitFor('open');
       again();
-      await server.has(1);
+      await server.session(1);
       again();
       // No event says that nothing comes: a second dial would be here long before.
       await quiet(500);

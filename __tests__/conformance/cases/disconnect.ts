@@ -104,7 +104,7 @@ export const disconnect: readonly Case[] = [
       free.write('in time');
       await turn();
       await free.disconnect();
-      await within(server.gets('in time'), 'what was written before disconnect() while connecting goes out');
+      await within(server.receives('in time'), 'what was written before disconnect() while connecting goes out');
     },
   },
   {
@@ -155,7 +155,7 @@ export const disconnect: readonly Case[] = [
         const before = await held(lab);
         const subject = lab.create(server.target);
         await subject.waitFor('open');
-        const socket = await within(server.has(1), 'the server accepts');
+        const socket = await within(server.session(1), 'the server accepts');
         const end = async () => {
           await subject.client.disconnect();
           await subject.waitFor('close');
@@ -179,7 +179,7 @@ export const disconnect: readonly Case[] = [
         const subject = lab.create({ ...server.target, ...WAIT });
         if (sessions === 1) {
           await subject.waitFor('open');
-          await within(server.has(1), 'the server accepts');
+          await within(server.session(1), 'the server accepts');
           server.refuse();
           server.drop();
           await subject.waitFor('reset');
@@ -191,7 +191,7 @@ export const disconnect: readonly Case[] = [
           if (lab.has('own')) assert(await settlesAtOnce(promise), 'there is nothing to wait for');
           await within(promise, 'disconnect() resolves', 3_000);
           // For what is held to be as it was.
-          await server.restart();
+          await server.accept();
         };
         await endsForGood(lab, { subject, server, before, connections: sessions, end });
       }

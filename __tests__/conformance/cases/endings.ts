@@ -59,7 +59,7 @@ async function faultyListeners(
   lab.surfaced.length = 0;
   for (const generation of [1, 2, 3]) {
     await subject.waitFor('open', generation);
-    await within(server.has(generation), `session ${generation} at the server`);
+    await within(server.session(generation), `session ${generation} at the server`);
     if (lab.has('bytes')) {
       subject.client.write('hello');
       await subject.until(`an echo in session ${generation}`, () => subject.received.length >= 5 * generation);
@@ -87,10 +87,10 @@ async function leavesNow(lab: Lab): Promise<void> {
     const server = await lab.serve();
     const client = lab.adapter.create(server.target);
     await within(new Promise<void>((resolve) => client.on('open', () => resolve())), 'open');
-    await within(server.has(1), 'the session at the server');
+    await within(server.session(1), 'the session at the server');
     if (situation === 'backoff') {
       const lost = new Promise<void>((resolve) => client.on('reset', () => resolve()));
-      await server.destroy();
+      await server.close();
       await within(lost, 'the loss of the session');
     }
     const from = performance.now();
@@ -100,7 +100,7 @@ async function leavesNow(lab: Lab): Promise<void> {
     }
     const took = performance.now() - from;
     assert.ok(took < 100, `${situation}: after ${Math.round(took)} ms there was still ${holding().join(', ')}`);
-    await server.destroy();
+    await server.close();
   }
 }
 

@@ -55,7 +55,7 @@ export const failures: readonly Case[] = [
       await failsWith(lab, subject, 'ENOENT');
 
       renameSync(join(directory, 'dead'), path);
-      await dead.destroy();
+      await dead.close();
       await failsWith(lab, subject, 'ECONNREFUSED');
 
       rmSync(path);
@@ -72,7 +72,7 @@ export const failures: readonly Case[] = [
       server.refuse();
       server.drop();
       await subject.waitFor('reset');
-      await server.restart();
+      await server.accept();
       await subject.waitFor('open', 2, 2 * PATIENCE);
       assert.deepEqual(subject.names('open', 'reset', 'close'), ['open', 'reset', 'open']);
     },
@@ -101,7 +101,7 @@ export const failures: readonly Case[] = [
       await failed;
       if (lab.has('own')) assert.equal(waits(subject)[0]?.error?.code, 'ERR_SELF_CONNECT');
       ephemeralPorts(...PORTS);
-      await server.restart();
+      await server.accept();
       await subject.waitFor('open', 1, 2 * PATIENCE);
 
       assert.deepEqual(subject.names('open', 'reset', 'close'), ['open']);
@@ -142,14 +142,14 @@ async function refused(lab: Lab): Promise<void> {
   server.refuse();
   const subject = lab.create(server.target);
   await failsWith(lab, subject, 'ECONNREFUSED');
-  await server.restart();
+  await server.accept();
   await subject.waitFor('open', 1, 2 * PATIENCE);
 }
 
 /** Each connection is cut by an RST as soon as it is accepted: that may be before the client knows of it, or after. */
 async function reset(lab: Lab): Promise<void> {
   const server = await lab.serve();
-  server.flap('reset');
+  server.flap({ how: 'reset' });
   const subject = lab.create(server.target);
   await within30(server, 3);
   server.steady();

@@ -17,7 +17,7 @@ export const flapping: readonly Case[] = [
     limit: 60_000,
     run: async (lab) => {
       await Promise.all([
-        growsAgainst(lab, 'FIN', await flapper('end')),
+        growsAgainst(lab, 'FIN', await flapper('drop')),
         growsAgainst(lab, 'RST', await flapper('reset')),
         growsAgainst(lab, 'data', await talker(lab)),
         ...(lab.has('tls') ? [growsAgainst(lab, 'TLS', await secureFlapper(), true)] : []),
@@ -34,7 +34,7 @@ export const flapping: readonly Case[] = [
       const expected = [100, 200, 400, 800];
       const closedAt: number[] = [];
       const server = await lab.serve({
-        onSocket: (socket, number) => {
+        onSession: (socket, number) => {
           const cut = () => {
             closedAt.push(performance.now());
             socket.end();
@@ -73,7 +73,7 @@ export const flapping: readonly Case[] = [
     run: async (lab) => {
       const held = 1_500;
       const server = await lab.serve();
-      server.flap('end', held);
+      server.flap({ after: held });
       const expected = [200, 400, 800, 1_600];
       const backoff = { initialDelay: 200, maxDelay: 10_000, multiplier: 2, jitter: 'none' } as const;
       lab.create({ ...server.target, backoff });
@@ -118,7 +118,7 @@ export const flapping: readonly Case[] = [
 
 /** A session that is shorter than the wait before it has not proved much either. */
 async function countsTheWaitBefore(lab: Lab): Promise<void> {
-  const server = await flapper('end');
+  const server = await flapper('drop');
   const attempts: number[] = [];
   const connection = lab.own({ ...server.target, minUptime: 0, backoff: () => 200 });
   connection.on('backoff', ({ attempt }) => attempts.push(attempt));
@@ -129,20 +129,20 @@ async function countsTheWaitBefore(lab: Lab): Promise<void> {
   assert.deepEqual(attempts.slice(0, 3), [1, 2, 3]);
 }
 
-async function flapper(how: 'end' | 'reset'): Promise<Loopback> {
+async function flapper(how: 'drop' | 'reset'): Promise<Loopback> {
   const server = await Loopback.start();
-  server.flap(how);
+  server.flap({ how });
   return server;
 }
 
 /** It greets, in the words of the client's protocol where it has one, and hangs up. */
 async function talker(lab: Lab): Promise<Loopback> {
   const server = await lab.serve({
-    onSocket: (socket) => {
+    onSession: (socket) => {
       if (lab.has('bytes')) socket.write('too many clients');
     },
   });
-  server.flap('end', 30);
+  server.flap({ after: 30 });
   return server;
 }
 

@@ -32,7 +32,7 @@ export const handshake: readonly Case[] = [
     needs: ['own'],
     run: async (lab) => {
       const server = await lab.serve({
-        onSocket: (socket) => socket.once('data', () => setTimeout(() => socket.write('welcome'), 30)),
+        onSession: (socket) => socket.once('data', () => setTimeout(() => socket.write('welcome'), 30)),
       });
       const steps: string[] = [];
       let calls = 0;
@@ -90,14 +90,14 @@ export const handshake: readonly Case[] = [
     run: async (lab) => {
       // The first two say nothing at all and die, the others are served.
       const server = await Loopback.start({
-        onSocket: (socket, number) => {
+        onSession: (socket, number) => {
           if (number > 2) lab.adapter.serve?.(socket);
           else if (number === 1) setTimeout(() => socket.resetAndDestroy(), 50);
           else setTimeout(() => socket.end(), 50);
         },
       });
       const subject = lab.create(server.target);
-      await within(server.has(3), 'a third connection', 30_000);
+      await within(server.session(3), 'a third connection', 30_000);
       await subject.until('a session that lasts', () => subject.count('open') > subject.count('reset'));
       await quiet(longestWait(lab));
 
@@ -116,7 +116,7 @@ export const handshake: readonly Case[] = [
       const server = await Loopback.start();
       const before = await held(lab);
       const subject = lab.create(server.target);
-      await within(server.has(1), 'the server accepts');
+      await within(server.session(1), 'the server accepts');
       await quiet(50);
       await endsForGood(lab, { subject, server, before, connections: 1 });
 
@@ -132,14 +132,14 @@ export const handshake: readonly Case[] = [
     run: async (lab) => {
       const drops = lab.has('backoff options') ? 8 : 3;
       const server = await Loopback.start({
-        onSocket: (socket, number) => {
+        onSession: (socket, number) => {
           if (number > drops) lab.adapter.serve?.(socket);
           else if (number % 2 === 0) socket.end();
           else socket.resetAndDestroy();
         },
       });
       const subject = lab.create(server.target);
-      await within(server.has(drops + 1), 'the connection that is served', 30_000);
+      await within(server.session(drops + 1), 'the connection that is served', 30_000);
       await subject.until('a session that lasts', () => subject.count('open') > subject.count('reset'));
       await quiet(longestWait(lab));
 
@@ -159,7 +159,7 @@ async function diesInHandshake(lab: Lab): Promise<void> {
   const subject = lab.create({ ...server.target, handshake });
   for (const [index, die] of (['resetAndDestroy', 'end'] as const).entries()) {
     await until(() => calls.length === index + 1);
-    const socket = await within(server.has(index + 1), 'the server accepts');
+    const socket = await within(server.session(index + 1), 'the server accepts');
     socket[die]();
     await subject.waitFor('backoff', index + 1);
     assert.equal(calls[index]!.signal.aborted, true);
@@ -210,7 +210,7 @@ async function endsInHandshake(lab: Lab, comeOut: (call: Call) => void): Promise
 /** No session is announced before there is one. */
 async function dropsInHandshake(lab: Lab, drops: number): Promise<void> {
   const server = await Loopback.start({
-    onSocket: (socket, number) => {
+    onSession: (socket, number) => {
       socket.once('data', () => {
         if (number > drops) socket.write('welcome');
         else if (number % 2 === 0) socket.end();

@@ -87,7 +87,7 @@ export const jitter: readonly Case[] = [
       const backoff = { initialDelay: 1_000, maxDelay: 1_000 };
       const subjects = Array.from({ length: clients }, () => lab.create({ ...server.target, backoff }));
       for (const subject of subjects) await subject.waitFor('open', 1, 30_000);
-      await server.has(clients);
+      await server.session(clients);
       server.drop();
       await within(
         server.until(() => server.accepted >= 2 * clients),

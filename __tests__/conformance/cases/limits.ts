@@ -115,7 +115,7 @@ export const limits: readonly Case[] = [
       const enough = () => subject.count('backoff') >= 200 || performance.now() - from > 15_000;
       await until(enough, { deadline: 20_000 });
       assert.deepEqual(subject.names('open', 'close'), []);
-      await server.restart();
+      await server.accept();
       await subject.waitFor('open', 1, 2 * PATIENCE);
 
       if (lab.has('own')) await triesTenThousandTimes(lab);
@@ -128,7 +128,7 @@ export const limits: readonly Case[] = [
     limit: 60_000,
     run: async (lab) => {
       const server = await lab.serve();
-      server.flap('end', 50);
+      server.flap({ after: 50 });
       const wait = 1_000;
       const backoff = { initialDelay: wait, maxDelay: wait, jitter: 'none' } as const;
       const subject = lab.create({ ...server.target, backoff });

@@ -61,7 +61,7 @@ export const liveness: readonly Case[] = [
       const connection = lab.own({ ...server.target, heartbeat: { ...heartbeat, interval: 100 } });
       const pings: number[] = [];
       (await server.meets(connection)).on('data', () => pings.push(performance.now()));
-      await within(server.gets('ping'.repeat(10)), 'ten pings');
+      await within(server.receives('ping'.repeat(10)), 'ten pings');
       const rate = (pings.at(-1)! - pings[0]!) / (pings.length - 1);
 
       assert.equal(connection.generation, 1);
@@ -78,7 +78,7 @@ export const liveness: readonly Case[] = [
       const deaf = lab.own(server.target);
       await server.meets(deaf);
       const lost = payload(deaf, 'reset');
-      server.write('unheard');
+      server.send('unheard');
       server.drop();
       assert.equal((await within(lost, 'a reset without a listener')).reason, 'peer-end');
       await deaf.disconnect();
@@ -88,7 +88,7 @@ export const liveness: readonly Case[] = [
       paused.pause();
       let resets = 0;
       paused.on('reset', () => (resets += 1));
-      server.write('last words');
+      server.send('last words');
       server.drop();
       await quiet(200);
       assert.equal(resets, 0);

@@ -26,7 +26,7 @@ export const partitions: readonly Case[] = [
       const server = await lab.serve({ echo: lab.has('bytes') });
       const subject = lab.create({ ...server.target, heartbeat });
       await subject.waitFor('open');
-      await within(server.has(1), 'the session at the server');
+      await within(server.session(1), 'the session at the server');
       const from = performance.now();
       partition(server.port);
       await noticed(lab, subject, from);
@@ -44,7 +44,7 @@ export const partitions: readonly Case[] = [
       const server = await lab.serve({ echo: true });
       const subject = lab.create({ ...server.target, heartbeat });
       await subject.waitFor('open');
-      await within(server.has(1), 'the session at the server');
+      await within(server.session(1), 'the session at the server');
       const writing = setInterval(() => subject.client.write('on and on'), 20);
       try {
         const from = performance.now();
@@ -67,7 +67,7 @@ export const partitions: readonly Case[] = [
       const proxy = await FaultProxy.start(server.target);
       const subject = lab.create({ ...proxy.target, heartbeat });
       await subject.waitFor('open');
-      await within(server.has(1), 'the session at the server');
+      await within(server.session(1), 'the session at the server');
       const from = performance.now();
       await proxy.signal('SIGSTOP');
       await noticed(lab, subject, from);
@@ -95,7 +95,7 @@ export const partitions: readonly Case[] = [
       const server = await lab.serve({ echo: true });
       const subject = lab.create(server.target);
       await subject.waitFor('open');
-      await within(server.has(1), 'the session at the server');
+      await within(server.session(1), 'the session at the server');
       partition(server.port);
       killSockets(server.port, 'server');
       await within(

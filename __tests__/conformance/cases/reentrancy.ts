@@ -30,7 +30,7 @@ export const reentrancy: readonly Case[] = [
 /** A server that greets, and ends each session after a moment. */
 async function serve(lab: Lab): Promise<Loopback> {
   return lab.serve({
-    onSocket: (socket) => {
+    onSession: (socket) => {
       if (lab.has('bytes')) socket.write('hello');
       setTimeout(() => socket.end(), 50).unref();
     },

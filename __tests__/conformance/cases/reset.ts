@@ -24,12 +24,12 @@ export const reset: readonly Case[] = [
       const server = await lab.serve();
       const subject = lab.create(server.target);
       await subject.waitFor('open');
-      await within(server.has(1), 'the server accepts');
+      await within(server.session(1), 'the server accepts');
       server.refuse();
       server.drop();
       await subject.waitFor('reset');
       await quiet(50);
-      await server.restart();
+      await server.accept();
       await subject.waitFor('open', 2);
       await quiet(longestWait(lab));
 
@@ -63,7 +63,7 @@ export const reset: readonly Case[] = [
         [
           'FIN behind bytes',
           () => {
-            server.write('last words');
+            server.send('last words');
             server.drop();
           },
         ],
@@ -77,7 +77,7 @@ export const reset: readonly Case[] = [
       ];
       for (const [index, [what, lose]] of losses.entries()) {
         await subject.waitFor('open', index + 1);
-        await within(server.has(index + 1), 'the server accepts');
+        await within(server.session(index + 1), 'the server accepts');
         lose();
         await subject.until(what, () => subject.count('reset') > index);
       }
@@ -120,7 +120,7 @@ export const reset: readonly Case[] = [
       const subject = lab.create(server.target);
       const { client } = subject;
       await subject.waitFor('open');
-      await within(server.has(1), 'the server accepts');
+      await within(server.session(1), 'the server accepts');
       for (let call = 0; call < 5; call += 1) client.reconnect?.();
       await subject.waitFor('open', 2);
       await quiet(longestWait(lab));
@@ -159,12 +159,12 @@ export const reset: readonly Case[] = [
     limit: 60_000,
     run: async (lab) => {
       const clientPorts: (number | undefined)[] = [];
-      const server = await lab.serve({ onSocket: ({ remotePort }) => clientPorts.push(remotePort) });
+      const server = await lab.serve({ onSession: ({ remotePort }) => clientPorts.push(remotePort) });
       const subject = lab.create(server.target);
       const sessions = 4;
       for (let session = 1; session <= sessions; session += 1) {
         await subject.waitFor('open', session);
-        const socket = await within(server.has(session), 'the server accepts');
+        const socket = await within(server.session(session), 'the server accepts');
         if (lab.has('bytes')) {
           socket.write(`<${session}>`);
           await subject.until(`the bytes of session ${session}`, () =>
@@ -208,7 +208,7 @@ export const reset: readonly Case[] = [
         const server = await lab.serve();
         const subject = lab.create({ ...server.target, ...way });
         await subject.waitFor('open');
-        await within(server.has(1), 'the server accepts');
+        await within(server.session(1), 'the server accepts');
         server.drop();
         await subject.waitFor('close');
         await quiet(longestWait(lab));

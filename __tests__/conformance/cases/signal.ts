@@ -63,7 +63,7 @@ export const signal: readonly Case[] = [
           assert.equal(subject.client.state, 'closed', 'at once');
           for (const socket of server.sockets) socket.destroy();
           await subject.client.disconnect();
-          await server.restart();
+          await server.accept();
         };
         const { accepted } = server;
         await endsForGood(lab, { subject, server, before, connections: accepted, end });
@@ -92,7 +92,7 @@ export const signal: readonly Case[] = [
       connection.on('open', ({ generation }) => {
         if (generation > wanted) return;
         // Most are asked for, which takes no wait; some are losses.
-        if (generation % 50 === 0) void server.has(generation).then((socket) => socket.destroy());
+        if (generation % 50 === 0) void server.session(generation).then((socket) => socket.destroy());
         else connection.reconnect();
       });
       const others = Array.from({ length: 50 }, () => lab.own({ ...other.target, ...options }));
@@ -143,7 +143,7 @@ const moments: readonly Moment[] = [
     sessions: 1,
     reach: async (subject, server) => {
       await subject.waitFor('open');
-      await server.has(1);
+      await server.session(1);
     },
   },
   {
@@ -151,7 +151,7 @@ const moments: readonly Moment[] = [
     sessions: 1,
     reach: async (subject, server) => {
       await subject.waitFor('open');
-      await server.has(1);
+      await server.session(1);
       server.reset();
       await subject.waitFor('backoff');
     },
@@ -162,9 +162,9 @@ const moments: readonly Moment[] = [
     options: mute,
     reach: async (subject, server) => {
       await subject.waitFor('open');
-      await server.has(1);
+      await server.session(1);
       server.drop();
-      await server.has(2);
+      await server.session(2);
     },
   },
   {
@@ -172,7 +172,7 @@ const moments: readonly Moment[] = [
     sessions: 1,
     reach: async (subject, server) => {
       await subject.waitFor('open');
-      await server.has(1);
+      await server.session(1);
       void subject.client.disconnect();
     },
   },

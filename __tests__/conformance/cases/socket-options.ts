@@ -63,7 +63,7 @@ async function forEachSession(
   const subject = lab.create({ ...server.target, ...options });
   for (let session = 1; session <= SESSIONS; session += 1) {
     await subject.waitFor('open', session);
-    await within(server.has(session), 'the server accepts');
+    await within(server.session(session), 'the server accepts');
     await ask({ subject, server, session });
     server.reset();
   }
@@ -86,11 +86,14 @@ async function sentWithoutAnswer({ subject, server, session }: Asked): Promise<s
     await turn();
     await turn();
   }
-  await within(server.gets('a', session), 'the first write arrives');
+  await within(
+    server.until(() => server.text(session).includes('a')),
+    'the first write arrives',
+  );
   // If the others were on their way they would be there by now: nothing but this machine lies between.
   const patience = performance.now() + 500;
-  await until(() => server.received(session).length === 3 || performance.now() > patience);
-  const arrived = server.received(session);
+  await until(() => server.text(session).length === 3 || performance.now() > patience);
+  const arrived = server.text(session);
   heal();
   await quiet(1);
   return arrived;

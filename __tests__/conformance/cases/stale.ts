@@ -20,12 +20,12 @@ export const stale: readonly Case[] = [
     needs: ['bytes'],
     limit: 60_000,
     run: async (lab) => {
-      const server = await lab.serve({ onSocket: (socket, number) => void flood(socket, number) });
+      const server = await lab.serve({ onSession: (socket, number) => void flood(socket, number) });
       const subject = lab.create(server.target);
       for (let session = 1; session <= SESSIONS; session += 1) {
         const heard = subject.count('data');
         await subject.waitFor('open', session);
-        const socket = await within(server.has(session), 'the server accepts');
+        const socket = await within(server.session(session), 'the server accepts');
         await subject.until('bytes', () => subject.count('data') > heard + session);
         if (session % 4 === 0) socket.end();
         else if (session % 4 === 1) socket.resetAndDestroy();
@@ -52,7 +52,7 @@ export const stale: readonly Case[] = [
     run: async (lab) => {
       const [first, second] = [Buffer.from('é').subarray(0, 1), Buffer.from('é').subarray(1)];
       const server = await lab.serve({
-        onSocket: (socket, number) => {
+        onSession: (socket, number) => {
           if (number === 1) socket.end(Buffer.concat([Buffer.from('half a line '), first]));
           else socket.write(Buffer.concat([second, Buffer.from(' the rest\n')]));
         },
@@ -130,7 +130,7 @@ function checkLabels(sessions: readonly Buffer[], count: number): void {
 
 /** A reader that is paused leaves bytes in the session that it loses, and reads again in the next. */
 async function leavesBytes(lab: Lab, options: ConnectionOptions): Promise<void> {
-  const server = await lab.serve({ onSocket: (socket, number) => void flood(socket, number) });
+  const server = await lab.serve({ onSession: (socket, number) => void flood(socket, number) });
   const connection = lab.own<Buffer>({ ...server.target, ...options });
   const heard: Said[] = [];
   // A copy: with `reuseReadBuffer` the chunk is valid only now.
@@ -182,7 +182,7 @@ async function decodes(lab: Lab, how: 'end' | 'resetAndDestroy' | 'reconnect'): 
     return made;
   };
   const halves = [Buffer.from('a\xc3', 'latin1'), Buffer.from('\xa9b', 'latin1')];
-  const server = await lab.serve({ onSocket: (socket, number) => socket.write(halves[number - 1] ?? '') });
+  const server = await lab.serve({ onSession: (socket, number) => socket.write(halves[number - 1] ?? '') });
   const connection = lab.own<string>({ ...server.target, decoder });
   const messages: [number, string][] = [];
   connection.on('message', (message) => void messages.push([connection.generation, message]));

@@ -30,7 +30,7 @@ export const tls: readonly Case[] = [
       const { server: pair, ca } = await makeCertificates();
       const mute = await Loopback.start();
       const waiting = lab.create({ ...mute.target, tls: { ca: ca.cert } });
-      await within(mute.has(1), 'a connection');
+      await within(mute.session(1), 'a connection');
       await mute.until(() => mute.receivedBytes > 0);
       await quiet(300);
       assert.equal(waiting.count('open'), 0);
@@ -38,7 +38,7 @@ export const tls: readonly Case[] = [
       const server = await lab.serve({ tls: pair });
       const subject = lab.create({ ...server.target, tls: { ca: ca.cert } });
       await subject.waitFor('open');
-      await within(server.has(1), 'the session at the server');
+      await within(server.session(1), 'the session at the server');
     },
   },
   {
@@ -96,7 +96,7 @@ export const tls: readonly Case[] = [
       const server = await lab.serve({ tls: pair, echo: true });
       const seen: Buffer[][] = [];
       const relay = await Loopback.start({
-        onSocket(socket) {
+        onSession(socket) {
           const chunks: Buffer[] = [];
           seen.push(chunks);
           const behind = connect(server.port, '127.0.0.1');
@@ -111,7 +111,7 @@ export const tls: readonly Case[] = [
       for (let generation = 1; generation <= 5; generation++) {
         await subject.waitFor('open', generation);
         await within(
-          server.until(() => server.received().split(MARKER).length - 1 >= generation),
+          server.until(() => server.text().split(MARKER).length - 1 >= generation),
           `what generation ${generation} wrote`,
         );
         if (generation % 2 === 1) server.drop();
@@ -166,8 +166,8 @@ export const tls: readonly Case[] = [
         partial: (socket) => void socket.on('data', () => socket.write(halfHello)),
         'partial and end': (socket) => void socket.on('data', () => socket.end(halfHello)),
       };
-      const trials = Object.entries(answers).map(async ([name, onSocket]) => {
-        const server = await Loopback.start({ onSocket });
+      const trials = Object.entries(answers).map(async ([name, onSession]) => {
+        const server = await Loopback.start({ onSession });
         const subject = lab.create({ ...server.target, tls: { ca: ca.cert }, connectTimeout: 300 });
         await within(
           server.until(() => server.accepted >= 3),

@@ -26,7 +26,7 @@ export const waiting: readonly Case[] = [
         const backoff = { initialDelay: wait, maxDelay: wait, jitter: 'none' } as const;
         const subject = lab.create({ ...server.target, backoff });
         await subject.waitFor('backoff');
-        await server.restart();
+        await server.accept();
         const from = performance.now();
         subject.client.reconnect?.();
         await subject.waitFor('open');
@@ -144,7 +144,7 @@ export const waiting: readonly Case[] = [
         server.refuse();
         server.drop();
         await failsAgain(lab, subject, 3);
-        await server.restart();
+        await server.accept();
         await subject.waitFor('open', round + 1);
         expected.push('reset', 'backoff', 'open');
       }

@@ -24,7 +24,7 @@ export const writes: readonly Case[] = [
       const server = await lab.serve();
       const subject = lab.create(server.target);
       await subject.waitFor('open');
-      await within(server.has(1), 'the first session');
+      await within(server.session(1), 'the first session');
       server.refuse();
       server.drop();
       await subject.waitFor('reset');
@@ -33,12 +33,12 @@ export const writes: readonly Case[] = [
         subject.client.write('hello ');
         setImmediate(() => subject.client.write('newer'));
       });
-      await server.restart();
+      await server.accept();
       await subject.waitFor('open', 2);
-      await within(server.gets('newer'), 'the newer write');
-      await within(server.gets('three'), 'the queue');
+      await within(server.receives('newer'), 'the newer write');
+      await within(server.receives('three'), 'the queue');
 
-      const text = server.received(2);
+      const text = server.text(2);
       assert.equal(text.replace('hello ', ''), 'one two three newer');
       if (lab.has('own')) assert.equal(text, 'hello one two three newer');
     },
@@ -63,7 +63,7 @@ export const writes: readonly Case[] = [
         server.until(() => server.receivedBytes >= 100),
         'the queue',
       );
-      assert.equal(server.received(), 'a'.repeat(60) + 'b'.repeat(40));
+      assert.equal(server.text(), 'a'.repeat(60) + 'b'.repeat(40));
     },
   },
   {
@@ -95,12 +95,12 @@ export const writes: readonly Case[] = [
       const server = await lab.serve();
       const subject = lab.create(server.target);
       await subject.waitFor('open');
-      await within(server.has(1), 'the first session');
+      await within(server.session(1), 'the first session');
       server.refuse();
       server.drop();
       await subject.waitFor('reset');
       await offer(subject.client, 256 * 2 ** 20);
-      await server.restart();
+      await server.accept();
       await subject.waitFor('open', 2);
     },
   },
@@ -126,7 +126,7 @@ export const writes: readonly Case[] = [
         for (let i = 0; i < 50; i++) subject.client.write(frame(++sent, PIECE));
       });
       for (let session = 1; session <= 3; session++) {
-        const socket = await within(server.has(session), `session ${session}`);
+        const socket = await within(server.session(session), `session ${session}`);
         // In the middle of a frame, with more of it and others waiting at the client.
         while (socket.bytesRead < 10 * PIECE) await within(once(socket, 'data'), 'what is written on open');
         socket.pause();
@@ -134,12 +134,12 @@ export const writes: readonly Case[] = [
         await subject.waitFor('reset', session);
       }
       await subject.waitFor('open', 4);
-      const last = await within(server.has(4), 'session 4');
+      const last = await within(server.session(4), 'session 4');
       while (last.bytesRead < 5 * PIECE) await within(once(last, 'data'), 'what is written on open');
 
       for (let session = 1; session <= 4; session++) {
         // It throws for bytes that begin no frame.
-        const numbers = new FrameReader().push(Buffer.from(server.received(session), 'latin1'));
+        const numbers = new FrameReader().push(Buffer.from(server.text(session), 'latin1'));
         assert.ok(numbers.length > 0, `session ${session}`);
       }
     },
@@ -159,7 +159,7 @@ export const writes: readonly Case[] = [
       }, 2);
       try {
         for (let session = 1; session <= 5; session++) {
-          const socket = await within(server.has(session), `session ${session}`);
+          const socket = await within(server.session(session), `session ${session}`);
           while (socket.bytesRead < 50_000) await within(once(socket, 'data'), 'writes');
           server.reset();
           await subject.waitFor('reset', session);
@@ -167,11 +167,11 @@ export const writes: readonly Case[] = [
       } finally {
         clearInterval(writing);
       }
-      await within(server.has(6), 'session 6');
+      await within(server.session(6), 'session 6');
 
       let last = 0;
       for (let session = 1; session <= server.sockets.length; session++) {
-        for (const number of new FrameReader().push(Buffer.from(server.received(session), 'latin1'))) {
+        for (const number of new FrameReader().push(Buffer.from(server.text(session), 'latin1'))) {
           assert.ok(number > last, `${number} after ${last}`);
           last = number;
         }
@@ -204,7 +204,7 @@ export const writes: readonly Case[] = [
       const server = await lab.serve();
       const subject = lab.create(server.target);
       await subject.waitFor('open');
-      await within(server.has(1), 'the session at the server');
+      await within(server.session(1), 'the session at the server');
       server.mute();
       await offer(subject.client, 2 ** 30);
       assert.equal(subject.count('reset'), 0);
@@ -279,7 +279,7 @@ async function settles(lab: Lab, end: 'reset' | 'drop' | 'disconnect'): Promise<
   const server = await lab.serve();
   const subject = lab.create(server.target);
   await subject.waitFor('open');
-  await within(server.has(1), 'the session at the server');
+  await within(server.session(1), 'the session at the server');
   server.mute();
   const calls: number[] = [];
   const told: Promise<void>[] = [];
@@ -295,7 +295,7 @@ async function settles(lab: Lab, end: 'reset' | 'drop' | 'disconnect'): Promise<
     );
   }
   if (end === 'reset') server.reset();
-  if (end === 'drop') await server.destroy();
+  if (end === 'drop') await server.close();
   const over = end === 'disconnect' ? subject.client.disconnect() : undefined;
   await within(Promise.all(told), `every callback after ${end}`);
   await over;

@@ -71,7 +71,7 @@ async function open(cell: Cell): Promise<Socket> {
 /** Waits for both ends of a connection. */
 async function meet(cell: Cell, arrive: () => Promise<void>): Promise<Socket> {
   await arrive();
-  return (cell.socket = await cell.peer.loopback.has(1));
+  return (cell.socket = await cell.peer.loopback.session(1));
 }
 
 /** Lets what was begun come to where it waits. */

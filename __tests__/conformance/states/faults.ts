@@ -13,15 +13,16 @@ export const strike: Record<Fault, (cell: Cell) => Promise<void> | void> = {
   'peer RST': (cell) => cell.peer.loopback.reset(),
   'server killed': async (cell) => {
     if (cell.state === 'tcp') await cell.deaf.destroy();
-    else await Promise.all([cell.peer.loopback.destroy(), afterPause(cell)]);
+    else await Promise.all([cell.peer.loopback.close(), afterPause(cell)]);
   },
   'server restarted': async (cell) => {
     if (cell.state === 'tcp') {
       await cell.deaf.destroy();
-      if ('port' in cell.deaf.target) cell.peer.loopback.port = cell.deaf.target.port;
+      if ('port' in cell.deaf.target) await cell.peer.moveTo(cell.deaf.target.port);
     }
     // It listens again before its old sockets are gone, so that the number of refused dials does not depend on luck.
-    await cell.peer.loopback.restart();
+    cell.peer.loopback.refuse();
+    await cell.peer.loopback.accept();
     cell.peer.loopback.drop();
     await afterPause(cell);
   },

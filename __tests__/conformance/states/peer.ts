@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { TlsOptions } from 'node:tls';
 
 import type { Pair } from '../../kit/certificates';
-import { Loopback } from '../../kit/server';
+import { Loopback, type LoopbackOptions } from '../../kit/server';
 import { type Transport, isSecure } from './table';
 
 /** A heartbeat's ping, and the peer's answer, which is no event that a cell is about. */
@@ -12,6 +12,7 @@ export const PONG = '!';
 /** A server that ends a session when its client does, unless it is told not to, and that can hold a TLS handshake up. */
 export class Peer {
   loopback!: Loopback;
+  #options: LoopbackOptions = {};
   /** Continue TLS handshakes that were held up. */
   readonly #held: (() => void)[] = [];
   #holdsTls = false;
@@ -27,13 +28,20 @@ export class Peer {
         else answer(null);
       },
     };
-    peer.loopback = await Loopback.start({
+    peer.#options = {
       allowHalfOpen: true,
-      onSocket: (socket) => peer.#onSocket(socket),
+      onSession: (socket) => peer.#onSocket(socket),
       ...(transport === 'unix' ? { path } : { host: transport === 'tcp6' ? '::1' : '127.0.0.1' }),
       ...(isSecure(transport) && { tls }),
-    });
+    };
+    peer.loopback = await Loopback.start(peer.#options);
     return peer;
+  }
+
+  /** Listens on `port` instead. */
+  async moveTo(port: number): Promise<void> {
+    await this.loopback.close();
+    this.loopback = await Loopback.start({ ...this.#options, port });
   }
 
   /** Does not answer a client that begins with TLS until `goOnWithTls`. Resolves when one waits. */
