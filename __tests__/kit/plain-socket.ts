@@ -10,7 +10,7 @@ export class PlainSocket {
   readonly events: string[] = [];
   /** What was read, read by read. */
   readonly reads: Buffer[] = [];
-  #receivedBytes = 0;
+  receivedBytes = 0;
 
   constructor(options: object) {
     // `as`: Node's own types ask for a port even where there is a path.
@@ -19,7 +19,7 @@ export class PlainSocket {
     this.socket.on('error', ({ code = 'no code' }: NodeJS.ErrnoException) => this.events.push(code));
     this.socket.on('data', (bytes) => {
       this.reads.push(bytes);
-      this.#receivedBytes += bytes.length;
+      this.receivedBytes += bytes.length;
     });
     track(this.socket);
   }
@@ -35,10 +35,6 @@ export class PlainSocket {
     return Buffer.concat(this.reads).toString('latin1');
   }
 
-  get receivedBytes(): number {
-    return this.#receivedBytes;
-  }
-
   write(text: string | Uint8Array): void {
     this.socket.write(text);
   }
@@ -50,13 +46,13 @@ export class PlainSocket {
 
   /** Waits until it has received so many bytes in all. */
   async receives(bytes: number): Promise<void> {
-    await until(() => this.#receivedBytes >= bytes, { what: () => `${this.#receivedBytes} of ${bytes} bytes` });
+    await until(() => this.receivedBytes >= bytes, { what: () => `${this.receivedBytes} of ${bytes} bytes` });
   }
 
   /** Writes, waits for as many bytes to come back, and returns the milliseconds that took. */
   async echo(text: string): Promise<number> {
     const from = performance.now();
-    const bytes = this.#receivedBytes + Buffer.byteLength(text);
+    const bytes = this.receivedBytes + Buffer.byteLength(text);
     this.write(text);
     await this.receives(bytes);
     return performance.now() - from;
@@ -64,8 +60,8 @@ export class PlainSocket {
 
   /** Waits for so many milliseconds. Returns whether there was neither an event nor a byte. */
   async isSilentFor(milliseconds: number): Promise<boolean> {
-    const [events, bytes] = [this.events.length, this.#receivedBytes];
+    const [events, bytes] = [this.events.length, this.receivedBytes];
     await new Promise((resolve) => setTimeout(resolve, milliseconds));
-    return this.events.length === events && this.#receivedBytes === bytes;
+    return this.events.length === events && this.receivedBytes === bytes;
   }
 }

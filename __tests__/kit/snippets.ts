@@ -139,7 +139,7 @@ function besideAnEcho(code: string, names: readonly string[]): string {
     ...setUp,
     code.replace(/\bport: 6379\b/g, 'port: port'),
     ...present.map((name) => ended[name]!),
-    `await server.destroy();`,
+    `await server.close();`,
   ].join('\n');
 }
 
