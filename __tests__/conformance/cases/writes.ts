@@ -139,7 +139,7 @@ export const writes: readonly Case[] = [
 
       for (let session = 1; session <= 4; session++) {
         // It throws for bytes that begin no frame.
-        const numbers = new FrameReader().push(Buffer.from(server.text(session), 'latin1'));
+        const numbers = new FrameReader().push(server.received(session));
         assert.ok(numbers.length > 0, `session ${session}`);
       }
     },
@@ -171,7 +171,7 @@ export const writes: readonly Case[] = [
 
       let last = 0;
       for (let session = 1; session <= server.sockets.length; session++) {
-        for (const number of new FrameReader().push(Buffer.from(server.text(session), 'latin1'))) {
+        for (const number of new FrameReader().push(server.received(session))) {
           assert.ok(number > last, `${number} after ${last}`);
           last = number;
         }
