@@ -142,6 +142,23 @@ describe('healthy', () => {
     expect(window.phase).toBe('ramping');
   });
 
+  it('ends when the window is full, also when it has grown by a fraction', () => {
+    const window = new ConnectWindow();
+    const dialled = (count: number) => {
+      for (let dial = 0; dial < count; dial++) window.begun(0);
+    };
+    const connected = () => {
+      window.connected(0, 1);
+      window.ended();
+    };
+    dialled(1);
+    connected();
+    dialled(2);
+    connected();
+    dialled(2);
+    expect([window.size, window.dialling, window.phase]).toEqual([3, 3, 'ramping']);
+  });
+
   it('ends with a dial that fails, after which the next waits but a moment', () => {
     const window = healthy();
     window.begun(1_000);

@@ -115,7 +115,7 @@ export class ConnectWindow {
     this.#dialling += 1;
     this.#begunAt = now;
     if (this.#phase === 'probing') this.#nextAt = now + this.#nextWait(now);
-    else if (this.#dialling >= this.#size) this.#phase = 'ramping';
+    else if (this.#dialling >= this.size) this.#phase = 'ramping';
   }
 
   /** A dial has connected, `took` after it began. */
