@@ -1,8 +1,4 @@
-/** Waits in a queue: a `DialSlot`. */
-export interface Queued {
-  /** It may go on. */
-  advance(): void;
-}
+import type { WaitingMember } from './endpoint';
 
 /**
  * Lets at most `burst` callers go on in the same millisecond, and in the same iteration of the event loop, however long
@@ -10,7 +6,7 @@ export interface Queued {
  */
 export class BurstLimiter {
   readonly #burst: number;
-  readonly #queue = new Set<Queued>();
+  readonly #queue = new Set<WaitingMember>();
   #since = -Infinity;
   #started = 0;
   #isSameIteration = false;
@@ -26,7 +22,7 @@ export class BurstLimiter {
   }
 
   /** Whether the caller may go on at once; otherwise `caller.advance()` is called when it may. */
-  take(caller: Queued): boolean {
+  take(caller: WaitingMember): boolean {
     if (this.#queue.size === 0 && this.#isOver()) this.#startBurst();
     if (this.#started < this.#burst) {
       this.#started += 1;
@@ -38,7 +34,7 @@ export class BurstLimiter {
   }
 
   /** Forgets `caller`. */
-  cancel(caller: Queued): void {
+  cancel(caller: WaitingMember): void {
     if (!this.#queue.delete(caller) || this.#queue.size > 0) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;

@@ -4,8 +4,7 @@ import type { DialGate, DialGrant, DialRequest, GateMember } from '../attempt/di
 import { type AttemptFailure, timedOut } from '../attempt/failure';
 import type { Settings } from '../options/settings';
 import type { ResolvedTarget } from '../options/target';
-import type { Queued } from './burst-limiter';
-import type { Endpoint, EndpointMember } from './endpoint';
+import type { Endpoint, WaitingMember } from './endpoint';
 import type { SharedGate } from './shared-gate';
 
 /**
@@ -22,7 +21,7 @@ import type { SharedGate } from './shared-gate';
 type Stage = 'idle' | 'limited' | 'held' | 'queued' | 'granted';
 
 /** The gate of one member of a pool. */
-export class DialSlot implements DialGate, EndpointMember, Queued {
+export class DialSlot implements DialGate, WaitingMember {
   waitsUntil = Infinity;
   readonly #gate: SharedGate;
   readonly #settings: Settings;

@@ -2,8 +2,8 @@ import type { AttemptFailure } from '../attempt/failure';
 import { Deadline } from '../timers/deadline';
 import { ConnectWindow, type EndpointPhase } from './connect-window';
 
-/** A member that dials an endpoint: a `DialSlot`, which imports this file. */
-export interface EndpointMember {
+/** A member that waits for its dial, as the parts of the gate see it: a `DialSlot`, which imports these files. */
+export interface WaitingMember {
   /** When it stops waiting for a sign of life, on the clock of `performance.now()`. */
   readonly waitsUntil: number;
   /** It may dial, or open a second socket beside its slow dial: the endpoint counts that as begun. */
@@ -12,6 +12,8 @@ export interface EndpointMember {
   reject(failure: AttemptFailure | undefined): void;
   /** It may end its backoff and dial: the endpoint counts that as begun. */
   retryNow(): void;
+  /** The burst limiter, or the bound on dials at a time, lets it go on. */
+  advance(): void;
 }
 
 /** An endpoint in figures. */
@@ -40,13 +42,13 @@ export class Endpoint {
   members = 0;
   readonly #window = new ConnectWindow();
   /** Members whose dial is slow, and that wait for a second socket. */
-  readonly #slow = new Set<EndpointMember>();
+  readonly #slow = new Set<WaitingMember>();
   /** Members that wait for their dial, in the order in which they asked. */
-  readonly #queue = new Set<EndpointMember>();
+  readonly #queue = new Set<WaitingMember>();
   /** Members in backoff after a failed dial. */
-  readonly #inBackoff = new Set<EndpointMember>();
+  readonly #inBackoff = new Set<WaitingMember>();
   /** Members whose backoff ends as soon as the window allows. */
-  readonly #retrying = new Set<EndpointMember>();
+  readonly #retrying = new Set<WaitingMember>();
   #isAdvancing = false;
   #timer: Deadline | undefined;
   #dueAt = Infinity;
@@ -78,7 +80,7 @@ export class Endpoint {
   }
 
   /** Whether `member` may dial at once: its dial has begun then. Otherwise it is granted or rejected later. */
-  acquire(member: EndpointMember): boolean {
+  acquire(member: WaitingMember): boolean {
     const now = performance.now();
     if (this.#queue.size + this.#slow.size === 0 && this.#mayDial(now) === 0) {
       this.#window.begun(now);
@@ -90,7 +92,7 @@ export class Endpoint {
   }
 
   /** Whether `member`, whose latest socket has had no answer for `slowFor`, may open another at once. If not, it is granted later. */
-  acquireSecond(member: EndpointMember, slowFor: number): boolean {
+  acquireSecond(member: WaitingMember, slowFor: number): boolean {
     const now = performance.now();
     this.#window.slow(now, slowFor);
     if (this.#slow.size === 0 && this.#window.mayDial(now) === 0) {
@@ -103,7 +105,7 @@ export class Endpoint {
   }
 
   /** `member` neither waits for its dial any more nor is in backoff. */
-  withdraw(member: EndpointMember): void {
+  withdraw(member: WaitingMember): void {
     this.#queue.delete(member);
     this.#inBackoff.delete(member);
     this.#retrying.delete(member);
@@ -111,11 +113,11 @@ export class Endpoint {
   }
 
   /** `member` is in backoff after a failed dial. */
-  backoffStarted(member: EndpointMember): void {
+  backoffStarted(member: WaitingMember): void {
     this.#inBackoff.add(member);
   }
 
-  connected(member: EndpointMember, took: number): void {
+  connected(member: WaitingMember, took: number): void {
     const wasSlow = this.#slow.delete(member);
     this.#window.connected(performance.now(), took);
     for (const each of this.#inBackoff) this.#retrying.add(each);
@@ -127,7 +129,7 @@ export class Endpoint {
   }
 
   /** A dial has failed before it was connected. */
-  failed(member: EndpointMember, took: number, failure: AttemptFailure): void {
+  failed(member: WaitingMember, took: number, failure: AttemptFailure): void {
     // One failure among many dials that connect says nothing yet. Nor does a timeout: other members may wait longer.
     const isForAll = this.#window.phase === 'probing' && failure.reason !== 'connect-timeout';
     this.#window.failed(performance.now(), took);
@@ -139,7 +141,7 @@ export class Endpoint {
   }
 
   /** A dial is over. */
-  ended(member: EndpointMember): void {
+  ended(member: WaitingMember): void {
     this.#window.ended(this.#slow.delete(member));
     this.advance();
   }

@@ -1,5 +1,5 @@
-import { type Queued, BurstLimiter } from './burst-limiter';
-import { type EndpointStats, Endpoint, merge } from './endpoint';
+import { BurstLimiter } from './burst-limiter';
+import { type EndpointStats, type WaitingMember, Endpoint, merge } from './endpoint';
 import type { Settings } from '../options/settings';
 import { type ResolvedTarget, tagOf } from '../options/target';
 
@@ -15,7 +15,7 @@ export class SharedGate {
   readonly burst: BurstLimiter | undefined;
   readonly #endpoints: Map<string, Endpoint> | undefined;
   readonly #maxConnecting: number;
-  readonly #queue = new Set<Queued>();
+  readonly #queue = new Set<WaitingMember>();
   readonly #numbers = new WeakMap<object, number>();
   #lastNumber = 0;
   #connecting = 0;
@@ -62,7 +62,7 @@ export class SharedGate {
   }
 
   /** Whether a member may dial at once; otherwise `member.advance()` is called when it may. Each place is to be freed. */
-  takePlace(member: Queued): boolean {
+  takePlace(member: WaitingMember): boolean {
     const isFree = this.#connecting < this.#maxConnecting;
     if (isFree) this.#connecting += 1;
     else this.#queue.add(member);
@@ -70,7 +70,7 @@ export class SharedGate {
   }
 
   /** Forgets `member`. */
-  cancel(member: Queued): void {
+  cancel(member: WaitingMember): void {
     this.#queue.delete(member);
   }
 
