@@ -166,8 +166,10 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     if (member !== undefined) return member.write(chunk, encoding as BufferEncoding | undefined, callback);
     const write = toWrite(chunk, encoding, callback);
     this.#wantsRoom = true;
-    const error = new ConnectionError('ERR_NO_OPEN_MEMBER', `No member of the pool is open (${this.#census()})`);
-    if (write.callback !== undefined) process.nextTick(write.callback, error);
+    if (write.callback !== undefined) {
+      const message = `No member of the pool is open (${this.#census()})`;
+      process.nextTick(write.callback, new ConnectionError('ERR_NO_OPEN_MEMBER', message));
+    }
     return false;
   }
 
