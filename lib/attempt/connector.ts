@@ -157,7 +157,7 @@ export class Connector implements Refable, TransportHandler {
     return openSocket(this.#target, this.#socketOptions(slowAfter), fastReadFor(this.#settings, this.#target));
   }
 
-  /** The options of the socket. A `lookup` may answer synchronously, before there is a socket whose event could be heard. */
+  /** The options of the socket. A `lookup` may answer synchronously, before there is a socket to listen to. */
   #socketOptions(slowAfter: number | undefined): Settings['socket'] {
     const { socket } = this.#settings;
     const { lookup } = socket;
