@@ -40,11 +40,11 @@ export interface PoolStats {
   readonly total: number;
   /** Members that have a session. */
   readonly open: number;
-  /** Members that dial, those held at the gate included: see `waiting`. */
+  /** Members that dial, or wait for their dial: see `waiting`. */
   readonly connecting: number;
   /** Members that wait for a retry. */
   readonly backoff: number;
-  /** Members that are connecting, but held at the gate: until their endpoint may be dialled, or `maxConnecting` allows it. */
+  /** Connecting members that wait for their dial: until their endpoint may be dialled, or `maxConnecting` allows it. */
   readonly waiting: number;
   /** Bytes written to members whose fate is open. */
   readonly queuedBytes: number;

@@ -61,7 +61,7 @@ export class Outbox {
 
   /** Whether a write goes to a transport, and not into the queue. */
   get isConnected(): boolean {
-    return this.#transport?.writable === true;
+    return this.#writableTransport() !== undefined;
   }
 
   /** Takes a write. Returns false when the writer should wait for room, or when the write was refused. */
