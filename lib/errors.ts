@@ -8,8 +8,12 @@ export type ErrorCode =
   | 'ERR_INVALID_CHUNK'
   /** The write was refused: the limit of `queue` is reached. */
   | 'ERR_QUEUE_FULL'
-  /** The write was queued for longer than `queue.maxAge`. */
+  /** The write was queued for longer than its own `maxAge`, or `queue.maxAge`. */
   | 'ERR_EXPIRED'
+  /** A newer write with the same `key` has taken the place of this one in the queue. */
+  | 'ERR_REPLACED'
+  /** `clearQueue()` dropped the write. */
+  | 'ERR_CLEARED'
   /** The session ended before the write was confirmed: it may or may not have been sent. */
   | 'ERR_DELIVERY_UNCERTAIN'
   /** The connection is closed or closing. */
@@ -18,12 +22,16 @@ export type ErrorCode =
   | 'ERR_SESSION_ENDED'
   /** The attempt took longer than `connectTimeout`. */
   | 'ERR_CONNECT_TIMEOUT'
-  /** The `handshake` failed (see `cause`), or the peer closed before the session was open. */
+  /** `beforeTls` or `handshake` failed (see `cause`), or the peer closed before the session was open. */
   | 'ERR_HANDSHAKE_FAILED'
   /** Nothing was received for `idleTimeout`. */
   | 'ERR_IDLE'
   /** Nothing was received within `heartbeat.timeout` after a ping. */
   | 'ERR_HEARTBEAT'
+  /** The kernel took no byte of what was written for `writeTimeout`. */
+  | 'ERR_STALLED'
+  /** The application called `fail()`; `cause` is its error. */
+  | 'ERR_FAILED'
   /** The kernel connected the socket to itself. */
   | 'ERR_SELF_CONNECT'
   /** The connection closed because of `maxRetries`, `maxElapsed`, `shouldRetry` or `backoff`; `cause` is the last failure. */

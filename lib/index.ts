@@ -44,10 +44,14 @@ export {
 } from './options/backoff';
 export type {
   ConnectionOptions,
+  BeforeTls,
+  BeforeTlsContext,
   Dial,
   Failure,
   Handshake,
   HandshakeContext,
+  NextTarget,
+  TargetContext,
   HeartbeatConnection,
   HeartbeatOptions,
   QueueOptions,

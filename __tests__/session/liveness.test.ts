@@ -277,7 +277,7 @@ describe('Heartbeat', () => {
       pings.push(peer.now);
       onPing(peer);
     };
-    return { peer, pings, heartbeat: new Heartbeat({ interval, timeout }, ping, peer, held) };
+    return { peer, pings, heartbeat: new Heartbeat({ interval, timeout, idle: false }, ping, peer, held) };
   }
 
   it('pings at its interval, and not at once', async () => {

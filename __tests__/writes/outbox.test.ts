@@ -63,7 +63,7 @@ class Desk {
     const emitter = new Emitter<ConnectionEvents>();
     emitter.on('drop', (info) => this.drops.push(info)).on('drain', () => (this.rooms += 1));
     const delivery = new DeliveryQueue(emitter);
-    this.outbox = new Outbox({ maxBytes: 1_000, maxAge: Infinity, ...bounds }, delivery, { tag: TAG });
+    this.outbox = new Outbox({ maxBytes: 1_000, maxAge: Infinity, overflow: 'refuse', ...bounds }, delivery, { tag: TAG });
   }
 
   /** Writes each text with a callback. Returns what the last `write` returned. */

@@ -68,7 +68,7 @@ export class Attempt implements Refable, ConnectorObserver {
     // `!`: options without either are refused.
     if (nextTarget === undefined) return this.#acquire(target!);
     this.#startTimeout();
-    this.#await(nextTarget(this.#context.number), (answer) => {
+    this.#await(nextTarget(this.#context.number, { generation: this.#context.generation }), (answer) => {
       this.#target = resolveTarget(answer, tls);
       this.#context.observer.onTarget(this.#target);
       this.#acquire(this.#target);

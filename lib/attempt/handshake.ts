@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
  * flowing when its last `data` listener leaves, and what it then emits nobody hears: so `await once(stream, 'data')`
  * would lose whatever follows that chunk. Here the stream stands still for as long as nobody listens.
  */
-export async function runHandshake(stream: Duplex, handshake: () => Promise<void> | void): Promise<void> {
+export async function runHandshake(stream: Duplex, handshake: () => unknown): Promise<void> {
   const isHeard = () => stream.listeners('data').some((listener) => listener !== sentinel);
   const onAdded = (event: string | symbol) => {
     if (event === 'data') stream.resume();

@@ -8,12 +8,18 @@ export type FailureReason =
   | 'error'
   /** The attempt took longer than `connectTimeout`. */
   | 'connect-timeout'
-  /** The `handshake` threw or rejected, or its socket closed. */
+  /** `beforeTls` or `handshake` threw or rejected, or its socket closed. */
   | 'handshake-failed'
   /** Nothing was received for `idleTimeout`. */
   | 'idle'
   /** Nothing was received within `timeout` after a heartbeat's ping. */
   | 'heartbeat'
+  /** The kernel took no byte of what was written for `writeTimeout`. */
+  | 'stalled'
+  /** The application called `fail()`. */
+  | 'failed'
+  /** The application called `reconnect()`. */
+  | 'forced'
   /** The kernel connected the socket to itself, as it can on loopback if no server listens on the port. */
   | 'self-connect';
 
@@ -37,17 +43,28 @@ export type GiveUpReason =
   /** The `backoff` function returned undefined. */
   | 'backoff-ended';
 
-/** Why a session ended; `'forced'` means `reconnect()`. */
-export type ResetReason = FailureReason | FinalReason | 'forced';
+/** Why a session ended. */
+export type ResetReason = FailureReason | FinalReason;
 
 /** Why a connection closed. */
 export type CloseReason = FinalReason | GiveUpReason;
 
 /**
- * Why a write will never be sent: it waited longer than `maxAge` (`'expired'`), the connection closed before it was
- * passed to a socket (a {@link CloseReason}), or it was refused and had no callback to report that to (`'refused'`).
+ * Why a write will never be sent: the connection closed before it was passed to a socket, or its `signal` was aborted
+ * (a {@link CloseReason}), or one of the others.
  */
-export type DropReason = CloseReason | 'expired' | 'refused';
+export type DropReason =
+  | CloseReason
+  /** It waited longer than `maxAge`. */
+  | 'expired'
+  /** A newer write of the same `key` took its place. */
+  | 'replaced'
+  /** `clearQueue()` was called. */
+  | 'cleared'
+  /** With `overflow: 'drop-oldest'`, newer writes needed its place in the queue. */
+  | 'overflow'
+  /** It was refused, and had no callback to report that to. */
+  | 'refused';
 
 /** All reasons. */
 export type Reason = ResetReason | CloseReason | DropReason;

@@ -21,12 +21,32 @@ export interface SocketOptions extends Partial<
   readonly keepAlive?: boolean;
   /** Milliseconds of idleness before the first probe: from 1000 to 32,767,000, rounded up to whole seconds. Default: 30,000. */
   readonly keepAliveInitialDelay?: number;
+  /** Milliseconds from one probe to the next, in whole seconds, where Node has it (26.4). Default: the system's. */
+  readonly keepAliveInterval?: number;
+  /** Probes without an answer after which the kernel resets the socket, where Node has it (26.4). Default: the system's. */
+  readonly keepAliveCount?: number;
   /**
-   * Keep the socket writable when the peer ends its side. The session ends anyway, but what was written before the
-   * peer's end is still sent, for up to `closeTimeout`. Default: false.
+   * As in Node: after the peer's end the session goes on for writes, until the application ends it or it breaks. By
+   * default the session ends with the peer's end.
    */
   readonly allowHalfOpen?: boolean;
 }
+
+/** The second argument of `beforeTls`. */
+export interface BeforeTlsContext extends HandshakeContext {
+  /** Where the socket is connected to. */
+  readonly target: ResolvedTarget;
+}
+
+/**
+ * Prepares a connected socket before TLS: STARTTLS, a Postgres SSLRequest, HTTP CONNECT, SOCKS, a PROXY header. It may
+ * resolve with a stream, which takes the socket's place. `connectTimeout` limits its duration. The socket is destroyed
+ * if the attempt fails. Bytes that are unread when TLS begins fail the attempt, for they were injected in clear.
+ */
+export type BeforeTls = (
+  socket: Duplex,
+  context: BeforeTlsContext,
+) => Duplex | void | undefined | Promise<Duplex | void | undefined>;
 
 /** The second argument of a `handshake`. */
 export interface HandshakeContext {
@@ -37,7 +57,8 @@ export interface HandshakeContext {
 }
 
 /**
- * Prepares a new socket, and resolves when the socket is ready for use. `connectTimeout` limits its duration. If it
+ * Prepares a new socket, and resolves when the socket is ready for use, or with a stream over it, which the session then
+ * is. `connectTimeout` limits its duration. If it
  * throws or rejects, the attempt fails with `ERR_HANDSHAKE_FAILED`, whose `cause` is the error.
  *
  * @example
@@ -52,7 +73,10 @@ export interface HandshakeContext {
  * const connection = new ReconnectingConnection({ port: 6379, handshake });
  * ```
  */
-export type Handshake = (socket: Duplex, context: HandshakeContext) => Promise<void> | void;
+export type Handshake = (
+  socket: Duplex,
+  context: HandshakeContext,
+) => Duplex | void | undefined | Promise<Duplex | void | undefined>;
 
 /**
  * Opens a new stream to `target`, unless `signal` is aborted first. The attempt waits until the stream is connected; it
@@ -70,6 +94,19 @@ export type Handshake = (socket: Duplex, context: HandshakeContext) => Promise<v
  * ```
  */
 export type Dial = (target: ResolvedTarget, signal: AbortSignal) => Duplex | Promise<Duplex>;
+
+/** The second argument of a `target` function. */
+export interface TargetContext {
+  /** The failure that this dial follows; absent for the first of a lifecycle, and after `reconnect()`. */
+  readonly failure?: Pick<Failure, 'reason' | 'error'>;
+  /** The target that was dialled last, as the function returned it. */
+  readonly previous?: Target;
+  /** Number that the session will have. */
+  readonly generation: number;
+}
+
+/** Returns the target of a dial. */
+export type NextTarget = (attempt: number, context: TargetContext) => Target | Promise<Target>;
 
 /** The argument of a heartbeat's `ping`. */
 export interface HeartbeatConnection {
@@ -93,8 +130,13 @@ export interface HeartbeatConnection {
 export interface HeartbeatOptions {
   /** Milliseconds from one ping to the next. */
   readonly interval: number;
-  /** Milliseconds after a ping within which a byte, any byte, has to arrive. Default: `interval`. */
+  /**
+   * Milliseconds after a ping within which a byte, any byte, has to arrive; Infinity expects none. The time runs from
+   * the later of the ping and the last time that the kernel took bytes. Default: `interval`.
+   */
   readonly timeout?: number;
+  /** Ping only when nothing was written for `interval`. Default: false. */
+  readonly idle?: boolean;
   /** Sends a ping. */
   readonly ping: (connection: HeartbeatConnection) => void;
 }
@@ -109,6 +151,11 @@ export interface QueueOptions {
   readonly maxBytes?: number;
   /** Milliseconds after which a write that is queued for a session is dropped. Default: Infinity. */
   readonly maxAge?: number;
+  /**
+   * What happens to a write for which the queue has no room: it is refused, or the writes that have waited longest are
+   * dropped in its favour. Default: `'refuse'`.
+   */
+  readonly overflow?: 'refuse' | 'drop-oldest';
 }
 
 /**
@@ -148,11 +195,12 @@ export interface ConnectionOptions {
   readonly tls?: boolean | TlsOptions;
   /**
    * Called before every dial for the target to connect to: for failover, service discovery or rotated certificates.
-   * `attempt` is 1 for the first dial after a session or after `connect()`, then 2, and so on. If the function throws or
+   * `attempt` is 1 for the first dial of an outage, then 2, and so on; a session that was not healthy does not start it
+   * afresh. If the function throws or
    * rejects, the attempt fails. `port` or `path` may be set too: they give the connection its `tag` until the function
    * has returned a target.
    */
-  readonly target?: (attempt: number) => Target | Promise<Target>;
+  readonly target?: NextTarget;
   /** Options of the Node socket. Default: `{ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }`. */
   readonly socket?: SocketOptions;
   /**
@@ -172,6 +220,8 @@ export interface ConnectionOptions {
   readonly shouldRetry?: (failure: Failure) => boolean;
   /** Time limit for `target`, name resolution, TCP, TLS and `handshake` together; 0 for none. Default: 10,000. */
   readonly connectTimeout?: number;
+  /** Runs on every new socket when it is connected and before TLS: for STARTTLS, proxies and PROXY headers. */
+  readonly beforeTls?: BeforeTls;
   /**
    * Runs on every new socket before `open`: for authentication, a greeting or a negotiation. If it throws or rejects,
    * the attempt fails. Bytes that it leaves unread are emitted as `data`.
@@ -179,11 +229,16 @@ export interface ConnectionOptions {
   readonly handshake?: Handshake;
   /** Returns a new Transform for each session; its output is emitted as `message`. */
   readonly decoder?: () => Transform;
-  /** The session is reset if nothing is received for this long; 0 for never. Default: 0. */
+  /** The session is reset if nothing is received for this long; 0 or Infinity for never. Default: 0. */
   readonly idleTimeout?: number;
+  /**
+   * The session is reset with `'stalled'` if bytes wait in the socket and the kernel takes none of them for this long; 0
+   * or Infinity for never. Default: 0.
+   */
+  readonly writeTimeout?: number;
   /** Pings the peer at an interval. Default: off. */
   readonly heartbeat?: HeartbeatOptions;
-  /** Limits of the queue of writes. Default: `{ maxBytes: 1_048_576, maxAge: Infinity }`. */
+  /** Limits of the queue of writes. Default: `{ maxBytes: 1_048_576, maxAge: Infinity, overflow: 'refuse' }`. */
   readonly queue?: QueueOptions;
   /** How long `disconnect()` waits until everything is written and the peer has ended its side. Default: 2000. */
   readonly closeTimeout?: number;

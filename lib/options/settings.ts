@@ -14,6 +14,7 @@ import {
   integer,
   interval,
   number,
+  oneOf,
   orInfinity,
 } from './checks';
 import { invalidOption } from '../errors';
@@ -31,6 +32,7 @@ export interface Settings extends Omit<Required<ConnectionOptions>, OptionalSett
   readonly tls: TlsOptions | undefined;
   readonly backoff: Backoff;
   readonly dial: ConnectionOptions['dial'];
+  readonly beforeTls: ConnectionOptions['beforeTls'];
   readonly handshake: ConnectionOptions['handshake'];
   readonly decoder: ConnectionOptions['decoder'];
   readonly heartbeat: Required<HeartbeatOptions> | undefined;
@@ -39,7 +41,7 @@ export interface Settings extends Omit<Required<ConnectionOptions>, OptionalSett
 }
 
 type OptionalSettings =
-  'target' | 'tls' | 'backoff' | 'dial' | 'handshake' | 'decoder' | 'heartbeat' | 'queue' | 'signal';
+  'target' | 'tls' | 'backoff' | 'dial' | 'beforeTls' | 'handshake' | 'decoder' | 'heartbeat' | 'queue' | 'signal';
 
 /**
  * Checks each option, but not whether they are complete.
@@ -72,7 +74,12 @@ function areEqual(some: ConnectionOptions, others: ConnectionOptions): boolean {
 }
 
 const SOCKET: SocketOptions = frozen({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 });
-const QUEUE: Required<QueueOptions> = frozen({ maxBytes: 1_048_576, maxAge: Infinity });
+const QUEUE: Required<QueueOptions> = frozen({ maxBytes: 1_048_576, maxAge: Infinity, overflow: 'refuse' });
+
+/** 0 for a time limit that is off. */
+function orOff(timeout = 0): number {
+  return timeout === Infinity ? 0 : timeout;
+}
 
 function settingsOf(given: ConnectionOptions): Settings {
   const { heartbeat } = given;
@@ -91,10 +98,12 @@ function settingsOf(given: ConnectionOptions): Settings {
     maxElapsed: given.maxElapsed ?? Infinity,
     shouldRetry: given.shouldRetry ?? (() => true),
     connectTimeout: given.connectTimeout ?? 10_000,
+    beforeTls: given.beforeTls,
     handshake: given.handshake,
     decoder: given.decoder,
-    idleTimeout: given.idleTimeout ?? 0,
-    heartbeat: heartbeat && frozen({ timeout: heartbeat.interval, ...heartbeat }),
+    idleTimeout: orOff(given.idleTimeout),
+    writeTimeout: orOff(given.writeTimeout),
+    heartbeat: heartbeat && frozen({ timeout: heartbeat.interval, idle: false, ...heartbeat }),
     queue: given.queue === undefined ? QUEUE : frozen({ ...QUEUE, ...given.queue }),
     closeTimeout: given.closeTimeout ?? 2_000,
     signal: given.signal,
@@ -172,6 +181,16 @@ const checkAddress: Check<string> = (value, name) => {
   return value;
 };
 
+/** The first version of Node whose sockets take `keepAliveInterval` and `keepAliveCount`. */
+const PROBES_SINCE = [26, 4] as const;
+
+function probes(value: number, name: string): number {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const [sinceMajor, sinceMinor] = PROBES_SINCE;
+  if (major > sinceMajor || (major === sinceMajor && minor >= sinceMinor)) return value;
+  throw invalidOption(name, `absent before Node ${PROBES_SINCE.join('.')} (this is ${process.version})`, value);
+}
+
 const checkHints: Check<number> = (value, name) => {
   const hints = integer(0)(value, name);
   if ((hints & ~(ADDRCONFIG | ALL | V4MAPPED)) === 0) return hints;
@@ -196,6 +215,9 @@ const checks: Checks<ConnectionOptions> = {
       keepAlive: boolean,
       // The kernel counts in whole seconds, up to 32,767 (TCP_KEEPIDLE). Node would round down, and 0 means two hours.
       keepAliveInitialDelay: (delay, name) => Math.ceil(number(1_000, 32_767_000)(delay, name) / 1_000) * 1_000,
+      keepAliveInterval: (delay, name) =>
+        probes(Math.ceil(number(1_000, 32_767_000)(delay, name) / 1_000) * 1_000, name),
+      keepAliveCount: (count, name) => probes(integer(1, 127)(count, name), name),
       allowHalfOpen: boolean,
       localAddress: checkAddress,
       localPort: integer(1, 65_535),
@@ -212,17 +234,28 @@ const checks: Checks<ConnectionOptions> = {
   maxElapsed: orInfinity(number(0)),
   shouldRetry: func,
   connectTimeout: delay,
+  beforeTls: func,
   handshake: func,
   decoder: func,
-  idleTimeout: delay,
+  idleTimeout: orInfinity(delay),
+  writeTimeout: orInfinity(delay),
   heartbeat: (value) => {
-    const heartbeat = checkRecord<HeartbeatOptions>('heartbeat', value, { interval, timeout: interval, ping: func });
+    const heartbeat = checkRecord<HeartbeatOptions>('heartbeat', value, {
+      interval,
+      timeout: orInfinity(interval),
+      ping: func,
+      idle: boolean,
+    });
     interval(heartbeat.interval, 'option `heartbeat.interval`');
     func(heartbeat.ping, 'option `heartbeat.ping`');
     return heartbeat;
   },
   queue: (value) =>
-    checkRecord<QueueOptions>('queue', value, { maxBytes: orInfinity(integer(0)), maxAge: orInfinity(delay) }),
+    checkRecord<QueueOptions>('queue', value, {
+      maxBytes: orInfinity(integer(0)),
+      maxAge: orInfinity(delay),
+      overflow: oneOf('refuse', 'drop-oldest'),
+    }),
   closeTimeout: delay,
   signal: abortSignal,
   autoConnect: boolean,
