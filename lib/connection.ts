@@ -173,6 +173,24 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   }
 
   /**
+   * Fails the session, or the attempt under way, because the application finds it bad: a server that says READONLY, an
+   * answer that makes no sense. It is a failure as any other, with the reason `'failed'`: the connection backs off, and
+   * longer each time until a session is healthy. Does nothing in other states.
+   *
+   * @param error - The `error` of `reset` and `backoff`. Default: an `ERR_FAILED`, also for a value that is no error.
+   *
+   * @example
+   * ```ts
+   * connection.on('data', (chunk) => {
+   *   if (chunk.toString().startsWith('-READONLY')) connection.fail(new Error('The server has become a replica'));
+   * });
+   * ```
+   */
+  fail(error?: unknown): void {
+    this.#machine.fail(error);
+  }
+
+  /**
    * Marks this session as healthy: after its loss the backoff starts from its first delay. Without this call, a session
    * that is shorter than `minUptime`, or than the wait before it, counts as a failed attempt.
    *

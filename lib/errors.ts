@@ -30,7 +30,7 @@ export type ErrorCode =
   | 'ERR_HEARTBEAT'
   /** The kernel took no byte of what was written for `writeTimeout`. */
   | 'ERR_STALLED'
-  /** The application called `fail()`; `cause` is its error. */
+  /** The application called `fail()` without an error of its own; `cause` is what it passed. */
   | 'ERR_FAILED'
   /** The kernel connected the socket to itself. */
   | 'ERR_SELF_CONNECT'
@@ -137,10 +137,14 @@ export function ignoreRejection(value: unknown): void {
   if (value instanceof Promise) value.catch(() => undefined);
 }
 
+/** Also for errors of another realm, such as those of a test runner or a `vm` context. */
+export function isError(value: unknown): value is Error {
+  return types.isNativeError(value) || value instanceof Error;
+}
+
 /** A thrown value as an Error with a readable message. */
 export function toError(thrown: unknown): Error {
-  // `isNativeError` also recognizes errors of another realm, such as those of a test runner or a `vm` context.
-  if (!types.isNativeError(thrown) && !(thrown instanceof Error)) {
+  if (!isError(thrown)) {
     return new Error(`Thrown: ${describe(thrown)}`, { cause: thrown });
   }
   if (thrown.message !== '' || !('errors' in thrown) || !Array.isArray(thrown.errors)) return thrown;

@@ -112,6 +112,7 @@ const inputs = {
   'destroy()': ({ connection }) => connection.destroy(),
   abort: ({ abort }) => abort.abort(),
   'reconnect()': ({ connection }) => connection.reconnect(),
+  'fail()': ({ connection }) => connection.fail(new Error('bad')),
   'markHealthy()': ({ connection }) => connection.markHealthy(),
   'pause()': ({ connection }) => void connection.pause(),
   'resume()': ({ connection }) => void connection.resume(),
@@ -170,6 +171,11 @@ const table: Record<Input, Partial<Record<Situation, string[]>>> = {
     idle: ['idle→connecting'],
     open: ['open→connecting', 'reset'],
     backoff: ['backoff→connecting'],
+  },
+  'fail()': {
+    dialling: ['connecting→backoff', 'backoff'],
+    handshaking: ['connecting→backoff', 'backoff'],
+    open: ['open→backoff', 'reset', 'backoff'],
   },
   'markHealthy()': {},
   'pause()': {},
@@ -533,6 +539,76 @@ describe('the order of events', () => {
     expect(data).toEqual(['one']);
 
     setup.connection.destroy();
+  });
+});
+
+describe('fail()', () => {
+  test('while open › `reset` and `backoff` have the very error, and the socket is destroyed', async () => {
+    const setup = await situations.open();
+    setup.recorded.splice(0);
+    const error = new Error('READONLY');
+    setup.connection.fail(error);
+    await settle();
+
+    const [, [, reset], [, backoff]] = setup.recorded as [Heard, Heard, Heard];
+    expect(reset).toMatchObject({ generation: 1, reason: 'failed', willRetry: true });
+    expect(backoff).toMatchObject({ attempt: 1, reason: 'failed' });
+    for (const info of [reset, backoff] as { error: Error }[]) expect(info.error).toBe(error);
+    expect(setup.link.destroyed).toBe(true);
+    expect(setup.connection.stats).toMatchObject({ failures: 0, resets: 1, lastError: { message: 'READONLY' } });
+    setup.connection.destroy();
+  });
+
+  test('while connecting › is the failure of the attempt, whose handshake is aborted', async () => {
+    const setup = await situations.handshaking();
+    const opened = setup.connection.whenOpen({ attempts: 1 });
+    const error = new Error('wrong device');
+    setup.connection.fail(error);
+
+    await expect(opened).rejects.toBe(error);
+    expect(setup.connection.stats.failures).toBe(1);
+    expect(setup.link.signal.aborted).toBe(true);
+    expect(setup.link.destroyed).toBe(true);
+    setup.connection.destroy();
+  });
+
+  test.each([
+    [[], '`fail()` was called on the connection to 127.0.0.1:1', undefined],
+    [['READONLY'], '`fail()` was called on the connection to 127.0.0.1:1: READONLY', 'READONLY'],
+    [[null], '`fail()` was called on the connection to 127.0.0.1:1: null', null],
+  ])('with %j › an ERR_FAILED that quotes it', async (args, message, cause) => {
+    const setup = await situations.open();
+    setup.recorded.splice(0);
+    setup.connection.fail(...args);
+    const [, [, reset]] = setup.recorded as [Heard, Heard];
+    expect(reset).toMatchObject({ error: { code: 'ERR_FAILED', message, tag: '127.0.0.1:1' } });
+    expect((reset as { error: Error }).error.cause).toBe(cause);
+    setup.connection.destroy();
+  });
+
+  test('again and again › the backoff grows; after a healthy session it starts afresh', async () => {
+    const setup = new Setup();
+    const attempts: unknown[] = [];
+    setup.connection.on('backoff', ({ attempt }) => attempts.push(attempt));
+    setup.connection.connect();
+    for (const uptime of [0, 0, 5_000, 0]) {
+      await pass(BACKOFF);
+      setup.link.connect();
+      await pass(uptime);
+      setup.connection.fail();
+    }
+    expect(attempts).toEqual([1, 2, 1, 2]);
+    setup.connection.destroy();
+  });
+
+  test('asks shouldRetry, as any failure does', async () => {
+    const setup = new Setup({ shouldRetry: ({ reason }) => reason !== 'failed' });
+    setup.connection.connect();
+    await settle();
+    setup.link.connect();
+    await settle();
+    setup.connection.fail();
+    expect(setup.connection.state).toBe('closed');
   });
 });
 

@@ -1,4 +1,4 @@
-import { ConnectionError, toError } from '../errors';
+import { ConnectionError, describe, isError, toError } from '../errors';
 import type { FailureReason } from '../events/events';
 
 /** The failure of an attempt. */
@@ -72,4 +72,12 @@ export function isLocal(error: Error): boolean {
 /** Whether a socket was connected although it reports a failure to connect: it was reset right afterwards. */
 export function wasConnected(error: Error): boolean {
   return 'code' in error && error.code === 'ECONNRESET';
+}
+
+/** The application called `fail()`: with an error of its own, or with another value or none. */
+export function calledBad(given: unknown, tag: string): AttemptFailure {
+  if (isError(given)) return new AttemptFailure('failed', toError(given));
+  const why = given === undefined ? '' : `: ${typeof given === 'string' ? given : describe(given)}`;
+  const message = `\`fail()\` was called on the connection to ${tag}${why}`;
+  return new AttemptFailure('failed', new ConnectionError('ERR_FAILED', message, { cause: given, tag }));
 }

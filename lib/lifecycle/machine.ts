@@ -1,6 +1,7 @@
 import { Attempt } from '../attempt/attempt';
 import type { AttemptObserver, AttemptResult } from '../attempt/attempt-result';
 import type { DialGate, GateMember, JoinGate } from '../attempt/dial-gate';
+import { calledBad } from '../attempt/failure';
 import { ConnectionError } from '../errors';
 import type { DeliveryQueue } from '../events/delivery-queue';
 import type {
@@ -208,6 +209,12 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
 
   reconnect(): void {
     this.#handle('reconnect');
+  }
+
+  fail(given: unknown): void {
+    const failure = calledBad(given, this.tag);
+    if (this.state === 'connecting') this.onResult(failure);
+    else if (this.state === 'open') this.#fail(failure);
   }
 
   disconnect(): Promise<CloseInfo> {
