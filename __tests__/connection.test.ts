@@ -102,7 +102,7 @@ describe('write()', () => {
     connection.destroy();
   });
 
-  test.each([[undefined], [null], [1], [{}], [['a']]])('throws ERR_INVALID_CHUNK for %p, at once', async (chunk) => {
+  test.each([[undefined], [null], [1], [{}], [['a', 1]]])('throws ERR_INVALID_CHUNK for %p, at once', async (chunk) => {
     const { connection } = await openConnection();
     expect(() => connection.write(chunk as never)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_CHUNK' }));
     connection.destroy();

@@ -7,16 +7,18 @@ import type { JoinGate } from './attempt/dial-gate';
 import { type EventHook, DeliveryQueue } from './events/delivery-queue';
 import { type ChannelEvent, publish } from './events/diagnostics-channel';
 import { Emitter } from './events/emitter';
-import type { CloseInfo, ConnectionEvents, OpenInfo, StateName } from './events/events';
+import type { CloseInfo, ConnectionEvents, OpenInfo, StateName, WriteCount } from './events/events';
 import { Machine } from './lifecycle/machine';
 import type { ConnectionStats } from './lifecycle/stats';
 import type { WhenOpenOptions } from './lifecycle/when-open';
 import type { ConnectionOptions } from './options/options';
 import { resolveOptions } from './options/settings';
+import type { WriteChunk, WriteOptions } from './options/write-options';
 import { type DuplexOptions, ConnectionDuplex } from './streams/duplex';
 import { ReadControl } from './streams/read-control';
 import { type ConnectionSession, type SessionChunk, type SessionsOptions, Sessions } from './streams/sessions';
-import { type WriteCallback, toWrite } from './writes/write';
+import { toWrite } from './writes/chunk';
+import type { WriteCallback } from './writes/write';
 
 /** Called with every event of a connection. */
 export type Observer = (
@@ -127,11 +129,13 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
    * Sends a chunk, or queues it until there is a session. Each write is sent at most once. A confirmed write was taken
    * by the kernel; the peer may not have received it.
    *
-   * @param chunk - A string is encoded now. Bytes must not be changed before the callback.
-   * @param encoding - Encoding of a string. Default: `'utf8'`.
+   * @param chunk - A string is encoded now. Bytes must not be changed before the callback. An array of chunks is one
+   *   write: its parts are sent together or not at all.
+   * @param encoding - Encoding of strings, by default `'utf8'`, or the options of this write.
    * @param callback - Called once: without an error when the kernel has taken the chunk, otherwise with the error.
    * @returns false when the writer should wait for `drain`, or when the write was refused
-   * @throws ConnectionError `ERR_INVALID_CHUNK` for a chunk that is neither string nor bytes, or an unknown encoding
+   * @throws ConnectionError `ERR_INVALID_CHUNK` for a chunk that is neither string nor bytes, an unknown encoding, or a
+   *   string that is not what its encoding says, such as half a byte of `'hex'`; `ERR_INVALID_OPTION`
    *
    * @example
    * ```ts
@@ -139,14 +143,35 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
    *   console.log(error ? `not sent, or uncertain: ${error.message}` : 'taken by the kernel');
    * });
    * if (!hasRoom) connection.once('drain', () => console.log('there is room again'));
+   * connection.write(['SET a ', Buffer.from([1, 2, 3])], { maxAge: 1_000 });
    * ```
    */
-  write(chunk: string | Uint8Array, encoding?: BufferEncoding, callback?: WriteCallback): boolean;
+  write(chunk: WriteChunk, encoding?: BufferEncoding | WriteOptions, callback?: WriteCallback): boolean;
   /** The same; a string is encoded as `'utf8'`. */
-  write(chunk: string | Uint8Array, callback?: WriteCallback): boolean;
-  write(chunk: string | Uint8Array, encoding?: BufferEncoding | WriteCallback, callback?: WriteCallback): boolean {
+  write(chunk: WriteChunk, callback?: WriteCallback): boolean;
+  write(
+    chunk: WriteChunk,
+    encoding?: BufferEncoding | WriteOptions | WriteCallback,
+    callback?: WriteCallback,
+  ): boolean {
     const write = toWrite(chunk, encoding, callback);
-    return this.#machine.outbox.write(write.bytes, write.callback);
+    return this.#machine.outbox.write(write.bytes, write.callback, write.options);
+  }
+
+  /**
+   * Drops all writes that wait and were not handed to a socket: each is reported by `drop` with the reason `'cleared'`,
+   * and its callback gets `ERR_CLEARED`. While open nothing waits here, except in an `open` listener.
+   *
+   * @returns how much was dropped
+   *
+   * @example
+   * ```ts
+   * connection.clearQueue();
+   * connection.write('STOP\r'); // and none of what was written before
+   * ```
+   */
+  clearQueue(): WriteCount {
+    return this.#machine.outbox.clear();
   }
 
   /**

@@ -59,6 +59,8 @@ export type {
 } from './options/options';
 export type { PathTarget, ResolvedTarget, Target, TcpTarget, TlsOptions } from './options/target';
 
+export type { WriteChunk, WriteOptions } from './options/write-options';
+
 export type { WriteTotals } from './writes/counts';
 export type { WriteCallback } from './writes/write';
 

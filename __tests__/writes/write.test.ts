@@ -1,184 +1,61 @@
 import * as fc from 'fast-check';
 
-import { ConnectionError } from '../../lib/errors';
-import { type Write, WriteList, Counter, checkCallback, toBytes, toWrite } from '../../lib/writes/write';
-
-/** The error that `call` throws, which has to be one of ours. */
-function refusal(call: () => unknown): ConnectionError {
-  try {
-    call();
-  } catch (error) {
-    expect(error).toBeInstanceOf(ConnectionError);
-    return error as ConnectionError;
-  }
-  throw new Error('nothing was thrown');
-}
-
-describe('toBytes()', () => {
-  it.each<[string, BufferEncoding | undefined, string]>([
-    ['abc', undefined, '616263'],
-    ['', undefined, ''],
-    ['ä€😀', undefined, 'c3a4e282acf09f9880'],
-    ['ä', 'latin1', 'e4'],
-    ['ä', 'utf8', 'c3a4'],
-    ['ab', 'utf16le', '61006200'],
-    ['c0ffee', 'hex', 'c0ffee'],
-    ['wP/u', 'base64', 'c0ffee'],
-    ['wP_u', 'base64url', 'c0ffee'],
-    ['C0FFEE', 'HEX' as 'hex', 'c0ffee'],
-    // A half of a pair has no encoding: it becomes U+FFFD.
-    ['\ud83d', undefined, 'efbfbd'],
-  ])('encodes %j as %s', (text, encoding, hex) => {
-    expect(toBytes(text, encoding).toString('hex')).toBe(hex);
-  });
-
-  it('leaves a Buffer as it is, whatever the encoding says', () => {
-    const buffer = Buffer.from('abc');
-    expect(toBytes(buffer, undefined)).toBe(buffer);
-    expect(toBytes(buffer, 'no encoding')).toBe(buffer);
-  });
-
-  const { buffer } = new Uint8Array([0, 1, 2, 3, 4, 5, 6, 7]);
-
-  it.each<[NodeJS.ArrayBufferView, number[]]>([
-    [new Uint8Array(buffer), [0, 1, 2, 3, 4, 5, 6, 7]],
-    [new Uint8Array(buffer, 2, 3), [2, 3, 4]],
-    [new Uint16Array(buffer, 2, 2), [2, 3, 4, 5]],
-    [new DataView(buffer, 1, 2), [1, 2]],
-    [new Uint8ClampedArray(buffer, 7), [7]],
-    [new Uint8Array(0), []],
-  ])('takes the bytes that the view %p shows, and no more, without a copy', (view, bytes) => {
-    const chunk = toBytes(view, undefined);
-    expect([...chunk]).toEqual(bytes);
-    expect(Buffer.isBuffer(chunk)).toBe(true);
-    expect(chunk.buffer).toBe(view.buffer);
-  });
-
-  it.each<[unknown, string]>([
-    [undefined, 'undefined'],
-    [null, 'null'],
-    [5, '5 (number)'],
-    [true, 'true (boolean)'],
-    [{}, 'an object'],
-    [[1, 2], 'an array'],
-    [new ArrayBuffer(2), 'an object'],
-    [new String('text'), 'an object'],
-    [() => 'text', 'a function'],
-  ])('refuses %p', (chunk, words) => {
-    const error = refusal(() => toBytes(chunk, undefined));
-    expect(error.code).toBe('ERR_INVALID_CHUNK');
-    expect(error.message).toBe(`Expected \`chunk\` to be a string or bytes, got ${words}`);
-  });
-
-  it.each<[unknown, string]>([
-    ['utf9', '"utf9" (string)'],
-    ['buffer', '"buffer" (string)'],
-    ['', '"" (string)'],
-    [null, 'null'],
-    [5, '5 (number)'],
-    [{}, 'an object'],
-  ])('refuses the encoding %p of a string', (encoding, words) => {
-    const error = refusal(() => toBytes('text', encoding));
-    expect(error.code).toBe('ERR_INVALID_CHUNK');
-    expect(error.message).toBe(`Expected \`encoding\` to be one of Buffer's, got ${words}`);
-  });
-});
-
-describe('checkCallback()', () => {
-  it('takes a function, or none', () => {
-    expect(() => {
-      checkCallback(() => undefined);
-      checkCallback(undefined);
-    }).not.toThrow();
-  });
-
-  it.each<[unknown, string]>([
-    [null, 'null'],
-    ['done', '"done" (string)'],
-    [{}, 'an object'],
-    [Promise.resolve(), 'an object'],
-  ])('refuses %p', (callback, words) => {
-    const error = refusal(() => checkCallback(callback));
-    expect(error.code).toBe('ERR_INVALID_CHUNK');
-    expect(error.message).toBe(`Expected \`callback\` to be a function, got ${words}`);
-  });
-});
-
-describe('toWrite()', () => {
-  const callback = () => undefined;
-
-  it('takes a chunk, an encoding and a callback', () => {
-    expect(toWrite('c0ffee', 'hex', callback)).toEqual({ bytes: Buffer.from('c0ffee', 'hex'), callback });
-    expect(toWrite('ä', undefined, undefined)).toEqual({ bytes: Buffer.from('ä'), callback: undefined });
-  });
-
-  it('takes a chunk and a callback', () => {
-    expect(toWrite('ä', callback, undefined)).toEqual({ bytes: Buffer.from('ä'), callback });
-  });
-
-  it('refuses what toBytes() and checkCallback() refuse', () => {
-    for (const args of [
-      [5, undefined, callback],
-      ['a', 'utf9', callback],
-      ['a', 'utf8', 5],
-      ['a', null, undefined],
-    ]) {
-      expect(refusal(() => toWrite(args[0], args[1], args[2])).code).toBe('ERR_INVALID_CHUNK');
-    }
-  });
-});
+import { type Write, WriteList, Counter } from '../../lib/writes/write';
 
 function write(text: string): Write {
-  return { chunk: Buffer.from(text), callback: undefined, expiresAt: Infinity, next: undefined };
+  return { chunk: Buffer.from(text), callback: undefined, conditions: undefined, previous: undefined, next: undefined };
+}
+
+/** All writes of a list, in order, by walking both ways. */
+function walk(list: WriteList): Write[] {
+  const writes: Write[] = [];
+  for (let each = list.first; each !== undefined; each = each.next) writes.push(each);
+  writes.forEach((each, index) => expect(each.previous).toBe(writes[index - 1]));
+  return writes;
 }
 
 describe('WriteList', () => {
   it('is empty at first', () => {
     const list = new WriteList();
-    expect([list.first, list.take(), list.takeAll(), list.writes, list.bytes]).toEqual([
-      undefined,
-      undefined,
-      [],
-      0,
-      0,
-    ]);
+    expect([list.first, list.writes, list.bytes]).toEqual([undefined, 0, 0]);
   });
 
-  it('gives back what it was given, first in, first out, and knows its size', () => {
+  it('lets go of what was removed: no chain of old writes hangs on it', () => {
     const list = new WriteList();
-    const writes = ['a', '', 'bcd'].map(write);
+    const writes = ['a', 'b', 'c'].map(write);
     for (const each of writes) list.add(each);
-    expect([list.writes, list.bytes]).toEqual([3, 4]);
-    expect(list.first).toBe(writes[0]);
-    expect([list.take(), list.take()]).toEqual(writes.slice(0, 2));
-    expect([list.writes, list.bytes]).toEqual([1, 3]);
-    expect(list.first).toBe(writes[2]);
+    for (const each of [writes[1]!, writes[0]!, writes[2]!]) {
+      list.remove(each);
+      expect([each.previous, each.next]).toEqual([undefined, undefined]);
+    }
+    expect([list.first, list.writes, list.bytes]).toEqual([undefined, 0, 0]);
   });
 
-  it('lets go of what it gave back: no chain of old writes hangs on it', () => {
-    const list = new WriteList();
-    for (const each of ['a', 'b', 'c'].map(write)) list.add(each);
-    expect([list.take(), ...list.takeAll()].map((each) => each?.next)).toEqual([undefined, undefined, undefined]);
-  });
-
-  it('does all that as an array would', () => {
-    const move = fc.oneof({ weight: 3, arbitrary: fc.string() }, fc.constantFrom(1, 2));
+  it('does as an array would', () => {
+    const move = fc.record({
+      text: fc.string(),
+      at: fc.nat(),
+      kind: fc.constantFrom('add', 'add', 'behind', 'remove'),
+    });
     fc.assert(
       fc.property(fc.array(move), (moves) => {
         const list = new WriteList();
-        let array: Write[] = [];
-        for (const each of moves) {
-          if (typeof each === 'string') {
-            const next = write(each);
-            list.add(next);
-            array.push(next);
-          } else if (each === 1) expect(list.take()).toBe(array.shift());
-          else {
-            expect(list.takeAll()).toEqual(array);
-            array = [];
+        const array: Write[] = [];
+        for (const { text, at, kind } of moves) {
+          const index = at % Math.max(1, array.length);
+          if (kind === 'add' || array.length === 0) {
+            list.add(array[array.push(write(text)) - 1]!);
+          } else if (kind === 'behind') {
+            const next = write(text);
+            list.add(next, array[index]);
+            array.splice(index + 1, 0, next);
+          } else {
+            list.remove(array[index]!);
+            array.splice(index, 1);
           }
           const bytes = array.reduce((sum, { chunk }) => sum + chunk.length, 0);
-          expect([list.first, list.writes, list.bytes]).toEqual([array[0], array.length, bytes]);
+          expect([list.writes, list.bytes]).toEqual([array.length, bytes]);
+          expect(walk(list)).toEqual(array);
         }
       }),
     );

@@ -4,6 +4,7 @@ import type { Duplex, Transform } from 'node:stream';
 import type { Backoff, ExponentialBackoffOptions } from './backoff';
 import type { FailureReason } from '../events/events';
 import type { ResolvedTarget, Target, TlsOptions } from './target';
+import type { WriteChunk, WriteOptions } from './write-options';
 
 /** Options of the Node socket of each session. */
 export interface SocketOptions extends Partial<
@@ -114,8 +115,8 @@ export interface HeartbeatConnection {
   readonly tag: string;
   /** Number of the session. */
   readonly generation: number;
-  /** Sends a ping, as `ReconnectingConnection.write` does: a string in `encoding`, by default `'utf8'`, or bytes. */
-  write(chunk: string | Uint8Array, encoding?: BufferEncoding): boolean;
+  /** Sends a ping, as `ReconnectingConnection.write` does. */
+  write(chunk: WriteChunk, encoding?: BufferEncoding | WriteOptions): boolean;
 }
 
 /**

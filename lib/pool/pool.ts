@@ -6,7 +6,9 @@ import type { ConnectionEvents, StateName } from '../events/events';
 import { checkObject, checkRecord, readProperties } from '../options/checks';
 import type { ConnectionOptions } from '../options/options';
 import { checkOptions } from '../options/settings';
-import { type WriteCallback, toBytes, toWrite } from '../writes/write';
+import type { WriteChunk, WriteOptions } from '../options/write-options';
+import { toBytes, toWrite } from '../writes/chunk';
+import type { WriteCallback } from '../writes/write';
 import { type PoolEvents, forward } from './event-forwarder';
 import { type OwnOptions, type PoolOptions, type PoolStats, type SelectMember, ownChecks } from './options';
 import { selector } from './selection';
@@ -151,16 +153,21 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * Writes to the member that `pick()` returns. When no member is open the write is refused: it returns false, the
    * callback receives `ERR_NO_OPEN_MEMBER`, and `drain` is emitted when a member opens. The pool itself queues nothing.
    *
-   * @param chunk - A string is encoded now. Bytes must not be changed before the callback.
-   * @param encoding - Encoding of a string. Default: `'utf8'`.
+   * @param chunk - A string is encoded now. Bytes must not be changed before the callback. An array of chunks is one
+   *   write.
+   * @param encoding - Encoding of strings, by default `'utf8'`, or the options of this write.
    * @param callback - Called once: without an error when the kernel has taken the chunk, otherwise with the error.
    * @returns false when the writer should wait for `drain`, or when the write was refused
-   * @throws ConnectionError `ERR_INVALID_CHUNK` for a chunk that is neither string nor bytes, or an unknown encoding
+   * @throws ConnectionError `ERR_INVALID_CHUNK`, `ERR_INVALID_OPTION`, as the member's `write()`
    */
-  write(chunk: string | Uint8Array, encoding?: BufferEncoding, callback?: WriteCallback): boolean;
+  write(chunk: WriteChunk, encoding?: BufferEncoding | WriteOptions, callback?: WriteCallback): boolean;
   /** The same; a string is encoded as `'utf8'`. */
-  write(chunk: string | Uint8Array, callback?: WriteCallback): boolean;
-  write(chunk: string | Uint8Array, encoding?: BufferEncoding | WriteCallback, callback?: WriteCallback): boolean {
+  write(chunk: WriteChunk, callback?: WriteCallback): boolean;
+  write(
+    chunk: WriteChunk,
+    encoding?: BufferEncoding | WriteOptions | WriteCallback,
+    callback?: WriteCallback,
+  ): boolean {
     const member = this.pick();
     // `as`: the member takes a callback there too. It checks and encodes, once.
     if (member !== undefined) return member.write(chunk, encoding as BufferEncoding | undefined, callback);
@@ -179,7 +186,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * @returns the number of these members
    * @throws ConnectionError `ERR_INVALID_CHUNK`
    */
-  broadcast(chunk: string | Uint8Array, encoding?: BufferEncoding): number {
+  broadcast(chunk: WriteChunk, encoding?: BufferEncoding): number {
     const bytes = toBytes(chunk, encoding);
     const open = this.connections.filter(isOpen);
     for (const member of open) member.write(bytes);

@@ -2,7 +2,9 @@ import { ConnectionError } from '../errors';
 import type { CloseInfo, OpenInfo, ResetInfo } from '../events/events';
 import { onAbort } from '../events/on-abort';
 import { abortSignal, checkRecord, integer } from '../options/checks';
-import { type WriteCallback, toWrite } from '../writes/write';
+import type { WriteChunk, WriteOptions } from '../options/write-options';
+import { toWrite } from '../writes/chunk';
+import type { WriteCallback } from '../writes/write';
 import type { ReadControl, ReadSource } from './read-control';
 import { ReceiveQueue } from './receive-queue';
 
@@ -41,11 +43,11 @@ export interface ConnectionSession<Chunk = Buffer> extends AsyncIterable<Chunk, 
    * which the callback receives, or a `drop` event where there is no callback. Otherwise as the connection's `write()`.
    *
    * @returns false when the writer should wait for the connection's `drain`, or when the write was refused
-   * @throws ConnectionError `ERR_INVALID_CHUNK`
+   * @throws ConnectionError `ERR_INVALID_CHUNK`, `ERR_INVALID_OPTION`
    */
-  write(chunk: string | Uint8Array, encoding?: BufferEncoding, callback?: WriteCallback): boolean;
+  write(chunk: WriteChunk, encoding?: BufferEncoding | WriteOptions, callback?: WriteCallback): boolean;
   /** The same, without an encoding. */
-  write(chunk: string | Uint8Array, callback?: WriteCallback): boolean;
+  write(chunk: WriteChunk, callback?: WriteCallback): boolean;
 }
 
 class IterableSession<Chunk> implements ConnectionSession<Chunk> {
@@ -76,11 +78,16 @@ class IterableSession<Chunk> implements ConnectionSession<Chunk> {
     return (this.#ended ??= resetInfo === undefined ? this.#nextReset() : Promise.resolve(resetInfo));
   }
 
-  write(chunk: string | Uint8Array, encoding?: BufferEncoding | WriteCallback, callback?: WriteCallback): boolean {
+  write(
+    chunk: WriteChunk,
+    encoding?: BufferEncoding | WriteOptions | WriteCallback,
+    callback?: WriteCallback,
+  ): boolean {
     const write = toWrite(chunk, encoding, callback);
     const { outbox, session, tag } = this.#control.source;
     // A write that would have to wait for the next session is refused.
-    if (session?.info === this.info && outbox.isConnected) return outbox.write(write.bytes, write.callback);
+    if (session?.info === this.info && outbox.isConnected)
+      return outbox.write(write.bytes, write.callback, write.options);
     const error = new ConnectionError('ERR_SESSION_ENDED', `Session ${this.generation} with ${tag} has ended`, { tag });
     outbox.refuse(write.bytes, write.callback, error);
     return false;

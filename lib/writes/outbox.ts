@@ -1,13 +1,16 @@
-import { ConnectionError } from '../errors';
+import type { ConnectionError } from '../errors';
 import type { DeliveryQueue } from '../events/delivery-queue';
-import { shielded } from '../events/emitter';
 import type { ConnectionEvents, DropReason, WriteCount } from '../events/events';
-import { WriteCounts, type WriteTotals } from './counts';
-import type { Transport } from '../socket/transport';
 import type { QueueOptions } from '../options/options';
-import { LEAST_WRITES, Queue, highWaterMark, mostWrites } from './queue';
+import type { WriteOptions } from '../options/write-options';
+import type { Transport } from '../socket/transport';
+import { LEAST_WRITES, highWaterMark, mostWrites } from './bounds';
+import { WriteCounts, type WriteTotals } from './counts';
+import { type QueueDropReason, Queue } from './queue';
+import { Reports } from './reports';
 import { type Batch, Sender } from './sender';
 import { type Write, type WriteCallback, Counter } from './write';
+import { abortedError, clearedError, closedError, fullError, queueDropError, uncertainError } from './write-errors';
 
 /**
  * `queueing`: there is no session, writes go to the queue. `opening`: a session has opened, and what its `open`
@@ -28,10 +31,9 @@ export class Outbox {
   #queue: Queue | undefined;
   #sender: Sender | undefined;
   #counts: WriteCounts | undefined;
+  #reported: Reports | undefined;
   /** Whether a write returned false, so that `drain` is due. */
   #wantsRoom = false;
-  /** Whether a listener is being called about a refused write. */
-  #isReporting = false;
 
   /** @param connection - Named in errors. */
   constructor(
@@ -65,36 +67,30 @@ export class Outbox {
   }
 
   /** Takes a write. Returns false when the writer should wait for room, or when the write was refused. */
-  write(chunk: Buffer, callback: WriteCallback | undefined): boolean {
+  write(chunk: Buffer, callback: WriteCallback | undefined, options?: WriteOptions): boolean {
     const transport = this.#writableTransport();
-    const refusal = this.#refusal(chunk, transport);
-    if (refusal !== undefined) {
-      this.refuse(chunk, callback, refusal);
-      return false;
+    if (transport === undefined || options !== undefined || this.#isSealed || !this.#isFarFromFull()) {
+      return this.#writeWithChecks(chunk, callback, options);
     }
     this.#counted.accepted.add(1, chunk.length);
-    const hasRoom =
-      transport === undefined ? this.#enqueue(chunk, callback) : this.#senderTo(transport).send(chunk, callback);
-    if (!hasRoom) this.#wantsRoom = true;
-    return hasRoom;
+    return this.#send(transport, chunk, callback);
   }
 
   /** Does not take a write: its callback gets `error`, or else a `drop` event says so. */
   refuse(chunk: Buffer, callback: WriteCallback | undefined, error: ConnectionError): void {
     this.#counted.refused.add(1, chunk.length);
-    if (callback !== undefined) {
-      process.nextTick(() => this.#settle([callback], error));
-      return;
-    }
-    const report = () => {
-      this.#isReporting = true;
-      // After the end the writer has its `false`, and no event follows `close`.
-      if (this.#phase !== 'closed') this.#deliverDrop(chunk, 'refused', error);
-      this.#isReporting = false;
-    };
-    // A listener that writes again what was dropped must not starve the event loop.
-    if (this.#isReporting) setImmediate(report);
-    else report();
+    // After the end the writer has its `false`, and no event follows `close`.
+    this.#reports.refused(chunk, callback, error, () => this.#phase !== 'closed');
+  }
+
+  /** Drops what waits. */
+  clear(): WriteCount {
+    const count = { writes: this.#queue?.writes ?? 0, bytes: this.#queue?.bytes ?? 0 };
+    if (count.writes === 0) return count;
+    const error = clearedError(this.#connection.tag);
+    this.#reports.dropped(this.#takeAllDropped(), 'cleared', () => error);
+    this.#checkRoom();
+    return count;
   }
 
   /**
@@ -106,7 +102,6 @@ export class Outbox {
     this.#transport = transport;
     this.#isOwn = isOwn;
     this.#phase = 'opening';
-    this.#queue?.stopTimer();
   }
 
   /** The `open` listeners have been called: sends the queue, and from then on what is written. */
@@ -151,7 +146,6 @@ export class Outbox {
     this.#transport = undefined;
     this.#sender = undefined;
     if (!this.#isSealed) this.#phase = 'queueing';
-    this.#queue?.startTimer();
     return { uncertain: uncertain.count, settle: () => this.#settleUncertain(batches, cause) };
   }
 
@@ -162,12 +156,8 @@ export class Outbox {
    */
   drop(reason: DropReason, error: ConnectionError): () => void {
     this.#phase = 'closed';
-    this.#queue?.stopTimer();
-    const writes = this.#queue?.takeAll() ?? [];
-    for (const { chunk } of writes) this.#counted.dropped.add(1, chunk.length);
-    return () => {
-      for (const write of writes) this.#reportDropped(write, reason, error);
-    };
+    const writes = this.#takeAllDropped();
+    return () => this.#reports.dropped(writes, reason, () => error);
   }
 
   /** A new lifecycle begins. */
@@ -184,6 +174,14 @@ export class Outbox {
     return (this.#counts ??= new WriteCounts());
   }
 
+  get #reports(): Reports {
+    return (this.#reported ??= new Reports(this.#delivery));
+  }
+
+  get #waiting(): Queue {
+    return (this.#queue ??= new Queue(this.#bounds, (writes, reason) => this.#onQueueDrop(writes, reason)));
+  }
+
   get #isBelowMark(): boolean {
     return (this.#queue?.bytes ?? 0) < highWaterMark(this.#bounds.maxBytes);
   }
@@ -198,50 +196,72 @@ export class Outbox {
     }));
   }
 
-  #refusal(chunk: Buffer, transport: Transport | undefined): ConnectionError | undefined {
-    const { maxBytes } = this.#bounds;
-    if (transport !== undefined && !this.#isSealed && this.#isFarFromFull(maxBytes)) return undefined;
+  #writeWithChecks(chunk: Buffer, callback: WriteCallback | undefined, options: WriteOptions | undefined): boolean {
+    // The transport may break here, or its stream call back into the application: all else is asked afterwards.
+    this.#flushIfFull();
+    const transport = this.#writableTransport();
+    const refusal = this.#refusal(chunk.length, options, transport);
+    if (refusal !== undefined) {
+      this.refuse(chunk, callback, refusal);
+      return false;
+    }
+    this.#counted.accepted.add(1, chunk.length);
+    if (transport === undefined) return this.#enqueue(chunk, callback, options);
+    if (options?.key !== undefined) this.#queue?.replace(options.key);
+    return this.#send(transport, chunk, callback);
+  }
+
+  #send(transport: Transport, chunk: Buffer, callback: WriteCallback | undefined): boolean {
+    const hasRoom = this.#senderTo(transport).send(chunk, callback);
+    if (!hasRoom) this.#wantsRoom = true;
+    return hasRoom;
+  }
+
+  #enqueue(chunk: Buffer, callback: WriteCallback | undefined, options: WriteOptions | undefined): boolean {
+    this.#waiting.put(chunk, callback, options);
+    if (this.#isBelowMark) return true;
+    this.#wantsRoom = true;
+    return false;
+  }
+
+  #refusal(
+    bytes: number,
+    options: WriteOptions | undefined,
+    transport: Transport | undefined,
+  ): ConnectionError | undefined {
     const { tag } = this.#connection;
-    if (this.#isSealed) {
-      return new ConnectionError('ERR_CLOSED', `The connection to ${tag} is closed for writing`, { tag });
+    if (this.#isSealed) return closedError(tag);
+    if (options?.signal?.aborted === true) {
+      // Its `false` says to wait for `drain`, as any other.
+      this.#wantsRoom = true;
+      process.nextTick(() => this.#checkRoom());
+      return abortedError(tag, options.signal);
     }
     // A transport is full when its bound is reached, so that one large chunk passes; the queue never exceeds its bound.
-    const maxWrites = mostWrites(maxBytes);
-    const { writes = 0, bytes = 0 } = this.#queue ?? {};
-    const isFull =
-      transport === undefined
-        ? bytes + chunk.length > maxBytes || writes >= maxWrites || maxBytes === 0
-        : this.#isFull(transport, maxWrites);
-    if (!isFull) return undefined;
+    const isConnected = transport !== undefined;
+    if (isConnected ? !this.#isFull(transport) : this.#waiting.accepts(bytes, options)) return undefined;
     this.#wantsRoom = true;
-    const message = `The queue for ${tag} has no room for ${chunk.length} bytes: its bound is ${maxBytes} bytes and ${maxWrites} writes`;
-    return new ConnectionError('ERR_QUEUE_FULL', message, { tag });
+    return fullError(tag, bytes, this.#bounds.maxBytes, isConnected);
   }
 
   /** A cheap check that almost every write passes. */
-  #isFarFromFull(maxBytes: number): boolean {
+  #isFarFromFull(): boolean {
     const sender = this.#sender;
-    return sender !== undefined && sender.writes < LEAST_WRITES && sender.backlog < maxBytes;
+    return sender !== undefined && sender.writes < LEAST_WRITES && sender.backlog < this.#bounds.maxBytes;
   }
 
-  #isFull(transport: Transport, maxWrites: number): boolean {
+  #isFull(transport: Transport): boolean {
     const sender = this.#sender;
-    if (sender === undefined || !this.#isOver(sender, transport, maxWrites)) return false;
-    // The kernel may have room for what this tick has brought so far.
-    sender.flush();
-    return this.#isOver(sender, transport, maxWrites);
-  }
-
-  #isOver({ backlog, writes }: Sender, transport: Transport, maxWrites: number): boolean {
+    if (sender === undefined) return false;
+    const { backlog, writes } = sender;
     const maxBytes = Math.max(this.#bounds.maxBytes, transport.writableHighWaterMark);
-    return backlog >= maxBytes || (backlog > 0 && writes >= maxWrites);
+    return backlog >= maxBytes || (backlog > 0 && writes >= mostWrites(this.#bounds.maxBytes));
   }
 
-  #enqueue(chunk: Buffer, callback: WriteCallback | undefined): boolean {
-    this.#queue ??= new Queue(this.#bounds.maxAge, (writes) => this.#onExpired(writes));
-    this.#queue.put(chunk, callback);
-    if (this.#transport === undefined) this.#queue.startTimer();
-    return this.#isBelowMark;
+  /** The kernel may have room for what this tick has brought so far. */
+  #flushIfFull(): void {
+    const transport = this.#writableTransport();
+    if (transport !== undefined && !this.#isSealed && this.#isFull(transport)) this.#sender?.flush();
   }
 
   #sendQueue(): void {
@@ -261,19 +281,34 @@ export class Outbox {
 
   #onConfirmed(writes: number, bytes: number, callbacks: readonly WriteCallback[] | undefined): void {
     this.#counted.confirmed.add(writes, bytes);
-    if (callbacks !== undefined) this.#settle(callbacks);
+    if (callbacks !== undefined) this.#reports.settle(callbacks);
     // The stream emits `drain` only if a write to it returned false, which one to the outbox may do earlier.
     if (this.#wantsRoom) this.onDrain();
   }
 
-  #onExpired(writes: readonly Write[]): void {
+  /** The queue has dropped writes: by itself, or for the sake of one that is being written. */
+  #onQueueDrop(writes: readonly Write[], reason: QueueDropReason): void {
+    this.#countDropped(writes);
+    const errorOf = (write: Write) => queueDropError(this.#connection.tag, reason, write);
+    if (reason === 'replaced' || reason === 'overflow') return this.#reports.droppedLater(writes, reason, errorOf);
+    this.#reports.dropped(writes, reason, errorOf);
+    this.#checkRoom();
+  }
+
+  #takeAllDropped(): Write[] {
+    const writes = this.#queue?.takeAll() ?? [];
+    this.#countDropped(writes);
+    return writes;
+  }
+
+  #countDropped(writes: readonly Write[]): void {
     for (const { chunk } of writes) this.#counted.dropped.add(1, chunk.length);
-    const { tag } = this.#connection;
-    const message = `A write for ${tag} waited longer than ${this.#bounds.maxAge} ms`;
-    for (const write of writes) {
-      this.#reportDropped(write, 'expired', new ConnectionError('ERR_EXPIRED', message, { tag }));
-    }
-    if (this.#phase === 'queueing') this.#reportRoom();
+  }
+
+  /** Emits `drain` if it is due: writes have left the queue without being sent. */
+  #checkRoom(): void {
+    if (this.#phase === 'queueing' && this.#isBelowMark) this.#reportRoom();
+    else this.onDrain();
   }
 
   #reportRoom(): void {
@@ -282,28 +317,10 @@ export class Outbox {
     this.#delivery.deliver('drain');
   }
 
-  /** Calls back after everything that was queued before, and never while `write()` runs. */
-  #settle(callbacks: readonly WriteCallback[], error?: ConnectionError): void {
-    this.#delivery.enqueue(() => {
-      for (const callback of callbacks) shielded(() => callback(error));
-    });
-  }
-
-  #deliverDrop(chunk: Buffer, reason: DropReason, error: ConnectionError): void {
-    this.#delivery.deliver('drop', { chunk, bytes: chunk.length, reason, error });
-  }
-
-  #reportDropped({ chunk, callback }: Write, reason: DropReason, error: ConnectionError): void {
-    this.#deliverDrop(chunk, reason, error);
-    if (callback !== undefined) this.#settle([callback], error);
-  }
-
   #settleUncertain(batches: readonly Batch[], cause: Error | undefined): void {
     // An error takes time to make, and most sessions leave no callbacks behind.
     if (batches.every(({ callbacks }) => callbacks === undefined)) return;
-    const { tag } = this.#connection;
-    const message = `The session with ${tag} ended before it confirmed this write, which may or may not have arrived`;
-    const error = new ConnectionError('ERR_DELIVERY_UNCERTAIN', message, { cause, tag });
-    for (const { callbacks } of batches) if (callbacks !== undefined) this.#settle(callbacks, error);
+    const error = uncertainError(this.#connection.tag, cause);
+    for (const { callbacks } of batches) if (callbacks !== undefined) this.#reports.settle(callbacks, error);
   }
 }

@@ -1,0 +1,99 @@
+import { ConnectionError, describe, isArray } from '../errors';
+import { type WriteOptions, checkWriteOptions } from '../options/write-options';
+import type { WriteCallback } from './write';
+
+/** The arguments of `write(chunk, encoding? | options?, callback?)`, checked, with the chunk as bytes. */
+export interface WriteArguments {
+  readonly bytes: Buffer;
+  readonly callback: WriteCallback | undefined;
+  readonly options: WriteOptions | undefined;
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * Checks the arguments of a `write()`, which may leave out the encoding; strings are encoded at once.
+ *
+ * @throws ConnectionError `ERR_INVALID_CHUNK`, `ERR_INVALID_OPTION`
+ */
+export function toWrite(chunk: unknown, encoding: unknown, callback: unknown): WriteArguments {
+  if (typeof encoding === 'function') return toWrite(chunk, undefined, encoding);
+  checkCallback(callback);
+  const options = typeof encoding === 'object' && encoding !== null ? checkWriteOptions(encoding) : undefined;
+  const bytes = toBytes(chunk, options === undefined ? encoding : options.encoding);
+  // `as`: it was checked; its parameters cannot be.
+  return { bytes, callback: callback as WriteCallback | undefined, options };
+}
+
+/**
+ * A chunk as bytes; strings are encoded at once.
+ *
+ * @param name - What it is called in messages.
+ * @throws ConnectionError `ERR_INVALID_CHUNK`
+ */
+export function toBytes(chunk: unknown, encoding: unknown, name = 'chunk'): Buffer {
+  if (typeof chunk === 'string') return encoding === undefined ? Buffer.from(chunk) : encode(chunk, encoding, name);
+  if (Buffer.isBuffer(chunk)) return chunk;
+  if (ArrayBuffer.isView(chunk)) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  if (name === 'chunk' && isArray(chunk)) return joined(chunk, encoding);
+  const expected = name === 'chunk' ? 'a string, bytes, or an array of them' : 'a string or bytes';
+  throw new ConnectionError('ERR_INVALID_CHUNK', `Expected \`${name}\` to be ${expected}, got ${describe(chunk)}`);
+}
+
+/** Throws `ERR_INVALID_CHUNK` unless `callback` is a function or undefined. */
+export function checkCallback(callback: unknown): void {
+  if (callback === undefined || typeof callback === 'function') return;
+  throw new ConnectionError('ERR_INVALID_CHUNK', `Expected \`callback\` to be a function, got ${describe(callback)}`);
+}
+
+/** One chunk of several. */
+function joined(chunks: readonly unknown[], encoding: unknown): Buffer {
+  const parts = Array.from(chunks, (chunk, index) => toBytes(chunk, encoding, `chunk[${index}]`));
+  if (parts.length > 1) return Buffer.concat(parts);
+  return parts[0] ?? EMPTY;
+}
+
+/** Encodes a string. What does not belong to its encoding, Node leaves out silently; here it is refused. */
+function encode(text: string, encoding: unknown, name: string): Buffer {
+  if (typeof encoding !== 'string' || !Buffer.isEncoding(encoding)) {
+    throw new ConnectionError(
+      'ERR_INVALID_CHUNK',
+      `Expected \`encoding\` to be one of Buffer's, got ${describe(encoding)}`,
+    );
+  }
+  const bytes = Buffer.from(text, encoding);
+  switch (encoding.toLowerCase()) {
+    case 'hex':
+      // Node stops at the first pair that is none.
+      if (bytes.length * 2 !== text.length) throw notEncoded(name, 'pairs of hex digits', text, bytes.length * 2);
+      break;
+    case 'base64':
+    case 'base64url':
+      if (!isBase64(text)) throw notEncoded(name, 'base64', text, text.search(/[^A-Za-z0-9+/_=\t\n\f\r -]/));
+      break;
+    case 'latin1':
+    case 'binary':
+    case 'ascii': {
+      // Node keeps the low byte of each character.
+      const index = text.search(/[\u0100-\uffff]/);
+      if (index >= 0) throw notEncoded(name, `characters up to U+00FF, as it is '${encoding}'`, text, index);
+    }
+  }
+  return bytes;
+}
+
+/** The text itself is left out: it may be a secret. */
+function notEncoded(name: string, expected: string, { length }: string, index: number): ConnectionError {
+  const where = index < 0 ? '' : `, wrong from index ${index} on`;
+  const got = `a string of ${length} characters${where}`;
+  return new ConnectionError('ERR_INVALID_CHUNK', `Expected \`${name}\` to be ${expected}, got ${got}`);
+}
+
+/** Base64 of either alphabet, as Node and `atob` accept it: with white space, and with or without its padding. */
+function isBase64(text: string): boolean {
+  const compact = text.replace(/[\t\n\f\r ]+/g, '');
+  const padding = compact.endsWith('==') ? 2 : compact.endsWith('=') ? 1 : 0;
+  const digits = compact.length - padding;
+  if (digits % 4 === 1 || (padding > 0 && compact.length % 4 !== 0)) return false;
+  return !/[^A-Za-z0-9+/_-]/.test(compact.slice(0, digits));
+}
