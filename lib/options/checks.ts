@@ -18,10 +18,11 @@ export function checkRecord<Options extends object>(path: string, value: unknown
   // `as`: a new object. It has no prototype, so that a setter on `Object.prototype` cannot intercept an assignment.
   const checked = Object.create(null) as Record<string, unknown>;
   for (const [key, given] of readProperties(value, path)) {
+    const isKnown = Object.hasOwn(checks, key);
     // An unknown name may hold control characters.
-    const shown = escape(key);
+    const shown = isKnown ? key : escape(key);
     const name = `option \`${path === '' ? shown : `${path}.${shown}`}\``;
-    if (!Object.hasOwn(checks, key)) {
+    if (!isKnown) {
       const known = Object.keys(checks).join(', ');
       throw new ConnectionError('ERR_INVALID_OPTION', `Unknown ${name}, expected one of: ${known}`);
     }
