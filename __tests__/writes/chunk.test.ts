@@ -1,5 +1,5 @@
 import { ConnectionError } from '../../lib/errors';
-import { checkCallback, toBytes, toWrite } from '../../lib/writes/chunk';
+import { checkCallback, joined, toBytes, toWrite } from '../../lib/writes/chunk';
 
 /** The error that `call` throws, which has to be one of ours. */
 function refusal(call: () => unknown): ConnectionError {
@@ -46,7 +46,7 @@ describe('toBytes()', () => {
     [new Uint8ClampedArray(buffer, 7), [7]],
     [new Uint8Array(0), []],
   ])('takes the bytes that the view %p shows, and no more, without a copy', (view, bytes) => {
-    const chunk = toBytes(view, undefined);
+    const chunk = joined(toBytes(view, undefined));
     expect([...chunk]).toEqual(bytes);
     expect(Buffer.isBuffer(chunk)).toBe(true);
     expect(chunk.buffer).toBe(view.buffer);

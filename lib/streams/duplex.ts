@@ -3,6 +3,7 @@ import { Duplex } from 'node:stream';
 import { ConnectionError } from '../errors';
 import type { CloseInfo, ResetInfo } from '../events/events';
 import { checkRecord, integer, oneOf } from '../options/checks';
+import { type Bytes, toBytes } from '../writes/chunk';
 import type { WriteCallback } from '../writes/write';
 import type { ReadControl } from './read-control';
 
@@ -49,7 +50,10 @@ export class ConnectionDuplex extends Duplex {
   }
 
   /**
-   * As of any stream, but an expired or uncertain write passes its error to its callback without destroying the stream.
+   * As of any stream, but a write that was dropped from the queue, or is uncertain, passes its error to its callback
+   * without destroying the stream.
+   *
+   * @throws ConnectionError `ERR_INVALID_CHUNK` for a string that is not what its encoding says
    */
   override write(chunk: unknown, encoding?: BufferEncoding | Done, callback?: Done): boolean {
     if (typeof encoding === 'function') return this.write(chunk, undefined, encoding);
@@ -57,7 +61,12 @@ export class ConnectionDuplex extends Duplex {
       const fate = error ?? this.#fates.shift();
       callback?.(fate);
     };
-    return encoding === undefined ? super.write(chunk, tell) : super.write(chunk, encoding, tell);
+    return super.write(encoded(chunk, encoding), tell);
+  }
+
+  override end(chunk?: unknown, encoding?: BufferEncoding | (() => void), callback?: () => void): this {
+    if (typeof encoding === 'function') return super.end(chunk, encoding);
+    return super.end(encoded(chunk, encoding), callback);
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
@@ -65,7 +74,8 @@ export class ConnectionDuplex extends Duplex {
   }
 
   override _writev(writes: readonly { readonly chunk: Buffer }[], done: Done): void {
-    this.#send(Buffer.concat(writes.map(({ chunk }) => chunk)), writes.length, done);
+    const chunks = writes.map(({ chunk }) => chunk);
+    this.#send(toBytes(chunks, undefined), writes.length, done);
   }
 
   override _final(done: Done): void {
@@ -122,27 +132,48 @@ export class ConnectionDuplex extends Duplex {
   }
 
   /** Hands over one `_write` or `_writev` of the stream, which Node calls one at a time. */
-  #send(bytes: Buffer, writes: number, done: Done): void {
+  #send(bytes: Bytes, writes: number, done: Done): void {
+    const { outbox } = this.#control.source;
     const drains = this.#drains;
+    const { refusals } = outbox;
     const onSettled: WriteCallback = (error) => {
-      const code = error?.code;
-      if (code === 'ERR_QUEUE_FULL') {
+      if (error?.code === 'ERR_QUEUE_FULL' && isRefused) {
         const retry = () => this.#send(bytes, writes, done);
         // There may have been room between the refusal and this call.
         if (this.#drains !== drains) return retry();
         this.#retry = retry;
         return;
       }
-      if (error && code !== 'ERR_DELIVERY_UNCERTAIN' && code !== 'ERR_EXPIRED') return done(error);
+      if (error && !isSurvived(error)) return done(error);
       for (let write = 0; write < writes; write++) this.#fates.push(error ?? undefined);
       done();
     };
-    this.#control.source.outbox.write(bytes, onSettled);
+    outbox.write(bytes, onSettled);
+    // What was accepted, and dropped later for want of room, is not written again.
+    const isRefused = outbox.refusals > refusals;
   }
 
   #sessionEndedError({ generation, reason, error }: ResetInfo): ConnectionError {
     const { tag } = this.#control.source;
     const message = `Session ${generation} with ${tag} has ended (${reason})`;
     return new ConnectionError('ERR_SESSION_ENDED', message, { cause: error, tag });
+  }
+}
+
+/** A string as bytes, where an encoding is named: Node would leave out what does not belong to it. */
+function encoded(chunk: unknown, encoding: BufferEncoding | undefined): unknown {
+  return typeof chunk === 'string' && typeof encoding === 'string' ? toBytes(chunk, encoding) : chunk;
+}
+
+/** Whether the stream goes on after a write has failed so. */
+function isSurvived({ code }: ConnectionError): boolean {
+  switch (code) {
+    case 'ERR_DELIVERY_UNCERTAIN':
+    case 'ERR_EXPIRED':
+    case 'ERR_CLEARED':
+    case 'ERR_QUEUE_FULL':
+      return true;
+    default:
+      return false;
   }
 }

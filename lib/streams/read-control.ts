@@ -13,7 +13,7 @@ export interface ReadSource {
   readonly session: { readonly info: OpenInfo | undefined; readonly resetInfo: ResetInfo | undefined } | undefined;
   /** How the lifecycle ended; undefined until then. */
   readonly closeInfo: CloseInfo | undefined;
-  readonly outbox: Pick<Outbox, 'write' | 'refuse' | 'isConnected'>;
+  readonly outbox: Pick<Outbox, 'write' | 'refuse' | 'refusals' | 'isConnected'>;
   pause(): void;
   resume(): void;
   disconnect(): Promise<CloseInfo>;

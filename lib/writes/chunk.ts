@@ -2,14 +2,18 @@ import { ConnectionError, describe, isArray } from '../errors';
 import { type WriteOptions, checkWriteOptions } from '../options/write-options';
 import type { WriteCallback } from './write';
 
+/** The bytes of one write: several buffers where they are too many to be copied into one. */
+export type Bytes = Buffer | readonly Buffer[];
+
 /** The arguments of `write(chunk, encoding? | options?, callback?)`, checked, with the chunk as bytes. */
 export interface WriteArguments {
-  readonly bytes: Buffer;
+  readonly bytes: Bytes;
   readonly callback: WriteCallback | undefined;
   readonly options: WriteOptions | undefined;
 }
 
-const EMPTY = Buffer.alloc(0);
+/** An array of fewer bytes is copied into one chunk: it costs less than an entry for each in the system call. */
+const LARGEST_JOINED = 16_384;
 
 /**
  * Checks the arguments of a `write()`, which may leave out the encoding; strings are encoded at once.
@@ -26,18 +30,26 @@ export function toWrite(chunk: unknown, encoding: unknown, callback: unknown): W
 }
 
 /**
- * A chunk as bytes; strings are encoded at once.
+ * A chunk, or an array of them, as bytes; strings are encoded at once.
  *
- * @param name - What it is called in messages.
  * @throws ConnectionError `ERR_INVALID_CHUNK`
  */
-export function toBytes(chunk: unknown, encoding: unknown, name = 'chunk'): Buffer {
-  if (typeof chunk === 'string') return encoding === undefined ? Buffer.from(chunk) : encode(chunk, encoding, name);
+export function toBytes(chunk: unknown, encoding: unknown): Bytes {
+  // The common case comes first.
   if (Buffer.isBuffer(chunk)) return chunk;
-  if (ArrayBuffer.isView(chunk)) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-  if (name === 'chunk' && isArray(chunk)) return joined(chunk, encoding);
-  const expected = name === 'chunk' ? 'a string, bytes, or an array of them' : 'a string or bytes';
-  throw new ConnectionError('ERR_INVALID_CHUNK', `Expected \`${name}\` to be ${expected}, got ${describe(chunk)}`);
+  if (!isArray(chunk)) return toBuffer(chunk, encoding, 'chunk', 'a string, bytes, or an array of them');
+  const parts = Array.from(chunk, (each, index) => toBuffer(each, encoding, `chunk[${index}]`, 'a string or bytes'));
+  return parts.length > 1 && sizeOf(parts) > LARGEST_JOINED ? parts : Buffer.concat(parts);
+}
+
+export function sizeOf(bytes: Bytes): number {
+  if (Buffer.isBuffer(bytes)) return bytes.length;
+  return bytes.reduce((sum, { length }) => sum + length, 0);
+}
+
+/** As one buffer: a copy, where there are several. */
+export function joined(bytes: Bytes): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.concat(bytes);
 }
 
 /** Throws `ERR_INVALID_CHUNK` unless `callback` is a function or undefined. */
@@ -46,11 +58,11 @@ export function checkCallback(callback: unknown): void {
   throw new ConnectionError('ERR_INVALID_CHUNK', `Expected \`callback\` to be a function, got ${describe(callback)}`);
 }
 
-/** One chunk of several. */
-function joined(chunks: readonly unknown[], encoding: unknown): Buffer {
-  const parts = Array.from(chunks, (chunk, index) => toBytes(chunk, encoding, `chunk[${index}]`));
-  if (parts.length > 1) return Buffer.concat(parts);
-  return parts[0] ?? EMPTY;
+function toBuffer(chunk: unknown, encoding: unknown, name: string, expected: string): Buffer {
+  if (typeof chunk === 'string') return encoding === undefined ? Buffer.from(chunk) : encode(chunk, encoding, name);
+  if (Buffer.isBuffer(chunk)) return chunk;
+  if (ArrayBuffer.isView(chunk)) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  throw new ConnectionError('ERR_INVALID_CHUNK', `Expected \`${name}\` to be ${expected}, got ${describe(chunk)}`);
 }
 
 /** Encodes a string. What does not belong to its encoding, Node leaves out silently; here it is refused. */

@@ -4,12 +4,13 @@ import type { ConnectionEvents, DropReason, WriteCount } from '../events/events'
 import type { QueueOptions } from '../options/options';
 import type { WriteOptions } from '../options/write-options';
 import type { Transport } from '../socket/transport';
-import { LEAST_WRITES, highWaterMark, mostWrites } from './bounds';
+import { highWaterMark } from './bounds';
+import { type Bytes, joined, sizeOf } from './chunk';
 import { WriteCounts, type WriteTotals } from './counts';
+import { Fates } from './fates';
 import { type QueueDropReason, Queue } from './queue';
-import { Reports } from './reports';
-import { type Batch, Sender } from './sender';
-import { type Write, type WriteCallback, Counter } from './write';
+import { Sender } from './sender';
+import type { Write, WriteCallback } from './write';
 import { abortedError, clearedError, closedError, fullError, queueDropError, uncertainError } from './write-errors';
 
 /**
@@ -18,6 +19,8 @@ import { abortedError, clearedError, closedError, fullError, queueDropError, unc
  * the lifecycle is over.
  */
 type Phase = 'queueing' | 'opening' | 'sending' | 'sealed' | 'closed';
+
+const NOTHING_UNCERTAIN = { uncertain: { writes: 0, bytes: 0 }, settle: () => undefined };
 
 /** Takes the writes of a connection: each is sent at most once, and its callback is called exactly once. */
 export class Outbox {
@@ -30,8 +33,7 @@ export class Outbox {
   // Each of these is made by the first write that needs it: many connections only listen.
   #queue: Queue | undefined;
   #sender: Sender | undefined;
-  #counts: WriteCounts | undefined;
-  #reported: Reports | undefined;
+  #fatesSoFar: Fates | undefined;
   /** Whether a write returned false, so that `drain` is due. */
   #wantsRoom = false;
 
@@ -48,7 +50,7 @@ export class Outbox {
 
   get totals(): WriteTotals {
     const writes = (this.#queue?.writes ?? 0) + (this.#sender?.writes ?? 0);
-    return (this.#counts ?? new WriteCounts()).totals({ writes, bytes: this.pendingBytes });
+    return (this.#fatesSoFar?.counts ?? new WriteCounts()).totals({ writes, bytes: this.pendingBytes });
   }
 
   /** Bytes that were accepted and are neither confirmed nor uncertain nor dropped. */
@@ -66,31 +68,36 @@ export class Outbox {
     return this.#writableTransport() !== undefined;
   }
 
+  /** Number of writes that were refused so far. */
+  get refusals(): number {
+    return this.#fatesSoFar?.counts.refused.count.writes ?? 0;
+  }
+
   /** Takes a write. Returns false when the writer should wait for room, or when the write was refused. */
-  write(chunk: Buffer, callback: WriteCallback | undefined, options?: WriteOptions): boolean {
+  write(bytes: Bytes, callback: WriteCallback | undefined, options?: WriteOptions): boolean {
     const transport = this.#writableTransport();
-    if (transport === undefined || options !== undefined || this.#isSealed || !this.#isFarFromFull()) {
-      return this.#writeWithChecks(chunk, callback, options);
-    }
-    this.#counted.accepted.add(1, chunk.length);
-    return this.#send(transport, chunk, callback);
+    const isSimple = transport !== undefined && options === undefined && Buffer.isBuffer(bytes);
+    if (!isSimple || this.#isSealed || this.#sender?.isFarFromFull(this.#bounds.maxBytes) !== true)
+      return this.#writeWithChecks(bytes, callback, options);
+    this.#fates.counts.accepted.add(1, bytes.length);
+    return this.#wantRoomUnless(this.#senderTo(transport).send(bytes, callback));
   }
 
   /** Does not take a write: its callback gets `error`, or else a `drop` event says so. */
-  refuse(chunk: Buffer, callback: WriteCallback | undefined, error: ConnectionError): void {
-    this.#counted.refused.add(1, chunk.length);
+  refuse(bytes: Bytes, callback: WriteCallback | undefined, error: ConnectionError): void {
     // After the end the writer has its `false`, and no event follows `close`.
-    this.#reports.refused(chunk, callback, error, () => this.#phase !== 'closed');
+    this.#fates.refused(bytes, callback, error, () => this.#phase !== 'closed');
   }
 
   /** Drops what waits. */
   clear(): WriteCount {
-    const count = { writes: this.#queue?.writes ?? 0, bytes: this.#queue?.bytes ?? 0 };
-    if (count.writes === 0) return count;
-    const error = clearedError(this.#connection.tag);
-    this.#reports.dropped(this.#takeAllDropped(), 'cleared', () => error);
-    this.#checkRoom();
-    return count;
+    const { writes = 0, bytes = 0 } = this.#queue ?? {};
+    if (writes > 0) {
+      const error = clearedError(this.#connection.tag);
+      this.#dropAll('cleared', error)();
+      this.#checkRoom();
+    }
+    return { writes, bytes };
   }
 
   /**
@@ -139,14 +146,11 @@ export class Outbox {
    */
   detach(cause: Error | undefined): { readonly uncertain: WriteCount; readonly settle: () => void } {
     const batches = this.#sender?.takeAll() ?? [];
-    const uncertain = new Counter();
-    for (const { writes, bytes } of batches) uncertain.add(writes, bytes);
-    const { writes, bytes } = uncertain.count;
-    if (writes > 0) this.#counted.uncertain.add(writes, bytes);
     this.#transport = undefined;
     this.#sender = undefined;
     if (!this.#isSealed) this.#phase = 'queueing';
-    return { uncertain: uncertain.count, settle: () => this.#settleUncertain(batches, cause) };
+    if (batches.length === 0) return NOTHING_UNCERTAIN;
+    return this.#fates.uncertain(batches, () => uncertainError(this.#connection.tag, cause));
   }
 
   /**
@@ -156,8 +160,7 @@ export class Outbox {
    */
   drop(reason: DropReason, error: ConnectionError): () => void {
     this.#phase = 'closed';
-    const writes = this.#takeAllDropped();
-    return () => this.#reports.dropped(writes, reason, () => error);
+    return this.#dropAll(reason, error);
   }
 
   /** A new lifecycle begins. */
@@ -170,12 +173,8 @@ export class Outbox {
     return this.#phase === 'sealed' || this.#phase === 'closed';
   }
 
-  get #counted(): WriteCounts {
-    return (this.#counts ??= new WriteCounts());
-  }
-
-  get #reports(): Reports {
-    return (this.#reported ??= new Reports(this.#delivery));
+  get #fates(): Fates {
+    return (this.#fatesSoFar ??= new Fates(this.#delivery));
   }
 
   get #waiting(): Queue {
@@ -196,32 +195,32 @@ export class Outbox {
     }));
   }
 
-  #writeWithChecks(chunk: Buffer, callback: WriteCallback | undefined, options: WriteOptions | undefined): boolean {
+  #writeWithChecks(bytes: Bytes, callback: WriteCallback | undefined, options: WriteOptions | undefined): boolean {
     // The transport may break here, or its stream call back into the application: all else is asked afterwards.
-    this.#flushIfFull();
+    if (!Buffer.isBuffer(bytes) || this.#sender?.isFull(this.#bounds.maxBytes) === true) this.sendNow();
+    const size = sizeOf(bytes);
     const transport = this.#writableTransport();
-    const refusal = this.#refusal(chunk.length, options, transport);
+    const refusal = this.#refusal(size, options, transport);
     if (refusal !== undefined) {
-      this.refuse(chunk, callback, refusal);
+      this.refuse(bytes, callback, refusal);
       return false;
     }
-    this.#counted.accepted.add(1, chunk.length);
-    if (transport === undefined) return this.#enqueue(chunk, callback, options);
+    this.#fates.counts.accepted.add(1, size);
+    if (transport === undefined) {
+      this.#waiting.put(joined(bytes), callback, options);
+      return this.#wantRoomUnless(this.#isBelowMark);
+    }
+    // It goes ahead of what waits, as all that `open` listeners write.
     if (options?.key !== undefined) this.#queue?.replace(options.key);
-    return this.#send(transport, chunk, callback);
+    const sender = this.#senderTo(transport);
+    return this.#wantRoomUnless(
+      Buffer.isBuffer(bytes) ? sender.send(bytes, callback) : sender.sendParts(bytes, size, callback),
+    );
   }
 
-  #send(transport: Transport, chunk: Buffer, callback: WriteCallback | undefined): boolean {
-    const hasRoom = this.#senderTo(transport).send(chunk, callback);
+  #wantRoomUnless(hasRoom: boolean): boolean {
     if (!hasRoom) this.#wantsRoom = true;
     return hasRoom;
-  }
-
-  #enqueue(chunk: Buffer, callback: WriteCallback | undefined, options: WriteOptions | undefined): boolean {
-    this.#waiting.put(chunk, callback, options);
-    if (this.#isBelowMark) return true;
-    this.#wantsRoom = true;
-    return false;
   }
 
   #refusal(
@@ -239,29 +238,10 @@ export class Outbox {
     }
     // A transport is full when its bound is reached, so that one large chunk passes; the queue never exceeds its bound.
     const isConnected = transport !== undefined;
-    if (isConnected ? !this.#isFull(transport) : this.#waiting.accepts(bytes, options)) return undefined;
+    if (isConnected ? this.#sender?.isFull(this.#bounds.maxBytes) !== true : this.#waiting.accepts(bytes, options))
+      return undefined;
     this.#wantsRoom = true;
     return fullError(tag, bytes, this.#bounds.maxBytes, isConnected);
-  }
-
-  /** A cheap check that almost every write passes. */
-  #isFarFromFull(): boolean {
-    const sender = this.#sender;
-    return sender !== undefined && sender.writes < LEAST_WRITES && sender.backlog < this.#bounds.maxBytes;
-  }
-
-  #isFull(transport: Transport): boolean {
-    const sender = this.#sender;
-    if (sender === undefined) return false;
-    const { backlog, writes } = sender;
-    const maxBytes = Math.max(this.#bounds.maxBytes, transport.writableHighWaterMark);
-    return backlog >= maxBytes || (backlog > 0 && writes >= mostWrites(this.#bounds.maxBytes));
-  }
-
-  /** The kernel may have room for what this tick has brought so far. */
-  #flushIfFull(): void {
-    const transport = this.#writableTransport();
-    if (transport !== undefined && !this.#isSealed && this.#isFull(transport)) this.#sender?.flush();
   }
 
   #sendQueue(): void {
@@ -280,47 +260,34 @@ export class Outbox {
   }
 
   #onConfirmed(writes: number, bytes: number, callbacks: readonly WriteCallback[] | undefined): void {
-    this.#counted.confirmed.add(writes, bytes);
-    if (callbacks !== undefined) this.#reports.settle(callbacks);
+    this.#fates.confirmed(writes, bytes, callbacks);
     // The stream emits `drain` only if a write to it returned false, which one to the outbox may do earlier.
     if (this.#wantsRoom) this.onDrain();
   }
 
   /** The queue has dropped writes: by itself, or for the sake of one that is being written. */
   #onQueueDrop(writes: readonly Write[], reason: QueueDropReason): void {
-    this.#countDropped(writes);
     const errorOf = (write: Write) => queueDropError(this.#connection.tag, reason, write);
-    if (reason === 'replaced' || reason === 'overflow') return this.#reports.droppedLater(writes, reason, errorOf);
-    this.#reports.dropped(writes, reason, errorOf);
+    if (reason === 'replaced' || reason === 'overflow') return this.#fates.droppedByWrite(writes, reason, errorOf);
+    this.#fates.dropped(writes, reason, errorOf)();
     this.#checkRoom();
   }
 
-  #takeAllDropped(): Write[] {
-    const writes = this.#queue?.takeAll() ?? [];
-    this.#countDropped(writes);
-    return writes;
-  }
-
-  #countDropped(writes: readonly Write[]): void {
-    for (const { chunk } of writes) this.#counted.dropped.add(1, chunk.length);
+  #dropAll(reason: DropReason, error: ConnectionError): () => void {
+    // Nothing was ever written.
+    if (this.#fatesSoFar === undefined) return () => undefined;
+    return this.#fates.dropped(this.#queue?.takeAll() ?? [], reason, () => error);
   }
 
   /** Emits `drain` if it is due: writes have left the queue without being sent. */
   #checkRoom(): void {
-    if (this.#phase === 'queueing' && this.#isBelowMark) this.#reportRoom();
-    else this.onDrain();
+    if (this.#phase !== 'queueing') this.onDrain();
+    else if (this.#isBelowMark) this.#reportRoom();
   }
 
   #reportRoom(): void {
     if (!this.#wantsRoom || (this.hasWaiting && !this.#isBelowMark)) return;
     this.#wantsRoom = false;
     this.#delivery.deliver('drain');
-  }
-
-  #settleUncertain(batches: readonly Batch[], cause: Error | undefined): void {
-    // An error takes time to make, and most sessions leave no callbacks behind.
-    if (batches.every(({ callbacks }) => callbacks === undefined)) return;
-    const error = uncertainError(this.#connection.tag, cause);
-    for (const { callbacks } of batches) if (callbacks !== undefined) this.#reports.settle(callbacks, error);
   }
 }

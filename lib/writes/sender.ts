@@ -1,15 +1,9 @@
 import { toError } from '../errors';
 import { type Transport, destroyTransport } from '../socket/transport';
+import { type Batch, addTo, batchOf, newBatch } from './batch';
+import { LEAST_WRITES, mostWrites } from './bounds';
 import { type WriteBuffer, returnBuffer, takeBuffer } from './write-buffer';
 import type { WriteCallback } from './write';
-
-/** Writes that are handed to the transport together, and confirmed together. */
-export interface Batch {
-  writes: number;
-  bytes: number;
-  callbacks: WriteCallback[] | undefined;
-  next: Batch | undefined;
-}
 
 /** Called when the kernel has taken writes. */
 export type OnConfirmed = (writes: number, bytes: number, callbacks: readonly WriteCallback[] | undefined) => void;
@@ -64,6 +58,18 @@ export class Sender {
     return this.#transport.writableLength + (this.#batch?.bytes ?? 0);
   }
 
+  /** A cheap check that almost every write passes. */
+  isFarFromFull(maxBytes: number): boolean {
+    return this.writes < LEAST_WRITES && this.backlog < maxBytes;
+  }
+
+  /** Whether `maxBytes`, or the high-water mark if that is more, or too many writes wait: one large chunk passes. */
+  isFull(maxBytes: number): boolean {
+    const { backlog } = this;
+    if (backlog >= Math.max(maxBytes, this.#transport.writableHighWaterMark)) return true;
+    return backlog > 0 && this.writes >= mostWrites(maxBytes);
+  }
+
   /** Takes a write. Returns whether there is room for more. */
   send(chunk: Buffer, callback: WriteCallback | undefined): boolean {
     this.writes += 1;
@@ -76,6 +82,14 @@ export class Sender {
     const hasRoom = this.backlog < this.#transport.writableHighWaterMark;
     // A write that was gathered has not changed whether the transport is writable.
     return hasRoom && (this.#batch !== undefined || this.#transport.writable);
+  }
+
+  /** Takes a write of several chunks, which are not copied. What was written before has been flushed. */
+  sendParts(parts: readonly Buffer[], bytes: number, callback: WriteCallback | undefined): boolean {
+    this.writes += 1;
+    this.bytes += bytes;
+    this.#handOver(batchOf(bytes, callback), parts);
+    return this.backlog < this.#transport.writableHighWaterMark && this.#transport.writable;
   }
 
   /** Several writes follow in this tick: the first of them is gathered, too. */
@@ -126,7 +140,7 @@ export class Sender {
 
   #sendAtOnce(chunk: Buffer, callback: WriteCallback | undefined): void {
     if (callback !== undefined || !this.#showsAll || !this.#isEmpty()) {
-      return this.#handOver(batchOf(chunk, callback), [chunk]);
+      return this.#handOver(batchOf(chunk.length, callback), [chunk]);
     }
     // Without a callback Node schedules no tick of its own, which is a tenth of what a write costs.
     try {
@@ -134,7 +148,7 @@ export class Sender {
     } catch (error) {
       this.#destroy(error);
     }
-    if (!this.#isEmpty()) return this.#handOver(batchOf(chunk, undefined), [NOTHING]);
+    if (!this.#isEmpty()) return this.#handOver(batchOf(chunk.length, undefined), [NOTHING]);
     this.writes -= 1;
     this.bytes -= chunk.length;
     this.#onConfirmed(1, chunk.length, undefined);
@@ -158,17 +172,15 @@ export class Sender {
       this.#chunks.push(chunk);
     }
     const batch = (this.#batch ??= newBatch());
-    add(batch, chunk, callback);
-    if (batch.bytes >= LARGEST_BATCH) this.flush();
+    addTo(batch, chunk.length, callback);
+    // Afterwards, never before: a transport that breaks here was given this chunk too, and gets no later one.
+    if (batch.bytes >= LARGEST_BATCH || (this.#buffer !== undefined && this.#buffer.room < LARGEST_COPIED))
+      this.flush();
   }
 
   /** Copies a small chunk behind those before it. Returns false where it is too large, or no buffer is free. */
   #copy(chunk: Buffer): boolean {
-    if (chunk.length > LARGEST_COPIED) return false;
-    if (this.#buffer?.append(chunk) === true) return true;
-    if (this.#buffer !== undefined) this.flush();
-    this.#buffer = takeBuffer();
-    return this.#buffer?.append(chunk) === true;
+    return chunk.length <= LARGEST_COPIED && (this.#buffer ??= takeBuffer())?.append(chunk) === true;
   }
 
   /** Makes one chunk of the small ones. */
@@ -189,7 +201,7 @@ export class Sender {
       this.#isCorked = true;
       this.#guard(() => this.#transport.cork());
     }
-    this.#handOver(batchOf(chunk, callback), [chunk]);
+    this.#handOver(batchOf(chunk.length, callback), [chunk]);
   }
 
   /** Writes `chunks`, the last of them with the callback that confirms the batch. */
@@ -231,20 +243,4 @@ export class Sender {
   #destroy(error: unknown): void {
     destroyTransport(this.#transport, toError(error));
   }
-}
-
-function newBatch(): Batch {
-  return { writes: 0, bytes: 0, callbacks: undefined, next: undefined };
-}
-
-function batchOf(chunk: Buffer, callback: WriteCallback | undefined): Batch {
-  const batch = newBatch();
-  add(batch, chunk, callback);
-  return batch;
-}
-
-function add(batch: Batch, chunk: Buffer, callback: WriteCallback | undefined): void {
-  batch.writes += 1;
-  batch.bytes += chunk.length;
-  if (callback !== undefined) (batch.callbacks ??= []).push(callback);
 }

@@ -16,6 +16,11 @@ export class WriteBuffer {
   #uncut = 0;
   #end = 0;
 
+  /** How many more bytes fit. */
+  get room(): number {
+    return SIZE - this.#end;
+  }
+
   /** Copies a chunk behind those before it. Returns false where it does not fit. */
   append(chunk: Buffer): boolean {
     const end = this.#end + chunk.length;
