@@ -73,12 +73,14 @@ function encode(text: string, encoding: unknown, name: string): Buffer {
       `Expected \`encoding\` to be one of Buffer's, got ${describe(encoding)}`,
     );
   }
-  const bytes = Buffer.from(text, encoding);
   switch (encoding.toLowerCase()) {
-    case 'hex':
-      // Node stops at the first pair that is none.
-      if (bytes.length * 2 !== text.length) throw notEncoded(name, 'pairs of hex digits', text, bytes.length * 2);
+    case 'hex': {
+      // Node stops at the first pair that is none, and takes the low byte of a character for the character.
+      const index = text.search(/[^0-9A-Fa-f]/);
+      if (index >= 0) throw notEncoded(name, 'pairs of hex digits', text, index);
+      if (text.length % 2 !== 0) throw notEncoded(name, 'pairs of hex digits', text, text.length - 1);
       break;
+    }
     case 'base64':
     case 'base64url':
       if (!isBase64(text)) throw notEncoded(name, 'base64', text, text.search(/[^A-Za-z0-9+/_=\t\n\f\r -]/));
@@ -91,7 +93,7 @@ function encode(text: string, encoding: unknown, name: string): Buffer {
       if (index >= 0) throw notEncoded(name, `characters up to U+00FF, as it is '${encoding}'`, text, index);
     }
   }
-  return bytes;
+  return Buffer.from(text, encoding);
 }
 
 /** The text itself is left out: it may be a secret. */
