@@ -154,6 +154,11 @@ export function toError(thrown: unknown): Error {
   return 'code' in thrown ? Object.assign(readable, { code: thrown.code }) : readable;
 }
 
+/** What an error says, in the message of one that wraps it: its message, or its code or name where that is empty. */
+export function wordsOf(error: NodeJS.ErrnoException): string {
+  return error.message === '' ? (error.code ?? error.name) : error.message;
+}
+
 /** The default case of a `switch` over a union: it compiles only if all members are handled. */
 export function unreachable(value: never): never {
   throw new TypeError(`Unreachable: ${describe(value)}`);

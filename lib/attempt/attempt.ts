@@ -1,38 +1,34 @@
-import type { Duplex } from 'node:stream';
-
-import { type Refable, Deadline, LONGEST_DELAY } from '../timers/deadline';
+import type { Refable } from '../timers/deadline';
 import { unverified } from '../socket/open-socket';
+import { AttemptTimer } from './attempt-timer';
 import { Cancellable } from './cancellable';
 import { type ConnectorObserver, Connector } from './connector';
 import type { AttemptContext, AttemptResult } from './attempt-result';
 import { AttemptFailure, closedEarly, failureOf, givenUp, timedOut } from './failure';
-import { runHandshake } from './handshake';
-import { type Transport, checkDecoder, checkStream, clearHandler, destroyTransport, ignore } from '../socket/transport';
+import { type Preparation, runHandshake } from './handshake';
+import { checkUnread, destroyLate, takeDialled, unencrypted, written } from './given-stream';
+import { type Transport, checkDecoder } from '../socket/transport';
 import { resolveTarget } from '../options/settings';
-import type { Dial } from '../options/options';
+import type { BeforeTls, Dial } from '../options/options';
 import { type ResolvedTarget, tagOf } from '../options/target';
 
 /**
- * One dial, from the target to a transport that is ready for use: target function, gate, TCP, TLS and handshake. Each
- * step calls the next, or goes on when the application's promise settles. All but the gate is bounded by `connectTimeout`.
+ * One dial, from the target to a transport that is ready for use: target function, gate, TCP, `beforeTls`, TLS and
+ * handshake. Each step calls the next, or goes on when the application's promise settles. All but the gate is bounded by
+ * `connectTimeout`.
  */
 export class Attempt implements Refable, ConnectorObserver {
   readonly #context: AttemptContext;
-  #phase: 'target' | 'gate' | 'dial' | 'handshake' | 'decoder' | 'over' = 'target';
+  #phase: 'target' | 'gate' | 'dial' | 'beforeTls' | 'tls' | 'handshake' | 'decoder' | 'over' = 'target';
   #target: ResolvedTarget | undefined;
   #connector: Connector | undefined;
-  /** Bounds the present phase. At the gate, it only keeps the process alive. */
-  #timer: Deadline | undefined;
-  /** What is left of `connectTimeout`, as long as it does not run; Infinity without one. */
-  #timeLeft: number;
-  /** When `connectTimeout` is over, on the clock of `performance.now()`; undefined as long as it does not run. */
-  #dueAt: number | undefined;
+  readonly #timer: AttemptTimer;
   /** Made on demand: most attempts need none. */
   #controller: AbortController | undefined;
   /** A call of the application's that has not settled. */
   #pending: { cancel(): void } | undefined;
-  /** The stream that a custom `dial` promised. */
-  #promised: Promise<Duplex> | undefined;
+  /** The stream that the application promised last: by `dial`, `beforeTls` or `handshake`. */
+  #promised: Promise<Transport | undefined> | undefined;
   /** The first error of the transport, which closes. */
   #error: Error | undefined;
   #ref: boolean;
@@ -41,7 +37,7 @@ export class Attempt implements Refable, ConnectorObserver {
     this.#context = context;
     const { target, connectTimeout } = context.settings;
     this.#target = target;
-    this.#timeLeft = connectTimeout === 0 ? Infinity : connectTimeout;
+    this.#timer = new AttemptTimer(connectTimeout, context.ref);
     this.#ref = context.ref;
   }
 
@@ -59,7 +55,7 @@ export class Attempt implements Refable, ConnectorObserver {
 
   setRef(ref: boolean): void {
     this.#ref = ref;
-    this.#timer?.setRef(ref);
+    this.#timer.setRef(ref);
     this.#connector?.setRef(ref);
   }
 
@@ -80,11 +76,9 @@ export class Attempt implements Refable, ConnectorObserver {
     const { gate } = this.#context;
     if (gate === undefined) return this.#dial(target, undefined);
     this.#phase = 'gate';
-    if (this.#dueAt !== undefined) this.#timeLeft = Math.max(1, this.#dueAt - performance.now());
-    this.#dueAt = undefined;
     // Nothing else keeps the process alive meanwhile.
-    this.#startTimer(LONGEST_DELAY, ignore);
-    void gate.acquire(target, { timeout: this.#timeLeft }).then((answer) => {
+    const timeout = this.#timer.hold();
+    void gate.acquire(target, { timeout }).then((answer) => {
       if (!answer.ok) return this.#end(answer);
       this.#step(() => this.#dial(target, answer.slowAfter));
     });
@@ -101,31 +95,69 @@ export class Attempt implements Refable, ConnectorObserver {
   }
 
   #dialBy(dial: Dial, target: ResolvedTarget, connector: Connector): void {
-    const promised = Promise.resolve(dial(target, this.#signal));
-    this.#promised = promised;
-    this.#await(promised, (stream) => connector.guard(checkStream(stream, 'what `dial` returns')));
-    // `dial` itself may have ended the attempt.
-    if (this.#isOver()) destroyLate(promised);
+    this.#awaitStream(takeDialled(dial(target, this.#signal)), (stream) => connector.guard(stream));
+  }
+
+  onConnected(transport: Transport): void {
+    const { beforeTls } = this.#context.settings;
+    // As in `onReady()`. `!`: the connector calls this only where there is a `beforeTls`.
+    queueMicrotask(() => this.#step(() => this.#prepare(transport, beforeTls!)));
+  }
+
+  #prepare(transport: Transport, beforeTls: BeforeTls): void {
+    this.#phase = 'beforeTls';
+    const { generation } = this.#context;
+    // `!`: there is a target by now.
+    const [signal, target] = [this.#signal, this.#target!];
+    const prepared = runHandshake(transport, () => beforeTls(transport, { generation, signal, target }), 'beforeTls');
+    this.#awaitStream(prepared, (outer) => {
+      const stream = outer ?? transport;
+      if (stream.destroyed || stream.readableEnded) return this.onClose();
+      const proceed = () => {
+        if (target.tls !== undefined) checkUnread(stream);
+        this.#phase = 'tls';
+        this.#connector?.proceed(outer);
+      };
+      if (target.tls === undefined || stream.writableLength === 0) proceed();
+      else this.#await(written(stream), proceed);
+    });
   }
 
   onReady(transport: Transport): void {
     // Node starts to read after the `connect` event. And `await connection.whenOpen()` continues in a microtask too,
     // before the first byte is delivered by `process.nextTick`.
-    queueMicrotask(() => this.#step(() => this.#shakeHands(transport)));
+    queueMicrotask(() => {
+      this.#step(() => {
+        // What the handshake has brought is connected and encrypted.
+        if (this.#phase !== 'handshake') return this.#shakeHands(transport);
+        if (transport.encrypted === true) this.#verify(transport);
+        this.#establish(transport);
+      });
+    });
   }
 
   #shakeHands(transport: Transport): void {
-    const defect = unverified(transport, this.#target!);
-    if (defect !== undefined) throw defect;
+    this.#verify(transport);
     const { settings, generation } = this.#context;
     const { handshake } = settings;
     if (handshake === undefined) return this.#establish(transport);
     this.#phase = 'handshake';
     const signal = this.#signal;
-    this.#await(
+    this.#awaitStream(
       runHandshake(transport, () => handshake(transport, { generation, signal })),
-      () => this.#establish(transport),
+      (outer) => {
+        if (outer === undefined) return this.#establish(transport);
+        // A stream that is no TLS itself may lie over the one that is verified, as compression does: it reads that.
+        const isRead = transport.listenerCount('data') + transport.listenerCount('readable') > 0;
+        if (this.#target?.tls !== undefined && outer.encrypted !== true && !isRead) throw unencrypted();
+        this.#connector?.replace(outer);
+      },
     );
+  }
+
+  #verify(transport: Transport): void {
+    const defect = unverified(transport, this.#target!);
+    if (defect !== undefined) throw defect;
   }
 
   #establish(transport: Transport): void {
@@ -136,20 +168,22 @@ export class Attempt implements Refable, ConnectorObserver {
     if (transport.destroyed || transport.readableEnded) return this.onClose();
     this.#phase = 'decoder';
     const { decoder } = this.#context.settings;
-    this.#end({ ok: true, transport, decoder: decoder && checkDecoder(decoder()) });
+    // `!`: it has brought the transport.
+    const { isOwn } = this.#connector!;
+    this.#end({ ok: true, transport, isOwn, decoder: decoder && checkDecoder(decoder()) });
   }
 
   onError(error: Error): void {
     if (this.#error !== undefined) return;
     this.#error = error;
     // The attempt ends when the transport has closed, or after this.
-    this.#startTimer(this.#context.settings.closeTimeout, () => this.onClose());
+    this.#timer.start(this.#context.settings.closeTimeout, () => this.onClose());
   }
 
   onClose(): void {
-    const inHandshake = this.#phase === 'handshake';
+    const step = this.#preparation;
     const error = this.#error;
-    if (inHandshake || error === undefined) this.#end(closedEarly(this.#tag, inHandshake, error));
+    if (step !== undefined || error === undefined) this.#end(closedEarly(this.#tag, step, error));
     else this.#end(new AttemptFailure('error', error));
   }
 
@@ -158,7 +192,7 @@ export class Attempt implements Refable, ConnectorObserver {
   }
 
   #fail(thrown: unknown): void {
-    this.#end(failureOf(thrown, this.#tag, this.#phase === 'handshake'));
+    this.#end(failureOf(thrown, this.#tag, this.#preparation));
   }
 
   #end(result: AttemptResult): void {
@@ -178,7 +212,7 @@ export class Attempt implements Refable, ConnectorObserver {
   /** Without a transport to hand over, leaves nothing behind. */
   #finish(result: AttemptResult | undefined): void {
     this.#phase = 'over';
-    this.#timer?.clear();
+    this.#timer.clear();
     this.#pending?.cancel();
     // In the tick in which the session takes over, so that the transport is never without a handler.
     if (result?.ok === true) return this.#connector?.stop();
@@ -208,21 +242,22 @@ export class Attempt implements Refable, ConnectorObserver {
     if (this.#isOver()) this.#pending.cancel();
   }
 
-  /** Starts what is left of `connectTimeout`, unless it runs already. */
+  /** As `#await()`. The stream is destroyed if the attempt fails, even if it comes too late. */
+  #awaitStream<T extends Transport | undefined>(promised: Promise<T>, next: (stream: T) => void): void {
+    this.#promised = promised;
+    this.#await(promised, next);
+    if (this.#isOver()) destroyLate(promised);
+  }
+
   #startTimeout(): void {
-    if (this.#dueAt !== undefined) return;
-    this.#timer?.clear();
-    if (this.#timeLeft === Infinity) return;
-    this.#dueAt = performance.now() + this.#timeLeft;
-    this.#startTimer(this.#timeLeft, () => {
-      const what = this.#phase === 'handshake' ? 'handshake' : 'dial';
-      this.#end(timedOut(this.#tag, this.#context.settings.connectTimeout, what));
+    this.#timer.startTimeout(() => {
+      this.#end(timedOut(this.#tag, this.#context.settings.connectTimeout, this.#preparation));
     });
   }
 
-  #startTimer(milliseconds: number, expire: () => void): void {
-    this.#timer?.clear();
-    this.#timer = new Deadline(milliseconds, this.#ref, expire);
+  /** The function of the application that runs now, for messages. */
+  get #preparation(): Preparation | undefined {
+    return this.#phase === 'beforeTls' || this.#phase === 'handshake' ? this.#phase : undefined;
   }
 
   get #tag(): string {
@@ -237,13 +272,4 @@ export class Attempt implements Refable, ConnectorObserver {
   #isOver(): boolean {
     return this.#phase === 'over';
   }
-}
-
-/** Destroys the stream of a custom `dial`, even one that comes too late. */
-function destroyLate(promised: Promise<Duplex>): void {
-  const destroy = (late: Duplex) => {
-    clearHandler(late);
-    destroyTransport(late);
-  };
-  promised.then(destroy).catch(ignore);
 }

@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 
-import { type Refable, setRef } from '../timers/deadline';
+import type { Refable } from '../timers/deadline';
 import { toError } from '../errors';
-import { openSocket, secure } from '../socket/open-socket';
+import { applyOptions, openSocket, secure } from '../socket/open-socket';
 import type { DialGate } from './dial-gate';
 import { AttemptFailure, isLocal, selfConnected, wasConnected } from './failure';
 import { HedgedDial } from './hedged-dial';
@@ -14,8 +14,10 @@ import {
   enableEvents,
   isHandledBy,
   isSelfConnected,
+  layOver,
   resetTransport,
   setHandler,
+  setTransportRef,
 } from '../socket/transport';
 import { fastReadFor } from '../socket/fast-read';
 import type { Settings } from '../options/settings';
@@ -23,6 +25,8 @@ import { type ResolvedTarget, tagOf } from '../options/target';
 
 /** The attempt that a connector works for. */
 export interface ConnectorObserver {
+  /** The transport is connected, and `beforeTls` is to run on it; then `proceed()` goes on. */
+  onConnected(transport: Transport): void;
   /** The transport is connected, and encrypted where it should be. */
   onReady(transport: Transport): void;
   /** The transport has failed, and closes. */
@@ -45,6 +49,9 @@ export class Connector implements Refable, TransportHandler {
   /** When the socket that may connect first was opened; undefined once it has connected. */
   #since: number | undefined = performance.now();
   #secondSince = 0;
+  /** What is done: nothing, `beforeTls`, or TLS as well. */
+  #stage: 'dial' | 'beforeTls' | 'tls' = 'dial';
+  #isOwn: boolean;
   #isOver = false;
 
   constructor(
@@ -59,6 +66,12 @@ export class Connector implements Refable, TransportHandler {
     this.#gate = gate;
     this.#ref = ref;
     this.#observer = observer;
+    this.#isOwn = settings.dial === undefined;
+  }
+
+  /** Whether the transport is a socket that this library has opened. */
+  get isOwn(): boolean {
+    return this.#isOwn;
   }
 
   /** Opens a socket, and another beside it when that is slow. */
@@ -77,7 +90,7 @@ export class Connector implements Refable, TransportHandler {
     this.#leave();
     this.#transport = transport;
     setHandler(transport, this);
-    if (!this.#ref) transport.unref?.();
+    if (!this.#ref) setTransportRef(false, transport);
     // A `dial` or `lookup` of the application's may have ended the attempt.
     if (this.#isOver) return this.destroy();
     if (transport.destroyed) {
@@ -88,6 +101,19 @@ export class Connector implements Refable, TransportHandler {
     if (transport.secureConnecting === true) enableEvents(transport, 'secureConnect');
     if (transport.connecting === true) enableEvents(transport, 'connect');
     else this.onConnect();
+  }
+
+  /** `beforeTls` is done, and has perhaps brought a stream that takes the transport's place. */
+  proceed(outer: Transport | undefined): void {
+    this.#stage = 'beforeTls';
+    if (outer === undefined) this.#onReady();
+    else this.replace(outer);
+  }
+
+  /** Goes on with a stream of the application's in the transport's place, once that is connected and encrypted. */
+  replace(outer: Transport): void {
+    this.#isOwn = false;
+    this.#cover(outer);
   }
 
   /** Hands the transport over as it is. */
@@ -104,7 +130,7 @@ export class Connector implements Refable, TransportHandler {
 
   setRef(ref: boolean): void {
     this.#ref = ref;
-    if (this.#transport !== undefined) setRef(ref, this.#transport);
+    if (this.#transport !== undefined) setTransportRef(ref, this.#transport);
     this.#hedge?.setRef(ref);
   }
 
@@ -127,6 +153,7 @@ export class Connector implements Refable, TransportHandler {
       return;
     }
     this.#reportConnected();
+    if (this.#stage === 'dial' && this.#settings.dial !== undefined) applyOptions(transport, this.#settings.socket);
     if (transport.secureConnecting !== true) this.#onReady();
   }
 
@@ -147,14 +174,26 @@ export class Connector implements Refable, TransportHandler {
 
   #onReady(): void {
     const transport = this.#transport!;
-    const { dial } = this.#settings;
-    const isPlain = dial !== undefined && this.#target.tls !== undefined && transport.encrypted !== true;
-    if (isPlain) this.guard(secure(transport, this.#target));
+    const { beforeTls } = this.#settings;
+    if (beforeTls !== undefined && this.#stage === 'dial') return this.#observer.onConnected(transport);
+    // TLS that is there already may be that of a proxy, where the application goes through one in `beforeTls`.
+    const isPlain = beforeTls !== undefined || transport.encrypted !== true;
+    const lacksTls = this.#stage !== 'tls' && this.#target.tls !== undefined && isPlain;
+    this.#stage = 'tls';
+    if (lacksTls) this.#cover(secure(transport, this.#target));
     else this.#observer.onReady(transport);
   }
 
+  #cover(outer: Transport): void {
+    layOver(outer, this.#transport!, this.#settings.closeTimeout);
+    this.guard(outer);
+  }
+
   #open(slowAfter: number | undefined): Transport {
-    return openSocket(this.#target, this.#socketOptions(slowAfter), fastReadFor(this.#settings, this.#target));
+    return openSocket(this.#target, this.#socketOptions(slowAfter), {
+      read: fastReadFor(this.#settings, this.#target),
+      plain: this.#settings.beforeTls !== undefined,
+    });
   }
 
   /** The options of the socket. A `lookup` may answer synchronously, before there is a socket to listen to. */

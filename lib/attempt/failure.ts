@@ -1,5 +1,6 @@
-import { ConnectionError, describe, isError, toError } from '../errors';
+import { ConnectionError, describe, isError, toError, wordsOf } from '../errors';
 import type { FailureReason } from '../events/events';
+import type { Preparation } from './handshake';
 
 /** The failure of an attempt. */
 export class AttemptFailure {
@@ -13,12 +14,18 @@ export class AttemptFailure {
   }
 }
 
-/** No answer within `milliseconds`, to the dial or in the handshake. */
-export function timedOut(tag: string, milliseconds: number, what: 'dial' | 'handshake'): AttemptFailure {
+/** How the parts of an attempt are named in messages. */
+const SUBJECT = {
+  beforeTls: (tag: string) => `\`beforeTls\` for ${tag}`,
+  handshake: (tag: string) => `The handshake with ${tag}`,
+};
+
+/** No answer within `milliseconds`, to the dial or in the application's `step`. */
+export function timedOut(tag: string, milliseconds: number, step?: Preparation): AttemptFailure {
   const message =
-    what === 'handshake'
-      ? `The handshake with ${tag} was not done within ${milliseconds} ms`
-      : `No answer from ${tag} within ${milliseconds} ms`;
+    step === undefined
+      ? `No answer from ${tag} within ${milliseconds} ms`
+      : `${SUBJECT[step](tag)} was not done within ${milliseconds} ms`;
   return new AttemptFailure('connect-timeout', new ConnectionError('ERR_CONNECT_TIMEOUT', message, { tag }));
 }
 
@@ -28,17 +35,11 @@ export function selfConnected(tag: string): AttemptFailure {
   return new AttemptFailure('self-connect', new ConnectionError('ERR_SELF_CONNECT', message, { tag }));
 }
 
-/** The transport closed without an error, or during the handshake, perhaps with an error (`cause`). */
-export function closedEarly(tag: string, inHandshake: boolean, cause: Error | undefined): AttemptFailure {
-  const message = `${tag} closed the connection before it was open`;
+/** The transport closed without an error, or during the application's `step`, perhaps with an error (`cause`). */
+export function closedEarly(tag: string, step: Preparation | undefined, cause: Error | undefined): AttemptFailure {
+  const message = `${tag} closed the connection before it was open${cause === undefined ? '' : `: ${wordsOf(cause)}`}`;
   const error = new ConnectionError('ERR_HANDSHAKE_FAILED', message, { cause, tag });
-  return new AttemptFailure(inHandshake ? 'handshake-failed' : 'peer-end', error);
-}
-
-/** The handshake threw or rejected. */
-function handshakeFailed(tag: string, cause: Error): AttemptFailure {
-  const message = `The handshake with ${tag} failed: ${cause.message}`;
-  return new AttemptFailure('handshake-failed', new ConnectionError('ERR_HANDSHAKE_FAILED', message, { cause, tag }));
+  return new AttemptFailure(step === undefined ? 'peer-end' : 'handshake-failed', error);
 }
 
 /** The attempt was cancelled. */
@@ -46,10 +47,12 @@ export function givenUp(tag: string): ConnectionError {
   return new ConnectionError('ERR_ABORTED', `The attempt to reach ${tag} was given up`, { tag });
 }
 
-/** The failure for a thrown value, which may not be an error. */
-export function failureOf(thrown: unknown, tag: string, inHandshake: boolean): AttemptFailure {
+/** The failure for a value, which may not be an error, that was thrown in the application's `step` or elsewhere. */
+export function failureOf(thrown: unknown, tag: string, step: Preparation | undefined): AttemptFailure {
   const cause = toError(thrown);
-  return inHandshake ? handshakeFailed(tag, cause) : new AttemptFailure('error', cause);
+  if (step === undefined) return new AttemptFailure('error', cause);
+  const message = `${SUBJECT[step](tag)} failed: ${wordsOf(cause)}`;
+  return new AttemptFailure('handshake-failed', new ConnectionError('ERR_HANDSHAKE_FAILED', message, { cause, tag }));
 }
 
 /** Errors of this machine (ports, descriptors, memory); they say nothing about the endpoint. */

@@ -354,7 +354,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     const session = new Session(established, this.generation + 1, this, this.#ref);
     this.#skippedDials = 0;
     // A stream of another make may keep the memory of a chunk after it has confirmed it.
-    this.outbox.attach(session.transport, this.settings.dial === undefined);
+    this.outbox.attach(session.transport, established.isOwn);
     return { session, info: this.#stats.recordOpen(session) };
   }
 

@@ -1,5 +1,5 @@
 import { type BackoffContext, MIN_DELAY, clampDelay } from '../options/backoff';
-import { ConnectionError, describe, ignoreRejection, toError } from '../errors';
+import { ConnectionError, describe, ignoreRejection, toError, wordsOf } from '../errors';
 import type { GiveUpReason } from '../events/events';
 import type { Failure } from '../options/options';
 import type { Settings } from '../options/settings';
@@ -48,7 +48,9 @@ export class RetryPolicy {
     this.#attempt += 1;
     const attempt = this.#attempt;
     const giveUp = (reason: GiveUpReason, why: string): RetryDecision => {
-      const error = new ConnectionError('ERR_GAVE_UP', `Gave up on ${tag}: ${why}`, { cause: failure.error, tag });
+      const { error: cause } = failure;
+      const last = cause === undefined ? '' : `; the last failure: ${wordsOf(cause)}`;
+      const error = new ConnectionError('ERR_GAVE_UP', `Gave up on ${tag}: ${why}${last}`, { cause, tag });
       return { retry: false, reason, error };
     };
 

@@ -1,4 +1,5 @@
 import type { OpenInfo, ResetInfo, ResetReason, StateName, WriteCount } from '../events/events';
+import { addressed } from '../socket/transport';
 import type { Session } from '../session/session';
 import type { WriteTotals } from '../writes/counts';
 import { transitions } from './states';
@@ -116,7 +117,7 @@ export class StatsRecorder {
 
   /** Returns the payload of `open`. */
   recordOpen({ generation, transport }: Session): OpenInfo {
-    const { localAddress, localPort, remoteAddress, remotePort } = transport;
+    const { localAddress, localPort, remoteAddress, remotePort } = addressed(transport);
     const info: OpenInfo = {
       generation,
       reopened: this.#lostAt !== undefined,

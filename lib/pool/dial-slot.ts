@@ -96,7 +96,7 @@ export class DialSlot implements DialGate, WaitingMember {
   reject(failure: AttemptFailure | undefined): void {
     this.#hasFailed = true;
     this.#stage = 'idle';
-    this.#settle(failure ?? timedOut(this.#endpoint!.tag, this.#settings.connectTimeout, 'dial'));
+    this.#settle(failure ?? timedOut(this.#endpoint!.tag, this.#settings.connectTimeout));
   }
 
   retryNow(): void {

@@ -13,8 +13,9 @@ import {
   enableEvents,
   isHandledBy,
   setHandler,
+  setTransportRef,
 } from '../socket/transport';
-import { type Refable, Deadline, setRef } from '../timers/deadline';
+import { type Refable, Deadline } from '../timers/deadline';
 import type { Outbox } from '../writes/outbox';
 import { type DecoderHandler, SessionDecoder } from './decoder';
 import { type Watched, Heartbeat, IdleWatch } from './liveness';
@@ -46,7 +47,6 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
   resetInfo: ResetInfo | undefined;
 
   readonly #owner: SessionOwner;
-  /** Whether the transport is a socket that this library has opened. */
   readonly #isOwn: boolean;
   readonly #decoder: SessionDecoder | undefined;
   #watches: readonly (IdleWatch | Heartbeat)[] = UNWATCHED;
@@ -58,12 +58,12 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
   /** Bounds the time from the peer's end, or from an error, to the end of the session. */
   #endDeadline: Deadline | undefined;
 
-  constructor({ transport, decoder }: Established, generation: number, owner: SessionOwner, ref: boolean) {
+  constructor({ transport, isOwn, decoder }: Established, generation: number, owner: SessionOwner, ref: boolean) {
     const { settings } = owner;
     this.generation = generation;
     this.transport = transport;
     this.#owner = owner;
-    this.#isOwn = settings.dial === undefined;
+    this.#isOwn = isOwn;
     this.#decoder = decoder && new SessionDecoder(decoder, transport, this);
     this.#ref = ref;
     setHandler(transport, this);
@@ -128,7 +128,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
 
   setRef(on: boolean): void {
     this.#ref = on;
-    setRef(on, this.transport);
+    setTransportRef(on, this.transport);
     for (const watch of this.#watches) watch.setRef(on);
     this.#endDeadline?.setRef(on);
   }

@@ -83,6 +83,7 @@ const lending: FastRead = (open) => {
 export function fastReadFor(settings: Settings, target: ResolvedTarget): FastRead | undefined {
   const needsStream =
     settings.dial !== undefined ||
+    settings.beforeTls !== undefined ||
     settings.handshake !== undefined ||
     settings.decoder !== undefined ||
     target.tls !== undefined;

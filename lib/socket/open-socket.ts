@@ -10,23 +10,31 @@ import type { FastRead } from './fast-read';
 import { type ResolvedTarget, type TlsOptions, tagOf } from '../options/target';
 import { TLS_OPTIONS } from '../options/tls';
 
-/**
- * Opens a socket to `target`. Always a new one: a TLS socket that is used again sends plain text.
- *
- * @param read - How to read it, if not as a stream.
- */
-export function openSocket(target: ResolvedTarget, options: SocketOptions, read?: FastRead): Transport {
+/** How to open a socket. */
+export interface OpenOptions {
+  /** How to read it, if not as a stream. */
+  readonly read: FastRead | undefined;
+  /** Without TLS, also where the target has it: `secure()` puts it over the socket later. */
+  readonly plain: boolean;
+}
+
+/** Opens a socket to `target`. Always a new one: a TLS socket that is used again sends plain text. */
+export function openSocket(target: ResolvedTarget, options: SocketOptions, { read, plain }: OpenOptions): Transport {
   const network = networkOf(target, options);
-  if (target.tls === undefined) {
+  if (target.tls === undefined || plain) {
     return read === undefined ? connect(network) : read((onread) => connect({ ...network, onread }));
   }
   const socket = connectTls({ ...network, ...tlsOf(target) });
   // `tls.connect` does not pass these on to its socket.
-  socket.once('connect', () => {
-    socket.setNoDelay(options.noDelay);
-    socket.setKeepAlive(options.keepAlive, options.keepAliveInitialDelay);
-  });
+  socket.once('connect', () => applyOptions(socket, options));
   return socket;
+}
+
+/** Applies the options that can be set on a connected socket, if it is one. */
+export function applyOptions(transport: Transport, options: SocketOptions): void {
+  const { noDelay, keepAlive, keepAliveInitialDelay, keepAliveInterval, keepAliveCount } = options;
+  transport.setNoDelay?.(noDelay);
+  transport.setKeepAlive?.(keepAlive, keepAliveInitialDelay, keepAliveInterval, keepAliveCount);
 }
 
 /** The options last made for a target. They have a prototype: Node copies objects without one more slowly. */
@@ -41,7 +49,7 @@ function networkOf(target: ResolvedTarget, options: SocketOptions): typeof UNSET
   return network;
 }
 
-/** Puts TLS over a stream that a custom `dial` opened. */
+/** Puts TLS over a connected stream. */
 export function secure(stream: Duplex, target: ResolvedTarget): Transport {
   return connectTls({ ...UNSET, ...tlsOf(target), host: hostOf(target), socket: stream });
 }

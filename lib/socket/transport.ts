@@ -4,9 +4,13 @@ import type { TLSSocket } from 'node:tls';
 
 import { ignoreRejection, invalidOption } from '../errors';
 import { shielded } from '../events/emitter';
+import { Deadline, setRef } from '../timers/deadline';
 
 /** The property of a transport that holds its handler, so that one listener for each event serves all transports. */
 const HANDLER = Symbol('handler');
+
+/** The property of a transport that was laid over another stream: what ties the two together. */
+const LAYER = Symbol('layer');
 
 /** A stream to the peer. One that is no socket, from a custom `dial`, has none of the optional members. */
 export type Transport = Duplex &
@@ -23,12 +27,19 @@ export type Transport = Duplex &
       | 'unref'
       | 'resetAndDestroy'
     > &
-      Pick<TLSSocket, 'encrypted' | 'authorized' | 'authorizationError'> & { secureConnecting: boolean }
-  > & { [HANDLER]?: TransportHandler };
+      Pick<TLSSocket, 'encrypted' | 'authorized' | 'authorizationError'> & {
+        secureConnecting: boolean;
+        setNoDelay(noDelay?: boolean): unknown;
+        /** The last two from Node 26.4 on. */
+        setKeepAlive(enable?: boolean, initialDelay?: number, interval?: number, count?: number): unknown;
+      }
+  > & { [HANDLER]?: TransportHandler; [LAYER]?: Layer };
 
 /** A transport that is ready for a session. */
 export interface Established {
   readonly transport: Transport;
+  /** Whether it is a socket of Node's that this library has opened, and not a stream of the application's. */
+  readonly isOwn: boolean;
   /** Made for this session by the `decoder` option. */
   readonly decoder: Transform | undefined;
 }
@@ -82,9 +93,42 @@ export function ignore(): void {
   // No-op.
 }
 
-/** Destroys a transport; what that throws is reported as an uncaught exception. */
-export function destroyTransport(transport: Duplex, error?: Error): void {
+/**
+ * Whether a connection has, or has had, this stream. A stream serves one session: its events go to one handler, and once
+ * used it may hold unread bytes, or write plain text where it was encrypted.
+ */
+export function isTaken(transport: Transport): boolean {
+  return transport[HANDLER] !== undefined;
+}
+
+/** Destroys a transport and what it was laid over; what that throws is reported as an uncaught exception. */
+export function destroyTransport(transport: Transport, error?: Error): void {
   shielded(() => transport.destroy(error));
+  transport[LAYER]?.release();
+}
+
+/** Makes a transport keep the process alive, or not. */
+export function setTransportRef(ref: boolean, transport: Transport): void {
+  for (let each: Transport | undefined = transport; each !== undefined; each = each[LAYER]?.inner) setRef(ref, each);
+}
+
+/** The layer of a transport that knows its addresses; the transport itself where none does. */
+export function addressed(transport: Transport): Transport {
+  let each: Transport | undefined = transport;
+  while (each !== undefined && each.remoteAddress === undefined) each = each[LAYER]?.inner;
+  return each ?? transport;
+}
+
+/**
+ * Ties `outer` to the stream that it was laid over: `destroyTransport(outer)` destroys both, and `outer` fails when
+ * `inner` does.
+ *
+ * @param grace - Milliseconds that `outer` has to end in when `inner` has.
+ */
+export function layOver(outer: Transport, inner: Transport, grace: number): void {
+  const layer = new Layer(outer, inner, grace);
+  outer[LAYER] = layer;
+  setHandler(inner, layer);
 }
 
 /** Whether the kernel picked the very port that was dialled: no server listens there, and what is written comes back. */
@@ -101,15 +145,55 @@ export function resetTransport(transport: Transport): void {
   destroyTransport(transport);
 }
 
+/** Handles the events of a stream that another was laid over. */
+class Layer implements TransportHandler {
+  readonly inner: Transport;
+  readonly #outer: Transport;
+  readonly #grace: number;
+  #deadline: Deadline | undefined;
+
+  constructor(outer: Transport, inner: Transport, grace: number) {
+    this.#outer = outer;
+    this.inner = inner;
+    this.#grace = grace;
+  }
+
+  onError(error: Error): void {
+    destroyTransport(this.#outer, error);
+  }
+
+  onClose(): void {
+    const { readableEnded, errored } = this.inner;
+    // What came before a graceful end may still be on its way through the outer stream.
+    if (readableEnded && !errored) this.#awaitEnd();
+    else destroyTransport(this.#outer, errored ?? undefined);
+  }
+
+  release(): void {
+    this.#deadline?.clear();
+    clearHandler(this.inner);
+    destroyTransport(this.inner);
+  }
+
+  /** Without a bound while bytes wait for the application to read them. */
+  #awaitEnd(): void {
+    if (this.#outer.destroyed) return;
+    this.#deadline = new Deadline(this.#grace, false, () => {
+      if (this.#outer.readableLength > 0) this.#awaitEnd();
+      else destroyTransport(this.#outer);
+    });
+  }
+}
+
 /** Throws unless `value`, which a function of the application's returned, is a stream. */
-export function checkStream<T extends Duplex>(value: T, name: string): T {
+export function checkStream<T extends Duplex>(value: T, name: string, expected = 'a stream'): T {
   // By its members: a stream of another realm, or of a package of its own, is as good as Node's.
   const stream = value as Partial<T> | null | undefined;
   if (typeof stream?.on === 'function' && typeof stream.write === 'function' && typeof stream.destroy === 'function') {
     return value;
   }
   ignoreRejection(value);
-  throw invalidOption(name, 'a stream', value);
+  throw invalidOption(name, expected, value);
 }
 
 /** Throws unless `decoder` is a stream that has not ended. */

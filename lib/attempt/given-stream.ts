@@ -1,0 +1,44 @@
+import type { Duplex } from 'node:stream';
+
+import { invalidOption } from '../errors';
+import { type Transport, checkStream, clearHandler, destroyTransport, ignore, isTaken } from '../socket/transport';
+
+// What an attempt asks of the streams that `dial`, `beforeTls` and `handshake` return or are given.
+
+/** Takes the stream that `dial` has returned or promised, which is a new one. */
+export async function takeDialled(answer: Duplex | Promise<Duplex>): Promise<Transport> {
+  const name = 'what `dial` returns';
+  const stream = checkStream<Transport>(await answer, name);
+  if (isTaken(stream)) throw invalidOption(name, 'a new stream, and not one that a connection has had', stream);
+  clearHandler(stream);
+  return stream;
+}
+
+/** Throws if bytes wait in a stream over which TLS is to be laid. The server says nothing more in clear by then. */
+export function checkUnread(stream: Transport): void {
+  const { readableLength } = stream;
+  if (readableLength === 0) return;
+  throw new Error(`${readableLength} bytes were unread when TLS was to begin: they came in clear, perhaps injected`);
+}
+
+/** `tls` is set, and the session would be neither TLS nor on top of it. */
+export function unencrypted(): Error {
+  return new Error(
+    'What `handshake` resolves with is neither a TLS socket nor a stream that reads the one it was given',
+  );
+}
+
+/** Resolves when the kernel has what was written to a stream: TLS over it writes past what still waits there. */
+export function written(stream: Transport): Promise<void> {
+  return new Promise((resolve, reject) => stream.write('', (error) => (error ? reject(error) : resolve())));
+}
+
+/** Destroys a stream that was taken for an attempt that is over, even one that comes too late. */
+export function destroyLate(promised: Promise<Transport | undefined>): void {
+  const destroy = (late: Transport | undefined) => {
+    if (late === undefined) return;
+    clearHandler(late);
+    destroyTransport(late);
+  };
+  promised.then(destroy).catch(ignore);
+}
