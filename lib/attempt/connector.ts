@@ -51,6 +51,8 @@ export class Connector implements Refable, TransportHandler {
   #secondSince = 0;
   /** What is done: nothing, `beforeTls`, or TLS as well. */
   #stage: 'dial' | 'beforeTls' | 'tls' = 'dial';
+  /** The transport that has connected last. */
+  #connected: Transport | undefined;
   #isOwn: boolean;
   #isOver = false;
 
@@ -146,6 +148,9 @@ export class Connector implements Refable, TransportHandler {
 
   onConnect(): void {
     const transport = this.#transport!;
+    // A SOCKS client, for one, emits `connect` on a connected socket that it is given.
+    if (this.#connected === transport) return;
+    this.#connected = transport;
     // Before TLS begins: otherwise it would be greeted with its own greeting.
     if (isSelfConnected(transport)) {
       resetTransport(transport);

@@ -10,8 +10,15 @@ export async function takeDialled(answer: Duplex | Promise<Duplex>): Promise<Tra
   const name = 'what `dial` returns';
   const stream = checkStream<Transport>(await answer, name);
   if (isTaken(stream)) throw invalidOption(name, 'a new stream, and not one that a connection has had', stream);
-  clearHandler(stream);
+  take(stream);
   return stream;
+}
+
+/** Takes a stream of the application's: it may fail from now on, and no byte of it gets lost. */
+export function take(stream: Transport): void {
+  clearHandler(stream);
+  // It flows on after `await once(stream, 'data')`, say, and what it then emits nobody hears.
+  if (stream.readableFlowing === true && stream.listenerCount('data') === 0) stream.pause();
 }
 
 /** Throws if bytes wait in a stream over which TLS is to be laid. The server says nothing more in clear by then. */

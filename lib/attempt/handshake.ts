@@ -1,6 +1,7 @@
-import { type Transport, checkStream, clearHandler, isTaken } from '../socket/transport';
-import { isWrapped } from '../socket/wrapped';
 import { invalidOption } from '../errors';
+import { type Transport, checkStream, isTaken } from '../socket/transport';
+import { isWrapped } from '../socket/wrapped';
+import { take } from './given-stream';
 
 /** The functions of the application that prepare a stream. */
 export type Preparation = 'beforeTls' | 'handshake';
@@ -59,10 +60,7 @@ function checkAnswer(answer: unknown, stream: Transport, name: Preparation): Tra
   if (outer.destroyed || outer.readableEnded || outer.writableEnded) {
     throw invalidOption(what, 'a stream that is not used up', outer);
   }
-  // It may fail from now on.
-  clearHandler(outer);
-  // It flows on after `await once(outer, 'data')`, say.
-  if (outer.listenerCount('data') === 0) outer.pause();
+  take(outer);
   return outer;
 }
 
