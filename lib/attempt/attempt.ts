@@ -6,7 +6,7 @@ import { type ConnectorObserver, Connector } from './connector';
 import type { AttemptContext, AttemptResult } from './attempt-result';
 import { AttemptFailure, closedEarly, failureOf, givenUp, timedOut } from './failure';
 import { type Preparation, runHandshake } from './handshake';
-import { checkUnread, destroyLate, takeDialled, unencrypted, written } from './given-stream';
+import { checkUnread, destroyLate, takeDialled, unencrypted } from './given-stream';
 import { type Transport, checkDecoder } from '../socket/transport';
 import { resolveTarget } from '../options/settings';
 import type { BeforeTls, Dial } from '../options/options';
@@ -113,13 +113,9 @@ export class Attempt implements Refable, ConnectorObserver {
     this.#awaitStream(prepared, (outer) => {
       const stream = outer ?? transport;
       if (stream.destroyed || stream.readableEnded) return this.onClose();
-      const proceed = () => {
-        if (target.tls !== undefined) checkUnread(stream);
-        this.#phase = 'tls';
-        this.#connector?.proceed(outer);
-      };
-      if (target.tls === undefined || stream.writableLength === 0) proceed();
-      else this.#await(written(stream), proceed);
+      if (target.tls !== undefined) checkUnread(stream);
+      this.#phase = 'tls';
+      this.#connector?.proceed(outer);
     });
   }
 

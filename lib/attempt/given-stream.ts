@@ -35,11 +35,6 @@ export function unencrypted(): Error {
   );
 }
 
-/** Resolves when the kernel has what was written to a stream: TLS over it writes past what still waits there. */
-export function written(stream: Transport): Promise<void> {
-  return new Promise((resolve, reject) => stream.write('', (error) => (error ? reject(error) : resolve())));
-}
-
 /** Destroys a stream that was taken for an attempt that is over, even one that comes too late. */
 export function destroyLate(promised: Promise<Transport | undefined>): void {
   const destroy = (late: Transport | undefined) => {

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 
 /**
- * Whether TLS was laid over this stream, by Node's option `socket` or by `new TLSSocket()`. What is then written to
+ * Whether TLS was laid over this stream, by the option `socket` of Node's or as a `TLSSocket`. What is then written to
  * the stream itself goes out as plain text, in the middle of the TLS records.
  *
  * Node does not say so, and shows it in two ways. A socket has a handle, whose `reading` becomes an accessor of the TLS
