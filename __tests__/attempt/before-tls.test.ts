@@ -439,8 +439,7 @@ test('a pool of members each run their own, one mute among them', async () => {
 function settingsOf(socket: object): Record<string, unknown> {
   const names = ['kSetNoDelay', 'kSetKeepAlive', 'kSetKeepAliveInitialDelay'];
   const symbols = Object.getOwnPropertySymbols(socket).filter(({ description = '' }) => names.includes(description));
-  // `as`: they are in no type.
-  return Object.fromEntries(symbols.map((each) => [each.description, (socket as Record<symbol, unknown>)[each]]));
+  return Object.fromEntries(symbols.map((each) => [String(each.description), Reflect.get(socket, each) as unknown]));
 }
 
 /** A stream over another that keeps what is written. */
