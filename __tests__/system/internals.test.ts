@@ -1,6 +1,6 @@
 import { type AddressInfo, Socket, type TcpSocketConnectOpts, connect, createServer } from 'node:net';
-import { Duplex } from 'node:stream';
-import { createSecureContext } from 'node:tls';
+import { Duplex, PassThrough } from 'node:stream';
+import { TLSSocket, connect as connectTls, createSecureContext } from 'node:tls';
 import { markAsUntransferable } from 'node:worker_threads';
 
 import { EventEmitter } from 'eventemitter3';
@@ -161,6 +161,58 @@ describe('`Duplex.prototype.pause.call(socket)` (lib/socket/fast-read.ts)', () =
     await until(() => read.length > 0);
     expect(read).toEqual(['a']);
   });
+});
+
+describe('a stream over which TLS was laid (lib/socket/wrapped.ts)', () => {
+  /** The property `_handle.reading`. */
+  const reading = (socket: Socket) => {
+    // `as`: `_handle` is in no type.
+    const { _handle: handle } = socket as Socket & { _handle?: object };
+    return handle && Object.getOwnPropertyDescriptor(handle, 'reading');
+  };
+
+  test.each<[string, (socket: Socket) => TLSSocket]>([
+    ['the option `socket`', (socket) => connectTls({ socket })],
+    ['`new TLSSocket()`', (socket) => new TLSSocket(socket)],
+  ])('has an accessor in its handle if it is a socket, by %s, and a value before', async (_how, wrap) => {
+    const { socket } = await pair();
+    expect(reading(socket)).toMatchObject({ value: expect.any(Boolean) as boolean });
+    const secure = track(wrap(socket)).on('error', () => undefined);
+    expect(typeof reading(socket)?.get).toBe('function');
+    expect(reading(secure)).toMatchObject({ value: expect.any(Boolean) as boolean });
+
+    track(connectTls({ socket: secure })).on('error', () => undefined);
+    expect(typeof reading(secure)?.get).toBe('function');
+  });
+
+  test('has a listener for `data` that names an error, if it is no socket', () => {
+    const stream = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() });
+    stream.on('data', function ondata() {});
+    stream.pipe(new PassThrough());
+    const found = () =>
+      stream.listeners('data').filter((each) => each.name === 'ondata' && String(each).includes('ERR_STREAM_WRAP'));
+    expect(found()).toEqual([]);
+    track(connectTls({ socket: stream })).on('error', () => undefined);
+    expect(found()).toHaveLength(1);
+  });
+});
+
+test('TLS over a socket begins behind what still waits in that (lib/attempt/attempt.ts)', async () => {
+  const { socket, peer } = await pair();
+  const [first, second] = [Buffer.alloc(20_000_000, 'h'), Buffer.alloc(1_000_000, 'h')];
+  socket.write(first);
+  socket.write(second);
+  expect(socket.writableLength).toBeGreaterThan(second.length);
+  track(connectTls({ socket })).on('error', () => undefined);
+  let received = 0;
+  let wrong = -1;
+  peer.on('data', (chunk) => {
+    const at = chunk.findIndex((byte) => byte !== 104);
+    if (wrong === -1 && at !== -1) wrong = received + at;
+    received += chunk.length;
+  });
+  await until(() => wrong !== -1);
+  expect(wrong).toBe(first.length + second.length);
 });
 
 describe('the preset options of a socket (`UNSET` in lib/socket/open-socket.ts)', () => {
