@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { find, owner } from './find-server';
 
 /** Real servers, where they are installed. */
-export type ServerName = 'redis' | 'nats' | 'mosquitto' | 'haproxy' | 'stunnel' | 'postgres';
+export type ServerName =
+  'redis' | 'nats' | 'mosquitto' | 'haproxy' | 'stunnel' | 'postgres' | 'exim' | 'tinyproxy' | 'microsocks';
 
 /** Signals that end a server. */
 export type Ending = 'SIGTERM' | 'SIGINT' | 'SIGQUIT' | 'SIGKILL';
@@ -86,6 +87,43 @@ export const recipes: Record<ServerName, Recipe> = {
     stop: 'SIGINT',
     destroy: 'SIGQUIT',
   },
+  exim: {
+    binary: 'exim4',
+    lines: ({ port, directory }) => [
+      'local_interfaces = 127.0.0.1',
+      `daemon_smtp_ports = ${port}`,
+      'primary_hostname = localhost',
+      'host_lookup =',
+      'rfc1413_query_timeout = 0s',
+      `spool_directory = ${directory}`,
+      `log_file_path = ${join(directory, '%slog')}`,
+      `pid_file_path = ${join(directory, 'pid')}`,
+      'exim_user = root',
+      'exim_group = root',
+      'keep_environment =',
+      'tls_advertise_hosts = *',
+      `tls_certificate = ${join(directory, 'pair')}`,
+    ],
+    args: (file) => ['-bdf', '-C', file],
+  },
+  tinyproxy: {
+    binary: 'tinyproxy',
+    lines: ({ port, directory }) => [
+      `Port ${port}`,
+      'Listen 127.0.0.1',
+      'Allow 127.0.0.1',
+      'MaxClients 20',
+      'Timeout 600',
+      'LogLevel Error',
+      `LogFile "${join(directory, 'log')}"`,
+    ],
+    args: (file) => ['-d', '-c', file],
+  },
+  microsocks: {
+    binary: 'microsocks',
+    lines: () => [],
+    args: (_file, { port }) => ['-i', '127.0.0.1', '-p', `${port}`],
+  },
 };
 
 /** Why the server cannot be used here; undefined when it can. */
@@ -93,5 +131,6 @@ export function missing(name: ServerName): string | undefined {
   const { binary } = recipes[name];
   if (find(binary) === undefined) return `${binary} is not installed`;
   if (name === 'postgres' && owner() === undefined) return 'postgres does not run as root, and there is no user for it';
+  if (name === 'exim' && process.getuid?.() !== 0) return 'exim takes a configuration of ours from root only';
   return undefined;
 }

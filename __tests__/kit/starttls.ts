@@ -32,6 +32,7 @@ export class StartTlsServer {
         onSession: (socket) => {
           socket.write('220 ready\r\n');
           const onData = (chunk: Buffer) => {
+            if (chunk.includes('EHLO')) socket.write('250-localhost\r\n250 STARTTLS\r\n');
             if (!chunk.includes('STARTTLS')) return;
             socket.off('data', onData);
             if (options.onStartTls !== undefined) options.onStartTls(socket);

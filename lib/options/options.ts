@@ -41,8 +41,10 @@ export interface BeforeTlsContext extends HandshakeContext {
 
 /**
  * Prepares a connected socket before TLS: STARTTLS, a Postgres SSLRequest, HTTP CONNECT, SOCKS, a PROXY header. It may
- * resolve with a stream, which takes the socket's place. `connectTimeout` limits its duration. The socket is destroyed
- * if the attempt fails. Bytes that are unread when TLS begins fail the attempt, for they were injected in clear.
+ * resolve with a stream, which takes the socket's place; with `tls`, TLS is laid over that, even if it is TLS already.
+ * `connectTimeout` limits its duration. The socket is destroyed if the attempt fails. If it throws, rejects or resolves
+ * with another value, the attempt fails with `ERR_HANDSHAKE_FAILED`, whose `cause` is the error; so it does if bytes are
+ * unread when TLS begins, for they came in clear.
  */
 export type BeforeTls = (
   socket: Duplex,
@@ -59,8 +61,9 @@ export interface HandshakeContext {
 
 /**
  * Prepares a new socket, and resolves when the socket is ready for use, or with a stream over it, which the session then
- * is. `connectTimeout` limits its duration. If it
- * throws or rejects, the attempt fails with `ERR_HANDSHAKE_FAILED`, whose `cause` is the error.
+ * is: with `tls`, verified TLS or a stream over the verified socket. `connectTimeout` limits its duration. If it throws,
+ * rejects, resolves with another value, or lays TLS over the socket without returning it, the attempt fails with
+ * `ERR_HANDSHAKE_FAILED`, whose `cause` is the error.
  *
  * @example
  * ```ts
@@ -206,7 +209,8 @@ export interface ConnectionOptions {
   readonly socket?: SocketOptions;
   /**
    * Opens the stream, instead of `net.connect` and `tls.connect`: for proxies, tunnels or tests. It has to return a new
-   * stream each time. If `tls` is set, a stream that is not encrypted is wrapped in TLS.
+   * stream each time; one that a connection has, or has had, fails the attempt. `socket.noDelay` and `keepAlive` are
+   * applied where it has the methods. If `tls` is set, a stream that is not encrypted is wrapped in TLS.
    */
   readonly dial?: Dial;
   /** The waits between attempts: options of `exponentialBackoff`, or a function. Default: `defaultBackoff()`. */
