@@ -26,8 +26,8 @@ function delaysOf(decisions: RetryDecision[]): (number | undefined)[] {
   return decisions.map((decision) => (decision.retry ? decision.delay : undefined));
 }
 
-function gaveUp(reason: string, why: string, cause: unknown = refused): object {
-  const error = new ConnectionError('ERR_GAVE_UP', `Gave up on ${TAG}: ${why}`, { cause, tag: TAG });
+function gaveUp(reason: string, why: string, last = '; the last failure: refused'): object {
+  const error = new ConnectionError('ERR_GAVE_UP', `Gave up on ${TAG}: ${why}${last}`, { cause: refused, tag: TAG });
   return { retry: false, reason, error };
 }
 
@@ -109,7 +109,7 @@ describe('maxRetries', () => {
 
   it('gives up with an error without a cause if the failure has no error', () => {
     const decision = policyOf({ maxRetries: 0 }).next({ reason: 'peer-end' }, 1, TAG, 0);
-    expect(decision).toEqual(gaveUp('max-retries', '0 retries failed', undefined));
+    expect(decision).toEqual(gaveUp('max-retries', '0 retries failed', ''));
     expect(!decision.retry && Object.hasOwn(decision.error, 'cause')).toBe(false);
   });
 
