@@ -498,24 +498,62 @@ describe('a member whose dial is slow', () => {
     expect(gate.endpoints[tag]).toMatchObject({ phase: 'ramping', waiting: 0, dialling: 3 });
   });
 
-  it('opens second sockets when it is the only member too, but not at will', async () => {
+  /** Two members of which the second dials anew, and what both heard. */
+  async function two(gate: SharedGate): Promise<Caller[]> {
+    const both = callers(gate, 2).map((caller) => caller.dial());
+    await elapse(15);
+    for (const caller of both) caller.connect(10);
+    both[1]?.dial();
+    await elapse(50);
+    return both;
+  }
+
+  it('has no second socket where it is the only member', async () => {
     const gate = new SharedGate(Infinity, true);
     const [only] = callers(gate, 1);
     only?.dial().connect(10).dial();
-    let slow = 0;
-    const hedged = () => only!.heard.length - 2;
-    for (let now = 0; now < 10_000; now += 50) {
-      await elapse(50);
-      if (hedged() < slow) continue;
-      slow += 1;
-      only?.wait(50);
-    }
-    expect((await heard(only)).slice(0, 3)).toEqual(['in', 'in', 'hedged']);
-    // Twenty or so while it has been gone for less than two seconds, and then ever fewer.
-    expect(hedged()).toBeGreaterThan(15);
-    expect(hedged()).toBeLessThan(45);
+    await elapse(50);
+    only?.wait(50);
+    await elapse(10_000);
+    expect(await heard(only)).toEqual(['in', 'in']);
+    expect(only?.slowAfter).toBeUndefined();
     only?.leave().close();
     expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('has no second socket when the other members have gone meanwhile', async () => {
+    const [other, slow] = await two(new SharedGate(Infinity, true));
+    expect(slow?.slowAfter).toBe(45);
+    other?.close();
+    slow?.wait(50);
+    await elapse(10_000);
+    expect(await heard(slow)).toEqual(['in', 'in']);
+    slow?.leave().close();
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('waits for no second socket any more when the other members go', async () => {
+    const gate = new SharedGate(Infinity, true);
+    const [other, slow] = await two(gate);
+    slow?.wait(50);
+    await elapse(50);
+    // There is room for one dial only, which is under way.
+    slow?.wait(50);
+    expect(await heard(slow)).toEqual(['in', 'in', 'hedged']);
+    other?.close();
+    await elapse(10_000);
+    expect(await heard(slow)).toEqual(['in', 'in', 'hedged']);
+    expect(gate.endpoints[tag]).toMatchObject({ dialling: 1 });
+    slow?.connect(60).close();
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('has no second socket where `hedge` is false', async () => {
+    const [, slow] = await two(new SharedGate(Infinity, true, false));
+    expect(slow?.slowAfter).toBeUndefined();
+    slow?.wait(50);
+    await elapse(10_000);
+    expect(await heard(slow)).toEqual(['in', 'in']);
   });
 
   it('is not granted one after it has connected, failed or left', async () => {

@@ -41,6 +41,7 @@ export class Endpoint {
   /** Members that dial it now and then: a single one never waits. */
   members = 0;
   readonly #window = new ConnectWindow();
+  readonly #hedge: boolean;
   /** Members whose dial is slow, and that wait for a second socket. */
   readonly #slow = new Set<WaitingMember>();
   /** Members that wait for their dial, in the order in which they asked. */
@@ -53,9 +54,11 @@ export class Endpoint {
   #timer: Deadline | undefined;
   #dueAt = Infinity;
 
-  constructor(key: string, tag: string) {
+  /** @param hedge - Whether a slow dial may have a second socket. */
+  constructor(key: string, tag: string, hedge: boolean) {
     this.key = key;
     this.tag = tag;
+    this.#hedge = hedge;
   }
 
   get stats(): EndpointStats {
@@ -74,9 +77,12 @@ export class Endpoint {
     return this.#queue.size;
   }
 
-  /** Milliseconds without an answer after which a dial counts as slow; undefined where nothing is known. */
+  /**
+   * Milliseconds without an answer after which a dial counts as slow; undefined where nothing is known, or where a second
+   * socket would not be opened.
+   */
   get slowAfter(): number | undefined {
-    return this.#window.slowAfter;
+    return this.#mayHedge ? this.#window.slowAfter : undefined;
   }
 
   /** Whether `member` may dial at once: its dial has begun then. Otherwise it is granted or rejected later. */
@@ -91,8 +97,12 @@ export class Endpoint {
     return false;
   }
 
-  /** Whether `member`, whose latest socket has had no answer for `slowFor`, may open another at once. If not, it is granted later. */
+  /**
+   * Whether `member`, whose latest socket has had no answer for `slowFor`, may open another at once. If not, it is granted
+   * later, unless it is the only member by now.
+   */
   acquireSecond(member: WaitingMember, slowFor: number): boolean {
+    if (!this.#mayHedge) return false;
     const now = performance.now();
     this.#window.slow(now, slowFor);
     if (this.#slow.size === 0 && this.#window.mayDial(now) === 0) {
@@ -102,6 +112,17 @@ export class Endpoint {
     this.#slow.add(member);
     this.advance();
     return false;
+  }
+
+  /** A member has left. One that is alone from now on waits for no second socket: its dial takes its place again. */
+  memberLeft(): void {
+    if (!this.#mayHedge) {
+      for (const member of this.#slow) {
+        this.#slow.delete(member);
+        this.#window.begun(performance.now());
+      }
+    }
+    this.advance();
   }
 
   /** `member` neither waits for its dial any more nor is in backoff. */
@@ -166,9 +187,14 @@ export class Endpoint {
     this.#arm();
   }
 
-  /** A single member dials as it likes, but opens second sockets only as the window allows. */
+  /** A single member dials as it likes. */
   #mayDial(now: number): number {
-    return this.members > 1 || this.#slow.size > 0 ? this.#window.mayDial(now) : 0;
+    return this.members > 1 ? this.#window.mayDial(now) : 0;
+  }
+
+  /** Not for a single member: some devices drop their first session when a second arrives. */
+  get #mayHedge(): boolean {
+    return this.#hedge && this.members > 1;
   }
 
   /** Whether a member waits for the window. */

@@ -30,6 +30,12 @@ export interface PoolOptions<Message = unknown> extends ConnectionOptions {
    * Default: true.
    */
   readonly coordinateDials?: boolean;
+  /**
+   * Whether a dial that goes unanswered for longer than others may have a second socket beside it, of which the first to
+   * connect is kept. Never where a member is the only one at its endpoint, for some devices drop their first session when
+   * a second arrives. Without `coordinateDials` there is none. Default: true.
+   */
+  readonly hedge?: boolean;
   /** Which open member `pick()` returns. Default: `'round-robin'`. */
   readonly select?: SelectorName | SelectMember<Message>;
 }
@@ -53,13 +59,14 @@ export interface PoolStats {
 }
 
 /** Options that are the pool's own. */
-export type OwnOptions<Message> = Pick<PoolOptions<Message>, 'coordinateDials' | 'maxConnecting' | 'select'>;
+export type OwnOptions<Message> = Pick<PoolOptions<Message>, 'coordinateDials' | 'hedge' | 'maxConnecting' | 'select'>;
 
 export const ownChecks: Checks<OwnOptions<unknown> & { canary?: never }> = {
   canary(_value, name) {
     throw new ConnectionError('ERR_INVALID_OPTION', `Unknown ${name}: it is called \`coordinateDials\` now`);
   },
   coordinateDials: boolean,
+  hedge: boolean,
   maxConnecting: orInfinity(integer(1)),
   select: (value, name) => (typeof value === 'function' ? func(value, name) : selectorName(value, name)),
 };

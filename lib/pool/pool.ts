@@ -66,7 +66,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     const isOwn = ([name]: [string, unknown]) => Object.hasOwn(ownChecks, name);
     const own = checkRecord<OwnOptions<Message>>('', Object.fromEntries(given.filter(isOwn)), ownChecks);
     this.#defaults = checkOptions(Object.fromEntries(given.filter((each) => !isOwn(each))));
-    this.#gate = new SharedGate(own.maxConnecting ?? Infinity, own.coordinateDials ?? true);
+    this.#gate = new SharedGate(own.maxConnecting ?? Infinity, own.coordinateDials ?? true, own.hedge ?? true);
     this.#host = {
       joinGate: (settings, member) => new DialSlot(this.#gate, settings, member),
       observe: (member, event, args) => this.#observe(member, event, args),

@@ -15,13 +15,16 @@ export class SharedGate {
   readonly burst: BurstLimiter | undefined;
   readonly #endpoints: Map<string, Endpoint> | undefined;
   readonly #maxConnecting: number;
+  readonly #hedge: boolean;
   readonly #queue = new Set<WaitingMember>();
   readonly #numbers = new WeakMap<object, number>();
   #lastNumber = 0;
   #connecting = 0;
 
-  constructor(maxConnecting: number, coordinateDials: boolean) {
+  /** @param hedge - Whether a slow dial may have a second socket. */
+  constructor(maxConnecting: number, coordinateDials: boolean, hedge = true) {
     this.#maxConnecting = maxConnecting;
+    this.#hedge = hedge;
     if (!coordinateDials) return;
     this.burst = new BurstLimiter(BURST);
     this.#endpoints = new Map();
@@ -50,7 +53,7 @@ export class SharedGate {
     if (this.#endpoints === undefined) return undefined;
     const key = this.#keyOf(target, settings);
     let endpoint = this.#endpoints.get(key);
-    if (endpoint === undefined) this.#endpoints.set(key, (endpoint = new Endpoint(key, tagOf(target))));
+    if (endpoint === undefined) this.#endpoints.set(key, (endpoint = new Endpoint(key, tagOf(target), this.#hedge)));
     endpoint.members += 1;
     return endpoint;
   }
@@ -58,7 +61,7 @@ export class SharedGate {
   removeMember(endpoint: Endpoint): void {
     endpoint.members -= 1;
     if (endpoint.members === 0) this.#endpoints?.delete(endpoint.key);
-    else endpoint.advance();
+    else endpoint.memberLeft();
   }
 
   /** Whether a member may dial at once; otherwise `member.advance()` is called when it may. Each place is to be freed. */
