@@ -12,13 +12,16 @@ import { Machine } from './lifecycle/machine';
 import type { ConnectionStats } from './lifecycle/stats';
 import type { WhenOpenOptions } from './lifecycle/when-open';
 import type { ConnectionOptions } from './options/options';
-import { resolveOptions } from './options/settings';
+import { type Settings, resolveOptions } from './options/settings';
 import type { WriteChunk, WriteOptions } from './options/write-options';
 import { type DuplexOptions, ConnectionDuplex } from './streams/duplex';
 import { ReadControl } from './streams/read-control';
 import { type ConnectionSession, type SessionChunk, type SessionsOptions, Sessions } from './streams/sessions';
 import { toWrite } from './writes/chunk';
 import type { WriteCallback } from './writes/write';
+
+/** The machine of a connection: for pools, and no method, so that it is no part of the public names. */
+export let machineOf: <Message>(connection: ReconnectingConnection<Message>) => Machine;
 
 /** Called with every event of a connection. */
 export type Observer = (
@@ -29,6 +32,8 @@ export type Observer = (
 
 /** What a pool or a registry passes to a connection that it creates. */
 export interface ConnectionHost {
+  /** The settings, which are checked already: the options are not read then. */
+  readonly settings?: Settings | undefined;
   readonly joinGate?: JoinGate | undefined;
   /** Called after the connection's own listeners, also when `removeAllListeners()` was called. */
   readonly observe?: Observer | undefined;
@@ -67,9 +72,12 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   /** @internal For pools and registries; the published types leave this out. */
   // eslint-disable-next-line @typescript-eslint/unified-signatures
   constructor(options: ConnectionOptions, host: ConnectionHost);
-  constructor(options: ConnectionOptions, { joinGate, observe }: ConnectionHost = {}) {
+  /** @internal The same, with options that are checked already. */
+  constructor(options: undefined, host: ConnectionHost & { readonly settings: Settings });
+  constructor(options: ConnectionOptions | undefined, host: ConnectionHost = {}) {
     super();
-    const settings = resolveOptions(options);
+    // `!`: only settings may take their place.
+    const { settings = resolveOptions(options!), joinGate, observe } = host;
     // `as`: the type of messages does not matter here, and the emitter that the queue passes to its hooks is `this`.
     const emitter = this as unknown as Emitter<ConnectionEvents>;
     const delivery = new DeliveryQueue(emitter, publish as EventHook, observe as EventHook | undefined);
@@ -317,6 +325,10 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
 
   get #reading(): ReadControl {
     return (this.#readControl ??= new ReadControl(this, this.#machine));
+  }
+
+  static {
+    machineOf = (connection) => connection.#machine;
   }
 
   /** Tag, state and generation. The options are left out: they hold keys. */

@@ -72,7 +72,14 @@ export type { ConnectionSession, SessionChunk, SessionsOptions } from './streams
 
 export type { EndpointPhase } from './pool/connect-window';
 export type { EndpointStats } from './pool/endpoint';
-export { type PoolEvents, type PoolOptions, type PoolStats, type SelectMember, ConnectionPool } from './pool/pool';
+export {
+  type PoolEvents,
+  type PoolOptions,
+  type PoolStats,
+  type PoolWhenOpenOptions,
+  type SelectMember,
+  ConnectionPool,
+} from './pool/pool';
 export type { SelectorName } from './pool/selection';
 
 export { type LogEventsOptions, type LogLevels, logEvents } from './logging/log-events';

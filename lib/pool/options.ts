@@ -8,6 +8,9 @@ import type { SelectorName } from './selection';
 /**
  * Chooses among the open members of a pool; there is at least one. What is no member of the pool counts as undefined.
  *
+ * Without a key, as in `pool.write()`, it is asked for one of the members that have room, if there are any. When it returns
+ * none of these, it is asked again for one of all open members. With a key it is given all open members at once.
+ *
  * @example
  * ```ts
  * const oldest: SelectMember = (open) => open[0];
@@ -71,4 +74,4 @@ export const ownChecks: Checks<OwnOptions<unknown> & { canary?: never }> = {
   select: (value, name) => (typeof value === 'function' ? func(value, name) : selectorName(value, name)),
 };
 
-const selectorName = oneOf<SelectorName>('round-robin', 'least-pending', 'random-two', 'rendezvous');
+const selectorName = oneOf<SelectorName>('round-robin', 'least-pending', 'random-two', 'peak-ewma', 'rendezvous');

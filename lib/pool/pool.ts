@@ -1,21 +1,24 @@
-import { type ConnectionHost, ReconnectingConnection } from '../connection';
+import { type ConnectionHost, ReconnectingConnection, machineOf } from '../connection';
 import { ConnectionError } from '../errors';
 import { DeliveryQueue } from '../events/delivery-queue';
 import { Emitter } from '../events/emitter';
-import type { ConnectionEvents, StateName } from '../events/events';
+import type { ConnectionEvents } from '../events/events';
 import { checkObject, checkRecord, readProperties } from '../options/checks';
 import type { ConnectionOptions } from '../options/options';
-import { checkOptions } from '../options/settings';
+import { type Settings, checkOptions, resolveOptions } from '../options/settings';
 import type { WriteChunk, WriteOptions } from '../options/write-options';
 import { toBytes, toWrite } from '../writes/chunk';
 import type { WriteCallback } from '../writes/write';
 import { type PoolEvents, forward } from './event-forwarder';
-import { type OwnOptions, type PoolOptions, type PoolStats, type SelectMember, ownChecks } from './options';
-import { selector } from './selection';
+import { type OwnOptions, type PoolOptions, type PoolStats, ownChecks } from './options';
 import { DialSlot } from './dial-slot';
+import { type PoolWhenOpenOptions, PoolOpenWaiters } from './open-waiters';
+import { Picker } from './picker';
+import { Retirements } from './retirements';
 import { SharedGate } from './shared-gate';
 
 export type { PoolEvents } from './event-forwarder';
+export type { PoolWhenOpenOptions } from './open-waiters';
 export type { PoolOptions, PoolStats, SelectMember } from './options';
 
 /**
@@ -42,18 +45,20 @@ export type { PoolOptions, PoolStats, SelectMember } from './options';
 export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Message>> {
   readonly #defaults: ConnectionOptions;
   readonly #gate: SharedGate;
-  readonly #select: SelectMember<Message>;
   readonly #members = new Set<ReconnectingConnection<Message>>();
   readonly #delivery = new DeliveryQueue<PoolEvents<Message>>(this);
   /** What each member is created with. */
   readonly #host: ConnectionHost;
   /** Members, and former members that closed by themselves and join again when they are restarted. */
   readonly #known = new WeakSet<ReconnectingConnection<Message>>();
-  /** Members that were removed and later restarted by the application. Rare: created when there is one. */
-  #restartedAfterRemoval: WeakSet<ReconnectingConnection<Message>> | undefined;
-  /** Cache of the open members, cleared when a member changes its state. */
-  #open: readonly ReconnectingConnection<Message>[] | undefined;
-  /** Whether `write()` was refused for want of an open member, and `drain` is still to be emitted. */
+  readonly #picker: Picker<Message>;
+  /** Members that are forgotten as soon as they have closed. */
+  readonly #removed = new WeakSet<ReconnectingConnection<Message>>();
+  /** Created by the first `retire()`. */
+  #retirements: Retirements<Message> | undefined;
+  /** Created by the first `whenOpen()`. */
+  #waiters: PoolOpenWaiters | undefined;
+  /** Whether `write()` returned false, and `drain` is still to be emitted. */
   #wantsRoom = false;
   #disconnecting: Promise<void> | undefined;
 
@@ -71,9 +76,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
       joinGate: (settings, member) => new DialSlot(this.#gate, settings, member),
       observe: (member, event, args) => this.#observe(member, event, args),
     };
-    // `as`: a named selector returns one of its candidates, which are members.
-    const chosen = own.select ?? 'round-robin';
-    this.#select = typeof chosen === 'function' ? chosen : (selector(chosen) as SelectMember<Message>);
+    this.#picker = new Picker(this.#members, own.select ?? 'round-robin');
   }
 
   /** The members, in the order in which they joined. */
@@ -108,22 +111,68 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     if (this.#disconnecting !== undefined) {
       throw new ConnectionError('ERR_CLOSED', 'The pool is disconnecting: members can be added when that is done');
     }
-    // `checkOptions` leaves out undefined options, so that these do not replace the defaults.
-    const member = new ReconnectingConnection<Message>({ ...this.#defaults, ...checkOptions(options) }, this.#host);
-    this.#known.add(member);
-    this.#members.add(member);
-    return member;
+    return this.#join(this.#settingsOf(options));
   }
 
   /**
-   * Disconnects a member, or all members with a tag, and removes them. Resolves at once when there is no such member.
+   * Disconnects a member, or all members with a tag, and removes them: they are not picked any more from now on. Resolves
+   * at once when there is no such member.
    */
   async remove(tagOrConnection: string | ReconnectingConnection<Message>): Promise<void> {
-    const members =
-      typeof tagOrConnection === 'string'
-        ? this.get(tagOrConnection)
-        : [tagOrConnection].filter((member) => this.#known.has(member));
-    await this.#disconnectAll(members);
+    await this.#disconnectAll(this.#membersOf(tagOrConnection));
+  }
+
+  /**
+   * Replaces a member, or all members with a tag one after another: for a server that says goodbye. A member with the same
+   * options, its twin, is opened first. Meanwhile the old one is picked only while no other has room. When the twin is
+   * open, or the old one is lost, the old one is not picked any more. It is read until its peer ends the session, but for
+   * no longer than its `closeTimeout`, and then disconnected and removed.
+   *
+   * If the twin closes before it opens, for `maxRetries` say, the old one stays. A member that is not open is removed at
+   * once, as by `remove()`, and its twin takes its place. The twin has none of the listeners of the old member: listen to
+   * the pool.
+   *
+   * @returns a promise that resolves when the old members are removed, or stay. It never rejects, and is the same for calls
+   *   for one member. Resolves at once when there is no such member.
+   *
+   * @example
+   * ```ts
+   * pool.on('data', (chunk, _tag, member) => {
+   *   if (String(chunk) === 'GOODBYE') void pool.retire(member);
+   * });
+   * ```
+   */
+  retire(tagOrConnection: string | ReconnectingConnection<Message>): Promise<void> {
+    const retirements = (this.#retirements ??= this.#newRetirements());
+    const members = this.#membersOf(tagOrConnection).filter((member) => this.#members.has(member));
+    const retired = members.map((member) => {
+      this.#picker.retire(member);
+      return retirements.retire(member);
+    });
+    const [first] = retired;
+    return retired.length === 1 && first !== undefined ? first : Promise.all(retired).then(() => undefined);
+  }
+
+  /**
+   * Waits until members are open.
+   *
+   * @param count - How many of them. Where there are fewer members, it waits for `add()`.
+   * @returns a promise that resolves when so many are open, at once where they are. It rejects with `ERR_ABORTED` when
+   *   `signal` is aborted, and with `ERR_CLOSED` when the pool is disconnected or destroyed.
+   * @throws ConnectionError `ERR_INVALID_OPTION`
+   *
+   * @example
+   * ```ts
+   * for (const port of [6379, 6380, 6381]) pool.add({ port });
+   * await pool.whenOpen(2, { signal: AbortSignal.timeout(5_000) });
+   * ```
+   */
+  whenOpen(count = 1, options: PoolWhenOpenOptions = {}): Promise<void> {
+    const waiters = (this.#waiters ??= new PoolOpenWaiters());
+    const opened = waiters.add(count, options);
+    if (this.#disconnecting === undefined) waiters.settle(() => this.#picker.count);
+    else waiters.reject(disconnected());
+    return opened;
   }
 
   /** The members with this tag. */
@@ -132,8 +181,8 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   }
 
   /**
-   * The open member that `select` chooses; undefined when none is open. With `'round-robin'`, every call moves on to
-   * the next member.
+   * The open member that `select` chooses; undefined when none is open. A member without room is chosen only where no other
+   * has room, or where it is the one of `key`. With `'round-robin'`, every call moves on to the next member.
    *
    * @param key - For `'rendezvous'` and functions: equal keys get the same member while it is open.
    *
@@ -143,15 +192,13 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * ```
    */
   pick(key?: string): ReconnectingConnection<Message> | undefined {
-    const chosen = this.#choose((this.#open ??= this.connections.filter(isOpen)), key);
-    if (chosen === undefined || isOpen(chosen)) return chosen;
-    // Its `state` event is queued behind one that is being delivered, so the cache is out of date.
-    return this.#choose(this.connections.filter(isOpen), key);
+    return this.#picker.pick(key);
   }
 
   /**
-   * Writes to the member that `pick()` returns. When no member is open the write is refused: it returns false, the
-   * callback receives `ERR_NO_OPEN_MEMBER`, and `drain` is emitted when a member opens. The pool itself queues nothing.
+   * Writes to the member that `pick()` returns. It returns false when no open member has room for more: the write was taken,
+   * or else refused with the error that the callback receives (`ERR_QUEUE_FULL`, or `ERR_NO_OPEN_MEMBER` where no member is
+   * open). `drain` is emitted when a member has room again. The pool itself queues nothing.
    *
    * @param chunk - A string is encoded now. Bytes must not be changed before the callback. An array of chunks is one
    *   write.
@@ -169,8 +216,15 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     callback?: WriteCallback,
   ): boolean {
     const member = this.pick();
-    // `as`: the member takes a callback there too. It checks and encodes, once.
-    if (member !== undefined) return member.write(chunk, encoding as BufferEncoding | undefined, callback);
+    if (member !== undefined) {
+      // One without room was the only choice: its drain counts, whatever the room of others.
+      const isOnlyChoice = this.#picker.isFull(member);
+      // `as`: the member takes a callback there too. It checks and encodes, once.
+      if (member.write(chunk, encoding as BufferEncoding | undefined, callback)) return true;
+      const hasRoom = !isOnlyChoice && this.#picker.withRoom() !== undefined;
+      if (!hasRoom) this.#wantsRoom = true;
+      return hasRoom;
+    }
     const write = toWrite(chunk, encoding, callback);
     this.#wantsRoom = true;
     if (write.callback !== undefined) {
@@ -181,20 +235,21 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   }
 
   /**
-   * Writes to every open member.
+   * Writes to every open member, but not to one that `retire()` has replaced.
    *
    * @returns the number of these members
    * @throws ConnectionError `ERR_INVALID_CHUNK`
    */
   broadcast(chunk: WriteChunk, encoding?: BufferEncoding): number {
     const bytes = toBytes(chunk, encoding);
-    const open = this.connections.filter(isOpen);
+    const open = this.connections.filter((member) => this.#picker.isOpen(member));
     for (const member of open) member.write(bytes);
     return open.length;
   }
 
   /** Disconnects and removes all members; members can be added again after that. Calls share one promise. */
   disconnect(): Promise<void> {
+    this.#waiters?.reject(disconnected());
     this.#disconnecting ??= this.#disconnectAll(this.connections).finally(() => {
       this.#disconnecting = undefined;
     });
@@ -203,7 +258,9 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
 
   /** Destroys and removes all members. */
   destroy(): void {
+    this.#waiters?.reject(disconnected());
     for (const member of this.connections) {
+      this.#removed.add(member);
       member.destroy();
       // Removed after its last events, which may be queued behind one that is being delivered.
       void this.#disconnectAll([member]);
@@ -225,39 +282,103 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     return this.stats;
   }
 
-  async #disconnectAll(members: readonly ReconnectingConnection<Message>[]): Promise<void> {
-    await Promise.all(members.map((member) => member.disconnect()));
-    // A listener of its `close` may have restarted it: it stays a member then.
-    for (const member of members) if (member.state === 'closed') this.#forget(member);
+  #membersOf(tagOrConnection: string | ReconnectingConnection<Message>): ReconnectingConnection<Message>[] {
+    if (typeof tagOrConnection === 'string') return this.get(tagOrConnection);
+    return this.#known.has(tagOrConnection) ? [tagOrConnection] : [];
   }
 
-  #choose(open: readonly ReconnectingConnection<Message>[], key?: string): ReconnectingConnection<Message> | undefined {
-    const chosen = open.length === 0 ? undefined : this.#select(open, key);
-    return chosen !== undefined && this.#members.has(chosen) ? chosen : undefined;
+  #settingsOf(options: ConnectionOptions): Settings {
+    // `checkOptions` leaves out undefined options, so that these do not replace the defaults.
+    return resolveOptions({ ...this.#defaults, ...checkOptions(options) });
+  }
+
+  #join(settings: Settings): ReconnectingConnection<Message> {
+    const member = new ReconnectingConnection<Message>(undefined, { ...this.#host, settings });
+    this.#known.add(member);
+    this.#members.add(member);
+    return member;
+  }
+
+  #newRetirements(): Retirements<Message> {
+    return new Retirements<Message>({
+      isMember: (member) => this.#members.has(member),
+      addTwin: (member) => {
+        if (this.#disconnecting !== undefined) return undefined;
+        const { settings } = machineOf(member);
+        const twin = this.#join(settings);
+        if (!settings.autoConnect) twin.connect();
+        return twin;
+      },
+      stay: (member) => this.#picker.forget(member),
+      leave: (member) => {
+        this.#picker.leave(member);
+        this.#announceRoom();
+      },
+      remove: (member) => this.#disconnectAll([member]),
+    });
+  }
+
+  async #disconnectAll(members: readonly ReconnectingConnection<Message>[]): Promise<void> {
+    for (const member of members) this.#removed.add(member);
+    await Promise.all(members.map((member) => member.disconnect()));
+    for (const member of members) {
+      // One that had closed before emits no `close` any more.
+      this.#known.delete(member);
+      this.#forget(member);
+    }
   }
 
   /** Called with every event of a member, after the member's own listeners. */
   #observe(member: ReconnectingConnection<Message>, event: keyof ConnectionEvents, args: readonly unknown[]): void {
-    if (event === 'state') this.#onState(member, args);
-    if (this.#restartedAfterRemoval?.has(member) === true) return;
+    if (event === 'data' || event === 'message') this.#picker.received(member);
+    else this.#noteChange(member, event, args);
+    // One that was removed, and that the application has started again.
+    if (!this.#known.has(member)) return;
     forward(this.#delivery, member, event, args);
-    if (event === 'open' && this.#wantsRoom) {
-      this.#wantsRoom = false;
-      this.#delivery.deliver('drain', member.tag, member);
-    }
-    if (event === 'close') {
-      this.#delivery.enqueue(() => {
-        // A listener may have restarted it.
-        if (member.state === 'closed') this.#members.delete(member);
-      });
-    }
+    if (event === 'close') this.#onClose(member);
   }
 
-  #onState(member: ReconnectingConnection<Message>, [, previous]: readonly unknown[]): void {
-    this.#open = undefined;
-    if (previous !== 'closed') return;
-    if (this.#known.has(member)) this.#members.add(member);
-    else (this.#restartedAfterRemoval ??= new WeakSet()).add(member);
+  /** What an event changes in the pool, before the pool's listeners hear of it. */
+  #noteChange(
+    member: ReconnectingConnection<Message>,
+    event: keyof ConnectionEvents,
+    [, previous]: readonly unknown[],
+  ): void {
+    if (event === 'state') {
+      this.#picker.changed(member);
+      if (previous === 'closed' && this.#known.has(member)) this.#members.add(member);
+    } else if (event === 'drain') {
+      this.#picker.drained(member);
+      if (this.#picker.isOpen(member)) this.#wantsRoom = false;
+      return;
+    } else if (event === 'open') {
+      this.#waiters?.settle(() => this.#picker.count);
+    } else {
+      return;
+    }
+    this.#retirements?.advance();
+    this.#announceRoom();
+  }
+
+  #onClose(member: ReconnectingConnection<Message>): void {
+    const isRemoved = this.#removed.delete(member);
+    if (isRemoved) this.#known.delete(member);
+    this.#delivery.enqueue(() => {
+      // A listener may have restarted it: it stays a member then, unless it was removed.
+      if (isRemoved || member.state === 'closed') this.#forget(member);
+    });
+  }
+
+  /** Emits the `drain` that is due, where a member has room that does not emit it itself: it has just opened, say. */
+  #announceRoom(): void {
+    if (!this.#wantsRoom) return;
+    // When the events of the member are delivered, and its queue is sent: what a listener writes is no part of its hello.
+    queueMicrotask(() => {
+      const member = this.#wantsRoom ? this.#picker.withRoom() : undefined;
+      if (member === undefined) return;
+      this.#wantsRoom = false;
+      this.#delivery.deliver('drain', member.tag, member);
+    });
   }
 
   /** The members by state, for a message: `1 member, in backoff` or `3 members: 2 in backoff, 1 connecting`. */
@@ -272,12 +393,11 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   }
 
   #forget(member: ReconnectingConnection<Message>): void {
-    if (!this.#known.delete(member)) return;
     this.#members.delete(member);
-    this.#open = undefined;
+    this.#picker.forget(member);
   }
 }
 
-function isOpen({ state }: { readonly state: StateName }): boolean {
-  return state === 'open';
+function disconnected(): ConnectionError {
+  return new ConnectionError('ERR_CLOSED', 'The pool is disconnected');
 }

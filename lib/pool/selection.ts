@@ -4,56 +4,97 @@ export interface Candidate {
   readonly pendingBytes: number;
 }
 
-/** Selects one of the candidates; there is at least one. */
-export type Selector<T extends Candidate = Candidate> = (candidates: readonly T[], key?: string) => T | undefined;
+/** A number by which candidates are compared: the lowest is the best. */
+export type Cost<T> = (candidate: T) => number;
+
+/**
+ * Selects one of the candidates; there is at least one. One without room is selected only where no other is left, or where
+ * it is the one of `key`.
+ */
+export type Selector<T extends Candidate = Candidate> = (
+  candidates: readonly T[],
+  key?: string,
+  hasRoom?: (candidate: T) => boolean,
+) => T | undefined;
 
 /** Names of the built-in selectors. */
-export type SelectorName = 'round-robin' | 'least-pending' | 'random-two' | 'rendezvous';
+export type SelectorName = 'round-robin' | 'least-pending' | 'random-two' | 'peak-ewma' | 'rendezvous';
 
-/** Creates a selector. Round-robin keeps its position, so each pool needs a selector of its own. */
-export function selector(name: SelectorName, random: () => number = Math.random): Selector {
+/**
+ * Creates a selector. Round-robin keeps its position, so each pool needs a selector of its own.
+ *
+ * @param latency - The cost of a candidate for `'peak-ewma'`.
+ */
+export function selector<T extends Candidate = Candidate>(
+  name: SelectorName,
+  random: () => number = Math.random,
+  latency: Cost<T> = pendingBytes,
+): Selector<T> {
   switch (name) {
     case 'round-robin':
       return roundRobin();
     case 'least-pending':
-      return leastPending;
+      return (candidates, _key, hasRoom = always) => least(candidates, pendingBytes, hasRoom);
     case 'random-two':
-      return randomTwo(random);
+      return twoChoices<T>(random, pendingBytes);
+    case 'peak-ewma':
+      return twoChoices(random, latency);
     case 'rendezvous':
       return rendezvous(roundRobin());
   }
 }
 
+const always = () => true;
+const pendingBytes: Cost<Candidate> = (candidate) => candidate.pendingBytes;
+
 /** The candidates in turn. */
-function roundRobin(): Selector {
+function roundRobin<T extends Candidate>(): Selector<T> {
   let last = -1;
-  return (candidates) => {
-    last = (last + 1) % candidates.length;
+  return (candidates, _key, hasRoom = always) => {
+    const count = candidates.length;
+    for (let step = 0; step < count; step++) {
+      last = (last + 1) % count;
+      if (hasRoom(candidates[last]!)) return candidates[last];
+    }
+    last = (last + 1) % count;
     return candidates[last];
   };
 }
 
-/** The candidate with the fewest pending bytes; the first of equals. */
-function leastPending(candidates: readonly Candidate[]): Candidate | undefined {
-  let best = candidates[0];
+/** The candidate with the lowest cost, of those with room if there are any; the first of equals. */
+function least<T extends Candidate>(
+  candidates: readonly T[],
+  costOf: Cost<T>,
+  hasRoom: (candidate: T) => boolean,
+): T | undefined {
+  let best: T | undefined;
+  let lowest = Infinity;
   for (const candidate of candidates) {
-    // `!`: within the loop there is a first candidate.
-    if (candidate.pendingBytes < best!.pendingBytes) best = candidate;
+    const cost = costOf(candidate);
+    if ((best === undefined || cost < lowest) && hasRoom(candidate)) {
+      best = candidate;
+      lowest = cost;
+    }
   }
-  return best;
+  return best ?? (hasRoom === always ? undefined : least(candidates, costOf, always));
 }
 
 /**
- * The less loaded of two random candidates. This is almost as even as the least loaded of all, and clients with the same
- * stale view do not all choose the same one (Mitzenmacher, The Power of Two Choices, 2001).
+ * The better of two random candidates. This is almost as even as the best of all, and clients with the same stale view do
+ * not all choose the same one (Mitzenmacher, The Power of Two Choices, 2001).
  */
-function randomTwo(random: () => number): Selector {
+function twoChoices<T extends Candidate>(random: () => number, costOf: Cost<T>): Selector<T> {
   const draw = (count: number) => Math.min(Math.floor(random() * count), count - 1);
-  return (candidates) => {
+  return (candidates, _key, hasRoom = always) => {
     const first = draw(candidates.length);
     // A single candidate is drawn twice: `draw(0)` is -1.
     const second = (first + 1 + draw(candidates.length - 1)) % candidates.length;
-    return leastPending([candidates[first]!, candidates[second]!]);
+    const [one, other] = [candidates[first]!, candidates[second]!];
+    const isBetter = costOf(other) < costOf(one);
+    const better = isBetter ? other : one;
+    if (hasRoom(better)) return better;
+    const worse = isBetter ? one : other;
+    return hasRoom(worse) ? worse : least(candidates, costOf, hasRoom);
   };
 }
 
@@ -61,11 +102,11 @@ function randomTwo(random: () => number): Selector {
  * The same candidate for the same key as long as it is open; when it goes, only its keys move to others (highest random
  * weight: Thaler and Ravishankar, 1998). Without a key, `fallback` selects.
  */
-function rendezvous(fallback: Selector): Selector {
-  return (candidates, key) => {
-    if (key === undefined) return fallback(candidates);
+function rendezvous<T extends Candidate>(fallback: Selector<T>): Selector<T> {
+  return (candidates, key, hasRoom) => {
+    if (key === undefined) return fallback(candidates, undefined, hasRoom);
     const tagCounts = new Map<string, number>();
-    let best: Candidate | undefined;
+    let best: T | undefined;
     let bestWeight = -1;
     for (const candidate of candidates) {
       // Members that share a target are distinguished by their order.

@@ -73,6 +73,21 @@ export class Outbox {
     return this.#fatesSoFar?.counts.refused.count.writes ?? 0;
   }
 
+  /**
+   * Whether a write would be handed to a transport that has room for it. Where it would not, `drain` follows, or the
+   * session ends.
+   */
+  hasRoom(): boolean {
+    if (this.#wantsRoom) return false;
+    const transport = this.#writableTransport();
+    if (transport === undefined || this.#isSealed) return false;
+    const sender = this.#sender;
+    if (sender === undefined || sender.writes < LEAST_WRITES) return true;
+    // Very many small writes: the next would be refused although no write has returned false.
+    this.#wantsRoom = this.#isOver(sender, transport, mostWrites(this.#bounds.maxBytes));
+    return !this.#wantsRoom;
+  }
+
   /** Takes a write. Returns false when the writer should wait for room, or when the write was refused. */
   write(bytes: Bytes, callback: WriteCallback | undefined, options?: WriteOptions): boolean {
     const transport = this.#writableTransport();

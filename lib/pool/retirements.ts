@@ -1,0 +1,98 @@
+import { type ReconnectingConnection, machineOf } from '../connection';
+import { Deadline } from '../timers/deadline';
+
+type Member<Message> = ReconnectingConnection<Message>;
+
+/** What retiring a member needs of its pool. */
+export interface RetirementPool<Message> {
+  readonly isMember: (member: Member<Message>) => boolean;
+  /** Adds a member with the settings of another; undefined while the pool disconnects. */
+  readonly addTwin: (member: Member<Message>) => Member<Message> | undefined;
+  /** The member is not replaced after all. */
+  readonly stay: (member: Member<Message>) => void;
+  /** The member is not to be picked any more. */
+  readonly leave: (member: Member<Message>) => void;
+  readonly remove: (member: Member<Message>) => Promise<void>;
+}
+
+/** A wait for what the members do. */
+interface Wait {
+  readonly isOver: () => boolean;
+  readonly end: () => void;
+}
+
+/**
+ * Members that are replaced, each by a twin that is opened first: at most one twin is under way for each tag. The old
+ * member then takes no more part in picking, and is disconnected when its peer has ended the session, or after
+ * `closeTimeout`. It is not ended at once, for many servers answer no more once they have seen the end.
+ */
+export class Retirements<Message> {
+  readonly #pool: RetirementPool<Message>;
+  readonly #running = new Map<Member<Message>, Promise<void>>();
+  /** By tag: resolves when the next twin may be opened. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #waits = new Set<Wait>();
+
+  constructor(pool: RetirementPool<Message>) {
+    this.#pool = pool;
+  }
+
+  /** Replaces `member`. Calls share one promise, which never rejects. */
+  retire(member: Member<Message>): Promise<void> {
+    const running = this.#running.get(member);
+    if (running !== undefined) return running;
+    const { tag } = member;
+    const turn = this.#turns.get(tag);
+    const replaced = turn === undefined ? this.#replace(member) : turn.then(() => this.#replace(member));
+    this.#turns.set(tag, replaced);
+    const retired = replaced
+      .then((isReplaced) => {
+        if (this.#turns.get(tag) === replaced) this.#turns.delete(tag);
+        return isReplaced ? this.#drain(member) : this.#pool.stay(member);
+      })
+      .finally(() => this.#running.delete(member));
+    this.#running.set(member, retired);
+    return retired;
+  }
+
+  /** A member has opened, or changed its state. */
+  advance(): void {
+    for (const wait of this.#waits) if (wait.isOver()) wait.end();
+  }
+
+  /** Opens the twin. Resolves to false where the member stays: the twin has closed, and the member is still open. */
+  async #replace(member: Member<Message>): Promise<boolean> {
+    if (!this.#pool.isMember(member)) return false;
+    const twin = member.state === 'closing' ? undefined : this.#pool.addTwin(member);
+    if (twin === undefined) return true;
+    const isTwinOpen = () => machineOf(twin).session?.info !== undefined;
+    await this.#until(() => isTwinOpen() || twin.state === 'closed' || member.state !== 'open');
+    return twin.state !== 'closed' || member.state !== 'open';
+  }
+
+  async #drain(member: Member<Message>): Promise<void> {
+    this.#pool.leave(member);
+    let isTimeUp = false;
+    const deadline = new Deadline(machineOf(member).settings.closeTimeout, false, () => {
+      isTimeUp = true;
+      this.advance();
+    });
+    await this.#until(() => isTimeUp || member.state !== 'open');
+    deadline.clear();
+    await this.#pool.remove(member);
+  }
+
+  #until(isOver: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      if (isOver()) return resolve();
+      const wait: Wait = {
+        isOver,
+        end: () => {
+          this.#waits.delete(wait);
+          resolve();
+        },
+      };
+      this.#waits.add(wait);
+    });
+  }
+}
