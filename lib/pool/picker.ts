@@ -54,7 +54,7 @@ export class Picker<Message> {
 
   /** Whether `member` is known to have no room. */
   isFull(member: Member<Message>): boolean {
-    return this.#full.size > 0 && this.#full.has(member);
+    return has(this.#full, member);
   }
 
   /** A member that has room. */
@@ -64,7 +64,7 @@ export class Picker<Message> {
 
   /** Whether `member` is open, and was not replaced. */
   isOpen(member: Member<Message>): boolean {
-    return member.state === 'open' && !this.#leaving.has(member);
+    return member.state === 'open' && !has(this.#leaving, member);
   }
 
   /** From now on, `member` is chosen only where no other has room. */
@@ -111,8 +111,8 @@ export class Picker<Message> {
    * most once until their `drain`.
    */
   readonly #hasRoom = (member: Member<Message>): boolean => {
-    if (this.#full.has(member)) return false;
-    if (machineOf(member).outbox.hasRoom() && !this.#retiring.has(member)) return true;
+    if (has(this.#full, member)) return false;
+    if (machineOf(member).outbox.hasRoom() && !has(this.#retiring, member)) return true;
     this.#full.add(member);
     return false;
   };
@@ -139,4 +139,9 @@ export class Picker<Message> {
     const chosen = select(open, key);
     return chosen !== undefined && this.#members.has(chosen) && !this.#leaving.has(chosen) ? chosen : undefined;
   }
+}
+
+/** The same as `set.has(item)`, but an empty set costs nothing: these are looked up for each write. */
+function has<Item>(set: ReadonlySet<Item>, item: Item): boolean {
+  return set.size > 0 && set.has(item);
 }
