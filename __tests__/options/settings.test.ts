@@ -561,11 +561,11 @@ describe('resolveTarget()', () => {
     expect(Object.getPrototypeOf(answer)).toBeNull();
   });
 
-  it("uses the connection's `tls` unless the target has its own", () => {
+  it("merges the target's `tls` over the connection's", () => {
     expect(resolveTarget({ port: 80 }, tls).tls).toBe(tls);
     expect(resolveTarget({ path: '/run/db.sock' }, tls).tls).toBe(tls);
     expect(resolveTarget({ port: 80, tls: false }, tls).tls).toBeUndefined();
-    expect(resolveTarget({ port: 80, tls: true }, tls).tls).not.toHaveProperty('servername');
+    expect(resolveTarget({ port: 80, tls: true }, tls).tls).toBe(tls);
     expect(resolveTarget({ port: 80, tls: { servername: 'other' } }, tls).tls?.servername).toBe('other');
     expect(resolveTarget({ port: 80, tls: true }, undefined).tls).toBeDefined();
   });

@@ -3,7 +3,7 @@ import { type ConnectionOptions as TlsOptions, createSecureContext, rootCertific
 import { inspect, types } from 'node:util';
 
 import type { ConnectionError } from '../../lib/errors';
-import { checkTls } from '../../lib/options/tls';
+import { checkTls } from '../../lib/options/tls-merge';
 import { refusalOf } from '../kit/refusal';
 
 // Some tests set `rejectUnauthorized: false`, of which the library warns.

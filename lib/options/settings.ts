@@ -21,7 +21,7 @@ import { invalidOption } from '../errors';
 import { LONGEST_DELAY } from '../timers/deadline';
 import type { ConnectionOptions, HeartbeatOptions, QueueOptions, SocketOptions } from './options';
 import { type ResolvedTarget, type Target, type TlsOptions, DEFAULT_HOST } from './target';
-import { checkTls } from './tls';
+import { checkTls, checkTlsOver, withoutGiven } from './tls-merge';
 
 /** Options with all defaults filled in. Frozen, and without a prototype. */
 export interface Settings extends Omit<Required<ConnectionOptions>, OptionalSettings | 'port' | 'host' | 'path'> {
@@ -46,10 +46,13 @@ type OptionalSettings =
 /**
  * Checks each option, but not whether they are complete.
  *
+ * @param defaults - Checked options for those that are absent or undefined. `tls` is merged over theirs.
  * @throws ConnectionError `ERR_INVALID_OPTION`
  */
-export function checkOptions(options: ConnectionOptions): ConnectionOptions {
-  return checkRecord('', options, checks);
+export function checkOptions(options: ConnectionOptions, defaults?: ConnectionOptions): ConnectionOptions {
+  if (defaults === undefined) return checkRecord('', options, checks);
+  const own = checkRecord('', options, { ...checks, tls: checkTlsOver(checkedTls(defaults.tls), defaults) });
+  return frozen({ ...defaults, ...own });
 }
 
 /**
@@ -83,7 +86,9 @@ function orOff(timeout = 0): number {
 
 function settingsOf(given: ConnectionOptions): Settings {
   const { heartbeat } = given;
-  const tls = checkedTls(given.tls);
+  const checked = checkedTls(given.tls);
+  // A target's `tls` is merged over it.
+  const tls = checked === undefined || given.target !== undefined ? checked : withoutGiven(checked);
   return frozen<Settings>({
     // `host` without `port` is an error, also beside a `target` function.
     target: staticTarget(given, tls, given.target !== undefined && given.host === undefined),
@@ -115,7 +120,7 @@ function settingsOf(given: ConnectionOptions): Settings {
 /**
  * Checks the result of a `target` function.
  *
- * @param tls - The connection's `tls`, the default of the target's.
+ * @param tls - The connection's `tls`, over which the target's is merged.
  * @throws ConnectionError `ERR_INVALID_OPTION`
  */
 export function resolveTarget(target: Target, tls: TlsOptions | undefined): ResolvedTarget {
@@ -123,7 +128,7 @@ export function resolveTarget(target: Target, tls: TlsOptions | undefined): Reso
     port: checks.port,
     host: checks.host,
     path: checks.path,
-    tls: checks.tls,
+    tls: checkTlsOver(tls, undefined),
   });
   const resolved = staticTarget(given, given.tls === undefined ? tls : checkedTls(given.tls), true);
   if (resolved === undefined) throw invalidOption('the target', 'an object with `port` or `path`', target);

@@ -13,7 +13,7 @@ export interface TcpTarget {
   readonly port: number;
   /** A name or an address, an IPv6 one without brackets. Default: `'127.0.0.1'`. */
   readonly host?: string;
-  /** TLS: `true`, or options of `tls.connect`. Default: the connection's `tls`. */
+  /** TLS: `true`, or options of `tls.connect`, which are merged over the connection's `tls`. Default: that. */
   readonly tls?: boolean | TlsOptions;
 }
 
@@ -21,7 +21,7 @@ export interface TcpTarget {
 export interface PathTarget {
   /** A Unix socket or a Windows named pipe. */
   readonly path: string;
-  /** TLS: `true`, or options of `tls.connect`. Default: the connection's `tls`. */
+  /** TLS: `true`, or options of `tls.connect`, which are merged over the connection's `tls`. Default: that. */
   readonly tls?: boolean | TlsOptions;
 }
 

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { type SecureContext, createSecureContext } from 'node:tls';
 
-import { type Check, type Checks, boolean, checkRecord, frozen, integer } from './checks';
+import { type Check, type Checks, boolean, checkRecord, integer } from './checks';
 import { ConnectionError, invalidOption, isArray, toError } from '../errors';
 import type { TlsOptions } from './target';
 
@@ -125,23 +125,30 @@ const checks: Checks<TlsOptions & { allowPartialTrustChain?: boolean }> = {
   ticketKeys: contextInput,
 };
 
-const CONTEXT_INPUTS: ReadonlySet<unknown> = new Set([contextInput, authorities]);
+/** The names of options that are parsed into the secure context. */
+export const CONTEXT_INPUTS: ReadonlySet<string> = new Set(
+  Object.entries(checks).flatMap(([name, check]) => (check === contextInput || check === authorities ? [name] : [])),
+);
 
 /**
- * The `tls` option with its keys and certificates parsed, so that a bad one fails at construction and not in a retry;
- * false if TLS is off. Keys and certificates are not kept, except in the secure context.
+ * Checks each TLS option, but does not parse keys and certificates.
+ *
+ * @throws ConnectionError `ERR_INVALID_OPTION`
  */
-export const checkTls: Check<TlsOptions | false> = (value, name) => {
-  if (value === false) return false;
+export function checkTlsOptions(value: unknown, name: string): TlsOptions {
   // The string may be a key: `checkRecord` would quote it.
   if (typeof value === 'string') throw invalid(name, 'an object', value);
   const options = checkRecord('tls', value === true ? {} : value, checks);
   if (options.rejectUnauthorized === false) warnOnce();
-  const kept = Object.entries(options).filter(([key]) => !CONTEXT_INPUTS.has(checks[key as keyof typeof checks]));
-  return frozen({ ...Object.fromEntries(kept), secureContext: options.secureContext ?? parse(options, name) });
-};
+  return options;
+}
 
-function parse(options: TlsOptions, name: string): SecureContext {
+/**
+ * Parses keys and certificates.
+ *
+ * @throws ConnectionError `ERR_INVALID_OPTION`
+ */
+export function parse(options: TlsOptions, name: string): SecureContext {
   try {
     return createSecureContext(options);
   } catch (thrown) {

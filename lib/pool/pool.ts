@@ -288,8 +288,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   }
 
   #settingsOf(options: ConnectionOptions): Settings {
-    // `checkOptions` leaves out undefined options, so that these do not replace the defaults.
-    return resolveOptions({ ...this.#defaults, ...checkOptions(options) });
+    return resolveOptions(checkOptions(options, this.#defaults));
   }
 
   #join(settings: Settings): ReconnectingConnection<Message> {
