@@ -9,6 +9,7 @@ import {
 
 import { Loopback, QUICK, next, pair, payload, payloads, run, track } from '../kit/loopback';
 import { names, record } from '../kit/record';
+import { refusalOf } from '../kit/refusal';
 
 function newPool(options: PoolOptions = {}): ConnectionPool {
   return track(new ConnectionPool({ ...QUICK, ...options }));
@@ -210,6 +211,41 @@ describe('add()', () => {
     expect(pool.size).toBe(0);
   });
 
+  test.each<[options: object, message: string]>([
+    [
+      { host: '10.0.0.7', port: 0 },
+      'Expected option `port` to be an integer from 1 to 65535, got 0 (number) (in the options of the member 10.0.0.7:0)',
+    ],
+    [
+      { host: '10.0.0.7', port: 80, idleTimeout: 'never' },
+      'Expected option `idleTimeout` to be a number ≥ 0, got "never" (string) (in the options of the member 10.0.0.7:80)',
+    ],
+    [{ port: 81, idleTimeout: -1 }, ' (in the options of the member pool.test:81)'],
+    [{ path: '/run/lamp.sock', idleTimeout: -1 }, ' (in the options of the member unix:/run/lamp.sock)'],
+    [{ host: 'user:secret@lamp\n', port: {} }, ' (in the options of the member …@lamp\\n:an object)'],
+    [{ host: 'x'.repeat(90), port: 80, idleTimeout: -1 }, ` (in the options of the member ${'x'.repeat(80)}…:80)`],
+  ])('names the target of the options that it refuses: %j', (options, message) => {
+    const pool = newPool({ host: 'pool.test' });
+    const error = refusalOf(() => pool.add(options));
+    expect(error).toMatchObject({ code: 'ERR_INVALID_OPTION' });
+    expect(error?.message).toContain(message);
+    expect(error?.message).not.toContain('secret');
+  });
+
+  test('names no target where the options have none, or cannot be read', () => {
+    const unreadable = new Proxy(
+      {},
+      {
+        ownKeys: () => {
+          throw new Error('no');
+        },
+      },
+    );
+    for (const options of [{ idleTimeout: -1 }, unreadable, 5]) {
+      expect(refusalOf(() => newPool().add(options as never))?.message).not.toContain('member');
+    }
+  });
+
   test.each([{ maxConnecting: 0 }, { maxConnecting: 1.5 }, { select: 'best' }, { prot: 1 }, { connectTimeout: -1 }])(
     'the constructor throws for invalid options: %j',
     (options) => {
@@ -267,6 +303,142 @@ describe('remove()', () => {
 
     expect(pool.size).toBe(1);
     expect(others[0]?.state).toBe('open');
+  });
+});
+
+describe('a member that was removed', () => {
+  test.each(['a listener of its own', 'a listener of the pool'])(
+    'is forgotten, though %s restarts it',
+    async (whose) => {
+      const { pool, members } = await openPool(2);
+      const [member] = members;
+      if (whose === 'a listener of its own') member!.on('close', () => member!.connect());
+      else pool.on('close', (_info, _tag, closed) => closed.connect());
+      const events = record(pool);
+      await pool.remove(member!);
+      await member!.whenOpen();
+
+      expect(pool.connections).toEqual([members[1]]);
+      expect(names(events)).toEqual(['state', 'state', 'reset', 'close']);
+      expect(pool.pick()).toBe(members[1]);
+      member!.removeAllListeners().destroy();
+    },
+  );
+
+  test('is not picked any more, though its session is still open and drains', async () => {
+    const { pool, members, far } = await openPool(2);
+    far.get(1)!.pause();
+    members[0]!.write(Buffer.alloc(1_000_000));
+    const removed = pool.remove(members[0]!);
+    expect([pool.pick(), pool.pick(), pool.broadcast('x')]).toEqual([members[1], members[1], 1]);
+    members[0]!.destroy();
+    await removed;
+    expect(pool.connections).toEqual([members[1]]);
+  });
+
+  test('is forgotten although it closed before, during another event', async () => {
+    const { pool, members } = await openPool(2);
+    pool.once('reset', () => {
+      members[0]?.destroy();
+      void pool.remove(members[0]!);
+    });
+    members[1]?.reconnect();
+    await members[1]?.whenOpen();
+    members[0]?.connect();
+    await members[0]?.whenOpen();
+
+    expect(pool.connections).toEqual([members[1]]);
+    members[0]?.destroy();
+  });
+});
+
+test('a pool that disconnects forgets its members, though a listener restarts them', async () => {
+  const { pool, members } = await openPool(2);
+  pool.on('close', (_info, _tag, closed) => closed.connect());
+  await pool.disconnect();
+
+  expect(pool.size).toBe(0);
+  for (const member of members) member.destroy();
+});
+
+describe('whenOpen()', () => {
+  test('resolves when so many members are open, one by default', async () => {
+    const { dial, waiting } = slowDial();
+    const pool = newPool({ dial });
+    const settled: number[] = [];
+    const wait = (count?: number) => pool.whenOpen(count).then(() => settled.push(count ?? 0));
+    const waits = [wait(3), wait(), wait(2)];
+    for (const port of [1, 2]) pool.add({ port });
+    await tick();
+    expect(settled).toEqual([]);
+    waiting[0]?.();
+    await Promise.race(waits);
+    expect(settled).toEqual([0]);
+    waiting[0]?.();
+    await waits[2];
+    expect(settled).toEqual([0, 2]);
+    pool.add({ port: 3 });
+    await tick();
+    waiting[0]?.();
+    await waits[0];
+    await pool.whenOpen(3);
+  });
+
+  test('does not count members that were open before', async () => {
+    const { pool, members } = await openPool(2);
+    let isOpen = false;
+    members[0]?.destroy();
+    const opened = pool.whenOpen(2).then(() => (isOpen = true));
+    await tick();
+    expect(isOpen).toBe(false);
+    members[0]?.connect();
+    await opened;
+  });
+
+  test('rejects when its signal is aborted, before or meanwhile, and leaves the members alone', async () => {
+    const { pool, members } = await openPool(1);
+    const reason = new Error('enough');
+    await expect(pool.whenOpen(2, { signal: AbortSignal.abort(reason) })).rejects.toMatchObject({
+      code: 'ERR_ABORTED',
+      cause: reason,
+    });
+    const controller = new AbortController();
+    const opened = pool.whenOpen(2, { signal: controller.signal });
+    controller.abort(reason);
+    await expect(opened).rejects.toMatchObject({
+      code: 'ERR_ABORTED',
+      cause: reason,
+      message: 'Waiting for 2 open members was aborted',
+    });
+    expect(members[0]?.state).toBe('open');
+  });
+
+  test.each(['disconnect', 'destroy'] as const)('rejects on %s(), and can be called again', async (end) => {
+    const { pool } = await openPool(1);
+    const opened = pool.whenOpen(2);
+    const done = pool[end]();
+    await expect(opened).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+    if (end === 'disconnect') await expect(pool.whenOpen()).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+    await done;
+    pool.add({ port: 5 });
+    await pool.whenOpen();
+  });
+
+  test.each<[count: unknown, options: unknown]>([
+    [0, {}],
+    [-0, {}],
+    [1.5, {}],
+    [NaN, {}],
+    [Infinity, {}],
+    ['2', {}],
+    [null, {}],
+    [1, null],
+    [1, { signal: 5 }],
+    [1, { attempts: 1 }],
+  ])('throws for %p and %p', (count, options) => {
+    expect(refusalOf(() => newPool().whenOpen(count as number, options as object))).toMatchObject({
+      code: 'ERR_INVALID_OPTION',
+    });
   });
 });
 

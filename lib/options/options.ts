@@ -193,8 +193,9 @@ export interface ConnectionOptions {
   readonly path?: string;
   /**
    * TLS: `true`, or options of `tls.connect` (`ALPNProtocols` as strings only). Keys and certificates are parsed at
-   * construction. The options of a pool's member are merged over the pool's, property by property. The peer's certificate is verified unless `rejectUnauthorized` is `false`; the environment variable
-   * `NODE_TLS_REJECT_UNAUTHORIZED` is ignored. Default: off.
+   * construction. The options of a pool's member are merged over the pool's, property by property. The peer's certificate
+   * is verified unless `rejectUnauthorized` is `false`; the environment variable `NODE_TLS_REJECT_UNAUTHORIZED` is
+   * ignored. Default: off.
    */
   readonly tls?: boolean | TlsOptions;
   /**

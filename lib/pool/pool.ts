@@ -12,6 +12,7 @@ import type { WriteCallback } from '../writes/write';
 import { type PoolEvents, forward } from './event-forwarder';
 import { type OwnOptions, type PoolOptions, type PoolStats, ownChecks } from './options';
 import { DialSlot } from './dial-slot';
+import { memberError } from './member-error';
 import { type PoolWhenOpenOptions, PoolOpenWaiters } from './open-waiters';
 import { Picker } from './picker';
 import { Retirements } from './retirements';
@@ -104,8 +105,9 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * Creates a member. It dials when `maxConnecting` and the connect window of its endpoint allow it. Of many members
    * that are added at once, 20 dial per millisecond.
    *
-   * @param options - Options of the member; the pool's options are the defaults.
-   * @throws ConnectionError `ERR_INVALID_OPTION`; `ERR_CLOSED` while the pool is disconnecting
+   * @param options - Options of the member; the pool's options are the defaults, and its `tls` is merged over the pool's.
+   * @throws ConnectionError `ERR_INVALID_OPTION`, which names the target as it was given; `ERR_CLOSED` while the pool is
+   *   disconnecting
    */
   add(options: ConnectionOptions): ReconnectingConnection<Message> {
     if (this.#disconnecting !== undefined) {
@@ -288,7 +290,11 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   }
 
   #settingsOf(options: ConnectionOptions): Settings {
-    return resolveOptions(checkOptions(options, this.#defaults));
+    try {
+      return resolveOptions(checkOptions(options, this.#defaults));
+    } catch (thrown) {
+      throw memberError(options, this.#defaults, thrown);
+    }
   }
 
   #join(settings: Settings): ReconnectingConnection<Message> {
