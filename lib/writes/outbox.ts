@@ -82,9 +82,9 @@ export class Outbox {
     const transport = this.#writableTransport();
     if (transport === undefined || this.#isSealed) return false;
     const sender = this.#sender;
-    if (sender === undefined || sender.writes < LEAST_WRITES) return true;
+    if (sender === undefined || sender.isFarFromFull(this.#bounds.maxBytes)) return true;
     // Very many small writes: the next would be refused although no write has returned false.
-    this.#wantsRoom = this.#isOver(sender, transport, mostWrites(this.#bounds.maxBytes));
+    this.#wantsRoom = sender.isFull(this.#bounds.maxBytes);
     return !this.#wantsRoom;
   }
 
