@@ -4,9 +4,9 @@ import type { TLSSocket } from 'node:tls';
 import { inspect } from 'node:util';
 
 import type { JoinGate } from './attempt/dial-gate';
-import { type EventHook, DeliveryQueue } from './events/delivery-queue';
+import { type EventHook, type HeardElsewhere, DeliveryQueue } from './events/delivery-queue';
 import { type ChannelEvent, publish } from './events/diagnostics-channel';
-import { Emitter } from './events/emitter';
+import { Emitter, onListenerAdded } from './events/emitter';
 import type { CloseInfo, ConnectionEvents, OpenInfo, StateName, WriteCount } from './events/events';
 import { Machine } from './lifecycle/machine';
 import type { ConnectionStats } from './lifecycle/stats';
@@ -37,6 +37,8 @@ export interface ConnectionHost {
   readonly joinGate?: JoinGate | undefined;
   /** Called after the connection's own listeners, also when `removeAllListeners()` was called. */
   readonly observe?: Observer | undefined;
+  /** Whether `observe` passes an event on to listeners. */
+  readonly hears?: HeardElsewhere | undefined;
 }
 
 /**
@@ -77,10 +79,10 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   constructor(options: ConnectionOptions | undefined, host: ConnectionHost = {}) {
     super();
     // `!`: only settings may take their place.
-    const { settings = resolveOptions(options!), joinGate, observe } = host;
+    const { settings = resolveOptions(options!), joinGate, observe, hears } = host;
     // `as`: the type of messages does not matter here, and the emitter that the queue passes to its hooks is `this`.
     const emitter = this as unknown as Emitter<ConnectionEvents>;
-    const delivery = new DeliveryQueue(emitter, publish as EventHook, observe as EventHook | undefined);
+    const delivery = new DeliveryQueue(emitter, publish as EventHook, observe as EventHook | undefined, hears);
     this.#machine = new Machine({ settings, joinGate, delivery, connection: this });
     if (settings.autoConnect) {
       queueMicrotask(() => {
@@ -321,6 +323,11 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   /** The connection's {@link ReconnectingConnection.stats}. */
   toJSON(): ConnectionStats {
     return this.stats;
+  }
+
+  /** @internal Bytes that have waited for a listener of its own, or of its pool, are delivered. */
+  override [onListenerAdded](event: PropertyKey): void {
+    if (event === 'data' || event === 'message') this.#machine.session?.onListener();
   }
 
   get #reading(): ReadControl {

@@ -39,6 +39,8 @@ describe('snapshot()', () => {
       failures: 0,
       resets: 0,
       bytesReceived: 0,
+      unheardBytes: 0,
+      roundTrip: null,
       writes,
       transitions: [],
     });
@@ -70,6 +72,8 @@ describe('snapshot()', () => {
       resets: 2,
       uptime: 13,
       bytesReceived: 207,
+      unheardBytes: 0,
+      roundTrip: null,
       writes,
       lastError: { message: 'refused', code: 'ECONNREFUSED', at: START },
       transitions: [],

@@ -3,7 +3,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import * as fc from 'fast-check';
 
 import { ConnectionError } from '../../lib/errors';
-import { type Watched, Heartbeat, IdleWatch } from '../../lib/session/liveness';
+import { Heartbeat } from '../../lib/session/heartbeat';
+import { type Outflow, type Watched, IdleWatch } from '../../lib/session/watches';
 import { settle, useFakeClock } from '../kit/scripted';
 
 const TAG = '127.0.0.1:6379';
@@ -13,18 +14,43 @@ class Peer implements Watched {
   readonly tag = TAG;
   readonly deaths: { reason: string; error: ConnectionError; at: number }[] = [];
   bytes = 0;
+  written = 0;
+  /** Bytes in the socket, and those that the kernel has taken. */
+  waiting = 0;
+  taken = 0;
+  heartbeat: Heartbeat | undefined;
   readonly #bornAt = performance.now();
 
   received(): number {
     return this.bytes;
   }
 
-  onDead(reason: 'idle' | 'heartbeat', error: ConnectionError): void {
+  writes(): number {
+    return this.written;
+  }
+
+  outflow(): Outflow {
+    return { waiting: this.waiting, isBlocked: this.waiting > 0, taken: this.taken };
+  }
+
+  onDead(reason: string, error: ConnectionError): void {
     this.deaths.push({ reason, error, at: this.now });
   }
 
   send(): void {
     this.bytes += 1;
+    this.heartbeat?.onBytes();
+  }
+
+  /** Bytes are written, or the kernel takes some of them. */
+  write(bytes: number): void {
+    this.written += 1;
+    this.waiting += bytes;
+  }
+
+  take(bytes: number): void {
+    this.waiting -= bytes;
+    this.taken += bytes;
   }
 
   get now(): number {
@@ -260,7 +286,7 @@ describe('IdleWatch', () => {
           note();
           return 0;
         };
-        const watched: Watched = { tag: TAG, received, onDead: () => resolve(note()) };
+        const watched: Watched = Object.assign(new Peer(), { received, onDead: () => resolve(note()) });
         names.run(name, () => new IdleWatch(16, watched, true).start());
       });
     const contexts = await Promise.all(['one', 'other'].map(contextsOf));
@@ -270,14 +296,22 @@ describe('IdleWatch', () => {
 
 describe('Heartbeat', () => {
   /** A heartbeat that notes when it pings, and a peer. */
-  function heartbeatOf(interval: number, timeout: number, held = true, onPing: (peer: Peer) => void = () => undefined) {
+  function heartbeatOf(
+    interval: number,
+    timeout: number,
+    held = true,
+    onPing: (peer: Peer) => void = () => undefined,
+    idle = false,
+  ) {
     const peer = new Peer();
     const pings: number[] = [];
     const ping = () => {
       pings.push(peer.now);
       onPing(peer);
     };
-    return { peer, pings, heartbeat: new Heartbeat({ interval, timeout, idle: false }, ping, peer, held) };
+    const heartbeat = new Heartbeat({ interval, timeout, idle }, ping, peer, held);
+    peer.heartbeat = heartbeat;
+    return { peer, pings, heartbeat };
   }
 
   it('pings at its interval, and not at once', async () => {
@@ -351,10 +385,10 @@ describe('Heartbeat', () => {
     heartbeat.start();
     await pass(1_500, 100);
     peer.send();
-    await pass(1_400, 100);
+    await pass(1_400, 25);
     expect(peer.deaths).toEqual([]);
     // The ping at 2,000 was not answered.
-    await pass(100);
+    await pass(100, 25);
     expect(peer.diedAt).toBe(3_000);
     heartbeat.stop();
   });

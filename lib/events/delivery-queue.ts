@@ -5,6 +5,9 @@ import { type Emitter, shielded } from './emitter';
 /** Called with every event of an emitter, before or after its listeners. */
 export type EventHook = (emitter: unknown, event: PropertyKey, args: readonly unknown[]) => void;
 
+/** Whether an emitter that passes events on has listeners for one. */
+export type HeardElsewhere = (event: PropertyKey) => boolean;
+
 /** Shared by all queues in which no task waits, and never written to. */
 const NO_TASKS: (() => void)[] = [];
 
@@ -16,17 +19,25 @@ export class DeliveryQueue<Events extends EventMap> {
   readonly #emitter: Emitter<Events>;
   readonly #before: EventHook | undefined;
   readonly #after: EventHook | undefined;
+  readonly #heardElsewhere: HeardElsewhere | undefined;
   #delivering = false;
   #tasks: (() => void)[] = NO_TASKS;
 
   /**
    * @param before - Called before the listeners of each event.
    * @param after - Called after the listeners of each event, and also when there are none.
+   * @param heardElsewhere - Whether the emitter to which `after` passes an event has listeners for it.
    */
-  constructor(emitter: Emitter<Events>, before?: EventHook, after?: EventHook) {
+  constructor(emitter: Emitter<Events>, before?: EventHook, after?: EventHook, heardElsewhere?: HeardElsewhere) {
     this.#emitter = emitter;
     this.#before = before;
     this.#after = after;
+    this.#heardElsewhere = heardElsewhere;
+  }
+
+  /** Whether anybody listens to `event`. */
+  isHeard(event: keyof Events): boolean {
+    return this.#emitter.listenerCount(event) > 0 || this.#heardElsewhere?.(event) === true;
   }
 
   /** Emits `event` after everything that was queued before it. */

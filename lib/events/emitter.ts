@@ -20,9 +20,19 @@ interface Internals {
   readonly _events: Record<PropertyKey, Entry | Entry[] | undefined>;
 }
 
+/** The parameter of eventemitter3 that typed-emitter's type leaves out. */
+interface WithContext<Events extends EventMap> {
+  on<E extends keyof Events>(event: E, listener: Events[E], context?: unknown): this;
+  once<E extends keyof Events>(event: E, listener: Events[E], context?: unknown): this;
+}
+
 // eventemitter3 seen through typed-emitter's type, whose plain `Events[K]` lets generic code compile where
 // eventemitter3's conditional types do not. The five methods it adds to eventemitter3 are implemented below.
-const TypedEventEmitter3 = EventEmitter as unknown as new <Events extends EventMap>() => TypedEventEmitter<Events>;
+const TypedEventEmitter3 = EventEmitter as unknown as new <Events extends EventMap>() => TypedEventEmitter<Events> &
+  WithContext<Events>;
+
+/** Called after a listener was added. A symbol, so that it takes no name from subclasses. */
+export const onListenerAdded: unique symbol = Symbol('onListenerAdded');
 
 /**
  * eventemitter3 with two differences. A listener that throws is reported once, as an uncaught exception, and the others
@@ -41,6 +51,38 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
       this.#call(event, entries, args);
     }
     return true;
+  }
+
+  /**
+   * Adds a listener.
+   *
+   * @param context - What `this` is in the listener. Default: this emitter.
+   */
+  override on<E extends keyof Events>(event: E, listener: Events[E], context?: unknown): this {
+    super.on(event, listener, context);
+    this[onListenerAdded](event);
+    return this;
+  }
+
+  /** The same as {@link Emitter.on}. */
+  override addListener<E extends keyof Events>(event: E, listener: Events[E], context?: unknown): this {
+    return this.on(event, listener, context);
+  }
+
+  /**
+   * Adds a listener for one event.
+   *
+   * @param context - What `this` is in the listener. Default: this emitter.
+   */
+  override once<E extends keyof Events>(event: E, listener: Events[E], context?: unknown): this {
+    super.once(event, listener, context);
+    this[onListenerAdded](event);
+    return this;
+  }
+
+  /** @internal */
+  [onListenerAdded](_event: keyof Events): void {
+    // For subclasses.
   }
 
   /** Adds a listener in front of the others. */

@@ -158,6 +158,8 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   readonly #stats = new StatsRecorder();
   /** Created by the first `whenOpen()`. */
   #waiters: OpenWaiters | undefined;
+  /** Created by the first reader of a connection with `allowHalfOpen`. */
+  #peerEndListeners: Set<() => void> | undefined;
   #state: State = { name: 'idle' };
   #paused = false;
   #ref = true;
@@ -232,6 +234,17 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     if (this.#state.name === 'open') this.#state.session.healthy = true;
   }
 
+  /**
+   * Adds a listener for the peer's end of a session that goes on for writes; it is called after what the peer had sent.
+   *
+   * @returns a function that removes it
+   */
+  addPeerEndListener(listener: () => void): () => void {
+    const listeners = (this.#peerEndListeners ??= new Set());
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  }
+
   whenOpen(options: WhenOpenOptions): Promise<OpenInfo> {
     const opened = (this.#waiters ??= new OpenWaiters()).add(options, this.tag);
     const state = this.#state;
@@ -283,6 +296,14 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
 
   onLost(reason: FailureReason, error: Error | undefined): void {
     this.#fail({ reason, error });
+  }
+
+  onUnheard(bytes: number): void {
+    this.#stats.unheardBytes += bytes;
+  }
+
+  onPeerEnd(): void {
+    for (const listener of this.#peerEndListeners ?? []) this.delivery.enqueue(listener);
   }
 
   #fail(failure: Failure): void {

@@ -1,4 +1,5 @@
 import type { OpenInfo, ResetInfo, ResetReason, StateName, WriteCount } from '../events/events';
+import type { RoundTrip } from '../session/round-trip';
 import { addressed } from '../socket/transport';
 import type { Session } from '../session/session';
 import type { WriteTotals } from '../writes/counts';
@@ -42,6 +43,10 @@ export interface ConnectionStats {
   readonly uptime?: number;
   /** Bytes read from the sockets of all sessions, after decryption where there is TLS. */
   readonly bytesReceived: number;
+  /** Those of them that were let go, since nobody listened in their session. */
+  readonly unheardBytes: number;
+  /** Of the heartbeat of this session; null before the first answer, and while there is no session. */
+  readonly roundTrip: RoundTrip | null;
   /** Writes and their bytes by what became of them. */
   readonly writes: WriteTotals;
   /** The latest error of an attempt or a session. */
@@ -81,6 +86,8 @@ export class StatsRecorder {
   generation = 0;
   /** Dials since the lifecycle began, or since the last session opened. */
   attempts = 0;
+  /** Bytes that were received and not delivered, since nobody listened. */
+  unheardBytes = 0;
   #dials = 0;
   #failures = 0;
   #resets = 0;
@@ -167,6 +174,8 @@ export class StatsRecorder {
       resets: this.#resets,
       ...(session && { uptime: Math.round(session.uptime) }),
       bytesReceived: this.#bytesReceived + (session?.received ?? 0),
+      unheardBytes: this.unheardBytes,
+      roundTrip: session?.roundTrip ?? null,
       writes,
       ...(this.#lastError && { lastError: this.#lastError }),
       transitions: [...unpack(this.#transitions)],

@@ -1,7 +1,7 @@
 import { type ConnectionHost, ReconnectingConnection, machineOf } from '../connection';
 import { ConnectionError } from '../errors';
 import { DeliveryQueue } from '../events/delivery-queue';
-import { Emitter } from '../events/emitter';
+import { Emitter, onListenerAdded } from '../events/emitter';
 import type { ConnectionEvents } from '../events/events';
 import { checkObject, checkRecord, readProperties } from '../options/checks';
 import type { ConnectionOptions } from '../options/options';
@@ -76,6 +76,8 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     this.#host = {
       joinGate: (settings, member) => new DialSlot(this.#gate, settings, member),
       observe: (member, event, args) => this.#observe(member, event, args),
+      // `as`: the pool has every event of a member.
+      hears: (event) => this.listenerCount(event as keyof ConnectionEvents) > 0,
     };
     this.#picker = new Picker(this.#members, own.select ?? 'round-robin');
   }
@@ -287,6 +289,11 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   #membersOf(tagOrConnection: string | ReconnectingConnection<Message>): ReconnectingConnection<Message>[] {
     if (typeof tagOrConnection === 'string') return this.get(tagOrConnection);
     return this.#known.has(tagOrConnection) ? [tagOrConnection] : [];
+  }
+
+  /** @internal What members have received while nobody listened is delivered. */
+  override [onListenerAdded](event: PropertyKey): void {
+    if (event === 'data' || event === 'message') for (const member of this.#members) member[onListenerAdded](event);
   }
 
   #settingsOf(options: ConnectionOptions): Settings {

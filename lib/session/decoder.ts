@@ -35,12 +35,22 @@ export class SessionDecoder {
     return !this.#decoder.writableNeedDrain;
   }
 
-  /** Begins to read. While paused, the decoder still accepts bytes until it is full. */
+  /** Begins to put out messages, unless it is paused. */
   start(isPaused: boolean): void {
     this.#decoder.on('data', this.#onMessage).on('error', this.#onError);
     this.#decoder.on('end', this.#onEnd).on('close', this.#onClose).on('drain', this.#onDrain);
     if (isPaused) this.pause();
-    this.#transport.on('data', this.#onChunk).resume();
+  }
+
+  /** Passes bytes of the transport to it. While paused, it still accepts bytes until it is full. */
+  write(chunk: Buffer): void {
+    try {
+      if (this.#decoder.write(chunk)) return;
+    } catch (error) {
+      return this.#handler.onError(toError(error));
+    }
+    this.#transport.pause();
+    this.#handler.onRoom();
   }
 
   /** Emits no messages until `resume()`. */
@@ -50,6 +60,12 @@ export class SessionDecoder {
 
   resume(): void {
     this.#decoder.resume();
+  }
+
+  /** Emits no messages until `resume()`, and that one again as the first of them. */
+  putBack(message: unknown): void {
+    this.#decoder.pause();
+    this.#decoder.unshift(message);
   }
 
   /** Flushes the decoder: the peer has ended. */
@@ -62,21 +78,10 @@ export class SessionDecoder {
   }
 
   release(): void {
-    this.#transport.off('data', this.#onChunk);
     this.#decoder.off('data', this.#onMessage).off('error', this.#onError);
     this.#decoder.off('end', this.#onEnd).off('close', this.#onClose).off('drain', this.#onDrain);
     this.#decoder.on('error', ignore).destroy();
   }
-
-  readonly #onChunk = (chunk: Buffer): void => {
-    try {
-      if (this.#decoder.write(chunk)) return;
-    } catch (error) {
-      return this.#handler.onError(toError(error));
-    }
-    this.#transport.pause();
-    this.#handler.onRoom();
-  };
 
   readonly #onDrain = (): void => {
     this.#transport.resume();

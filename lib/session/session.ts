@@ -12,13 +12,17 @@ import {
   destroyTransport,
   enableEvents,
   isHandledBy,
+  kernelQueue,
   setHandler,
   setTransportRef,
 } from '../socket/transport';
 import { type Refable, Deadline } from '../timers/deadline';
 import type { Outbox } from '../writes/outbox';
 import { type DecoderHandler, SessionDecoder } from './decoder';
-import { type Watched, Heartbeat, IdleWatch } from './liveness';
+import { type Liveness, livenessOf } from './liveness';
+import type { RoundTrip } from './round-trip';
+import { UnheardBytes } from './unheard';
+import type { Outflow, Watched } from './watches';
 
 /** What a session works with, and reports its end to. */
 export interface SessionOwner {
@@ -30,9 +34,11 @@ export interface SessionOwner {
   readonly connection: HeartbeatConnection;
   /** Called once, unless the session is released first. The transport is destroyed by then; the owner releases the rest. */
   onLost(reason: FailureReason, error: Error | undefined): void;
+  /** Bytes were received and will not be delivered, since nobody listens. */
+  onUnheard(bytes: number): void;
+  /** The peer has ended, everything it sent has been delivered, and the session goes on for writes. */
+  onPeerEnd(): void;
 }
-
-const UNWATCHED: readonly never[] = [];
 
 /** The life of one established socket: reads and decodes it, finds out that the peer is dead, and reports how it ended. */
 export class Session implements Refable, TransportHandler, DecoderHandler {
@@ -49,9 +55,11 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
   readonly #owner: SessionOwner;
   readonly #isOwn: boolean;
   readonly #decoder: SessionDecoder | undefined;
-  #watches: readonly (IdleWatch | Heartbeat)[] = UNWATCHED;
+  #liveness: Liveness | undefined;
   #ref: boolean;
   #paused = false;
+  /** What waits for a listener; undefined while there is one and nothing waits. */
+  #unheard: UnheardBytes | undefined;
   /** Bytes received, where the transport does not count them. */
   #counted = 0;
   #error: Error | undefined;
@@ -68,12 +76,23 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
     this.#ref = ref;
     setHandler(transport, this);
     enableEvents(transport, 'end', 'drain');
-    if (settings.idleTimeout > 0 || settings.heartbeat !== undefined) this.#watches = this.#makeWatches();
+    this.#liveness = livenessOf(settings, owner.connection, () => this.#watched(), ref);
+    this.#liveness?.start();
   }
 
   /** Bytes received in this session. */
   get received(): number {
     return this.transport.bytesRead ?? this.#counted;
+  }
+
+  /** Whether the peer has ended, and all that it sent has been delivered. */
+  get isReadToEnd(): boolean {
+    return this.transport.readableEnded && this.#unheard === undefined && this.#decoder?.isDone !== false;
+  }
+
+  /** From a heartbeat's pings; null before the first answer. */
+  get roundTrip(): RoundTrip | null {
+    return this.#liveness?.roundTrip ?? null;
   }
 
   /** Milliseconds since it opened. */
@@ -83,14 +102,11 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
 
   /** Begins to read. Until then every byte waits in the socket. */
   read(paused: boolean): void {
-    if (this.#decoder === undefined) {
-      // A stream begins to flow with its first `data` listener, unless it was paused.
-      if (paused) this.#pauseTransport();
-      enableEvents(this.transport, 'data');
-    } else {
-      if (this.transport.bytesRead === undefined) enableEvents(this.transport, 'data');
-      this.#decoder.start(paused);
-    }
+    this.#decoder?.start(paused);
+    // A stream begins to flow with its first `data` listener, unless it was paused.
+    if (this.#decoder !== undefined) this.transport.resume();
+    else if (paused) this.#pauseTransport();
+    enableEvents(this.transport, 'data');
     if (paused) this.pause();
     else this.resume();
   }
@@ -98,7 +114,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
   /** Stops reading. */
   pause(): void {
     this.#paused = true;
-    this.#restartWatches();
+    this.#restartLiveness();
     if (this.#decoder === undefined) this.#pauseTransport();
     else this.#decoder.pause();
     if (this.transport.closed) this.onClose();
@@ -106,30 +122,38 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
 
   resume(): void {
     this.#paused = false;
-    this.#restartWatches();
+    this.#restartLiveness();
     (this.#decoder ?? this.transport).resume();
+    this.onListener();
     if (this.transport.closed) this.onClose();
+  }
+
+  /** A listener was added. If it is still there in the next tick, it gets what has waited for one. */
+  onListener(): void {
+    if (this.#unheard !== undefined) process.nextTick(() => this.#deliverUnheard());
   }
 
   /** Ends the writing side in good order. From then on `closeTimeout` bounds the peer's silence. */
   end(): void {
-    this.#stopWatches();
+    this.#stopLiveness();
     this.transport.end();
   }
 
   /** Releases everything it holds. It reports nothing from then on. */
   release(): void {
-    this.#stopWatches();
+    this.#stopLiveness();
     this.#endDeadline?.clear();
     clearHandler(this.transport);
     this.#decoder?.release();
     destroyTransport(this.transport);
+    const { bytes = 0 } = this.#unheard?.takeAll() ?? {};
+    if (bytes > 0) this.#owner.onUnheard(bytes);
   }
 
   setRef(on: boolean): void {
     this.#ref = on;
     setTransportRef(on, this.transport);
-    for (const watch of this.#watches) watch.setRef(on);
+    this.#liveness?.setRef(on);
     this.#endDeadline?.setRef(on);
   }
 
@@ -137,7 +161,11 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
 
   onData(chunk: Buffer): void {
     if (!this.#isOwn) this.#counted += chunk.length;
-    if (this.#decoder === undefined) this.#owner.delivery.deliver('data', chunk);
+    this.#liveness?.onBytes();
+    // A decoder gets bytes until it puts out a message that nobody listens to: what is wrong with them shows at once.
+    const isHeard = this.#unheard === undefined && (this.#decoder !== undefined || this.#isHeard);
+    if (isHeard) this.#pass(chunk);
+    else this.#keep(chunk);
   }
 
   onDrain(): void {
@@ -151,15 +179,25 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
     this.#startEndDeadline();
   }
 
-  /** The peer will send no more. What was written before still goes out, within `closeTimeout`. */
+  /**
+   * The peer will send no more. What was written before still goes out, within `closeTimeout`. With `allowHalfOpen` the
+   * session goes on for writes.
+   */
   onEnd(): void {
+    // It can neither answer nor speak.
+    this.#liveness?.setReceiving(false);
     this.#owner.outbox.sendNow();
-    this.transport.end();
-    this.#startEndDeadline();
-    this.#decoder?.end();
+    if (!this.#isHalfOpen) {
+      this.transport.end();
+      this.#startEndDeadline();
+      if (this.#decoder !== undefined && this.#unheard?.isGivenUp === false && !this.#isHeard) this.#giveUp();
+    }
+    if (this.#unheard?.isGivenUp !== false) this.#endInput();
+    else this.#deliverUnheard();
   }
 
   onClose(): void {
+    this.#deliverUnheard();
     // The last messages are still in the decoder, or wait there until the application resumes.
     if (this.#isDecoding && this.#error === undefined) this.#restartEndDeadline();
     else this.#reportEnd();
@@ -170,45 +208,126 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
   onMessage(message: unknown): void {
     // A decoder that is slow but makes progress gets more time.
     if (this.transport.closed) this.#restartEndDeadline();
+    if (!this.#isHeard && this.#unheard?.isGivenUp !== true && !this.#isEnding) {
+      this.#unheard ??= new UnheardBytes();
+      this.#decoder?.putBack(message);
+      return;
+    }
     this.#owner.delivery.deliver('message', message);
   }
 
   onRoom(): void {
-    this.#restartWatches();
+    this.#restartLiveness();
+    if (this.#decoder?.hasRoom === true) this.#deliverUnheard();
   }
 
   onDecoded(): void {
     if (this.transport.closed) this.onClose();
+    else if (this.#isHalfOpen) this.#owner.onPeerEnd();
   }
 
-  #makeWatches(): (IdleWatch | Heartbeat)[] {
-    const { settings, connection, tag } = this.#owner;
-    const { idleTimeout, heartbeat } = settings;
-    const watched: Watched = {
+  #watched(): Watched {
+    const { tag, outbox } = this.#owner;
+    return {
       tag,
       received: () => this.received,
+      writes: () => outbox.totals.accepted.writes,
+      outflow: () => this.#outflow(),
       onDead: (reason, error) => this.#reportLost(reason, error),
     };
-    const watches: (IdleWatch | Heartbeat)[] = [];
-    if (idleTimeout > 0) watches.push(new IdleWatch(idleTimeout, watched, this.#ref));
-    if (heartbeat !== undefined) {
-      watches.push(new Heartbeat(heartbeat, () => heartbeat.ping(connection), watched, this.#ref));
-    }
-    return watches;
   }
 
-  #stopWatches(): void {
-    for (const watch of this.#watches) watch.stop();
-    this.#watches = UNWATCHED;
+  #outflow(): Outflow {
+    const { pendingBytes, totals } = this.#owner.outbox;
+    const queue = kernelQueue(this.transport);
+    const waiting = Math.max(pendingBytes, this.transport.writableLength, queue?.waiting ?? 0);
+    if (queue === undefined) return { waiting, isBlocked: waiting > 0, taken: totals.confirmed.bytes };
+    return { waiting, isBlocked: queue.waiting > 0, taken: queue.taken };
   }
 
-  /** The peer's silence counts only while this side reads. */
-  #restartWatches(): void {
-    const isRead = !this.#paused && this.#decoder?.hasRoom !== false;
-    for (const watch of this.#watches) {
-      watch.stop();
-      if (isRead) watch.start();
+  #stopLiveness(): void {
+    this.#liveness?.stop();
+    this.#liveness = undefined;
+  }
+
+  /** The peer's silence counts only while this side reads, and the peer has not ended. */
+  #restartLiveness(): void {
+    const isReading = !this.#paused && this.#decoder?.hasRoom !== false;
+    this.#liveness?.setReceiving(isReading && !this.transport.readableEnded);
+  }
+
+  // What nobody listens to waits for a listener.
+
+  get #isHeard(): boolean {
+    return this.#owner.delivery.isHeard(this.#decoder === undefined ? 'data' : 'message');
+  }
+
+  #pass(chunk: Buffer): void {
+    if (this.#decoder === undefined) this.#owner.delivery.deliver('data', chunk);
+    else this.#decoder.write(chunk);
+  }
+
+  #keep(chunk: Buffer): void {
+    const unheard = (this.#unheard ??= new UnheardBytes());
+    if (this.#decoder === undefined) {
+      const { reuseReadBuffer } = this.#owner.settings;
+      const lost = unheard.add(reuseReadBuffer ? Buffer.from(chunk) : chunk);
+      if (lost > 0) this.#owner.onUnheard(lost);
+      return;
     }
+    // A decoder that missed bytes would find frames where there are none: it gets all of them, and puts out to nobody.
+    if (!unheard.isGivenUp && !unheard.hasRoom(chunk.length)) this.#giveUp();
+    if (!unheard.isGivenUp) return void unheard.add(chunk);
+    if (this.#isHeard) this.#unheard = undefined;
+    else this.#owner.onUnheard(chunk.length);
+    this.#pass(chunk);
+  }
+
+  /** Lets the decoder go on although nobody listens. */
+  #giveUp(): void {
+    const unheard = (this.#unheard ??= new UnheardBytes());
+    const { chunks, bytes } = unheard.takeAll();
+    unheard.isGivenUp = true;
+    this.#owner.onUnheard(bytes);
+    if (!this.#paused) this.#decoder?.resume();
+    for (const chunk of chunks) this.#pass(chunk);
+  }
+
+  #deliverUnheard(): void {
+    const unheard = this.#unheard;
+    if (unheard === undefined || unheard.isGivenUp || !this.#canDeliver()) return;
+    this.#decoder?.resume();
+    while (this.#canDeliver() && this.#decoder?.hasRoom !== false) {
+      const chunk = unheard.take();
+      if (chunk === undefined) {
+        this.#unheard = undefined;
+        if (this.transport.readableEnded) this.#endInput();
+        return;
+      }
+      this.#pass(chunk);
+    }
+  }
+
+  /** A listener may have paused, ended or left the session. */
+  #canDeliver(): boolean {
+    return !this.#paused && this.#isHeard && isHandledBy(this.transport, this);
+  }
+
+  /** Everything up to the peer's end has been passed on. */
+  #endInput(): void {
+    if (this.#decoder !== undefined) this.#decoder.end();
+    else if (this.#isHalfOpen) this.#owner.onPeerEnd();
+  }
+
+  // The peer's end, and the end of the session.
+
+  /** Whether the session goes on for writes after the peer's end. A stream that ends both its sides does not. */
+  get #isHalfOpen(): boolean {
+    return this.#owner.settings.socket.allowHalfOpen === true && this.transport.writable;
+  }
+
+  get #isEnding(): boolean {
+    return this.transport.readableEnded && !this.#isHalfOpen;
   }
 
   #pauseTransport(): void {

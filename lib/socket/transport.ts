@@ -33,7 +33,37 @@ export type Transport = Duplex &
         /** The last two from Node 26.4 on. */
         setKeepAlive(enable?: boolean, initialDelay?: number, interval?: number, count?: number): unknown;
       }
-  > & { [HANDLER]?: TransportHandler; [LAYER]?: Layer };
+  > & { [HANDLER]?: TransportHandler; [LAYER]?: Layer; readonly _handle?: Handle | null };
+
+/**
+ * Node's handle of a socket: a libuv stream, or TLS over another handle. `net.Socket` finds by `writeQueueSize` whether a
+ * write makes progress, before it emits `timeout`.
+ * https://github.com/nodejs/node/blob/v20.20.2/lib/net.js#L618 (`_onTimeout`), `_parent`:
+ * https://github.com/nodejs/node/blob/v20.20.2/lib/_tls_wrap.js#L724. Tested on Node 20, 22, 24 and 26 by
+ * `internals.test.ts`. Where any of it is missing, progress shows only when a whole write is confirmed.
+ */
+interface Handle {
+  /** Bytes passed to it up to now. */
+  readonly bytesWritten?: number;
+  /** Those of them that the kernel has not taken yet. */
+  readonly writeQueueSize?: number;
+  readonly _parent?: Handle | null;
+}
+
+/** Bytes in a socket of Node's that wait for the kernel, and those that it has taken; after encryption with TLS. */
+export interface KernelQueue {
+  readonly waiting: number;
+  readonly taken: number;
+}
+
+/** Undefined for a stream that is no socket, or lies over one. */
+export function kernelQueue({ _handle }: Transport): KernelQueue | undefined {
+  let handle = _handle;
+  while (handle?._parent) handle = handle._parent;
+  const { bytesWritten, writeQueueSize } = handle ?? {};
+  if (typeof bytesWritten !== 'number' || typeof writeQueueSize !== 'number') return undefined;
+  return { waiting: writeQueueSize, taken: bytesWritten - writeQueueSize };
+}
 
 /** A transport that is ready for a session. */
 export interface Established {

@@ -3,6 +3,7 @@ import { Duplex } from 'node:stream';
 import { ConnectionError } from '../errors';
 import type { CloseInfo, ResetInfo } from '../events/events';
 import { checkRecord, integer, oneOf } from '../options/checks';
+import { ignore } from '../socket/transport';
 import { type Bytes, toBytes } from '../writes/chunk';
 import type { WriteCallback } from '../writes/write';
 import type { ReadControl } from './read-control';
@@ -42,7 +43,8 @@ export class ConnectionDuplex extends Duplex {
       readableHighWaterMark: integer(1),
       writableHighWaterMark: integer(1),
     });
-    super({ ...marks, readableObjectMode: control.isDecoded, allowHalfOpen: false });
+    const allowHalfOpen = control.isHalfOpen && onReset !== 'continue';
+    super({ ...marks, readableObjectMode: control.isDecoded, allowHalfOpen });
     this.#control = control;
     this.#detach = this.#attach(onReset);
     const { closeInfo } = control.source;
@@ -106,11 +108,14 @@ export class ConnectionDuplex extends Duplex {
     const removeReceived = this.#control.onReceived((received) => {
       if (!this.push(received)) this.#control.pause(this);
     });
+    // Over several sessions, the end of one is not the stream's.
+    const removePeerEnd = onReset === 'continue' ? ignore : this.#control.onPeerEnd(() => this.push(null));
     connection.on('drain', onDrain).on('close', onClose);
     if (onReset !== 'continue') connection.on('reset', onLost);
     return () => {
       this.#detach = undefined;
       removeReceived();
+      removePeerEnd();
       connection.off('drain', onDrain).off('close', onClose).off('reset', onLost);
       this.#control.resume(this);
     };

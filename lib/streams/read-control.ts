@@ -8,9 +8,15 @@ import type { Outbox } from '../writes/outbox';
 /** The part of a connection's machine that its readers use. */
 export interface ReadSource {
   readonly tag: string;
-  readonly settings: Pick<Settings, 'decoder' | 'reuseReadBuffer'>;
+  readonly settings: Pick<Settings, 'decoder' | 'reuseReadBuffer' | 'socket'>;
   /** The open session. `info` is set when its `open` is delivered, `resetInfo` when it has ended. */
-  readonly session: { readonly info: OpenInfo | undefined; readonly resetInfo: ResetInfo | undefined } | undefined;
+  readonly session:
+    | {
+        readonly info: OpenInfo | undefined;
+        readonly resetInfo: ResetInfo | undefined;
+        readonly isReadToEnd: boolean;
+      }
+    | undefined;
   /** How the lifecycle ended; undefined until then. */
   readonly closeInfo: CloseInfo | undefined;
   readonly outbox: Pick<Outbox, 'write' | 'refuse' | 'refusals' | 'isConnected'>;
@@ -18,6 +24,7 @@ export interface ReadSource {
   resume(): void;
   disconnect(): Promise<CloseInfo>;
   destroy(): void;
+  addPeerEndListener(listener: () => void): () => void;
 }
 
 /** Lets several readers of one connection pause it independently: it reads only while none of them has paused it. */
@@ -60,6 +67,20 @@ export class ReadControl {
     const onData = this.source.settings.reuseReadBuffer ? (chunk: Buffer) => listener(Buffer.from(chunk)) : listener;
     connection.on('data', onData);
     return () => void connection.off('data', onData);
+  }
+
+  /**
+   * Adds a listener for the peer's end of a session that goes on for writes, called behind what it has received.
+   *
+   * @returns a function that removes the listener
+   */
+  onPeerEnd(listener: () => void): () => void {
+    return this.isHalfOpen ? this.source.addPeerEndListener(listener) : () => undefined;
+  }
+
+  /** Whether a session goes on for writes after the peer's end. */
+  get isHalfOpen(): boolean {
+    return this.source.settings.socket.allowHalfOpen === true;
   }
 
   /** The `highWaterMark` of Node's streams, in bytes or messages. */

@@ -182,10 +182,12 @@ export class Sessions<Chunk> implements AsyncIterableIterator<ConnectionSession<
     connection.on('open', onOpen).on('reset', onReset).on('close', onClose);
     // `as`: `Chunk` is the caller's claim about what the decoder puts out; without a decoder it is Buffer.
     const removeReceived = this.#control.onReceived((received) => this.#current?.received.push(received as Chunk));
+    const removePeerEnd = this.#control.onPeerEnd(() => this.#current?.received.end());
     const removeAbort = signal && onAbort(signal, () => this.#abort(signal));
     return () => {
       connection.off('open', onOpen).off('reset', onReset).off('close', onClose);
       removeReceived();
+      removePeerEnd();
       removeAbort?.();
     };
   }
@@ -193,6 +195,7 @@ export class Sessions<Chunk> implements AsyncIterableIterator<ConnectionSession<
   #onOpen(info: OpenInfo): void {
     const session = new IterableSession<Chunk>(info, this.#control, this.#highWaterMark);
     this.#current = session;
+    if (this.#control.source.session?.isReadToEnd === true) session.received.end();
     const pending = this.#pendingNexts.shift();
     if (pending === undefined) {
       this.#upcoming = session;

@@ -1,0 +1,63 @@
+import { ConnectionError } from '../errors';
+import { type SilenceHandler, Silence } from '../timers/silence';
+
+/** What a session has written, as far as that can be seen. */
+export interface Outflow {
+  /** Bytes that the kernel has not taken yet. */
+  readonly waiting: number;
+  /** Whether the kernel has no room for more. */
+  readonly isBlocked: boolean;
+  /** A number that grows with each byte that the kernel takes. */
+  readonly taken: number;
+}
+
+/** The session, as its watches see it. They ask at intervals, so that a chunk or a write costs nothing more. */
+export interface Watched {
+  readonly tag: string;
+  /** Bytes received up to now. */
+  received(): number;
+  /** Writes accepted up to now. */
+  writes(): number;
+  outflow(): Outflow;
+  /** Called once, when the session is to end. */
+  onDead(reason: 'idle' | 'heartbeat' | 'stalled', error: ConnectionError): void;
+}
+
+/** Finds a peer from which nothing was received for `idleTimeout` milliseconds. Writes do not count. */
+export class IdleWatch extends Silence {
+  constructor(idleTimeout: number, watched: Watched, ref: boolean, onStandstill?: (milliseconds: number) => void) {
+    let received = 0;
+    const hasSign = (): boolean => {
+      const before = received;
+      received = watched.received();
+      return received !== before;
+    };
+    const onSilent = (): void => {
+      const { tag } = watched;
+      const message = `Nothing was received from ${tag} for ${idleTimeout} ms`;
+      watched.onDead('idle', new ConnectionError('ERR_IDLE', message, { tag }));
+    };
+    const handler: SilenceHandler = { hasSign, onSilent, ...(onStandstill && { onStandstill }) };
+    super(idleTimeout, handler, ref);
+  }
+}
+
+/** Finds a session in which bytes wait and the kernel takes none of them for `writeTimeout` milliseconds. */
+export class StallWatch extends Silence {
+  constructor(writeTimeout: number, watched: Watched, ref: boolean) {
+    let before: Outflow | undefined;
+    const hasSign = (): boolean => {
+      const last = before;
+      before = watched.outflow();
+      // The time begins with the first look that finds bytes waiting.
+      return before.waiting === 0 || (last?.waiting ?? 0) === 0 || before.taken !== last?.taken;
+    };
+    const onSilent = (): void => {
+      const { tag } = watched;
+      const { waiting } = watched.outflow();
+      const message = `None of ${waiting} bytes written to ${tag} was taken for ${writeTimeout} ms`;
+      watched.onDead('stalled', new ConnectionError('ERR_STALLED', message, { tag }));
+    };
+    super(writeTimeout, { hasSign, onSilent }, ref);
+  }
+}
