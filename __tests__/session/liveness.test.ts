@@ -506,4 +506,173 @@ describe('Heartbeat', () => {
     expect(new Set(heldTimers(timers).slice(1))).toEqual(new Set([!held]));
     heartbeat.stop();
   });
+
+  describe('while our own bytes wait', () => {
+    it('does not judge for as long as the kernel takes more of them', async () => {
+      const { peer, heartbeat } = heartbeatOf(1_000, 400);
+      heartbeat.start();
+      peer.write(10_000);
+      await pass(1_000);
+      for (let round = 0; round < 20; round++) {
+        await pass(300, 25);
+        peer.take(100);
+      }
+      expect(peer.deaths).toEqual([]);
+      // From the last progress on: it is seen up to an eighth of the timeout later.
+      await pass(400, 25);
+      expect(peer.deaths).toEqual([]);
+      await pass(75, 25);
+      expect(peer.deaths).toMatchObject([{ reason: 'heartbeat' }]);
+      expect(peer.deaths[0]?.error.message).toBe(
+        `No byte came from ${TAG} within 400 ms of a ping, while bytes waited in the socket and the kernel took none of them: a peer that reads slowly needs a longer \`heartbeat.timeout\``,
+      );
+    });
+
+    it('counts from the time at which the kernel has taken all of them, with the ping', async () => {
+      const { peer, heartbeat } = heartbeatOf(10_000, 400);
+      heartbeat.start();
+      peer.write(10_000);
+      await pass(10_000, 1_000);
+      await pass(300, 25);
+      peer.take(10_000);
+      await pass(400, 25);
+      expect(peer.deaths).toEqual([]);
+      await pass(75, 25);
+      expect(peer.deaths[0]?.error.message).toBe(
+        `No byte came from ${TAG} within 400 ms of a ping, which went out behind other bytes: a peer that reads slowly needs a longer \`heartbeat.timeout\``,
+      );
+    });
+
+    it('is not deceived by a kernel with room, which takes bytes for a peer that is gone', async () => {
+      const { peer, heartbeat } = heartbeatOf(1_000, 400);
+      heartbeat.start();
+      await pass(1_000);
+      for (let round = 0; round < 16; round++) {
+        peer.write(10);
+        peer.take(10);
+        await pass(25);
+      }
+      expect(peer.diedAt).toBe(1_400);
+    });
+  });
+
+  describe('idle', () => {
+    it('pings when nothing was written for the interval, and not before', async () => {
+      const { peer, pings, heartbeat } = heartbeatOf(800, 400, true, () => undefined, true);
+      heartbeat.start();
+      for (let round = 0; round < 10; round++) {
+        await pass(500, 25);
+        peer.send();
+        peer.write(1);
+        peer.take(1);
+      }
+      expect(pings).toEqual([]);
+      // A write is seen up to an eighth of the interval later.
+      await pass(800, 25);
+      expect(pings).toEqual([]);
+      await pass(100, 25);
+      expect(pings).toHaveLength(1);
+      heartbeat.stop();
+    });
+
+    it('takes its own ping for no write', async () => {
+      const { pings, heartbeat } = heartbeatOf(800, Infinity, true, (peer) => peer.write(0), true);
+      heartbeat.start();
+      await pass(2_400, 25);
+      expect(pings).toEqual([800, 1_600, 2_400]);
+      heartbeat.stop();
+    });
+  });
+
+  it('expects no answer where its timeout is Infinity, and measures none', async () => {
+    const { peer, pings, heartbeat } = heartbeatOf(100, Infinity);
+    heartbeat.start();
+    await pass(1_000, 50);
+    peer.send();
+    expect([pings.length, peer.deaths, heartbeat.roundTrip]).toEqual([10, [], undefined]);
+    heartbeat.stop();
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  describe('roundTrip', () => {
+    it('is the time from a ping to the next byte: the last, smoothed as by TCP, the worst', async () => {
+      const { peer, heartbeat } = heartbeatOf(1_000, 900);
+      heartbeat.start();
+      await pass(1_000);
+      await pass(80);
+      peer.send();
+      expect(heartbeat.roundTrip).toEqual({ last: 80, smoothed: 80, worst: 80 });
+      await pass(920);
+      await pass(16);
+      peer.send();
+      peer.send();
+      expect(heartbeat.roundTrip).toEqual({ last: 16, smoothed: 72, worst: 80 });
+      heartbeat.stop();
+    });
+
+    it('is of the oldest ping without an answer', async () => {
+      const { peer, heartbeat } = heartbeatOf(100, 900);
+      heartbeat.start();
+      await pass(350, 10);
+      peer.send();
+      expect(heartbeat.roundTrip?.last).toBe(250);
+      heartbeat.stop();
+    });
+
+    it('leaves out a ping that waited behind other bytes', async () => {
+      const { peer, heartbeat } = heartbeatOf(100, 900);
+      heartbeat.start();
+      peer.write(1_000);
+      await pass(150, 10);
+      peer.take(1_000);
+      peer.send();
+      expect(heartbeat.roundTrip).toBeUndefined();
+      heartbeat.stop();
+    });
+  });
+});
+
+describe('StallWatch', () => {
+  it('finds bytes of which the kernel takes none', async () => {
+    const peer = new Peer();
+    new StallWatch(800, peer, true).start();
+    await pass(2_000, 25);
+    peer.write(100);
+    await pass(800, 25);
+    expect(peer.deaths).toEqual([]);
+    await pass(100, 25);
+    expect(peer.deaths).toMatchObject([{ reason: 'stalled', error: { code: 'ERR_STALLED', tag: TAG } }]);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('lets bytes wait of which the kernel takes one now and then, whatever the peer says', async () => {
+    const peer = new Peer();
+    const watch = new StallWatch(800, peer, true);
+    watch.start();
+    peer.write(100);
+    for (let round = 0; round < 10; round++) {
+      await pass(700, 25);
+      peer.take(1);
+    }
+    expect(peer.deaths).toEqual([]);
+    for (let round = 0; round < 36; round++) {
+      await pass(25);
+      peer.send();
+    }
+    expect(peer.deaths).toMatchObject([{ reason: 'stalled' }]);
+  });
+
+  it('does not count the time in which nothing waited', async () => {
+    const peer = new Peer();
+    const watch = new StallWatch(800, peer, true);
+    watch.start();
+    for (let round = 0; round < 10; round++) {
+      peer.write(100);
+      await pass(500, 25);
+      peer.take(100);
+      await pass(500, 25);
+    }
+    expect(peer.deaths).toEqual([]);
+    watch.stop();
+  });
 });

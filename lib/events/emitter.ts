@@ -60,7 +60,7 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
    */
   override on<E extends keyof Events>(event: E, listener: Events[E], context?: unknown): this {
     super.on(event, listener, context);
-    this[onListenerAdded](event);
+    this[onListenerAdded]?.(event);
     return this;
   }
 
@@ -76,14 +76,12 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
    */
   override once<E extends keyof Events>(event: E, listener: Events[E], context?: unknown): this {
     super.once(event, listener, context);
-    this[onListenerAdded](event);
+    this[onListenerAdded]?.(event);
     return this;
   }
 
-  /** @internal */
-  [onListenerAdded](_event: keyof Events): void {
-    // For subclasses.
-  }
+  /** @internal For subclasses. */
+  [onListenerAdded]?(event: keyof Events): void;
 
   /** Adds a listener in front of the others. */
   override prependListener<E extends keyof Events>(event: E, listener: Events[E]): this {

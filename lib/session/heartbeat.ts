@@ -93,10 +93,10 @@ export class Heartbeat implements Refable, SilenceHandler {
     const { tag } = this.#watched;
     const { timeout } = this.#options;
     const { waiting } = this.#watched.outflow();
-    const hint = 'a peer that reads slowly needs a longer `heartbeat.timeout`';
     let message = `No byte came from ${tag} within ${timeout} ms of a ping`;
-    if (waiting > 0) message += `, and the kernel took none of the ${waiting} bytes that wait in the socket: ${hint}`;
-    else if (this.#hasProgress) message += `, which went out behind other bytes: ${hint}`;
+    if (waiting > 0) message += ', while bytes waited in the socket and the kernel took none of them';
+    else if (this.#hasProgress) message += ', which went out behind other bytes';
+    if (waiting > 0 || this.#hasProgress) message += ': a peer that reads slowly needs a longer `heartbeat.timeout`';
     this.#watched.onDead('heartbeat', new ConnectionError('ERR_HEARTBEAT', message, { tag }));
   }
 

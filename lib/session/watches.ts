@@ -54,8 +54,7 @@ export class StallWatch extends Silence {
     };
     const onSilent = (): void => {
       const { tag } = watched;
-      const { waiting } = watched.outflow();
-      const message = `None of ${waiting} bytes written to ${tag} was taken for ${writeTimeout} ms`;
+      const message = `Bytes wait in the socket to ${tag}, and the kernel took none of them for ${writeTimeout} ms`;
       watched.onDead('stalled', new ConnectionError('ERR_STALLED', message, { tag }));
     };
     super(writeTimeout, { hasSign, onSilent }, ref);

@@ -109,11 +109,11 @@ export const liveness: readonly Case[] = [
   {
     id: 'C75',
     title:
-      'with allowHalfOpen the peer’s end is handled: what was written still goes out, and the session closes in time',
+      'after the peer’s end what was written still goes out, and the session closes in time; with allowHalfOpen it goes on',
     needs: ['own'],
     run: async (lab) => {
       const server = await Loopback.start({ allowHalfOpen: true });
-      const connection = lab.own({ ...server.target, socket: { allowHalfOpen: true }, closeTimeout: 500 });
+      const connection = lab.own({ ...server.target, closeTimeout: 500 });
       const socket = await server.meets(connection);
       connection.write(Buffer.alloc(2 ** 20, 'x'));
       const ended = next(connection, 'reset');
@@ -125,10 +125,26 @@ export const liveness: readonly Case[] = [
       );
 
       assert.deepEqual([reason, uncertain], ['peer-end', { writes: 0, bytes: 0 }]);
+      await connection.disconnect();
+
+      const halfOpen = lab.own({ ...server.target, socket: { allowHalfOpen: true }, idleTimeout: 200 });
+      const talker = await server.meets(halfOpen);
+      const words = receives(halfOpen, 'goodbye');
+      talker.end('goodbye');
+      await within(words, 'what the peer said before its end');
+      await quiet(500);
+      const { length } = server.text();
+      halfOpen.write('still here');
+      await within(
+        server.until(() => server.text().slice(length).includes('still here')),
+        'a write after the peer’s end',
+      );
+      assert.deepEqual([halfOpen.state, halfOpen.generation], ['open', 1]);
+      assert.equal((await within(halfOpen.disconnect(), 'its end')).reason, 'disconnected');
 
       // A peer that ends and never reads: the deadline ends it.
       const mute = await Loopback.start({ allowHalfOpen: true });
-      const stuck = lab.own({ ...mute.target, socket: { allowHalfOpen: true }, closeTimeout: 300 });
+      const stuck = lab.own({ ...mute.target, closeTimeout: 300 });
       const end = await mute.meets(stuck);
       mute.mute();
       // More than the kernel holds.
