@@ -65,6 +65,7 @@ export type { WriteTotals } from './writes/counts';
 export type { WriteCallback } from './writes/write';
 
 export type { ConnectionStats, ErrorSummary, Transition } from './lifecycle/stats';
+export type { RoundTrip } from './session/round-trip';
 export type { WhenOpenOptions } from './lifecycle/when-open';
 
 export type { DuplexOptions } from './streams/duplex';

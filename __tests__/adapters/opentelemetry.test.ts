@@ -10,6 +10,7 @@ import { type OpenTelemetryOptions, exportMetrics } from 'reconnecting-connectio
 import { causeAttributes, targetAttributes } from '../../lib/adapters/attributes';
 import { BoundedSet } from '../../lib/adapters/bounded-set';
 import { Loopback, QUICK, connectTo, next, payload, receives, track } from '../kit/loopback';
+import { until } from '../kit/until';
 
 const clean: (() => Promise<void> | void)[] = [];
 
@@ -80,6 +81,20 @@ test('a connection is exported with the names of the semantic conventions', asyn
     session_duration: { unit: 's', points: [{ attributes: target, value: 1 }] },
     downtime: { unit: 's', points: [{ attributes: target, value: 1 }] },
   });
+});
+
+test('the answers to heartbeats are a histogram, and bytes that nobody heard a counter', async () => {
+  const { observe, collect } = start();
+  const server = await Loopback.start({ echo: true });
+  const heartbeat = { interval: 10, timeout: 5_000, ping: (to: { write(chunk: string): unknown }) => to.write('ping') };
+  const connection = connectTo(server, { heartbeat });
+  observe(connection, { maxTargets: 0 });
+  await until(() => connection.stats.roundTrip !== null);
+  connection.pause();
+  expect((await collect())['round_trip']).toEqual({ unit: 's', points: [{ attributes: {}, value: 1 }] });
+  const { bytesReceived } = connection.stats;
+  connection.destroy();
+  expect((await collect())['unheard_bytes']?.points).toEqual([{ attributes: {}, value: bytesReceived }]);
 });
 
 test('members of a pool with the same attributes are added up, and targets beyond `maxTargets` share one', async () => {

@@ -7,6 +7,7 @@ import { ConnectionPool, ReconnectingConnection } from 'reconnecting-connection'
 import { type PrometheusOptions, exportMetrics } from 'reconnecting-connection/prometheus';
 
 import { Loopback, QUICK, connectTo, next, payload, receives, track, written } from '../kit/loopback';
+import { until } from '../kit/until';
 
 const PREFIX = 'reconnecting_connection_';
 
@@ -291,4 +292,22 @@ describe('each argument', () => {
     );
     expect(registry.getMetricsAsArray()).toHaveLength(1);
   });
+});
+
+test('the answers to heartbeats are counted once each, and bytes that nobody heard', async () => {
+  const server = await Loopback.start({ echo: true });
+  const heartbeat = { interval: 10, timeout: 5_000, ping: (to: { write(chunk: string): unknown }) => to.write('ping') };
+  const connection = connectTo(server, { heartbeat });
+  const { registry } = exported(connection, { maxTargets: 0 });
+  await until(() => connection.stats.roundTrip !== null);
+  connection.pause();
+  const { roundTrip } = connection.stats;
+  expect((await scrape(registry)).get('round_trip_seconds_count')).toBe(1);
+  const series = await scrape(registry);
+  expect(series.get('round_trip_seconds_count')).toBe(1);
+  expect(series.get('round_trip_seconds_sum')).toBeCloseTo(roundTrip!.last / 1_000, 9);
+
+  const unheard = connection.stats.bytesReceived;
+  connection.destroy();
+  expect((await scrape(registry)).get('unheard_bytes_total')).toBe(unheard);
 });

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 
 import { ConnectionError } from '../../lib/errors';
 import { Heartbeat } from '../../lib/session/heartbeat';
-import { type Outflow, type Watched, IdleWatch } from '../../lib/session/watches';
+import { type Outflow, type Watched, IdleWatch, StallWatch } from '../../lib/session/watches';
 import { settle, useFakeClock } from '../kit/scripted';
 
 const TAG = '127.0.0.1:6379';

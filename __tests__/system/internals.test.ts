@@ -1,11 +1,13 @@
 import { type AddressInfo, Socket, type TcpSocketConnectOpts, connect, createServer } from 'node:net';
 import { Duplex, PassThrough } from 'node:stream';
-import { TLSSocket, connect as connectTls, createSecureContext } from 'node:tls';
+import { TLSSocket, connect as connectTls, createSecureContext, createServer as createTlsServer } from 'node:tls';
 import { markAsUntransferable } from 'node:worker_threads';
 
 import { EventEmitter } from 'eventemitter3';
 
-import { track } from '../kit/loopback';
+import { kernelQueue } from '../../lib/socket/transport';
+import { certificates } from '../kit/certificates';
+import { pair as memoryPair, track } from '../kit/loopback';
 import { until } from '../kit/until';
 
 // What the library relies on beyond what Node and eventemitter3 document. When one of these fails with a new version,
@@ -14,13 +16,15 @@ import { until } from '../kit/until';
 type OnRead = NonNullable<TcpSocketConnectOpts['onread']>;
 
 /** A socket and its peer's. */
-async function pair(onread?: OnRead): Promise<{ socket: Socket; peer: Socket }> {
-  const server = createServer().listen(0, '127.0.0.1');
+async function pair(onread?: OnRead, path?: string): Promise<{ socket: Socket; peer: Socket }> {
+  const server = createServer().listen(path === undefined ? { port: 0, host: '127.0.0.1' } : { path });
   await new Promise((resolve) => server.once('listening', resolve));
   const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
   // `as`: a server that listens on a port has such an address.
   const socket = track(
-    connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', ...(onread && { onread }) }),
+    path === undefined
+      ? connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', ...(onread && { onread }) })
+      : connect({ path }),
   );
   socket.on('error', () => undefined);
   const peer = track(await accepted);
@@ -79,6 +83,76 @@ describe('`writableLength === 0` says that the kernel has it all (lib/writes/sen
     connecting.on('error', () => undefined);
     connecting.write('early');
     expect(connecting.writableLength).toBe(5);
+  });
+});
+
+describe('`_handle` of a socket (`kernelQueue` in lib/socket/transport.ts)', () => {
+  /** A client and its peer over each kind of socket. */
+  const kinds: Record<string, () => Promise<{ socket: Socket; peer: Socket }>> = {
+    TCP: () => pair(),
+    TLS: () => securePair((port) => connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false })),
+    'TLS over a socket': () =>
+      securePair((port) => connectTls({ socket: connect(port, '127.0.0.1'), rejectUnauthorized: false })),
+    ...(process.platform === 'linux' && { Unix: () => pair(undefined, `\0internals-${process.pid}`) }),
+  };
+
+  async function securePair(open: (port: number) => Socket): Promise<{ socket: Socket; peer: Socket }> {
+    const { cert, key } = (await certificates()).server;
+    const server = createTlsServer({ cert, key }).listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const accepted = new Promise<Socket>((resolve) => server.once('secureConnection', resolve));
+    const socket = track(open((server.address() as AddressInfo).port));
+    socket.on('error', () => undefined);
+    const secured = new Promise((resolve) => socket.once('secureConnect', resolve));
+    const peer = track(await accepted);
+    await secured;
+    server.close();
+    return { socket, peer };
+  }
+
+  it.each(Object.keys(kinds))('shows what the kernel has taken, in steps within one write (%s)', async (kind) => {
+    const { socket, peer } = await kinds[kind]!();
+    const queue = () => kernelQueue(socket)!;
+    peer.pause();
+    socket.write('small');
+    await until(() => socket.writableLength === 0);
+    expect(queue().waiting).toBe(0);
+    const before = queue().taken;
+
+    const confirmed = jest.fn();
+    const size = 16_000_000;
+    socket.write(Buffer.alloc(size), confirmed);
+    const { waiting, taken } = queue();
+    expect(waiting).toBeGreaterThan(0);
+    expect(taken + waiting - before).toBeGreaterThanOrEqual(size);
+
+    // While the peer does not read, the kernel takes no more.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const full = queue();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(queue()).toEqual(full);
+
+    let received = 0;
+    peer.on('data', ({ length }) => {
+      received += length;
+      if (received >= size / 2) peer.pause();
+    });
+    peer.resume();
+    await until(() => queue().taken > full.taken);
+    expect(confirmed).not.toHaveBeenCalled();
+    peer.removeAllListeners('data').resume();
+    await until(() => confirmed.mock.calls.length === 1);
+    expect(queue()).toEqual({ waiting: 0, taken: taken + waiting });
+    socket.destroy();
+    expect(kernelQueue(socket)).toBeUndefined();
+  });
+
+  it('shows nothing of a stream that is no socket, or of TLS over one', () => {
+    const [near] = memoryPair();
+    expect(kernelQueue(near)).toBeUndefined();
+    const secure = track(connectTls({ socket: near }));
+    secure.on('error', () => undefined);
+    expect(kernelQueue(secure)).toBeUndefined();
   });
 });
 

@@ -22,6 +22,7 @@ export const counters = {
   droppedBytes: { words: ['dropped', 'bytes'], help: 'Bytes that will never be sent', unit: 'By', by: 'reason' },
   uncertain: { words: ['uncertain', 'writes'], help: 'Writes that a lost session did not confirm', unit: '{write}' },
   received: { words: ['received', 'bytes'], help: 'Bytes received', unit: 'By' },
+  unheard: { words: ['unheard', 'bytes'], help: 'Bytes received while nobody listened, and let go', unit: 'By' },
   sent: { words: ['sent', 'bytes'], help: 'Bytes that the kernel took', unit: 'By' },
 } as const satisfies Record<string, Instrument>;
 
@@ -32,7 +33,7 @@ export const gauges = {
   waiting: { words: ['waiting', 'connections'], help: 'Members of a pool that wait to dial', unit: '{connection}' },
 } as const satisfies Record<string, Instrument>;
 
-/** Durations in seconds, counted in buckets. Sessions last from a moment to days, outages less. */
+/** Durations in seconds, counted in buckets. Sessions last from a moment to days, outages less, answers less again. */
 export const histograms = {
   uptime: {
     words: ['session', 'duration'],
@@ -45,6 +46,12 @@ export const histograms = {
     help: 'Time from the end of a session to the next session',
     unit: 's',
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200],
+  },
+  roundTrip: {
+    words: ['round', 'trip'],
+    help: 'Time to the answer of a heartbeat: the latest of each connection at each collection',
+    unit: 's',
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   },
 } as const satisfies Record<string, Instrument & { readonly buckets: readonly number[] }>;
 

@@ -4,8 +4,10 @@ import type {
   ChannelEvent,
   ChannelMessage,
   ConnectionPool,
+  ConnectionStats,
   PoolEvents,
   ReconnectingConnection,
+  RoundTrip,
   StateName,
 } from 'reconnecting-connection';
 
@@ -39,11 +41,11 @@ type Listeners = Pick<PoolEvents, ChannelEvent>;
 const EVENTS: readonly ChannelEvent[] = ['open', 'reset', 'backoff', 'drop', 'close'];
 
 /** Counters that a connection has in its `stats`. */
-const COUNTS = ['dials', 'failures', 'received', 'sent'] as const;
+const COUNTS = ['dials', 'failures', 'received', 'unheard', 'sent'] as const;
 
 type Counts = Readonly<Record<(typeof COUNTS)[number], number>>;
 
-const ZERO: Counts = { dials: 0, failures: 0, received: 0, sent: 0 };
+const ZERO: Counts = { dials: 0, failures: 0, received: 0, unheard: 0, sent: 0 };
 
 /** Passes the events and the counts of a source to a sink. */
 export class Observation {
@@ -53,13 +55,15 @@ export class Observation {
   readonly #live = new Set<ReconnectingConnection>();
   /** The counts of each connection that the sink has received. */
   readonly #flushed = new WeakMap<ReconnectingConnection, Counts>();
+  /** The round trip of each connection that the sink has received last. */
+  readonly #roundTrips = new WeakMap<ReconnectingConnection, RoundTrip>();
   readonly #stop: () => void;
 
   constructor(source: MetricsSource, sink: Sink) {
     this.#source = source === 'all' ? undefined : source;
     this.#sink = sink;
     // Earlier counts are not reported.
-    for (const connection of this.#connections) this.#flushed.set(connection, countsOf(connection));
+    for (const connection of this.#connections) this.#flushed.set(connection, countsOf(connection.stats));
     this.#stop = this.#source === undefined ? this.#subscribe() : this.#listen(this.#source);
   }
 
@@ -92,12 +96,18 @@ export class Observation {
 
   #flush(connection: ReconnectingConnection): void {
     const before = this.#flushed.get(connection) ?? ZERO;
-    const now = countsOf(connection);
+    const { stats } = connection;
+    const now = countsOf(stats);
     this.#flushed.set(connection, now);
     for (const name of COUNTS) {
       const increase = now[name] - before[name];
       if (increase > 0) this.#sink.add(name, increase, connection.tag);
     }
+    const { roundTrip } = stats;
+    // Each measurement is an object of its own.
+    if (roundTrip === null || this.#roundTrips.get(connection) === roundTrip) return;
+    this.#roundTrips.set(connection, roundTrip);
+    this.#sink.record('roundTrip', roundTrip.last / 1000, connection.tag);
   }
 
   readonly #listeners: Listeners = {
@@ -181,6 +191,6 @@ export function checkSource(source: unknown): void {
   throw invalidOption('`source`', "a connection, a pool, or 'all'", source);
 }
 
-function countsOf({ stats: { dials, failures, bytesReceived, writes } }: ReconnectingConnection): Counts {
-  return { dials, failures, received: bytesReceived, sent: writes.confirmed.bytes };
+function countsOf({ dials, failures, bytesReceived, unheardBytes, writes }: ConnectionStats): Counts {
+  return { dials, failures, received: bytesReceived, unheard: unheardBytes, sent: writes.confirmed.bytes };
 }
