@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { EventEmitter } from 'eventemitter3';
 import * as fc from 'fast-check';
 
-import { Emitter, shielded } from '../../lib/events/emitter';
+import { Emitter, onListenerAdded, shielded } from '../../lib/events/emitter';
 
 type Events = {
   one: (...args: unknown[]) => void;
@@ -43,6 +43,39 @@ function uncaught(): unknown[] {
 }
 
 describe('Emitter', () => {
+  it('tells a subclass of each listener that was added, in whichever way', () => {
+    const added: [event: PropertyKey, listeners: number][] = [];
+    class Told extends Emitter<Events> {
+      override [onListenerAdded](event: keyof Events): void {
+        added.push([event, this.listenerCount(event)]);
+      }
+    }
+    const told = new Told();
+    const listener = () => undefined;
+    told.on('one', listener).addListener('one', listener).once('two', listener);
+    told.prependListener('two', listener).prependOnceListener('two', listener);
+    expect(added).toEqual([
+      ['one', 1],
+      ['one', 2],
+      ['two', 1],
+      ['two', 2],
+      ['two', 3],
+    ]);
+  });
+
+  it.each(['on', 'addListener', 'once'] as const)('takes a context for %s(), as eventemitter3 does', (method) => {
+    const contexts: unknown[] = [];
+    const subject = new Subject();
+    const context = {};
+    const note = function (this: unknown): void {
+      contexts.push(this);
+    };
+    subject[method]('one', note, context);
+    subject[method]('one', note);
+    subject.emit('one');
+    expect(contexts).toEqual([context, subject]);
+  });
+
   it('is an EventEmitter of eventemitter3', () => {
     expect(new Subject()).toBeInstanceOf(EventEmitter);
   });
