@@ -200,6 +200,23 @@ describe('bytes that arrive before anybody listens', () => {
     expect(await payload(connection, 'reset')).toMatchObject({ reason: 'peer-end' });
   });
 
+  test('hide it neither behind a decoder that is full, nor any message from a listener', async () => {
+    const [text, lines] = [Array.from({ length: 9_000 }, (_, index) => index).join('\n'), 9_000];
+    const server = await Loopback.start({ onSession: (socket) => socket.write(`${text}\n`) });
+    const connection = connectTo<string>(server, { decoder: () => split2() });
+    await until(() => connection.stats.bytesReceived === text.length + 1);
+    const heard: string[] = [];
+    const count = (message: string) => heard.push(message);
+    connection.on('message', count);
+    await until(() => heard.length === lines);
+    expect(heard.join('\n')).toBe(text);
+    connection.off('message', count);
+    server.send(`${text}\n`);
+    await until(() => connection.stats.bytesReceived === 2 * (text.length + 1));
+    server.drop();
+    expect(await payload(connection, 'reset')).toMatchObject({ reason: 'peer-end' });
+  });
+
   test('never reach a listener after the `reset` of their session', async () => {
     const { server, connection } = await greeted({}, 'first');
     const events: string[] = [];

@@ -87,7 +87,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
 
   /** Whether the peer has ended, and all that it sent has been delivered. */
   get isReadToEnd(): boolean {
-    return this.transport.readableEnded && this.#unheard === undefined && this.#decoder?.isDone !== false;
+    return this.transport.readableEnded && this.#unheard?.isGivenUp !== false && this.#decoder?.isDone !== false;
   }
 
   /** From a heartbeat's pings; null before the first answer. */
@@ -190,7 +190,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
     if (!this.#isHalfOpen) {
       this.transport.end();
       this.#startEndDeadline();
-      if (this.#decoder !== undefined && this.#unheard?.isGivenUp === false && !this.#isHeard) this.#giveUp();
+      if (this.#decoder !== undefined && this.#isUnheard) this.#giveUp();
     }
     if (this.#unheard?.isGivenUp !== false) this.#endInput();
     else this.#deliverUnheard();
@@ -219,6 +219,8 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
   onRoom(): void {
     this.#restartLiveness();
     if (this.#decoder?.hasRoom === true) this.#deliverUnheard();
+    // What comes then waits in front of the decoder, so that the peer's end is noticed.
+    else if (this.#isUnheard && !this.#paused) this.transport.resume();
   }
 
   onDecoded(): void {
@@ -252,7 +254,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
 
   /** The peer's silence counts only while this side reads, and the peer has not ended. */
   #restartLiveness(): void {
-    const isReading = !this.#paused && this.#decoder?.hasRoom !== false;
+    const isReading = !this.#paused && (this.#decoder?.hasRoom !== false || this.#isUnheard);
     this.#liveness?.setReceiving(isReading && !this.transport.readableEnded);
   }
 
@@ -260,6 +262,11 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
 
   get #isHeard(): boolean {
     return this.#owner.delivery.isHeard(this.#decoder === undefined ? 'data' : 'message');
+  }
+
+  /** Whether something waits for a listener, and there is none. */
+  get #isUnheard(): boolean {
+    return this.#unheard?.isGivenUp === false && !this.#isHeard;
   }
 
   #pass(chunk: Buffer): void {
@@ -288,7 +295,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
     const unheard = (this.#unheard ??= new UnheardBytes());
     const { chunks, bytes } = unheard.takeAll();
     unheard.isGivenUp = true;
-    this.#owner.onUnheard(bytes);
+    if (!this.#isHeard) this.#owner.onUnheard(bytes);
     if (!this.#paused) this.#decoder?.resume();
     for (const chunk of chunks) this.#pass(chunk);
   }
@@ -306,6 +313,8 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
       }
       this.#pass(chunk);
     }
+    // Its `drain` goes on with the rest.
+    if (this.#decoder?.hasRoom === false) this.transport.pause();
   }
 
   /** A listener may have paused, ended or left the session. */
