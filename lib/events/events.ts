@@ -162,9 +162,12 @@ export type StateName = 'idle' | 'connecting' | 'open' | 'backoff' | 'closing' |
 export type ConnectionEvents<Message = unknown> = {
   /** A session is usable: TLS and `handshake` are done. Writes of its listeners are sent before those in the queue. */
   open: (info: OpenInfo) => void;
-  /** Bytes arrived. The listener may keep the chunk, unless `reuseReadBuffer` is set. */
+  /**
+   * Bytes arrived. The listener may keep the chunk, unless `reuseReadBuffer` is set. What arrives while nobody listens
+   * waits for a listener, up to 64 KiB a session, and is delivered in the tick after that was added.
+   */
   data: (chunk: Buffer) => void;
-  /** One output of the session's `decoder`, with which `data` is not emitted. */
+  /** One output of the session's `decoder`, with which `data` is not emitted. It waits for a listener as `data` does. */
   message: (message: Message) => void;
   /** An open session ended, for any reason: exactly one for each `open`. */
   reset: (info: ResetInfo) => void;

@@ -62,6 +62,11 @@ export class SessionDecoder {
     this.#decoder.resume();
   }
 
+  /** Stops reading until the decoder accepts more bytes, if it does not now. */
+  pauseInput(): void {
+    if (!this.hasRoom) this.#transport.pause();
+  }
+
   /** Emits no messages until `resume()`, and that one again as the first of them. */
   putBack(message: unknown): void {
     this.#decoder.pause();

@@ -12,7 +12,6 @@ import {
   destroyTransport,
   enableEvents,
   isHandledBy,
-  kernelQueue,
   setHandler,
   setTransportRef,
 } from '../socket/transport';
@@ -21,8 +20,8 @@ import type { Outbox } from '../writes/outbox';
 import { type DecoderHandler, SessionDecoder } from './decoder';
 import { type Liveness, livenessOf } from './liveness';
 import type { RoundTrip } from './round-trip';
-import { UnheardBytes } from './unheard';
-import type { Outflow, Watched } from './watches';
+import { type UnheardHost, Unheard } from './unheard';
+import { type Watched, outflowOf } from './watches';
 
 /** What a session works with, and reports its end to. */
 export interface SessionOwner {
@@ -41,9 +40,10 @@ export interface SessionOwner {
 }
 
 /** The life of one established socket: reads and decodes it, finds out that the peer is dead, and reports how it ended. */
-export class Session implements Refable, TransportHandler, DecoderHandler {
+export class Session implements Refable, TransportHandler, DecoderHandler, UnheardHost {
   readonly generation: number;
   readonly transport: Transport;
+  readonly decoder: SessionDecoder | undefined;
   readonly openedAt: number = performance.now();
   /** Whether the application vouched for it. */
   healthy = false;
@@ -54,12 +54,11 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
 
   readonly #owner: SessionOwner;
   readonly #isOwn: boolean;
-  readonly #decoder: SessionDecoder | undefined;
   #liveness: Liveness | undefined;
   #ref: boolean;
   #paused = false;
   /** What waits for a listener; undefined while there is one and nothing waits. */
-  #unheard: UnheardBytes | undefined;
+  #unheard: Unheard | undefined;
   /** Bytes received, where the transport does not count them. */
   #counted = 0;
   #error: Error | undefined;
@@ -72,7 +71,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
     this.transport = transport;
     this.#owner = owner;
     this.#isOwn = isOwn;
-    this.#decoder = decoder && new SessionDecoder(decoder, transport, this);
+    this.decoder = decoder && new SessionDecoder(decoder, transport, this);
     this.#ref = ref;
     setHandler(transport, this);
     enableEvents(transport, 'end', 'drain');
@@ -87,7 +86,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
 
   /** Whether the peer has ended, and all that it sent has been delivered. */
   get isReadToEnd(): boolean {
-    return this.transport.readableEnded && this.#unheard?.isGivenUp !== false && this.#decoder?.isDone !== false;
+    return this.transport.readableEnded && this.#unheard?.isGivenUp !== false && this.decoder?.isDone !== false;
   }
 
   /** From a heartbeat's pings; null before the first answer. */
@@ -102,9 +101,9 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
 
   /** Begins to read. Until then every byte waits in the socket. */
   read(paused: boolean): void {
-    this.#decoder?.start(paused);
+    this.decoder?.start(paused);
     // A stream begins to flow with its first `data` listener, unless it was paused.
-    if (this.#decoder !== undefined) this.transport.resume();
+    if (this.decoder !== undefined) this.transport.resume();
     else if (paused) this.#pauseTransport();
     enableEvents(this.transport, 'data');
     if (paused) this.pause();
@@ -115,15 +114,15 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
   pause(): void {
     this.#paused = true;
     this.#restartLiveness();
-    if (this.#decoder === undefined) this.#pauseTransport();
-    else this.#decoder.pause();
+    if (this.decoder === undefined) this.#pauseTransport();
+    else this.decoder.pause();
     if (this.transport.closed) this.onClose();
   }
 
   resume(): void {
     this.#paused = false;
     this.#restartLiveness();
-    (this.#decoder ?? this.transport).resume();
+    (this.decoder ?? this.transport).resume();
     this.onListener();
     if (this.transport.closed) this.onClose();
   }
@@ -144,10 +143,9 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
     this.#stopLiveness();
     this.#endDeadline?.clear();
     clearHandler(this.transport);
-    this.#decoder?.release();
+    this.decoder?.release();
     destroyTransport(this.transport);
-    const { bytes = 0 } = this.#unheard?.takeAll() ?? {};
-    if (bytes > 0) this.#owner.onUnheard(bytes);
+    this.#unheard?.release();
   }
 
   setRef(on: boolean): void {
@@ -163,9 +161,9 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
     if (!this.#isOwn) this.#counted += chunk.length;
     this.#liveness?.onBytes();
     // A decoder gets bytes until it puts out a message that nobody listens to: what is wrong with them shows at once.
-    const isHeard = this.#unheard === undefined && (this.#decoder !== undefined || this.#isHeard);
-    if (isHeard) this.#pass(chunk);
-    else this.#keep(chunk);
+    const isHeard = this.#unheard === undefined && (this.decoder !== undefined || this.isHeard);
+    if (isHeard) this.pass(chunk);
+    else if ((this.#unheard ??= new Unheard(this)).add(chunk)) this.#unheard = undefined;
   }
 
   onDrain(): void {
@@ -190,7 +188,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
     if (!this.#isHalfOpen) {
       this.transport.end();
       this.#startEndDeadline();
-      if (this.#decoder !== undefined && this.#isUnheard) this.#giveUp();
+      if (this.decoder !== undefined && this.#isUnheard) this.#unheard?.giveUp();
     }
     if (this.#unheard?.isGivenUp !== false) this.#endInput();
     else this.#deliverUnheard();
@@ -208,9 +206,9 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
   onMessage(message: unknown): void {
     // A decoder that is slow but makes progress gets more time.
     if (this.transport.closed) this.#restartEndDeadline();
-    if (!this.#isHeard && this.#unheard?.isGivenUp !== true && !this.#isEnding) {
-      this.#unheard ??= new UnheardBytes();
-      this.#decoder?.putBack(message);
+    if (!this.isHeard && this.#unheard?.isGivenUp !== true && !this.#isEnding) {
+      this.#unheard ??= new Unheard(this);
+      this.decoder?.putBack(message);
       return;
     }
     this.#owner.delivery.deliver('message', message);
@@ -218,7 +216,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
 
   onRoom(): void {
     this.#restartLiveness();
-    if (this.#decoder?.hasRoom === true) this.#deliverUnheard();
+    if (this.decoder?.hasRoom === true) this.#deliverUnheard();
     // What comes then waits in front of the decoder, so that the peer's end is noticed.
     else if (this.#isUnheard && !this.#paused) this.transport.resume();
   }
@@ -234,17 +232,9 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
       tag,
       received: () => this.received,
       writes: () => outbox.totals.accepted.writes,
-      outflow: () => this.#outflow(),
+      outflow: () => outflowOf(this.transport, outbox),
       onDead: (reason, error) => this.#reportLost(reason, error),
     };
-  }
-
-  #outflow(): Outflow {
-    const { pendingBytes, totals } = this.#owner.outbox;
-    const queue = kernelQueue(this.transport);
-    const waiting = Math.max(pendingBytes, this.transport.writableLength, queue?.waiting ?? 0);
-    if (queue === undefined) return { waiting, isBlocked: waiting > 0, taken: totals.confirmed.bytes };
-    return { waiting, isBlocked: queue.waiting > 0, taken: queue.taken };
   }
 
   #stopLiveness(): void {
@@ -254,77 +244,52 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
 
   /** The peer's silence counts only while this side reads, and the peer has not ended. */
   #restartLiveness(): void {
-    const isReading = !this.#paused && (this.#decoder?.hasRoom !== false || this.#isUnheard);
+    const isReading = !this.#paused && (this.decoder?.hasRoom !== false || this.#isUnheard);
     this.#liveness?.setReceiving(isReading && !this.transport.readableEnded);
   }
 
   // What nobody listens to waits for a listener.
 
-  get #isHeard(): boolean {
-    return this.#owner.delivery.isHeard(this.#decoder === undefined ? 'data' : 'message');
+  get areChunksLent(): boolean {
+    return this.#owner.settings.reuseReadBuffer;
+  }
+
+  get isPaused(): boolean {
+    return this.#paused;
+  }
+
+  get isHeard(): boolean {
+    return this.#owner.delivery.isHeard(this.decoder === undefined ? 'data' : 'message');
+  }
+
+  /** A listener may have paused, ended or left the session. */
+  canDeliver(): boolean {
+    return !this.#paused && this.isHeard && isHandledBy(this.transport, this);
+  }
+
+  pass(chunk: Buffer): void {
+    if (this.decoder === undefined) this.#owner.delivery.deliver('data', chunk);
+    else this.decoder.write(chunk);
+  }
+
+  onUnheard(bytes: number): void {
+    this.#owner.onUnheard(bytes);
   }
 
   /** Whether something waits for a listener, and there is none. */
   get #isUnheard(): boolean {
-    return this.#unheard?.isGivenUp === false && !this.#isHeard;
-  }
-
-  #pass(chunk: Buffer): void {
-    if (this.#decoder === undefined) this.#owner.delivery.deliver('data', chunk);
-    else this.#decoder.write(chunk);
-  }
-
-  #keep(chunk: Buffer): void {
-    const unheard = (this.#unheard ??= new UnheardBytes());
-    if (this.#decoder === undefined) {
-      const { reuseReadBuffer } = this.#owner.settings;
-      const lost = unheard.add(reuseReadBuffer ? Buffer.from(chunk) : chunk);
-      if (lost > 0) this.#owner.onUnheard(lost);
-      return;
-    }
-    // A decoder that missed bytes would find frames where there are none: it gets all of them, and puts out to nobody.
-    if (!unheard.isGivenUp && !unheard.hasRoom(chunk.length)) this.#giveUp();
-    if (!unheard.isGivenUp) return void unheard.add(chunk);
-    if (this.#isHeard) this.#unheard = undefined;
-    else this.#owner.onUnheard(chunk.length);
-    this.#pass(chunk);
-  }
-
-  /** Lets the decoder go on although nobody listens. */
-  #giveUp(): void {
-    const unheard = (this.#unheard ??= new UnheardBytes());
-    const { chunks, bytes } = unheard.takeAll();
-    unheard.isGivenUp = true;
-    if (!this.#isHeard) this.#owner.onUnheard(bytes);
-    if (!this.#paused) this.#decoder?.resume();
-    for (const chunk of chunks) this.#pass(chunk);
+    return this.#unheard?.isGivenUp === false && !this.isHeard;
   }
 
   #deliverUnheard(): void {
-    const unheard = this.#unheard;
-    if (unheard === undefined || unheard.isGivenUp || !this.#canDeliver()) return;
-    this.#decoder?.resume();
-    while (this.#canDeliver() && this.#decoder?.hasRoom !== false) {
-      const chunk = unheard.take();
-      if (chunk === undefined) {
-        this.#unheard = undefined;
-        if (this.transport.readableEnded) this.#endInput();
-        return;
-      }
-      this.#pass(chunk);
-    }
-    // Its `drain` goes on with the rest.
-    if (this.#decoder?.hasRoom === false) this.transport.pause();
-  }
-
-  /** A listener may have paused, ended or left the session. */
-  #canDeliver(): boolean {
-    return !this.#paused && this.#isHeard && isHandledBy(this.transport, this);
+    if (this.#unheard?.deliver() !== true) return;
+    this.#unheard = undefined;
+    if (this.transport.readableEnded) this.#endInput();
   }
 
   /** Everything up to the peer's end has been passed on. */
   #endInput(): void {
-    if (this.#decoder !== undefined) this.#decoder.end();
+    if (this.decoder !== undefined) this.decoder.end();
     else if (this.#isHalfOpen) this.#owner.onPeerEnd();
   }
 
@@ -346,7 +311,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler {
 
   /** Whether bytes from before the peer's end are still in the decoder. */
   get #isDecoding(): boolean {
-    return this.#decoder?.isDone === false && this.transport.readableEnded;
+    return this.decoder?.isDone === false && this.transport.readableEnded;
   }
 
   #startEndDeadline(): void {

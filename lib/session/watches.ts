@@ -1,5 +1,7 @@
 import { ConnectionError } from '../errors';
+import { type Transport, kernelQueue } from '../socket/transport';
 import { type SilenceHandler, Silence } from '../timers/silence';
+import type { Outbox } from '../writes/outbox';
 
 /** What a session has written, as far as that can be seen. */
 export interface Outflow {
@@ -9,6 +11,14 @@ export interface Outflow {
   readonly isBlocked: boolean;
   /** A number that grows with each byte that the kernel takes. */
   readonly taken: number;
+}
+
+/** What is in a transport, and in the outbox that writes to it. A stream that is no socket shows whole writes only. */
+export function outflowOf(transport: Transport, { pendingBytes, totals }: Outbox): Outflow {
+  const queue = kernelQueue(transport);
+  const waiting = Math.max(pendingBytes, transport.writableLength, queue?.waiting ?? 0);
+  if (queue === undefined) return { waiting, isBlocked: waiting > 0, taken: totals.confirmed.bytes };
+  return { waiting, isBlocked: queue.waiting > 0, taken: queue.taken };
 }
 
 /** The session, as its watches see it. They ask at intervals, so that a chunk or a write costs nothing more. */
