@@ -1,5 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { Socket, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Duplex, PassThrough } from 'node:stream';
@@ -7,6 +8,7 @@ import { connect as connectTls } from 'node:tls';
 
 import type { ConnectionOptions, ResolvedTarget } from 'reconnecting-connection';
 
+import { openSocket } from '../../lib/socket/open-socket';
 import { type Certificates, makeCertificates } from '../kit/certificates';
 import { Loopback, connectTo, next, pair, payload, payloads, receives, run, track, written } from '../kit/loopback';
 import { names, record } from '../kit/record';
@@ -21,6 +23,26 @@ const NOWHERE = { target: { port: 7, host: 'nowhere.test' } };
 function looking(lookup: NonNullable<NonNullable<ConnectionOptions['socket']>['lookup']>): ConnectionOptions {
   return { host: 'looked-up.test', socket: { lookup } };
 }
+
+test.each(['tcp', 'tls'])(
+  'sets the pace of keep-alive probes, which no option of `connect` does (%s)',
+  async (kind) => {
+    const { server: pem } = await makeCertificates();
+    const server = await Loopback.start(kind === 'tls' ? { tls: pem } : {});
+    const setKeepAlive = jest.spyOn(Socket.prototype, 'setKeepAlive');
+    const target = {
+      host: '127.0.0.1',
+      port: server.port,
+      ...(kind === 'tls' && { tls: { rejectUnauthorized: false } }),
+    };
+    const probes = { keepAlive: true, keepAliveInitialDelay: 5_000, keepAliveInterval: 3_000, keepAliveCount: 4 };
+    // Older versions of Node, where these are refused as options, ignore the last two arguments.
+    const socket = track(openSocket(target, probes));
+    await once(socket, 'connect');
+    expect(setKeepAlive.mock.lastCall).toEqual([true, 5_000, 3_000, 4]);
+    setKeepAlive.mockRestore();
+  },
+);
 
 describe('a custom dial', () => {
   test('opens any stream: it echoes, it ends, and the next one takes its place', async () => {

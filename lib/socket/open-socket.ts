@@ -22,7 +22,13 @@ export interface OpenOptions {
 export function openSocket(target: ResolvedTarget, options: SocketOptions, { read, plain }: OpenOptions): Transport {
   const network = networkOf(target, options);
   if (target.tls === undefined || plain) {
-    return read === undefined ? connect(network) : read((onread) => connect({ ...network, onread }));
+    const socket = read === undefined ? connect(network) : read((onread) => connect({ ...network, onread }));
+    // `net.connect` passes on the initial delay alone.
+    const { keepAliveInterval, keepAliveCount } = options;
+    if ((keepAliveInterval ?? keepAliveCount) !== undefined) {
+      socket.once('connect', () => applyOptions(socket, options));
+    }
+    return socket;
   }
   const socket = connectTls({ ...network, ...tlsOf(target) });
   // `tls.connect` does not pass these on to its socket.
