@@ -31,6 +31,54 @@ test('it dials on the next microtask, so listeners added in the same tick receiv
   connection.destroy();
 });
 
+describe('clearQueue()', () => {
+  const nothing = { writes: 0, bytes: 0 };
+  const one = { writes: 1, bytes: 1 };
+
+  test('drops what waits, in every state in which something can', async () => {
+    const script = new ScriptedDial();
+    const connection = new ReconnectingConnection({ port: 1, dial: script.dial, autoConnect: false });
+    const drops: string[] = [];
+    connection.on('drop', ({ reason, error }) => drops.push(`${reason} ${error.code}`));
+    const clear = () => {
+      connection.write('x');
+      return [connection.state, connection.clearQueue()];
+    };
+    expect(clear()).toEqual(['idle', one]);
+    connection.connect();
+    await settle();
+    expect(clear()).toEqual(['connecting', one]);
+    script.last.fail();
+    await settle();
+    expect(clear()).toEqual(['backoff', one]);
+    connection.reconnect();
+    await settle();
+    script.last.connect();
+    await settle();
+    expect(clear()).toEqual(['open', nothing]);
+    connection.reconnect();
+    await settle();
+    connection.write('y');
+    void connection.disconnect();
+    expect([connection.state, connection.clearQueue()]).toEqual(['closing', one]);
+    connection.destroy();
+    expect(clear()).toEqual(['closed', nothing]);
+    expect(drops).toEqual(Array(4).fill('cleared ERR_CLEARED'));
+  });
+
+  test('reports all before the `close` that a `drop` listener brings about', async () => {
+    const script = new ScriptedDial();
+    const connection = new ReconnectingConnection({ port: 1, dial: script.dial });
+    await settle();
+    const events = record(connection);
+    connection.on('drop', () => connection.destroy());
+    connection.write('a');
+    connection.write('b');
+    connection.clearQueue();
+    expect(names(events).filter((name) => name !== 'state')).toEqual(['drop', 'drop', 'close']);
+  });
+});
+
 test('with autoConnect false it waits for connect()', async () => {
   const script = new ScriptedDial();
   const connection = new ReconnectingConnection({ port: 1, dial: script.dial, autoConnect: false });
@@ -105,6 +153,34 @@ describe('write()', () => {
   test.each([[undefined], [null], [1], [{}], [['a', 1]]])('throws ERR_INVALID_CHUNK for %p, at once', async (chunk) => {
     const { connection } = await openConnection();
     expect(() => connection.write(chunk as never)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_CHUNK' }));
+    connection.destroy();
+  });
+
+  test('takes an array of chunks as one write, and options in the place of the encoding', async () => {
+    const { connection, link } = await openConnection();
+    const results: unknown[] = [];
+    connection.write(['61', Buffer.from('b'), '63'], { encoding: 'hex' }, (error) => results.push(error));
+    connection.write([], (error) => results.push(error));
+    await settle();
+
+    expect([link.written.join(''), results]).toEqual(['abc', [undefined, undefined]]);
+    expect(connection.stats.writes.confirmed).toEqual({ writes: 2, bytes: 3 });
+    connection.destroy();
+  });
+
+  test('throws ERR_INVALID_OPTION for a wrong option, and takes nothing', async () => {
+    const { connection } = await openConnection();
+    expect(() => connection.write('a', { maxAge: -1 })).toThrow('Expected option `write.maxAge` to be a number ≥ 0');
+    expect(connection.stats.writes.accepted.writes).toBe(0);
+    connection.destroy();
+  });
+
+  test('hands a large array over as it is', async () => {
+    const { connection, link } = await openConnection();
+    connection.write(['a', Buffer.alloc(20_000)]);
+    await settle();
+    expect(link.written.map(({ length }) => length)).toEqual([1, 20_000]);
+    expect(connection.stats.writes.confirmed).toEqual({ writes: 1, bytes: 20_001 });
     connection.destroy();
   });
 

@@ -551,6 +551,13 @@ describe('write() and broadcast()', () => {
     expect(results).toEqual([undefined, undefined]);
   });
 
+  test('write() passes options and arrays on, and checks them where no member is open', async () => {
+    const pool = new ConnectionPool();
+    expect(() => pool.write('a', { key: 5 as never })).toThrow('Expected option `write.key` to be a string');
+    const aborted = new Promise((resolve) => pool.write(['a', 'b'], { maxAge: 1 }, resolve));
+    expect(await aborted).toMatchObject({ code: 'ERR_NO_OPEN_MEMBER' });
+  });
+
   test('write() is refused with ERR_NO_OPEN_MEMBER when no member is open, and queues nothing', async () => {
     const server = await Loopback.start();
     server.refuse();

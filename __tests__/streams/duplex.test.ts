@@ -165,6 +165,16 @@ describe('a stream of a connection', () => {
   });
 });
 
+test('write() and end() of a stream refuse a string that is not what its encoding says, at once', async () => {
+  const { stream, link } = await scripted();
+  link.connect();
+  expect(() => stream.write('024', 'hex')).toThrow(withCode('ERR_INVALID_CHUNK'));
+  expect(() => stream.end('02 41', 'hex')).toThrow(withCode('ERR_INVALID_CHUNK'));
+  await new Promise<void>((resolve) => stream.write('61', 'hex', () => resolve()));
+  await new Promise<void>((resolve) => stream.end('62', 'hex', resolve));
+  expect(link.written).toEqual(['a', 'b']);
+});
+
 describe('a lost session', () => {
   test('does not end the stream: reading and writing go on in the next', async () => {
     const server = await Loopback.start({ onSession: (socket, number) => socket.write(`hello ${number} `) });
@@ -368,6 +378,20 @@ describe('the end', () => {
     await settle();
 
     expect([await resultOf(stream, 'new'), link.written, connection.state]).toEqual([undefined, ['new'], 'open']);
+  });
+
+  test('is not caused by a write that was cleared from the queue, or dropped from it for a newer one', async () => {
+    const { connection, stream, link } = await scripted({ queue: { maxBytes: 4, overflow: 'drop-oldest' } });
+    const cleared = resultOf(stream, 'old');
+    expect(connection.clearQueue()).toEqual({ writes: 1, bytes: 3 });
+    expect(await cleared).toEqual(withCode('ERR_CLEARED'));
+    const dropped = resultOf(stream, 'old');
+    connection.write('new');
+    expect(await dropped).toEqual(withCode('ERR_QUEUE_FULL'));
+    link.connect();
+    await settle();
+
+    expect([await resultOf(stream, 'more'), link.written]).toEqual([undefined, ['new', 'more']]);
   });
 
   test('comes at once when the connection is closed', async () => {

@@ -179,6 +179,7 @@ describe('write() of a session', () => {
 
     expect(error).toBeUndefined();
     expect(() => session.write(1 as never)).toThrow(withCode('ERR_INVALID_CHUNK'));
+    expect(() => session.write('a', { maxAge: -1 })).toThrow(withCode('ERR_INVALID_OPTION'));
     expect(() => session.write('a', 'utf8', 1 as never)).toThrow(withCode('ERR_INVALID_CHUNK'));
   });
 

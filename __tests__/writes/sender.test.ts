@@ -85,6 +85,56 @@ function sendAll(sender: Sender, ...texts: string[]): boolean {
   return texts.map((text) => sender.send(Buffer.from(text), undefined)).at(-1)!;
 }
 
+describe('a write of several parts', () => {
+  it('leaves in one system call behind what came before, uncopied, and is confirmed once', async () => {
+    const { wire, sender, confirmed } = start();
+    const called = () => undefined;
+    sendAll(sender, 'a', 'b');
+    sender.flush();
+    const parts = [Buffer.from('c'), Buffer.from('dd')];
+    expect(sender.sendParts(parts, 3, called)).toBe(true);
+    sendAll(sender, 'e');
+    await tick();
+    expect(wire.calls).toEqual([['a'], ['b'], ['c', 'dd'], ['e']]);
+    expect(wire.chunks[2]!.buffer).toBe(parts[0]!.buffer);
+    expect(confirmed[2]).toEqual({ writes: 1, bytes: 3, callbacks: [called] });
+    expect([sender.writes, sender.bytes]).toEqual([0, 0]);
+  });
+
+  it('is one uncertain write where it was not confirmed', () => {
+    const { wire, sender } = start(false);
+    wire.stalled = true;
+    sender.sendParts([Buffer.from('a'), Buffer.from('b')], 2, undefined);
+    expect(sender.takeAll()).toMatchObject([{ writes: 1, bytes: 2 }]);
+  });
+});
+
+describe('a transport that breaks while it is handed what a tick has brought so far', () => {
+  class Fragile extends Wire {
+    override _writev(chunks: { chunk: Buffer }[], done: () => void): void {
+      super._writev(chunks, done);
+      this.destroy();
+    }
+
+    override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+      super._write(chunk, _encoding, done);
+      this.destroy();
+    }
+  }
+
+  it.each([100, 512])('was handed all that it took: writes of %i bytes', (size) => {
+    const { wire, sender } = start(true, new Fragile());
+    sender.expectMore();
+    let sent = 0;
+    while (wire.writable) {
+      sender.send(Buffer.alloc(size), undefined);
+      sent += 1;
+    }
+    expect(wire.chunks.reduce((sum, { length }) => sum + length, 0)).toBe(sent * size);
+    expect(sender.takeAll()).toMatchObject([{ writes: sent }]);
+  });
+});
+
 describe('a write alone in its tick', () => {
   it('goes out at once', async () => {
     const { wire, sender } = start();
