@@ -154,9 +154,15 @@ export function toError(thrown: unknown): Error {
   return 'code' in thrown ? Object.assign(readable, { code: thrown.code }) : readable;
 }
 
-/** What an error says, in the message of one that wraps it: its message, or its code or name where that is empty. */
-export function wordsOf(error: NodeJS.ErrnoException): string {
-  return error.message === '' ? (error.code ?? error.name) : error.message;
+/**
+ * What a cause says, to end the message of the error that wraps it: `: read ECONNRESET`; empty without one. An error
+ * without a message has its code or its name.
+ */
+export function because(cause: unknown): string {
+  if (cause === undefined) return '';
+  if (!isError(cause)) return `: ${describe(cause)}`;
+  const { message, name, code } = cause as NodeJS.ErrnoException;
+  return `: ${message === '' ? (code ?? name) : message}`;
 }
 
 /** The default case of a `switch` over a union: it compiles only if all members are handled. */

@@ -286,7 +286,7 @@ describe('the payloads of events', () => {
       for (const [, reset] of resets) expect(reset).toMatchObject({ reason, willRetry: false, generation: 1 });
       expect(resets).toHaveLength(situation === 'open' || situation === 'closing' ? 1 : 0);
       if (way === 'abort') {
-        const message = 'The connection to 127.0.0.1:1 was aborted by its signal';
+        const message = 'The connection to 127.0.0.1:1 was aborted by its signal: "enough" (string)';
         expect(info.error).toMatchObject({ code: 'ERR_ABORTED', message, cause: 'enough', tag: '127.0.0.1:1' });
       } else {
         expect(info).toEqual({ reason });
@@ -403,7 +403,7 @@ describe('the payloads of events', () => {
     const setup = await situations.dialling();
     setup.abort.abort('enough');
     await settle();
-    const message = 'The signal of the connection to 127.0.0.1:1 is aborted: it cannot start again';
+    const message = 'The signal of the connection to 127.0.0.1:1 is aborted: it cannot start again: "enough" (string)';
     const error = { code: 'ERR_ABORTED', message, cause: 'enough', tag: '127.0.0.1:1' };
     expect(() => setup.connection.connect()).toThrow(expect.objectContaining(error) as Error);
     // A pending restart is cancelled by the abort.

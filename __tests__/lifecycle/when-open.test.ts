@@ -112,7 +112,7 @@ describe('signal', () => {
     const error = await fateOf(aborted);
     expect(error).toBeInstanceOf(ConnectionError);
     expect(error).toMatchObject({ code: 'ERR_ABORTED', tag: TAG, cause: reason });
-    expect((error as Error).message).toBe(`Waiting for ${TAG} to open was aborted`);
+    expect((error as Error).message).toBe(`Waiting for ${TAG} to open was aborted: enough`);
     expect(await fateOf(other)).toBe('waits');
   });
 

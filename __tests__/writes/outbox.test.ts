@@ -405,7 +405,7 @@ describe('when a session is lost', () => {
     const error = desk.errors.get('a');
     expect(error).toBeInstanceOf(ConnectionError);
     expect(error).toMatchObject({
-      message: `The session with ${TAG} ended before it confirmed this write, which may or may not have arrived`,
+      message: `The session with ${TAG} ended before it confirmed this write, which may or may not have arrived: reset by peer`,
       tag: TAG,
     });
     expect(error?.cause).toBe(cause);

@@ -1,4 +1,4 @@
-import { ConnectionError, describe, isError, toError, wordsOf } from '../errors';
+import { ConnectionError, because, describe, isError, toError } from '../errors';
 import type { FailureReason } from '../events/events';
 import type { Preparation } from './handshake';
 
@@ -37,7 +37,7 @@ export function selfConnected(tag: string): AttemptFailure {
 
 /** The transport closed without an error, or during the application's `step`, perhaps with an error (`cause`). */
 export function closedEarly(tag: string, step: Preparation | undefined, cause: Error | undefined): AttemptFailure {
-  const message = `${tag} closed the connection before it was open${cause === undefined ? '' : `: ${wordsOf(cause)}`}`;
+  const message = `${tag} closed the connection before it was open${because(cause)}`;
   const error = new ConnectionError('ERR_HANDSHAKE_FAILED', message, { cause, tag });
   return new AttemptFailure(step === undefined ? 'peer-end' : 'handshake-failed', error);
 }
@@ -51,7 +51,7 @@ export function givenUp(tag: string): ConnectionError {
 export function failureOf(thrown: unknown, tag: string, step: Preparation | undefined): AttemptFailure {
   const cause = toError(thrown);
   if (step === undefined) return new AttemptFailure('error', cause);
-  const message = `${SUBJECT[step](tag)} failed: ${wordsOf(cause)}`;
+  const message = `${SUBJECT[step](tag)} failed${because(cause)}`;
   return new AttemptFailure('handshake-failed', new ConnectionError('ERR_HANDSHAKE_FAILED', message, { cause, tag }));
 }
 

@@ -1,4 +1,4 @@
-import { ConnectionError } from '../errors';
+import { ConnectionError, because } from '../errors';
 import { onAbort } from '../events/on-abort';
 
 /** The `signal` option: calls back when it is aborted while a lifecycle is under way. */
@@ -30,6 +30,8 @@ export class LifecycleSignal {
 
   /** The error for what the signal ended, or does not let begin. */
   error(message: string, tag: string): ConnectionError {
-    return new ConnectionError('ERR_ABORTED', message, { cause: this.#signal.reason, tag });
+    // `unknown`: a reason is declared as anything.
+    const cause: unknown = this.#signal.reason;
+    return new ConnectionError('ERR_ABORTED', message + because(cause), { cause, tag });
   }
 }

@@ -1,5 +1,5 @@
 import { type BackoffContext, MIN_DELAY, clampDelay } from '../options/backoff';
-import { ConnectionError, describe, ignoreRejection, toError, wordsOf } from '../errors';
+import { ConnectionError, because, describe, ignoreRejection, toError } from '../errors';
 import type { GiveUpReason } from '../events/events';
 import type { Failure } from '../options/options';
 import type { Settings } from '../options/settings';
@@ -49,7 +49,7 @@ export class RetryPolicy {
     const attempt = this.#attempt;
     const giveUp = (reason: GiveUpReason, why: string): RetryDecision => {
       const { error: cause } = failure;
-      const last = cause === undefined ? '' : `; the last failure: ${wordsOf(cause)}`;
+      const last = cause === undefined ? '' : `; the last failure${because(cause)}`;
       const error = new ConnectionError('ERR_GAVE_UP', `Gave up on ${tag}: ${why}${last}`, { cause, tag });
       return { retry: false, reason, error };
     };

@@ -1,6 +1,6 @@
 import { onAbort } from '../events/on-abort';
 import { abortSignal, checkRecord, integer, orInfinity } from '../options/checks';
-import { ConnectionError } from '../errors';
+import { ConnectionError, because } from '../errors';
 import type { OpenInfo } from '../events/events';
 
 /** Options of `whenOpen()`. */
@@ -30,8 +30,14 @@ export class OpenWaiters {
       signal: abortSignal,
       attempts: orInfinity(integer(1)),
     });
-    const aborted = () =>
-      new ConnectionError('ERR_ABORTED', `Waiting for ${tag} to open was aborted`, { cause: signal?.reason, tag });
+    const aborted = () => {
+      // `unknown`: a reason is declared as anything.
+      const cause: unknown = signal?.reason;
+      return new ConnectionError('ERR_ABORTED', `Waiting for ${tag} to open was aborted${because(cause)}`, {
+        cause,
+        tag,
+      });
+    };
     if (signal?.aborted === true) return Promise.reject(aborted());
     return new Promise((resolve, reject) => {
       const remove = () => {

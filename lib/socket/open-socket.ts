@@ -2,7 +2,7 @@ import { connect, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { checkServerIdentity, connect as connectTls } from 'node:tls';
 
-import { ConnectionError, toError } from '../errors';
+import { ConnectionError, because, toError } from '../errors';
 import { type Transport, ignore } from './transport';
 import { guardLookup } from './lookup';
 import type { SocketOptions } from '../options/options';
@@ -68,8 +68,10 @@ export function unverified(transport: Transport, target: ResolvedTarget): Error 
   if (target.tls === undefined || target.tls.rejectUnauthorized === false || transport.authorized === true)
     return undefined;
   const tag = tagOf(target);
-  const message = `The certificate of ${tag} is not verified`;
-  return new ConnectionError('ERR_HANDSHAKE_FAILED', message, { cause: transport.authorizationError, tag });
+  // `null`: Node says nothing of a stream that is not TLS, or not yet.
+  const cause = transport.authorizationError ?? undefined;
+  const message = `The certificate of ${tag} is not verified${because(cause)}`;
+  return new ConnectionError('ERR_HANDSHAKE_FAILED', message, { cause, tag });
 }
 
 /**

@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 
-import { ConnectionError } from '../errors';
+import { ConnectionError, because } from '../errors';
 import type { CloseInfo, ResetInfo } from '../events/events';
 import { checkRecord, integer, oneOf } from '../options/checks';
 import { ignore } from '../socket/transport';
@@ -160,7 +160,7 @@ export class ConnectionDuplex extends Duplex {
 
   #sessionEndedError({ generation, reason, error }: ResetInfo): ConnectionError {
     const { tag } = this.#control.source;
-    const message = `Session ${generation} with ${tag} has ended (${reason})`;
+    const message = `Session ${generation} with ${tag} has ended (${reason})${because(error)}`;
     return new ConnectionError('ERR_SESSION_ENDED', message, { cause: error, tag });
   }
 }

@@ -1,4 +1,4 @@
-import { ConnectionError } from '../errors';
+import { ConnectionError, because } from '../errors';
 import type { CloseInfo, OpenInfo, ResetInfo } from '../events/events';
 import { onAbort } from '../events/on-abort';
 import { abortSignal, checkRecord, integer } from '../options/checks';
@@ -215,8 +215,10 @@ export class Sessions<Chunk> implements AsyncIterableIterator<ConnectionSession<
 
   #abort(signal: AbortSignal): void {
     const { tag } = this.#control.source;
-    const message = `The loop over the sessions with ${tag} was aborted`;
-    const error = new ConnectionError('ERR_ABORTED', message, { cause: signal.reason, tag });
+    // `unknown`: a reason is declared as anything.
+    const cause: unknown = signal.reason;
+    const message = `The loop over the sessions with ${tag} was aborted${because(cause)}`;
+    const error = new ConnectionError('ERR_ABORTED', message, { cause, tag });
     this.#current?.received.fail(error);
     this.#finish(error);
   }

@@ -1,4 +1,4 @@
-import { ConnectionError, escape, toError, unreachable } from '../errors';
+import { ConnectionError, because, escape, toError, unreachable } from '../errors';
 import { mostWrites } from './bounds';
 import type { QueueDropReason } from './queue';
 import type { Write } from './write';
@@ -31,7 +31,8 @@ export function clearedError(tag: string): ConnectionError {
 
 /** The error of writes that were handed to a socket which closed before it confirmed them. */
 export function uncertainError(tag: string, cause: Error | undefined): ConnectionError {
-  const message = `The session with ${tag} ended before it confirmed this write, which may or may not have arrived`;
+  const ended = `The session with ${tag} ended before it confirmed this write, which may or may not have arrived`;
+  const message = ended + because(cause);
   return new ConnectionError('ERR_DELIVERY_UNCERTAIN', message, { cause, tag });
 }
 
