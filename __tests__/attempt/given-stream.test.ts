@@ -9,6 +9,7 @@ import { type ConnectionOptions, ConnectionPool } from 'reconnecting-connection'
 import { type Certificates, type Pair, certificates } from '../kit/certificates';
 import { Loopback, connectTo, next, pair, payload, payloads, receives, track, written } from '../kit/loopback';
 import { names, record } from '../kit/record';
+import { ScriptedLink } from '../kit/scripted';
 import { StartTlsServer, startTls } from '../kit/starttls';
 import { until } from '../kit/until';
 
@@ -114,6 +115,27 @@ describe('a stream that dial returns', () => {
     await connection.whenOpen();
     expect(calls).toEqual(expected);
   });
+});
+
+test('a stream from dial whose setKeepAlive() throws fails the attempt, also when it connects later', async () => {
+  const streams: ScriptedLink[] = [];
+  const connection = connectTo(NOWHERE, {
+    dial: (_target, signal) => {
+      const link = Object.assign(new ScriptedLink(signal), {
+        setKeepAlive: () => {
+          throw new Error('no socket');
+        },
+      });
+      streams.push(link);
+      return link;
+    },
+  });
+  const failed = payload(connection, 'backoff');
+  await until(() => streams.length > 0);
+  await new Promise(setImmediate);
+  streams[0]?.connect();
+  expect(await failed).toMatchObject({ reason: 'error', error: { message: 'no socket' } });
+  expect(streams[0]?.destroyed).toBe(true);
 });
 
 /** Lays TLS over a socket by hand, and waits until it is verified. */

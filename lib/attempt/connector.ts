@@ -158,7 +158,14 @@ export class Connector implements Refable, TransportHandler {
       return;
     }
     this.#reportConnected();
-    if (this.#stage === 'dial' && this.#settings.dial !== undefined) applyOptions(transport, this.#settings.socket);
+    if (this.#stage === 'dial' && this.#settings.dial !== undefined) {
+      try {
+        applyOptions(transport, this.#settings.socket);
+      } catch (thrown) {
+        // These methods are the application's.
+        return this.#observer.onFailure(new AttemptFailure('error', toError(thrown)));
+      }
+    }
     if (transport.secureConnecting !== true) this.#onReady();
   }
 
