@@ -9,7 +9,7 @@ module.exports = {
   transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: 'tsconfig.json' }] },
   moduleNameMapper: {
     '^reconnecting-connection$': '<rootDir>/lib/index.ts',
-    '^reconnecting-connection/testing$': '<rootDir>/lib/testing/index.ts',
+    '^reconnecting-connection/(testing|requests)$': '<rootDir>/lib/$1/index.ts',
     '^reconnecting-connection/([a-z]+)$': '<rootDir>/lib/adapters/$1.ts',
   },
   reporters: ['default', '<rootDir>/etc/skipped-reporter.js'],
@@ -17,7 +17,13 @@ module.exports = {
   maxWorkers: '100%',
   // Of `test.concurrent`: processes that mostly wait.
   maxConcurrency: 12,
-  collectCoverageFrom: ['lib/**/*.ts', '!lib/index.ts', '!lib/testing/index.ts', '!lib/events/events.ts'],
+  collectCoverageFrom: [
+    'lib/**/*.ts',
+    '!lib/index.ts',
+    '!lib/testing/index.ts',
+    '!lib/requests/index.ts',
+    '!lib/events/events.ts',
+  ],
   // Not of some of the tests: an argument that is no option names a file or a title.
   coverageThreshold: process.argv.slice(2).every((argument) => argument.startsWith('-'))
     ? { global: { lines: 95, branches: 95, functions: 95, statements: 95 } }

@@ -27,7 +27,12 @@ function compile() {
     }
   }
   // What runs there imports the library by its own name, and finds the dependencies.
-  const exports = { '.': './lib/index.js', './testing': './lib/testing/index.js', './*': './lib/adapters/*.js' };
+  const exports = {
+    '.': './lib/index.js',
+    './testing': './lib/testing/index.js',
+    './requests': './lib/requests/index.js',
+    './*': './lib/adapters/*.js',
+  };
   const manifest = JSON.stringify({ name: 'reconnecting-connection', type: 'commonjs', exports });
   if (contentOf(join(directory, 'package.json')) !== manifest) write(join(directory, 'package.json'), manifest);
   try {

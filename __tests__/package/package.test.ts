@@ -88,6 +88,7 @@ const NAMES: Record<string, readonly string[]> = {
     'registry',
   ],
   'reconnecting-connection/testing': ['FaultProxy', 'LoopbackServer', 'ScriptedDial', 'record', 'until'],
+  'reconnecting-connection/requests': ['Requests'],
   'reconnecting-connection/prometheus': ['exportMetrics'],
   'reconnecting-connection/opentelemetry': ['exportMetrics'],
 };
@@ -117,7 +118,7 @@ describe('the packed package', () => {
        for (const { record } of [await import('reconnecting-connection/testing'), require('reconnecting-connection/testing')]) {
          try { record(1); } catch (error) { caught.push(error instanceof ConnectionError && error.code); }
        }
-       console.log(JSON.stringify([...caught, Object.keys(require.cache).filter((path) => path.endsWith('errors.js')).length]));`,
+       console.log(JSON.stringify([...caught, Object.keys(require.cache).filter((path) => /dist.errors.js$/.test(path)).length]));`,
     );
 
     expect(codes).toEqual(['ERR_INVALID_OPTION', 'ERR_INVALID_OPTION', 1]);
@@ -288,6 +289,7 @@ describe('the shipped types', () => {
     import { ConnectionPool, ConnectionError, ReconnectingConnection, connmanBackoff, exponentialBackoff, registry } from 'reconnecting-connection';
     import type { BackoffInfo, ConnectionEvents, ConnectionOptions, OpenInfo, PoolEvents, StateName, Target } from 'reconnecting-connection';
     import { type NextOptions, type Recorder, ScriptedDial, record } from 'reconnecting-connection/testing';
+    import { Requests } from 'reconnecting-connection/requests';
     import { once } from 'node:events';
 
     const options: ConnectionOptions = { port: 6379, tls: { servername: 'x' }, backoff: exponentialBackoff({ jitter: 'equal' }), socket: { noDelay: true } };
@@ -315,7 +317,15 @@ describe('the shipped types', () => {
     // @ts-expect-error there is no such outcome
     const unscripted = new ScriptedDial(['refused']);
     const longer: NextOptions = { deadline: 100 };
+    const requests = new Requests(connection, { timeout: 100, match: (line) => line.length, send: (command: { x: 1 }) => String(command.x) });
+    requests.on('unasked', (line, { key, late }) => console.log(line.toUpperCase(), key, late));
+    // @ts-expect-error a request is what \`send\` takes
+    void requests.request('x');
+    // @ts-expect-error there has to be a timeout
+    const timeless = new Requests(new ReconnectingConnection({ port: 1 }), {});
+    const bytes: Promise<Buffer> = timeless.request(['x', new Uint8Array(1)]);
     async function main(): Promise<void> {
+      console.log((await requests.request({ x: 1 }, { key: 'x', timeout: 5 })).toUpperCase(), await bytes);
       const [heard] = await recorder.next('message', longer);
       const [wait, waiting] = await record(pool).next('backoff', { where: (info, tag) => info.attempt > 1 && tag !== '' });
       console.log(scripted.state, unscripted.attempts, heard.toUpperCase(), wait.delay, waiting.length);

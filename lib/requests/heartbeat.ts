@@ -1,0 +1,43 @@
+/** Sends a ping whenever nothing was answered for `interval` milliseconds. */
+export class Heartbeat {
+  readonly #interval: number;
+  readonly #ping: () => Promise<unknown>;
+  #answeredAt = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param ping - Resolves when the ping is answered. */
+  constructor(interval: number, ping: () => Promise<unknown>) {
+    this.#interval = interval;
+    this.#ping = ping;
+  }
+
+  /** A session has begun. */
+  start(): void {
+    this.stop();
+    this.onAnswer();
+    this.#wait();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  onAnswer(): void {
+    this.#answeredAt = performance.now();
+  }
+
+  #wait(): void {
+    const left = Math.ceil(this.#answeredAt + this.#interval - performance.now());
+    if (left > 0) {
+      this.#timer = setTimeout(() => this.#wait(), left).unref();
+      return;
+    }
+    const timer = this.#timer;
+    const goOn = () => {
+      if (this.#timer === timer) this.#wait();
+    };
+    // It rejects with the end of the session.
+    this.#ping().then(goOn, () => undefined);
+  }
+}

@@ -1,0 +1,2 @@
+export { Requests } from './index.js';
+export type * from './index.js';

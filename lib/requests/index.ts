@@ -1,0 +1,9 @@
+export type {
+  RequestHeartbeatOptions,
+  RequestKey,
+  RequestOptions,
+  RequestsEvents,
+  RequestsOptions,
+  UnaskedInfo,
+} from './options';
+export { Requests } from './requests';
