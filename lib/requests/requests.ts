@@ -189,6 +189,8 @@ export class Requests<Message = unknown, Command = WriteChunk> extends EventEmit
   /** Which request a message answers; null if the application cannot tell, which ends the session. */
   #keyOf(message: SessionChunk<Message>): RequestKey | boolean | null {
     const { match } = this.#settings;
+    // What a decoder puts out once the peer has ended may be half an answer.
+    if (this.#connection.socket?.readableEnded === true) return false;
     if (match === undefined) return true;
     try {
       const key: unknown = match(message) ?? false;
