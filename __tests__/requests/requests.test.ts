@@ -604,6 +604,25 @@ describe('heartbeat()', () => {
     expect(connection.state).toBe('open');
   });
 
+  test('goes on after a ping that could not be sent', async () => {
+    let isBroken = true;
+    const { requests, open, sent, answer } = scripted({
+      send: (line) => {
+        if (isBroken) throw new Error('not now');
+        return line;
+      },
+    });
+    requests.heartbeat('PING\n', { interval: 100 });
+    await open();
+    await pass(150);
+    isBroken = false;
+    await pass(49);
+    expect(sent()).toEqual([]);
+    await pass(2);
+    expect(sent()).toEqual(['PING']);
+    await answer('PONG');
+  });
+
   test('ends with the returned function, with the next heartbeat(), and with close()', async () => {
     const { requests, open, sent } = scripted();
     const stop = requests.heartbeat('A\n', { interval: 100 });

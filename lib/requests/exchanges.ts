@@ -56,9 +56,9 @@ export class Exchanges {
   }
 
   /** Removes the request that is answered. The answer is late if the request's caller does not wait for it any more. */
-  answer(key: RequestKey | undefined): { readonly pending?: Pending; readonly late: boolean } {
+  answer(key: RequestKey | undefined): { readonly pending: Pending | undefined; readonly late: boolean } {
     const pending = key === undefined ? this.#ordered.first : this.#keyed.get(key);
-    if (pending === undefined) return { late: key !== undefined && this.#owed.delete(key) };
+    if (pending === undefined) return { pending, late: key !== undefined && this.#owed.delete(key) };
     this.remove(pending);
     return { pending, late: pending.isSettled };
   }

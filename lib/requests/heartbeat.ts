@@ -34,10 +34,10 @@ export class Heartbeat {
       return;
     }
     const timer = this.#timer;
+    // Also where the ping could not be sent. Where the session is over, there is no timer, or another.
     const goOn = () => {
-      if (this.#timer === timer) this.#wait();
+      if (this.#timer === timer) this.start();
     };
-    // It rejects with the end of the session.
-    this.#ping().then(goOn, () => undefined);
+    this.#ping().then(goOn, goOn);
   }
 }

@@ -7,6 +7,7 @@ import {
   abortSignal,
   checkRecord,
   delay,
+  frozen,
   func,
   integer,
   interval,
@@ -99,10 +100,10 @@ export function resolveOptions<Message, Command>(options: unknown): Settings<Mes
     concurrency: orInfinity(integer(1)),
     gap: delay,
   });
-  // As of a wrong one: without it an unanswered request would stop all that follow, for good.
+  // Required: without it, a request that is never answered would hold up all others for good.
   limit(given.timeout, 'option `timeout`');
   const { concurrency = 1, gap = 0 } = given;
-  return { ...given, concurrency, gap };
+  return frozen({ ...given, concurrency, gap });
 }
 
 export function isKey(value: unknown): value is RequestKey {

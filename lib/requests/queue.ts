@@ -89,8 +89,8 @@ export class RequestQueue {
   /** The request whose turn it is now, if any. */
   #next(): Pending | undefined {
     const { state, socket } = this.#connection;
-    // When the socket is no longer writable, the session is about to end.
-    if (state !== 'open' || !this.#hasRoom || socket?.writable !== true) return undefined;
+    // A session whose peer has ended answers nothing more, and one whose socket cannot be written to is about to end.
+    if (state !== 'open' || !this.#hasRoom || socket?.writable !== true || socket.readableEnded) return undefined;
     const { concurrency, gap } = this.#pace;
     const next = this.#urgent.first ?? (this.#isReady ? this.#waiting.first : undefined);
     if (next === undefined || this.exchanges.size >= concurrency) return undefined;

@@ -173,7 +173,9 @@ export class Requests<Message = unknown, Command = WriteChunk> extends EventEmit
     const key = this.#keyOf(answer);
     if (key === null || this.#isClosed) return;
     const { pending, late } =
-      key === false ? { late: false } : this.#queue.exchanges.answer(key === true ? undefined : key);
+      key === false
+        ? { pending: undefined, late: false }
+        : this.#queue.exchanges.answer(key === true ? undefined : key);
     if (pending !== undefined) {
       this.#queue.onAnswer();
       this.#heartbeat?.onAnswer();
