@@ -7,10 +7,16 @@ let certificates: Certificates;
 beforeAll(async () => (certificates = await makeCertificates()));
 
 const newPool = (options: PoolOptions) => track(new ConnectionPool({ ...QUICK, maxRetries: 0, ...options }));
+/** The code, or else the message, of the failure that ended a connection. */
+function causeOf(error: unknown): string | undefined {
+  const { cause } = error as { readonly cause?: NodeJS.ErrnoException };
+  return cause?.code ?? cause?.message;
+}
+
 const failure = (opened: Promise<unknown>) =>
   opened.then(
     () => 'open',
-    (error: Error) => (error.cause as NodeJS.ErrnoException | undefined)?.code ?? (error.cause as Error).message,
+    (error: unknown) => causeOf(error),
   );
 
 describe('the `tls` of a member', () => {
