@@ -91,7 +91,11 @@ export function invalidOption(
   cause?: unknown,
   show: (value: unknown) => string = describe,
 ): ConnectionError {
-  return new ConnectionError('ERR_INVALID_OPTION', `Expected ${name} to be ${expected}, got ${show(value)}`, { cause });
+  return new ConnectionError(
+    'ERR_INVALID_OPTION',
+    `Expected ${name} to be ${expected}, got ${show(value)}${because(cause)}`,
+    { cause },
+  );
 }
 
 /** A value and its type for an error message, short and without the contents of objects: `"6379" (string)`, `an array`. */
@@ -121,6 +125,15 @@ function quote(text: string): string {
 export function escape(text: string): string {
   const json = JSON.stringify(text).slice(1, -1);
   return json.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (each) => `\\u{${each.codePointAt(0)!.toString(16)}}`);
+}
+
+/** The longest message that `readable()` leaves whole, in characters. */
+const MAX_LENGTH = 200;
+
+/** The message of an error for a log: one short line without control characters and without the password of a URL. */
+export function readable(text: string): string {
+  const plain = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').replace(/\/\/[^/\s@]*@/g, '//…@');
+  return plain.length > MAX_LENGTH ? `${plain.slice(0, MAX_LENGTH)}…` : plain;
 }
 
 /** `Array.isArray`, but false for a revoked Proxy, for which `Array.isArray` throws. */

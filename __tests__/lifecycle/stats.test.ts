@@ -217,3 +217,11 @@ describe('recordReset()', () => {
     expect(reset).toStrictEqual({ generation: 4, reason: 'peer-end', uptime: 0, willRetry: false, uncertain });
   });
 });
+
+test('`lastError` is one short line, without the control characters that a peer may have sent', () => {
+  const recorder = new StatsRecorder();
+  recorder.recordError(new Error(`-ERR \u001b[2J\r\nFAKE LOG LINE \u202e ${'x'.repeat(300)}`));
+  const { lastError } = recorder.snapshot('open', 'a:1', undefined, writes);
+  expect(lastError?.message).toMatch(/^-ERR {1,2}\[2J FAKE LOG LINE {1,3}x+…$/);
+  expect(lastError?.message.length).toBeLessThan(210);
+});

@@ -214,7 +214,7 @@ describe('checkRecord()', () => {
       ['point', 'option `point`'],
     ] as const) {
       expect(refusal(() => check(unreadable, path))).toBe(
-        `Expected ${name} to be an object that can be read, got an object`,
+        `Expected ${name} to be an object that can be read, got an object: getter`,
       );
       expect(() => check(unreadable, path)).toThrow(expect.objectContaining({ cause }));
     }

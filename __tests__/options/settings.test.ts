@@ -598,7 +598,7 @@ it('refuses options with a getter that throws', () => {
     },
   };
   expect(refusal(() => resolveOptions(options))).toBe(
-    'Expected the options to be an object that can be read, got an object',
+    'Expected the options to be an object that can be read, got an object: no host today',
   );
 });
 

@@ -1,3 +1,4 @@
+import { readable } from '../errors';
 import type { OpenInfo, ResetInfo, ResetReason, StateName, WriteCount } from '../events/events';
 import type { RoundTrip } from '../session/round-trip';
 import { addressed } from '../socket/transport';
@@ -17,7 +18,7 @@ export interface Transition {
 
 /** The message and the code of an error. Its cause and other properties are left out: they may hold secrets. */
 export interface ErrorSummary {
-  /** Its message. */
+  /** Its message as one line: what a peer has said may hold control characters. At most 200 characters. */
   readonly message: string;
   /** Its code, such as `ECONNREFUSED` or `ERR_IDLE`, where it has one. */
   readonly code?: string;
@@ -119,7 +120,11 @@ export class StatsRecorder {
 
   recordError(error: Error): void {
     const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-    this.#lastError = { message: error.message, at: Date.now(), ...(code !== undefined && { code }) };
+    this.#lastError = {
+      message: readable(error.message),
+      at: Date.now(),
+      ...(code !== undefined && { code: readable(code) }),
+    };
   }
 
   /** Returns the payload of `open`. */
