@@ -9,6 +9,7 @@ import { type ChannelEvent, publish } from './events/diagnostics-channel';
 import { Emitter, onListenerAdded } from './events/emitter';
 import type { CloseInfo, ConnectionEvents, OpenInfo, StateName, WriteCount } from './events/events';
 import { Machine } from './lifecycle/machine';
+import { type ReconnectOptions, reconnectDelay } from './lifecycle/reconnect-options';
 import type { ConnectionStats } from './lifecycle/stats';
 import type { WhenOpenOptions } from './lifecycle/when-open';
 import type { ConnectionOptions } from './options/options';
@@ -41,6 +42,9 @@ export interface ConnectionHost {
   readonly hears?: HeardElsewhere | undefined;
 }
 
+/** Milliseconds until the session of a connection counts as healthy, for logs; Infinity without a session. */
+export let healthyIn: (connection: object) => number;
+
 /**
  * A TCP, TLS or Unix socket connection that reconnects. It dials on the microtask after its creation. When a session is
  * lost it dials again, until `disconnect()`, `destroy()`, an aborted `signal` or the limits of its options end it.
@@ -65,6 +69,10 @@ export interface ConnectionHost {
  * ```
  */
 export class ReconnectingConnection<Message = unknown> extends Emitter<ConnectionEvents<Message>> {
+  static {
+    healthyIn = (connection) => (#machine in connection ? connection.#machine.healthyIn : 0);
+  }
+
   readonly #machine: Machine;
   /** Created by the first call of `pause()`, `sessions()` or `toDuplex()`. */
   #readControl: ReadControl | undefined;
@@ -202,9 +210,26 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
     return this.#machine.whenOpen(options);
   }
 
-  /** Drops the session, or ends the wait, and dials now. Starts it from `idle`. Does nothing in other states. */
-  reconnect(): void {
-    this.#machine.reconnect();
+  /**
+   * Ends the session, the attempt or the wait, and dials now, or after `delay` at the earliest. Starts from `idle`. Does
+   * nothing while closing or closed. Calls in one turn of the event loop are one. Where attempt after attempt is abandoned,
+   * a wait comes between them, of up to a second.
+   *
+   * The dial begins when the old socket has closed: the peer has until `closeTimeout` for that, unless `target` leads
+   * elsewhere. A session that was not healthy (see `minUptime` and {@link ReconnectingConnection.markHealthy}) counts as
+   * a failed attempt: its end is followed by a backoff, which grows, and which a further call cuts short. `shouldRetry`
+   * is not asked.
+   *
+   * @throws ConnectionError `ERR_INVALID_OPTION`
+   *
+   * @example
+   * ```ts
+   * // The device needs a moment between two sessions.
+   * connection.reconnect({ delay: 500 });
+   * ```
+   */
+  reconnect(options: ReconnectOptions = {}): void {
+    this.#machine.reconnect(reconnectDelay(options));
   }
 
   /**

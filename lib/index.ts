@@ -66,6 +66,7 @@ export type { WriteCallback } from './writes/write';
 
 export type { ConnectionStats, ErrorSummary, Transition } from './lifecycle/stats';
 export type { RoundTrip } from './session/round-trip';
+export type { ReconnectOptions } from './lifecycle/reconnect-options';
 export type { WhenOpenOptions } from './lifecycle/when-open';
 
 export type { DuplexOptions } from './streams/duplex';

@@ -53,7 +53,7 @@ describe('target()', () => {
     expect(connection.tag).toBe(`127.0.0.1:${working.port}`);
   });
 
-  test('counts from 1 again for the next session, which may be elsewhere', async () => {
+  test('counts from 1 again after a healthy session, and the next may be elsewhere', async () => {
     const [one, two] = [await Loopback.start(), await Loopback.start()];
     const asked: number[] = [];
     const connection = connectTo(
@@ -61,6 +61,7 @@ describe('target()', () => {
       { target: (attempt) => Promise.resolve({ port: asked.push(attempt) === 1 ? one.port : two.port }) },
     );
     await one.meets(connection);
+    connection.markHealthy();
     one.drop();
     await next(connection, 'open');
 
@@ -591,12 +592,20 @@ describe('signal', () => {
 
   test('C66 has one listener over 1,000 sessions, and none after close', async () => {
     const { signal } = new AbortController();
-    const { dial, near } = memory();
+    const { dial, near, far } = memory();
     const connection = connectTo(NOWHERE, { dial, signal, handshake: () => {} });
+    // A peer that ends with this side.
+    connection.on('open', () =>
+      far
+        .at(-1)
+        ?.on('end', () => far.at(-1)?.end())
+        .resume(),
+    );
     let most = 0;
     await next(connection, 'open', ({ generation }) => {
       most = Math.max(most, getEventListeners(signal, 'abort').length);
       if (generation === 1_000) return true;
+      connection.markHealthy();
       connection.reconnect();
       return false;
     });

@@ -68,6 +68,7 @@ export interface Client {
   disconnect(): Promise<unknown>;
   connect?(): void;
   reconnect?(): void;
+  markHealthy?(): void;
   unref?(): void;
 }
 

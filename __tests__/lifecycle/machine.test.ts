@@ -112,6 +112,7 @@ const inputs = {
   'destroy()': ({ connection }) => connection.destroy(),
   abort: ({ abort }) => abort.abort(),
   'reconnect()': ({ connection }) => connection.reconnect(),
+  'reconnect() with a delay': ({ connection }) => connection.reconnect({ delay: CLOSE_TIMEOUT }),
   'fail()': ({ connection }) => connection.fail(new Error('bad')),
   'markHealthy()': ({ connection }) => connection.markHealthy(),
   'pause()': ({ connection }) => void connection.pause(),
@@ -169,8 +170,15 @@ const table: Record<Input, Partial<Record<Situation, string[]>>> = {
   },
   'reconnect()': {
     idle: ['idle→connecting'],
-    open: ['open→connecting', 'reset'],
+    open: ['open→backoff', 'reset', 'backoff'],
     backoff: ['backoff→connecting'],
+  },
+  'reconnect() with a delay': {
+    idle: ['idle→backoff', 'backoff'],
+    dialling: ['connecting→backoff', 'backoff'],
+    handshaking: ['connecting→backoff', 'backoff'],
+    open: ['open→backoff', 'reset', 'backoff'],
+    backoff: ['backoff'],
   },
   'fail()': {
     dialling: ['connecting→backoff', 'backoff'],
@@ -254,8 +262,11 @@ test('every transition of `transitions` is in the table, and no other', () => {
   const caused = Object.values(table)
     .flatMap((row) => Object.values(row).flat())
     .filter((event) => event.includes('→'));
-  // `disconnect()` while connecting needs queued writes for this one, and has tests of its own.
-  expect(new Set([...caused, 'connecting→closing'])).toEqual(new Set(declared));
+  // These need queued writes or a healthy session, and have tests of their own.
+  const others = ['connecting→closing', 'backoff→closing', 'open→connecting'];
+  // These have no event.
+  const silent = ['connecting→connecting', 'backoff→backoff'];
+  expect(new Set([...caused, ...others, ...silent])).toEqual(new Set(declared));
 });
 
 describe('the payloads of events', () => {
@@ -308,8 +319,9 @@ describe('the payloads of events', () => {
     setup.connection.destroy();
   });
 
-  test('reconnect() while open › a reset with reason `forced`, and a dial', async () => {
+  test('reconnect() while open and healthy › a reset with reason `forced`, and a dial', async () => {
     const setup = await situations.open();
+    setup.connection.markHealthy();
     setup.recorded.splice(0);
     setup.connection.reconnect();
     await settle();
@@ -371,14 +383,18 @@ describe('the payloads of events', () => {
     expect(setup.recorded.at(-1)).toEqual(['close', { reason: 'disconnected' }]);
   });
 
-  test('disconnect() while in backoff, with writes queued › drops them and closes at once', async () => {
+  test('disconnect() while in backoff, with writes queued › one last dial, and a drop when it fails', async () => {
     const setup = await situations.backoff();
     setup.connection.write('queued');
     setup.recorded.splice(0);
     void setup.connection.disconnect();
     await settle();
-    expect(names(setup.recorded)).toEqual(['state', 'drop', 'close']);
-    expect(setup.recorded[1]?.[1]).toMatchObject({ bytes: 6, reason: 'disconnected' });
+    expect(names(setup.recorded)).toEqual(['state']);
+    setup.link.fail('ECONNREFUSED');
+    await settle();
+    expect(names(setup.recorded)).toEqual(['state', 'state', 'drop', 'close']);
+    expect(setup.recorded[2]?.[1]).toMatchObject({ bytes: 6, reason: 'disconnected' });
+    expect(setup.script.links).toHaveLength(2);
   });
 
   test('whenOpen() while closing or closed › rejects with ERR_CLOSED, unless connect() was called', async () => {
@@ -431,7 +447,9 @@ describe('the payloads of events', () => {
   test('pause() and resume() also apply to the next session', async () => {
     const setup = await situations.open();
     const reopen = async () => {
+      setup.connection.markHealthy();
       setup.connection.reconnect();
+      setup.link.finish();
       await settle();
       setup.link.connect();
       await settle();
@@ -459,7 +477,8 @@ describe('the payloads of events', () => {
       await settle();
       setup.link.connect();
       await settle();
-      setup.connection.reconnect();
+      setup.connection.fail();
+      await pass(BACKOFF);
     }
     expect(generations).toEqual([1, 2]);
     setup.connection.destroy();
@@ -632,6 +651,44 @@ describe('disconnect()', () => {
     await settle();
 
     await expect(setup.connection.disconnect()).resolves.toMatchObject({ reason: 'max-retries' });
+  });
+
+  test('while in backoff with writes queued › dials at once and sends them', async () => {
+    const setup = await situations.backoff();
+    const fates: unknown[] = [];
+    for (const text of ['a', 'b', 'c']) setup.connection.write(text, (error) => fates.push(error ?? 'confirmed'));
+    setup.recorded.splice(0);
+    const closed = setup.connection.disconnect();
+    await settle();
+    setup.link.connect();
+    await settle();
+    setup.link.finish();
+
+    expect(await closed).toEqual({ reason: 'disconnected' });
+    expect(setup.link.written.join('')).toBe('abc');
+    expect(fates).toEqual(['confirmed', 'confirmed', 'confirmed']);
+    expect(setup.takeEvents()).toEqual(['backoff→closing', 'open', 'closing→closed', 'reset', CLOSE]);
+  });
+
+  test('while in backoff with writes queued › destroy() ends the last dial', async () => {
+    const setup = await situations.backoff();
+    setup.connection.write('queued', () => undefined);
+    void setup.connection.disconnect();
+    setup.connection.destroy();
+    await settle();
+    expect(setup.connection.state).toBe('closed');
+    expect(setup.script.links).toHaveLength(1);
+  });
+
+  test('while in backoff with writes queued › gives a mute peer until closeTimeout', async () => {
+    const setup = await situations.backoff();
+    setup.connection.write('queued', () => undefined);
+    void setup.connection.disconnect();
+    await pass(CLOSE_TIMEOUT - 1);
+    expect(setup.connection.state).toBe('closing');
+    await pass(1);
+    expect(setup.connection.state).toBe('closed');
+    expect(setup.link.destroyed).toBe(true);
   });
 
   test('while dialling with writes queued › lets the dial finish and sends them', async () => {

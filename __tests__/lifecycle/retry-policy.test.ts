@@ -26,8 +26,9 @@ function delaysOf(decisions: RetryDecision[]): (number | undefined)[] {
   return decisions.map((decision) => (decision.retry ? decision.delay : undefined));
 }
 
-function gaveUp(reason: string, why: string, last = '; the last failure: refused'): object {
-  const error = new ConnectionError('ERR_GAVE_UP', `Gave up on ${TAG}: ${why}${last}`, { cause: refused, tag: TAG });
+function gaveUp(reason: string, why: string, cause: unknown = refused): object {
+  const message = `Gave up on ${TAG}: ${why}${cause === null ? '' : ': refused'}`;
+  const error = new ConnectionError('ERR_GAVE_UP', message, { cause: cause ?? undefined, tag: TAG });
   return { retry: false, reason, error };
 }
 
@@ -87,8 +88,8 @@ describe('maxRetries', () => {
   it.each([0, 1, 5])('of %i gives up after that many retries have failed', (maxRetries) => {
     const decisions = outage(policyOf({ maxRetries }), maxRetries + 1);
     expect(decisions.slice(0, -1).map(({ retry }) => retry)).toEqual(Array<boolean>(maxRetries).fill(true));
-    const retries = maxRetries === 1 ? '1 retry' : `${maxRetries} retries`;
-    expect(decisions.at(-1)).toEqual(gaveUp('max-retries', `${retries} failed`));
+    const why = { 0: '`maxRetries` is 0', 1: '1 retry failed', 5: '5 retries failed' }[maxRetries];
+    expect(decisions.at(-1)).toEqual(gaveUp('max-retries', why!));
   });
 
   it('gives up with an error that has a code, the tag of the target and the cause', () => {
@@ -109,7 +110,7 @@ describe('maxRetries', () => {
 
   it('gives up with an error without a cause if the failure has no error', () => {
     const decision = policyOf({ maxRetries: 0 }).next({ reason: 'peer-end' }, 1, TAG, 0);
-    expect(decision).toEqual(gaveUp('max-retries', '0 retries failed', ''));
+    expect(decision).toEqual(gaveUp('max-retries', '`maxRetries` is 0 (peer-end)', null));
     expect(!decision.retry && Object.hasOwn(decision.error, 'cause')).toBe(false);
   });
 
@@ -118,6 +119,68 @@ describe('maxRetries', () => {
     const backoff = jest.fn(() => 1);
     policyOf({ maxRetries: 0, shouldRetry, backoff }).next(failure, 0, TAG, 0);
     expect([shouldRetry.mock.calls, backoff.mock.calls]).toEqual([[], []]);
+  });
+});
+
+describe('a session that reconnect() ended', () => {
+  const forced = { reason: 'forced' } as const;
+
+  it('counts as a failure, and its wait grows like any', () => {
+    const policy = policyOf({ backoff: { initialDelay: 100, jitter: 'none' } });
+    expect(delaysOf([0, 1, 2].map((now) => policy.next(forced, 1, TAG, now)))).toEqual([100, 200, 400]);
+    expect(policy.next(failure, 1, TAG, 3)).toMatchObject({ attempt: 4, delay: 800 });
+  });
+
+  it('waits for as long as the application asks, at least', () => {
+    const policy = policyOf({});
+    expect(delaysOf([50, 60_000].map((least) => policy.next(forced, 1, TAG, 0, least)))).toEqual([100, 60_000]);
+    expect(policy.healthyIn(5_000)).toBe(0);
+  });
+
+  it('does not ask shouldRetry, and may be the first of an outage with `maxRetries: 0`', () => {
+    const shouldRetry = jest.fn(() => false);
+    const policy = policyOf({ maxRetries: 0, shouldRetry });
+    expect(policy.next(forced, 1, TAG, 0)).toMatchObject({ retry: true, attempt: 1 });
+    expect(policy.next(forced, 2, TAG, 0)).toEqual(gaveUp('max-retries', '`maxRetries` is 0 (forced)', null));
+    expect(shouldRetry).not.toHaveBeenCalled();
+  });
+
+  it.each([
+    ['max-retries', { maxRetries: 2 }],
+    ['max-elapsed', { maxElapsed: 250 }],
+    ['backoff-ended', { backoff: ({ attempt }: BackoffContext) => (attempt > 2 ? undefined : 100) }],
+  ])('is limited as any failure: %s', (reason, options) => {
+    const policy = policyOf(options);
+    const decisions = [0, 100, 200].map((now) => policy.next(forced, 1, TAG, now));
+    expect(decisions.map(({ retry }) => retry)).toEqual([true, true, false]);
+    expect(decisions.at(-1)).toMatchObject({ reason });
+  });
+
+  it('hold() waits without a failure: it counts as the first retry only', () => {
+    const policy = policyOf({ maxRetries: 1 });
+    const held = { retry: true, attempt: 1, delay: 500, fault: undefined };
+    expect([policy.hold(500), policy.hold(500)]).toEqual([held, held]);
+  });
+});
+
+describe('abandon()', () => {
+  it('has no wait at first, and then ever longer ones, up to a second', () => {
+    const policy = policyOf({});
+    const waits = Array.from({ length: 10 }, () => policy.abandon());
+    expect(waits).toEqual([0, 10, 20, 40, 80, 160, 320, 640, 1_000, 1_000]);
+    policy.reset();
+    expect(policy.abandon()).toBe(0);
+  });
+});
+
+describe('countAttempt()', () => {
+  it('numbers the attempts of an outage from 1', () => {
+    const policy = policyOf({});
+    const before = [policy.countAttempt(), policy.countAttempt()];
+    policy.next(failure, 0, TAG, 0);
+    before.push(policy.countAttempt());
+    policy.reset();
+    expect([before, policy.countAttempt()]).toEqual([[1, 2, 3], 1]);
   });
 });
 
@@ -187,7 +250,7 @@ describe('shouldRetry', () => {
   it('gives up when it returns false', () => {
     const policy = policyOf({ shouldRetry: ({ error }) => error !== refused });
     expect(policy.next({ reason: 'peer-end' }, 0, TAG, 0).retry).toBe(true);
-    expect(policy.next(failure, 0, TAG, 0)).toEqual(gaveUp('not-retryable', '`shouldRetry` returned false (error)'));
+    expect(policy.next(failure, 0, TAG, 0)).toEqual(gaveUp('not-retryable', '`shouldRetry` returned false'));
   });
 
   it('is reported as a fault when it throws, and the retry is made', () => {
@@ -290,23 +353,23 @@ describe('backoff', () => {
   });
 });
 
-describe('isHealthy()', () => {
+describe('healthyIn()', () => {
   it.each([
-    [0, false],
-    [4_999, false],
-    [5_000, true],
-    [60_000, true],
-  ])('requires five seconds by default: for an uptime of %i ms it returns %p', (uptime, healthy) => {
-    expect(policyOf({}).isHealthy(uptime)).toBe(healthy);
+    [0, 5_000],
+    [4_999, 1],
+    [5_000, 0],
+    [60_000, 0],
+  ])('requires five seconds by default: for an uptime of %i ms it returns %i', (uptime, rest) => {
+    expect(policyOf({}).healthyIn(uptime)).toBe(rest);
   });
 
   it('takes every session as healthy when `minUptime` is 0 and there was no wait', () => {
-    expect(policyOf({ minUptime: 0 }).isHealthy(0)).toBe(true);
+    expect(policyOf({ minUptime: 0 }).healthyIn(0)).toBe(0);
   });
 
   it('requires at least the wait before the session, so that a flapping peer is not dialled more and more often', () => {
     const policy = policyOf({ minUptime: 500, backoff: exponentialBackoff({ initialDelay: 400, jitter: 'none' }) });
-    const least = () => [399, 499, 500, 799, 800, 1_599, 1_600].find((uptime) => policy.isHealthy(uptime));
+    const least = () => [399, 499, 500, 799, 800, 1_599, 1_600].find((uptime) => policy.healthyIn(uptime) === 0);
     expect(least()).toBe(500);
     policy.next(failure, 0, TAG, 0);
     expect(least()).toBe(500);
@@ -322,7 +385,7 @@ describe('isHealthy()', () => {
     // The schedule of reconnecting-websocket's test for `minUptime`.
     const policy = policyOf({ minUptime: 500, backoff: { initialDelay: 100, maxDelay: 10_000, jitter: 'none' } });
     const delays = [100, 200, 300, 400, 800, 1_600].map((uptime) => {
-      if (policy.isHealthy(uptime)) policy.reset();
+      if (policy.healthyIn(uptime) === 0) policy.reset();
       const decision = policy.next(failure, 1, TAG, 0);
       return decision.retry ? decision.delay : undefined;
     });

@@ -123,7 +123,10 @@ export async function oneSignal(target: ConnectionOptions, count: number): Promi
   const connections = Array.from({ length: 10 }, () => new ReconnectingConnection(options));
   let most = 0;
   const found = await rounds(Math.ceil(count / connections.length), async () => {
-    for (const connection of connections) connection.reconnect();
+    for (const connection of connections) {
+      connection.markHealthy();
+      connection.reconnect();
+    }
     await Promise.all(connections.map((connection) => connection.whenOpen({ signal })));
     most = Math.max(most, listeners());
   });

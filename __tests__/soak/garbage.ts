@@ -167,19 +167,18 @@ export async function hangingAttempts(count: number): Promise<Finding> {
   const traces = new Traces();
   const never = new Promise<never>(() => {});
   const connection = new ReconnectingConnection({ target: () => never, connectTimeout: 10, backoff: () => 60_000 });
-  for (let each = 0; each < count; each++) await fail();
+  for (let each = 0; each < count; each++) traces.add('errors of attempts', await fail());
+  // The last one is kept, for `target` will be passed it.
+  await fail();
   const found = await traces.find();
   connection.destroy();
   // Until here it had to live.
   void never.catch(() => {});
   return found;
 
-  async function fail(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      connection.once('backoff', ({ error }) => {
-        traces.add('errors of attempts', error!);
-        resolve();
-      });
+  function fail(): Promise<Error> {
+    return new Promise((resolve) => {
+      connection.once('backoff', ({ error }) => resolve(error!));
       connection.reconnect();
     });
   }

@@ -4,9 +4,10 @@ import {
   type Failure,
   type ReconnectingConnection,
   type ResetInfo,
+  ConnectionPool,
 } from 'reconnecting-connection';
 
-import { Loopback, connectTo, next, payload, payloads, receives, written } from '../kit/loopback';
+import { Loopback, connectTo, next, payload, payloads, receives, track, written } from '../kit/loopback';
 import { names, record } from '../kit/record';
 
 const MANY = 64 * 1024 * 1024;
@@ -782,6 +783,7 @@ describe('reconnect()', () => {
     const server = await Loopback.start();
     const connection = connectTo(server);
     await connection.whenOpen();
+    connection.markHealthy();
     const heard = record(connection);
     connection.reconnect();
     connection.reconnect();
@@ -1004,7 +1006,18 @@ describe('disconnect()', () => {
     });
   });
 
-  test('C57 while waiting for a retry: closes at once, and drops queued writes', async () => {
+  test('C57 while waiting for a retry, with nothing queued: closes at once', async () => {
+    const server = await Loopback.start();
+    server.refuse();
+    const connection = connectTo(server, { backoff: () => 60_000 });
+    await next(connection, 'backoff');
+    const { heard } = await ends(connection);
+
+    expect(heard).toEqual(['closed', 'close']);
+    expect(connection.stats.dials).toBe(1);
+  });
+
+  test('C57 while waiting for a retry, with writes queued: dials once more at once, and drops them when that is refused', async () => {
     const server = await Loopback.start();
     server.refuse();
     const connection = connectTo(server, { backoff: () => 60_000 });
@@ -1015,7 +1028,23 @@ describe('disconnect()', () => {
 
     expect(await fate).toMatchObject({ code: 'ERR_CLOSED' });
     expect(performance.now() - from).toBeLessThan(2_000);
-    expect(heard).toEqual(['closed', 'drop', 'close']);
+    expect(heard).toEqual(['closing', 'closed', 'drop', 'close']);
+    expect(connection.stats.dials).toBe(2);
+  });
+
+  test('while waiting for a retry, with writes queued: a server that is back gets them, also of a member of a pool', async () => {
+    const server = await Loopback.start();
+    server.refuse();
+    const pool = track(new ConnectionPool({ backoff: () => 60_000 }));
+    const members = [1, 2, 3].map(() => pool.add(server.target));
+    await Promise.all(members.map((member) => next(member, 'backoff')));
+    await server.accept();
+    const fates = members.map((member, index) => written(member, `line ${index}\n`));
+    await pool.disconnect();
+
+    expect(await Promise.all(fates)).toEqual([undefined, undefined, undefined]);
+    await server.until(() => server.live === 0);
+    expect([1, 2, 3].map((session) => server.text(session)).sort()).toEqual(['line 0\n', 'line 1\n', 'line 2\n']);
   });
 
   test('C58 C59 calls share one promise, and after close it resolves at once', async () => {

@@ -1,4 +1,5 @@
 import type { Refable } from '../timers/deadline';
+import { EndingTransport } from '../socket/ending-transport';
 import { unverified } from '../socket/open-socket';
 import { AttemptTimer } from './attempt-timer';
 import { Cancellable } from './cancellable';
@@ -19,7 +20,7 @@ import { type ResolvedTarget, tagOf } from '../options/target';
  */
 export class Attempt implements Refable, ConnectorObserver {
   readonly #context: AttemptContext;
-  #phase: 'target' | 'gate' | 'dial' | 'beforeTls' | 'tls' | 'handshake' | 'decoder' | 'over' = 'target';
+  #phase: 'new' | 'target' | 'gate' | 'dial' | 'beforeTls' | 'tls' | 'handshake' | 'decoder' | 'over' = 'new';
   #target: ResolvedTarget | undefined;
   #connector: Connector | undefined;
   readonly #timer: AttemptTimer;
@@ -31,19 +32,32 @@ export class Attempt implements Refable, ConnectorObserver {
   #promised: Promise<Transport | undefined> | undefined;
   /** The first error of the transport, which closes. */
   #error: Error | undefined;
+  /** What has to close before the dial. */
+  #ending: EndingTransport | undefined;
   #ref: boolean;
 
   constructor(context: AttemptContext) {
     this.#context = context;
+    this.#ending = context.ending;
     const { target, connectTimeout } = context.settings;
     this.#target = target;
     this.#timer = new AttemptTimer(connectTimeout, context.ref);
     this.#ref = context.ref;
   }
 
-  /** Begins in a microtask, so that its caller is done by then. */
-  start(): void {
-    queueMicrotask(() => this.#step(() => this.#findTarget()));
+  /**
+   * Begins in a microtask, so that its caller is done by then.
+   *
+   * @param nextTurn - Begin in the next turn of the event loop: until then, calls of `reconnect()` ask for this attempt.
+   */
+  start(nextTurn = false): void {
+    const begin = () => this.#step(() => this.#findTarget());
+    if (nextTurn) setImmediate(begin);
+    else queueMicrotask(begin);
+  }
+
+  get hasBegun(): boolean {
+    return this.#phase !== 'new';
   }
 
   /** Cancels the attempt without a result: destroys the transport and aborts the application's calls. */
@@ -53,31 +67,59 @@ export class Attempt implements Refable, ConnectorObserver {
     this.#context.gate?.release();
   }
 
+  /**
+   * Hands over what has to close before the next dial, so that `release()` leaves it alone: a transport that is being
+   * prepared, or what had to close before this dial.
+   */
+  takeEnding(): EndingTransport | undefined {
+    const ending = this.#ending;
+    this.#ending = undefined;
+    const transport = this.#preparation && this.#connector?.transport;
+    if (transport === undefined) return ending;
+    return new EndingTransport(transport, this.#tag, this.#context.settings.closeTimeout, this.#ref);
+  }
+
   setRef(ref: boolean): void {
     this.#ref = ref;
+    this.#ending?.setRef(ref);
     this.#timer.setRef(ref);
     this.#connector?.setRef(ref);
   }
 
   #findTarget(): void {
-    const { nextTarget, target, tls } = this.#context.settings;
+    const { settings, observer, targetContext } = this.#context;
+    const { nextTarget, target, tls } = settings;
+    this.#phase = 'target';
     // `!`: options without either are refused.
     if (nextTarget === undefined) return this.#acquire(target!);
     this.#startTimeout();
-    this.#await(nextTarget(this.#context.number, { generation: this.#context.generation }), (answer) => {
+    this.#await(nextTarget(observer.countAttempt(), targetContext), (answer) => {
       this.#target = resolveTarget(answer, tls);
-      this.#context.observer.onTarget(this.#target);
+      observer.onTarget(this.#target, answer);
       this.#acquire(this.#target);
     });
   }
 
-  /** Waits until the gate grants the dial. The wait does not count against `connectTimeout`. */
+  /**
+   * Waits until what was there before has closed, and the gate grants the dial. The wait does not count against
+   * `connectTimeout`.
+   */
   #acquire(target: ResolvedTarget): void {
     const { gate } = this.#context;
-    if (gate === undefined) return this.#dial(target, undefined);
+    const ending = this.#ending;
+    if (gate === undefined && ending === undefined) return this.#dial(target, undefined);
     this.#phase = 'gate';
     // Nothing else keeps the process alive meanwhile.
     const timeout = this.#timer.hold();
+    if (ending === undefined) return this.#askGate(target, timeout);
+    // Another peer does not mind.
+    if (ending.tag !== tagOf(target)) ending.release();
+    ending.whenGone(() => this.#step(() => this.#askGate(target, timeout)));
+  }
+
+  #askGate(target: ResolvedTarget, timeout: number): void {
+    const { gate } = this.#context;
+    if (gate === undefined) return this.#dial(target, undefined);
     void gate.acquire(target, { timeout }).then((answer) => {
       if (!answer.ok) return this.#end(answer);
       this.#step(() => this.#dial(target, answer.slowAfter));
@@ -95,7 +137,11 @@ export class Attempt implements Refable, ConnectorObserver {
   }
 
   #dialBy(dial: Dial, target: ResolvedTarget, connector: Connector): void {
-    this.#awaitStream(takeDialled(dial(target, this.#signal)), (stream) => connector.guard(stream));
+    this.#awaitStream(takeDialled(dial(target, this.#signal)), (stream) => {
+      connector.guard(stream);
+      // It belongs to the connector now, and may be handed over.
+      this.#promised = undefined;
+    });
   }
 
   onConnected(transport: Transport): void {
@@ -106,7 +152,7 @@ export class Attempt implements Refable, ConnectorObserver {
 
   #prepare(transport: Transport, beforeTls: BeforeTls): void {
     this.#phase = 'beforeTls';
-    const { generation } = this.#context;
+    const { generation } = this.#context.targetContext;
     // `!`: there is a target by now.
     const [signal, target] = [this.#signal, this.#target!];
     const prepared = runHandshake(transport, () => beforeTls(transport, { generation, signal, target }), 'beforeTls');
@@ -134,7 +180,8 @@ export class Attempt implements Refable, ConnectorObserver {
 
   #shakeHands(transport: Transport): void {
     this.#verify(transport);
-    const { settings, generation } = this.#context;
+    const { settings, targetContext } = this.#context;
+    const { generation } = targetContext;
     const { handshake } = settings;
     if (handshake === undefined) return this.#establish(transport);
     this.#phase = 'handshake';
@@ -208,6 +255,7 @@ export class Attempt implements Refable, ConnectorObserver {
   /** Without a transport to hand over, leaves nothing behind. */
   #finish(result: AttemptResult | undefined): void {
     this.#phase = 'over';
+    this.#ending?.release();
     this.#timer.clear();
     this.#pending?.cancel();
     // In the tick in which the session takes over, so that the transport is never without a handler.

@@ -125,9 +125,16 @@ export class Connector implements Refable, TransportHandler {
     this.#leave();
   }
 
+  get transport(): Transport | undefined {
+    return this.#transport;
+  }
+
+  /** Destroys the transport, unless it has another owner by now. */
   destroy(): void {
+    const transport = this.#transport;
+    const isHeld = transport !== undefined && isHandledBy(transport, this);
     this.stop();
-    if (this.#transport !== undefined) destroyTransport(this.#transport);
+    if (isHeld) destroyTransport(transport);
   }
 
   setRef(ref: boolean): void {

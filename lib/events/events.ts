@@ -107,7 +107,7 @@ export interface ResetInfo {
   readonly error?: NodeJS.ErrnoException;
   /** Milliseconds that the session was open. */
   readonly uptime: number;
-  /** Whether the connection dials again: after a wait, or at once if `reason` is `'forced'`. */
+  /** Whether the connection dials again: after a wait, or at once if `reconnect()` has ended a healthy session. */
   readonly willRetry: boolean;
   /** Writes that were passed to the lost socket and not confirmed: they may or may not have been sent. */
   readonly uncertain: WriteCount;
@@ -151,6 +151,12 @@ export interface CloseInfo {
 
 /** Names of the states: see the diagram in the README. */
 export type StateName = 'idle' | 'connecting' | 'open' | 'backoff' | 'closing' | 'closed';
+
+/**
+ * The event that tells logs of `markHealthy()`. To the compiler it is `drain`, which has no arguments either: it is in no
+ * public map of events.
+ */
+export const HEALTHY = Symbol('healthy') as unknown as 'drain';
 
 /**
  * The events of a connection. `data` passes the chunk itself because it is the hot path; `state` passes two names, and

@@ -22,14 +22,29 @@ export class LifecycleSignal {
     else this.#stopListening = onAbort(this.#signal, this.#onAborted);
   }
 
+  /**
+   * The next lifecycle begins.
+   *
+   * @throws ConnectionError `ERR_ABORTED`
+   */
+  startAgain(tag: string): void {
+    if (this.aborted)
+      throw this.#error(`The signal of the connection to ${tag} is aborted: it cannot start again`, tag);
+    this.start();
+  }
+
   /** The lifecycle has ended. */
   stop(): void {
     this.#stopListening?.();
     this.#stopListening = undefined;
   }
 
-  /** The error for what the signal ended, or does not let begin. */
-  error(message: string, tag: string): ConnectionError {
+  /** The error for the lifecycle that it ended. */
+  error(tag: string): ConnectionError {
+    return this.#error(`The connection to ${tag} was aborted by its signal`, tag);
+  }
+
+  #error(message: string, tag: string): ConnectionError {
     // `unknown`: a reason is declared as anything.
     const cause: unknown = this.#signal.reason;
     return new ConnectionError('ERR_ABORTED', message + because(cause), { cause, tag });

@@ -1,77 +1,46 @@
 import { Attempt } from '../attempt/attempt';
 import type { AttemptObserver, AttemptResult } from '../attempt/attempt-result';
-import type { DialGate, GateMember, JoinGate } from '../attempt/dial-gate';
+import type { DialGate, GateMember } from '../attempt/dial-gate';
 import { calledBad } from '../attempt/failure';
 import { ConnectionError } from '../errors';
 import type { DeliveryQueue } from '../events/delivery-queue';
-import type {
-  BackoffInfo,
-  CloseInfo,
-  CloseReason,
-  ConnectionEvents,
-  FailureReason,
-  FinalReason,
-  OpenInfo,
-  ResetReason,
+import {
+  type BackoffInfo,
+  type CloseInfo,
+  type ConnectionEvents,
+  type FailureReason,
+  type FinalReason,
+  type OpenInfo,
+  type ResetReason,
+  HEALTHY,
 } from '../events/events';
 import type { HeartbeatConnection } from '../options/options';
 import type { Settings } from '../options/settings';
-import { type ResolvedTarget, tagOf } from '../options/target';
+import { type ResolvedTarget, type Target, tagOf } from '../options/target';
 import { type SessionOwner, Session } from '../session/session';
+import type { EndingTransport } from '../socket/ending-transport';
 import type { Established } from '../socket/transport';
 import { Deadline, setRef } from '../timers/deadline';
 import { Outbox } from '../writes/outbox';
+import { type Deferred, deferred } from './deferred';
+import type { End, Failure, Handlers, Inputs, MachineContext } from './inputs';
 import { LifecycleSignal } from './lifecycle-signal';
-import { RetryPolicy } from './retry-policy';
-import { type Closed, type Closing, type State, type StateOf, release, setStateRef, transitions } from './states';
+import { type Retry, RetryPolicy } from './retry-policy';
+import {
+  type Closed,
+  type Closing,
+  type State,
+  endingOf,
+  forcedWait,
+  release,
+  setStateRef,
+  transitions,
+} from './states';
 import { type ConnectionStats, StatsRecorder } from './stats';
 import { type WhenOpenOptions, OpenWaiters } from './when-open';
 
-/** The connection around a machine. */
-export interface MachineContext {
-  readonly settings: Settings;
-  readonly joinGate: JoinGate | undefined;
-  readonly delivery: DeliveryQueue<ConnectionEvents>;
-  readonly connection: HeartbeatConnection;
-}
-
-/** What can happen to a connection, with its arguments. */
-interface Inputs {
-  connect: [];
-  reconnect: [];
-  disconnect: [];
-  destroy: [end: End];
-  /** The wait is over, or another member of the pool has found the endpoint back. */
-  retry: [];
-  /** The attempt has brought a transport. */
-  established: [established: Established];
-  /** The attempt has failed, or the session is lost. */
-  failed: [failure: Failure];
-  /** `closeTimeout` has passed. */
-  closeTimeout: [];
-}
-
-interface Failure {
-  readonly reason: FailureReason;
-  readonly error?: Error | undefined;
-}
-
-/** How a lifecycle ends. */
-interface End {
-  readonly reason: CloseReason;
-  readonly error?: ConnectionError | undefined;
-  /** Why the session ended, where that is another reason. */
-  readonly resetReason?: FailureReason;
-  /** What broke the session, where something did. */
-  readonly lastError?: Error | undefined;
-}
-
-/** What a state does with the inputs that mean something in it. */
-type Handlers<Name extends State['name']> = {
-  readonly [Input in keyof Inputs]?: (machine: Machine, state: StateOf<Name>, ...args: Inputs[Input]) => void;
-};
-
 const DISCONNECTED: End = { reason: 'disconnected' };
+const FORCED: Failure = { reason: 'forced' };
 
 /**
  * The state machine of a connection. Every input is a transaction: the state with all that it holds is set first, and the
@@ -80,10 +49,10 @@ const DISCONNECTED: End = { reason: 'disconnected' };
  */
 export class Machine implements AttemptObserver, GateMember, SessionOwner {
   /** The whole machine, state by state. An input that is not named changes nothing in that state. */
-  static readonly #handlers: { readonly [Name in State['name']]: Handlers<Name> } = {
+  static readonly #handlers: { readonly [Name in State['name']]: Handlers<Machine, Name> } = {
     idle: {
       connect: (machine) => machine.#start(),
-      reconnect: (machine) => machine.#start(),
+      reconnect: (machine, _state, delay) => machine.#redial(delay),
       disconnect: (machine) => machine.#finish(DISCONNECTED),
       destroy: (machine, _state, end) => machine.#finish(end),
     },
@@ -91,6 +60,9 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     connecting: {
       established: (machine, _state, established) => machine.#open(established),
       failed: (machine, _state, failure) => machine.#retryOrGiveUp(failure),
+      reconnect: (machine, { attempt }, delay) => {
+        if (attempt.hasBegun || delay > 0) machine.#redial(Math.max(delay, machine.#retryPolicy.abandon()));
+      },
       disconnect: (machine, { attempt }) => {
         if (machine.outbox.hasWaiting) machine.#close(attempt);
         else machine.#finish(DISCONNECTED);
@@ -99,15 +71,13 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     },
 
     open: {
-      failed: (machine, { session }, failure) => {
-        machine.#noteIfHealthy(session);
+      failed: (machine, _state, failure) => {
+        machine.#noteIfHealthy();
         machine.#retryOrGiveUp(failure);
       },
-      reconnect: (machine, { session }) => {
-        machine.#noteIfHealthy(session);
-        const reportReset = machine.#endSession(session, 'forced', undefined, true);
-        machine.#dial();
-        reportReset();
+      reconnect: (machine, _state, delay) => {
+        if (machine.#noteIfHealthy()) machine.#redial(delay);
+        else machine.#retryOrGiveUp(FORCED, delay);
       },
       disconnect: (machine, { session }) => {
         // A socket that is gone already has nothing to flush.
@@ -119,9 +89,16 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     },
 
     backoff: {
-      retry: (machine) => machine.#dial(),
-      reconnect: (machine) => machine.#dial(),
-      disconnect: (machine) => machine.#finish(DISCONNECTED),
+      retry: (machine, { failure }) => machine.#dial(failure),
+      reconnect: (machine, { isNew }, delay) => {
+        if (!isNew) machine.#redial(delay);
+      },
+      disconnect: (machine, { failure }) => {
+        if (!machine.outbox.hasWaiting) return machine.#finish(DISCONNECTED);
+        const attempt = machine.#newAttempt(failure);
+        machine.#close(attempt);
+        attempt.start();
+      },
       destroy: (machine, _state, end) => machine.#finish(end),
     },
 
@@ -163,8 +140,8 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   #state: State = { name: 'idle' };
   #paused = false;
   #ref = true;
-  /** Attempts since the last session that failed without dialling, with the dial of another member. */
-  #skippedDials = 0;
+  /** What the `target` function returned for the last dial. */
+  #previousTarget: Target | undefined;
   /** Created by the first `disconnect()` of a lifecycle. */
   #disconnected: Deferred<CloseInfo> | undefined;
 
@@ -176,7 +153,8 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     this.tag = settings.target === undefined ? 'unresolved' : tagOf(settings.target);
     this.#gate = joinGate?.(settings, this);
     this.#retryPolicy = new RetryPolicy(settings);
-    this.#signal = settings.signal && new LifecycleSignal(settings.signal, () => this.#abort());
+    const onAborted = () => this.#handle('destroy', { reason: 'aborted', error: this.#signal?.error(this.tag) });
+    this.#signal = settings.signal && new LifecycleSignal(settings.signal, onAborted);
     this.#signal?.start();
   }
 
@@ -209,14 +187,14 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     this.#handle('connect');
   }
 
-  reconnect(): void {
-    this.#handle('reconnect');
+  reconnect(delay: number): void {
+    this.#handle('reconnect', delay);
   }
 
   fail(given: unknown): void {
     const failure = calledBad(given, this.tag);
     if (this.state === 'connecting') this.onResult(failure);
-    else if (this.state === 'open') this.#fail(failure);
+    else if (this.state === 'open') this.onLost(failure.reason, failure.error);
   }
 
   disconnect(): Promise<CloseInfo> {
@@ -231,7 +209,16 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   }
 
   markHealthy(): void {
-    if (this.#state.name === 'open') this.#state.session.healthy = true;
+    if (this.#state.name !== 'open' || this.#state.session.healthy) return;
+    this.#state.session.healthy = true;
+    this.delivery.deliver(HEALTHY);
+  }
+
+  /** Milliseconds until the session counts as healthy; Infinity without one. */
+  get healthyIn(): number {
+    const { session } = this;
+    if (session === undefined) return Infinity;
+    return session.healthy ? 0 : this.#retryPolicy.healthyIn(session.uptime);
   }
 
   /**
@@ -278,24 +265,29 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     return isWaiting;
   }
 
-  onTarget(target: ResolvedTarget): void {
+  countAttempt(): number {
+    return this.#retryPolicy.countAttempt();
+  }
+
+  onTarget(target: ResolvedTarget, answer: Target): void {
     this.tag = tagOf(target);
+    this.#previousTarget = answer;
   }
 
   onDial(): void {
     this.#stats.recordDial();
-    this.#skippedDials -= 1;
   }
 
   onResult(result: AttemptResult): void {
     if (result.ok) return this.#handle('established', result);
     this.#stats.recordFailure();
     this.#waiters?.countFailure(result.error);
-    this.#fail(result);
+    this.onLost(result.reason, result.error);
   }
 
   onLost(reason: FailureReason, error: Error | undefined): void {
-    this.#fail({ reason, error });
+    if (error !== undefined) this.#stats.recordError(error);
+    this.#handle('failed', { reason, ...(error && { error }) });
   }
 
   onUnheard(bytes: number): void {
@@ -304,11 +296,6 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
 
   onPeerEnd(): void {
     for (const listener of this.#peerEndListeners ?? []) this.delivery.enqueue(listener);
-  }
-
-  #fail(failure: Failure): void {
-    if (failure.error !== undefined) this.#stats.recordError(failure.error);
-    this.#handle('failed', failure);
   }
 
   #handle<Input extends keyof Inputs>(input: Input, ...args: Inputs[Input]): void {
@@ -326,30 +313,55 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     const legal: readonly string[] = transitions[previous.name];
     if (!legal.includes(next.name)) throw new TypeError(`No way from ${previous.name} to ${next.name}`);
     this.#state = next;
+    if (next.name !== previous.name) {
+      this.#stats.recordTransition(previous.name, next.name);
+      this.delivery.deliver('state', next.name, previous.name);
+    }
+    // Last: it aborts a signal, a listener of which may call a method.
     release(previous, next);
-    this.#stats.recordTransition(previous.name, next.name);
-    this.delivery.deliver('state', next.name, previous.name);
   }
 
   #start(): void {
     this.#retryPolicy.reset();
     this.#retryPolicy.begin(performance.now());
-    this.#dial();
+    this.#dial(undefined);
   }
 
-  #dial(): void {
-    // `onDial` takes it back, unless the attempt never dials.
-    this.#skippedDials += 1;
-    const attempt = new Attempt({
+  /** @param failure - What it follows; undefined where the application has asked for it. */
+  #dial(failure: Failure | undefined, nextTurn = false): void {
+    const attempt = this.#newAttempt(failure);
+    this.#enter({ name: 'connecting', attempt });
+    attempt.start(nextTurn);
+  }
+
+  #newAttempt(failure: Failure | undefined): Attempt {
+    return new Attempt({
       settings: this.settings,
       gate: this.#gate,
       observer: this,
-      number: this.#stats.attempts + this.#skippedDials,
-      generation: this.generation + 1,
+      targetContext: {
+        ...(failure && { failure }),
+        ...(this.#previousTarget && { previous: this.#previousTarget }),
+        generation: this.generation + 1,
+      },
+      ending: this.#ending(),
       ref: this.#ref,
     });
-    this.#enter({ name: 'connecting', attempt });
-    attempt.start();
+  }
+
+  /** What `reconnect()` leaves of this state. */
+  #ending(): EndingTransport | undefined {
+    return endingOf(this.#state, this.tag, this.settings.closeTimeout, this.#ref);
+  }
+
+  /** Dials in place of what there is, after `delay`; calls of one turn of the event loop are one. */
+  #redial(delay: number): void {
+    if (delay > 0) return this.#wait(this.#retryPolicy.hold(delay), FORCED);
+    this.#retryPolicy.begin(performance.now());
+    const { session } = this;
+    const reportReset = session && this.#endSession(session, 'forced', undefined, true);
+    this.#dial(undefined, true);
+    reportReset?.();
   }
 
   #open(established: Established): void {
@@ -373,7 +385,6 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
 
   #newSession(established: Established): { session: Session; info: OpenInfo } {
     const session = new Session(established, this.generation + 1, this, this.#ref);
-    this.#skippedDials = 0;
     // A stream of another make may keep the memory of a chunk after it has confirmed it.
     this.outbox.attach(session.transport, established.isOwn);
     return { session, info: this.#stats.recordOpen(session) };
@@ -394,14 +405,17 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   }
 
   /** A session that lived long enough, or that the application vouched for, ends the outage before it. */
-  #noteIfHealthy(session: Session): void {
-    if (session.healthy || this.#retryPolicy.isHealthy(session.uptime)) this.#retryPolicy.reset();
+  #noteIfHealthy(): boolean {
+    const isHealthy = this.healthyIn === 0;
+    if (isHealthy) this.#retryPolicy.reset();
+    return isHealthy;
   }
 
-  #retryOrGiveUp({ reason, error }: Failure): void {
+  /** @param leastDelay - A retry waits for so long at least. */
+  #retryOrGiveUp(failure: Failure, leastDelay = 0): void {
     const before = this.#state;
-    const failure = { reason, ...(error && { error }) };
-    const decision = this.#retryPolicy.next(failure, this.generation, this.tag, performance.now());
+    const { reason, error } = failure;
+    const decision = this.#retryPolicy.next(failure, this.generation, this.tag, performance.now(), leastDelay);
     // The application's own `shouldRetry` or `backoff` may have ended it; a session that was to flush is lost already.
     if (this.state === 'closing') return this.#finish({ reason: 'disconnected', lastError: error });
     if (this.#state !== before) return;
@@ -409,16 +423,16 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     else this.#finish({ reason: decision.reason, error: decision.error, resetReason: reason, lastError: error });
   }
 
-  #wait(
-    { attempt, delay, fault }: { attempt: number; delay: number; fault: Error | undefined },
-    failure: Pick<BackoffInfo, 'reason' | 'error'>,
-  ): void {
+  #wait({ attempt, delay, fault }: Retry, failure: Failure): void {
     const { session } = this;
     const info: BackoffInfo = { attempt, delay, retryAt: Date.now() + delay, ...failure, ...(fault && { fault }) };
     const reportReset = session && this.#endSession(session, failure.reason, failure.error, true);
     const timer = setTimeout(retryNow, delay, this);
     setRef(this.#ref, timer);
-    const state: State = { name: 'backoff', timer };
+    const isForced = failure.reason === 'forced';
+    // Only a `target` function is to know the failure: a wait for hours need not hold its error.
+    const kept = this.settings.nextTarget && failure;
+    const state = isForced ? forcedWait(timer, this.#ending()) : { name: 'backoff' as const, timer, failure: kept };
     this.#enter(state);
     reportReset?.();
     this.delivery.deliverIf(() => this.#state === state, 'backoff', info);
@@ -477,39 +491,17 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   }
 
   #startAgain(): void {
-    if (this.#signal?.aborted === true) {
-      const message = `The signal of the connection to ${this.tag} is aborted: it cannot start again`;
-      throw this.#signal.error(message, this.tag);
-    }
-    this.#signal?.start();
+    this.#signal?.startAgain(this.tag);
     this.outbox.reopen();
     this.#stats.startLifecycle();
-    this.#skippedDials = 0;
     this.#disconnected = undefined;
     this.#start();
-  }
-
-  #abort(): void {
-    const error = this.#signal?.error(`The connection to ${this.tag} was aborted by its signal`, this.tag);
-    this.#handle('destroy', { reason: 'aborted', error });
   }
 
   /** The error for waiters and writes that the end leaves behind: what ended the lifecycle, or that it ended. */
   #closedError(end?: ConnectionError): ConnectionError {
     return end ?? new ConnectionError('ERR_CLOSED', `The connection to ${this.tag} is closed`, { tag: this.tag });
   }
-}
-
-/** A promise with its `resolve`, as `Promise.withResolvers` makes them from Node 22 on. */
-interface Deferred<T> {
-  readonly promise: Promise<T>;
-  readonly resolve: (value: T) => void;
-}
-
-function deferred<T>(): Deferred<T> {
-  let resolve!: Deferred<T>['resolve'];
-  const promise = new Promise<T>((settle) => (resolve = settle));
-  return { promise, resolve };
 }
 
 /** Module-level, so that the timer does not keep a closure's scope alive. */

@@ -4,10 +4,17 @@ import type { GiveUpReason } from '../events/events';
 import type { Failure } from '../options/options';
 import type { Settings } from '../options/settings';
 
+/** Another attempt after a wait. */
+export interface Retry {
+  readonly retry: true;
+  readonly attempt: number;
+  readonly delay: number;
+  readonly fault: Error | undefined;
+}
+
 /** The result of a failure: another attempt after a wait, or the end of the lifecycle. */
 export type RetryDecision =
-  | { readonly retry: true; readonly attempt: number; readonly delay: number; readonly fault: Error | undefined }
-  | { readonly retry: false; readonly reason: GiveUpReason; readonly error: ConnectionError };
+  Retry | { readonly retry: false; readonly reason: GiveUpReason; readonly error: ConnectionError };
 
 /** The wait, in milliseconds, if the `backoff` function throws or returns an invalid value. */
 const SAFE_DELAY = 1_000;
@@ -16,6 +23,9 @@ const SAFE_DELAY = 1_000;
 export class RetryPolicy {
   readonly #settings: Settings;
   #attempt = 0;
+  /** Attempts begun, and those of them that were abandoned. */
+  #attempts = 0;
+  #abandoned = 0;
   #previousDelay: number | undefined;
   #outageSince: number | undefined;
 
@@ -26,6 +36,8 @@ export class RetryPolicy {
   /** Ends the outage: a session has proved healthy, or a lifecycle begins. */
   reset(): void {
     this.#attempt = 0;
+    this.#attempts = 0;
+    this.#abandoned = 0;
     this.#previousDelay = undefined;
     this.#outageSince = undefined;
   }
@@ -36,40 +48,67 @@ export class RetryPolicy {
     return this.#outageSince;
   }
 
-  /** Whether a session of `uptime` milliseconds ends the outage; otherwise it counts as a failure. */
-  isHealthy(uptime: number): boolean {
-    return uptime >= Math.max(this.#settings.minUptime, this.#previousDelay ?? 0);
+  /** Milliseconds until a session of `uptime` milliseconds ends the outage; one that ends before counts as a failure. */
+  healthyIn(uptime: number): number {
+    return Math.max(0, this.#settings.minUptime - uptime, (this.#previousDelay ?? 0) - uptime);
   }
 
-  /** Decides after a failure at `now`, on the clock of `performance.now()`. */
-  next(failure: Omit<Failure, 'attempt'>, generation: number, tag: string, now: number): RetryDecision {
+  /** An attempt begins. Returns its number in the outage, from 1. */
+  countAttempt(): number {
+    this.#attempts += 1;
+    return this.#attempts;
+  }
+
+  /** `reconnect()` abandons an attempt. Returns the wait before the next: none at first, then ever longer up to a second. */
+  abandon(): number {
+    this.#abandoned += 1;
+    return this.#abandoned === 1 ? 0 : Math.min(SAFE_DELAY, MIN_DELAY * 2 ** (this.#abandoned - 2));
+  }
+
+  /** The application asks for a wait of `delay`: it is no failure, and has no limits. */
+  hold(delay: number): Retry {
+    this.#attempt = Math.max(1, this.#attempt);
+    return { retry: true, attempt: this.#attempt, delay: clampDelay(delay), fault: undefined };
+  }
+
+  /**
+   * Decides after a failure at `now`, on the clock of `performance.now()`. A session that `reconnect()` ended is one,
+   * but whether to retry is not asked then, and once in an outage not limited either.
+   *
+   * @param leastDelay - A retry waits for so long at least.
+   */
+  next(failure: Omit<Failure, 'attempt'>, generation: number, tag: string, now: number, leastDelay = 0): RetryDecision {
     const { maxRetries, maxElapsed } = this.#settings;
+    const isForced = failure.reason === 'forced';
     const since = this.begin(now);
     this.#attempt += 1;
     const attempt = this.#attempt;
     const giveUp = (reason: GiveUpReason, why: string): RetryDecision => {
-      const { error: cause } = failure;
-      const last = cause === undefined ? '' : `; the last failure${because(cause)}`;
-      const error = new ConnectionError('ERR_GAVE_UP', `Gave up on ${tag}: ${why}${last}`, { cause, tag });
+      const last = failure.error === undefined ? ` (${failure.reason})` : because(failure.error);
+      const message = `Gave up on ${tag}: ${why}${last}`;
+      const error = new ConnectionError('ERR_GAVE_UP', message, { cause: failure.error, tag });
       return { retry: false, reason, error };
     };
 
-    if (attempt > maxRetries) {
-      return giveUp('max-retries', `${maxRetries} ${maxRetries === 1 ? 'retry' : 'retries'} failed`);
-    }
-    const { shouldRetry, fault: shouldRetryFault } = this.#shouldRetry({ ...failure, attempt });
-    if (!shouldRetry) return giveUp('not-retryable', `\`shouldRetry\` returned false (${failure.reason})`);
-    const { delay, fault = shouldRetryFault } = this.#delay({
+    if (attempt > (isForced ? Math.max(1, maxRetries) : maxRetries))
+      return giveUp('max-retries', exhausted(maxRetries));
+    const { shouldRetry, fault: shouldRetryFault } = isForced
+      ? { shouldRetry: true }
+      : this.#shouldRetry({ ...failure, attempt });
+    if (!shouldRetry) return giveUp('not-retryable', '`shouldRetry` returned false');
+    const { delay: ownDelay, fault = shouldRetryFault } = this.#delay({
       attempt,
       generation,
       ...(failure.error && { error: failure.error }),
       ...(this.#previousDelay !== undefined && { previousDelay: this.#previousDelay }),
     });
-    if (delay === undefined) return giveUp('backoff-ended', '`backoff` returned undefined');
+    if (ownDelay === undefined) return giveUp('backoff-ended', '`backoff` returned undefined');
+    const delay = clampDelay(Math.max(ownDelay, leastDelay));
     if (now + delay - since > maxElapsed) {
       return giveUp('max-elapsed', `it could not be reached within ${maxElapsed} ms`);
     }
-    this.#previousDelay = delay;
+    // Not what the application asked for: a session need not last that long to be healthy.
+    this.#previousDelay = ownDelay;
     return { retry: true, attempt, delay, fault };
   }
 
@@ -96,6 +135,11 @@ export class RetryPolicy {
     // A negative number is taken as the shortest wait.
     return { delay: typeof result === 'number' && result < 0 ? MIN_DELAY : SAFE_DELAY, fault };
   }
+}
+
+function exhausted(maxRetries: number): string {
+  if (maxRetries === 0) return '`maxRetries` is 0';
+  return maxRetries === 1 ? '1 retry failed' : `${maxRetries} retries failed`;
 }
 
 function invalidResult(name: string, expected: string, result: unknown): ConnectionError {

@@ -1,7 +1,8 @@
 import type { Attempt } from '../attempt/attempt';
 import { unreachable } from '../errors';
-import type { CloseInfo, StateName } from '../events/events';
+import type { BackoffInfo, CloseInfo, StateName } from '../events/events';
 import type { Session } from '../session/session';
+import { EndingTransport } from '../socket/ending-transport';
 import { type Deadline, setRef } from '../timers/deadline';
 
 /**
@@ -10,26 +11,32 @@ import { type Deadline, setRef } from '../timers/deadline';
  *
  * ```text
  *   idle       ──► connecting   connect(), by itself unless `autoConnect` is false
+ *   idle       ──► backoff      reconnect() with a delay
  *   idle       ──► closed       ended before it began
+ *   connecting ──► connecting   reconnect(): another attempt takes the place of this one
  *   connecting ──► open         the socket is connected, encrypted, and has shaken hands
- *   connecting ──► backoff      the attempt failed, and is to be retried
+ *   connecting ──► backoff      the attempt failed, and is to be retried; reconnect() with a delay
  *   connecting ──► closing      disconnect() with writes queued: the dial may still finish
  *   connecting ──► closed       ended, or given up
- *   open       ──► backoff      the session was lost, and is to be retried
+ *   open       ──► backoff      the session was lost, and is to be retried; reconnect() before it was healthy, or with a delay
  *   open       ──► connecting   reconnect()
  *   open       ──► closing      disconnect(): what was written goes out first
  *   open       ──► closed       ended at once, or lost and given up
  *   backoff    ──► connecting   the wait is over, or reconnect()
+ *   backoff    ──► backoff      reconnect() with a delay: another wait takes the place of this one
+ *   backoff    ──► closing      disconnect() with writes queued: one last dial
  *   backoff    ──► closed       ended
  *   closing    ──► closed       the socket has closed, or `closeTimeout` has passed
  *   closed     ──► connecting   connect(): a new lifecycle
  * ```
+ *
+ * From a state to itself there is no `state` event.
  */
 export const transitions = {
-  idle: ['connecting', 'closed'],
-  connecting: ['open', 'backoff', 'closing', 'closed'],
+  idle: ['connecting', 'backoff', 'closed'],
+  connecting: ['connecting', 'open', 'backoff', 'closing', 'closed'],
   open: ['backoff', 'connecting', 'closing', 'closed'],
-  backoff: ['connecting', 'closed'],
+  backoff: ['connecting', 'backoff', 'closing', 'closed'],
   closing: ['closed'],
   closed: ['connecting'],
 } as const satisfies Record<StateName, readonly StateName[]>;
@@ -39,12 +46,24 @@ export type State =
   | { readonly name: 'idle' }
   | { readonly name: 'connecting'; readonly attempt: Attempt }
   | { readonly name: 'open'; readonly session: Session }
-  | { readonly name: 'backoff'; readonly timer: NodeJS.Timeout }
+  | Waiting
   | Closing
   | Closed;
 
 /** One of the states. */
 export type StateOf<Name extends StateName> = Extract<State, { readonly name: Name }>;
+
+/** A wait before the next attempt. */
+export interface Waiting {
+  readonly name: 'backoff';
+  readonly timer: NodeJS.Timeout;
+  /** What the next attempt follows, for a `target` function; absent where the application has asked for it. */
+  readonly failure?: Pick<BackoffInfo, 'reason' | 'error'> | undefined;
+  /** What has to close before the next dial. */
+  readonly ending?: EndingTransport | undefined;
+  /** Whether `reconnect()` has begun it in this turn of the event loop: a further call does not cut it short. */
+  isNew?: boolean;
+}
 
 /** A session that flushes and ends, or a dial that may still finish so that queued writes go out. */
 export interface Closing {
@@ -64,6 +83,24 @@ export interface Closed {
   restart: boolean;
 }
 
+/** A wait that `reconnect()` begins. */
+export function forcedWait(timer: NodeJS.Timeout, ending: EndingTransport | undefined): Waiting {
+  const state: Waiting = { name: 'backoff', timer, ending, isNew: true };
+  setImmediate(() => (state.isNew = false));
+  return state;
+}
+
+/**
+ * What a call of `reconnect()` leaves of `state`, and has to close before the next dial. The next state is to hold it. Runs
+ * no code of the application's.
+ */
+export function endingOf(state: State, tag: string, closeTimeout: number, ref: boolean): EndingTransport | undefined {
+  if (state.name === 'connecting') return state.attempt.takeEnding();
+  if (state.name === 'backoff') return state.ending;
+  if (state.name !== 'open') return undefined;
+  return new EndingTransport(state.session.transport, tag, closeTimeout, ref);
+}
+
 /** Releases what `state` holds, except what `next` takes over: `closing` goes on with the attempt or the session. */
 export function release(state: State, next: State): void {
   switch (state.name) {
@@ -75,6 +112,8 @@ export function release(state: State, next: State): void {
       return;
     case 'backoff':
       clearTimeout(state.timer);
+      // Otherwise the next attempt or wait holds it.
+      if (next.name === 'closed') state.ending?.release();
       return;
     case 'closing':
       state.deadline.clear();
@@ -96,6 +135,7 @@ export function setStateRef(state: State, on: boolean): void {
     case 'open':
       return state.session.setRef(on);
     case 'backoff':
+      state.ending?.setRef(on);
       return setRef(on, state.timer);
     case 'closing':
       state.deadline.setRef(on);

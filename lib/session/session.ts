@@ -140,11 +140,13 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
 
   /** Releases everything it holds. It reports nothing from then on. */
   release(): void {
+    // Otherwise the transport has another owner by now, or is destroyed.
+    const isHeld = isHandledBy(this.transport, this);
     this.#stopLiveness();
     this.#endDeadline?.clear();
-    clearHandler(this.transport);
+    if (isHeld) clearHandler(this.transport);
     this.decoder?.release();
-    destroyTransport(this.transport);
+    if (isHeld) destroyTransport(this.transport);
     this.#unheard?.release();
   }
 

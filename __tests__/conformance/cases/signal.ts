@@ -93,7 +93,10 @@ export const signal: readonly Case[] = [
         if (generation > wanted) return;
         // Most are asked for, which takes no wait; some are losses.
         if (generation % 50 === 0) void server.session(generation).then((socket) => socket.destroy());
-        else connection.reconnect();
+        else {
+          connection.markHealthy();
+          connection.reconnect();
+        }
       });
       const others = Array.from({ length: 50 }, () => lab.own({ ...other.target, ...options }));
       await until(() => connection.generation > wanted && connection.state === 'open', { deadline: 50_000 });

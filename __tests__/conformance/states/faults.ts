@@ -34,12 +34,12 @@ export const strike: Record<Fault, (cell: Cell) => Promise<void> | void> = {
   'handshake fails': (cell) => {
     if (cell.state === 'hook') cell.hook.fail(new Error('Refused'));
     else if (cell.socket === undefined) return goOn[cell.state](cell);
-    else if (cell.state !== 'backoff') cell.connection.reconnect();
+    else if (cell.state !== 'backoff') reconnect(cell);
     if (cell.state === 'closed') cell.connection.connect();
   },
   'connect()': (cell) => cell.connection.connect(),
   'reconnect()': (cell) => {
-    cell.connection.reconnect();
+    reconnect(cell);
     cell.connection.reconnect();
   },
   'disconnect()': async (cell) => {
@@ -116,3 +116,9 @@ const goOn: Record<State, (cell: Cell) => Promise<void> | void> = {
   closing: ({ socket }) => void socket?.end(),
   closed: ({ connection }) => connection.connect(),
 };
+
+/** Of a session that is vouched for: any other would be followed by a backoff. */
+function reconnect({ connection }: Cell): void {
+  connection.markHealthy();
+  connection.reconnect();
+}

@@ -140,7 +140,8 @@ const rows: Record<State, Row> = {
     'listener throws': to('open', 'open 1'),
     'handshake fails': to('backoff', 'backoff handshake-failed'),
     'connect()': to('connecting'),
-    'reconnect()': to('connecting'),
+    // The attempt is abandoned; nothing holds up the next one.
+    'reconnect()': to('open', 'open 1'),
     'disconnect()': to('closed', 'close disconnected'),
     'write, disconnect()': to('closed', 'open 1', 'reset disconnected', 'close disconnected'),
     'destroy()': to('closed', 'close destroyed'),
@@ -161,7 +162,8 @@ const rows: Record<State, Row> = {
     'listener throws': to('open', 'open 1'),
     'handshake fails': to('backoff', 'backoff handshake-failed'),
     'connect()': to('connecting'),
-    'reconnect()': to('connecting'),
+    // The attempt is abandoned; the next one's hook is not held.
+    'reconnect()': to('open', 'open 1'),
     'disconnect()': to('closed', 'close disconnected'),
     'write, disconnect()': to('closed', 'open 1', 'reset disconnected', 'close disconnected'),
     'destroy()': to('closed', 'close destroyed'),
@@ -242,7 +244,8 @@ const rows: Record<State, Row> = {
     'connect()': to('backoff'),
     'reconnect()': to('open', 'open 2'),
     'disconnect()': to('closed', 'close disconnected'),
-    'write, disconnect()': to('closed', 'drop disconnected', 'close disconnected'),
+    // One last dial.
+    'write, disconnect()': to('closed', 'open 2', 'reset disconnected', 'close disconnected'),
     'destroy()': to('closed', 'close destroyed'),
     'signal aborted': to('closed', 'close aborted'),
     freeze: to('open', 'open 2'),
