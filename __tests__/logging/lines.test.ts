@@ -82,6 +82,22 @@ test('closeLine() has the last session if the application closed the connection,
   });
 });
 
+test('the causes of an error are shown, those that it quotes once', () => {
+  const wrapped = new Error('Login failed', { cause: refused });
+  expect(backoffLine(TAG, { ...wait, error: wrapped })).toMatchObject({
+    text: `retry 3 in 1.5 s (Login failed: ${refused.message})`,
+    fields: { code: 'ECONNREFUSED', error: `Login failed: ${refused.message}` },
+  });
+  const quoting = new ConnectionError('ERR_HANDSHAKE_FAILED', `Not open: ${refused.message}`, { cause: refused });
+  expect(backoffLine(TAG, { ...wait, error: quoting })).toMatchObject({
+    text: `retry 3 in 1.5 s (Not open: ${refused.message})`,
+    fields: { code: 'ERR_HANDSHAKE_FAILED', causeCode: 'ECONNREFUSED' },
+  });
+  const own: Error & { cause?: unknown } = new Error('circular');
+  own.cause = own;
+  expect(backoffLine(TAG, { ...wait, error: own }).text).toBe('retry 3 in 1.5 s (circular)');
+});
+
 test('the message of an error is put on one line, shortened, and stripped of passwords in URLs', () => {
   const error = new Error(`one\r\n\u001b[31mtwo \u202e${'x'.repeat(300)}`);
   const { text } = backoffLine(TAG, { ...wait, error });

@@ -96,10 +96,10 @@ test('the returned function stops the logging, and removes no listeners of other
 
 test('the timer for the end of an outage does not keep the process running', async () => {
   const server = await Loopback.start();
-  const connection = connectTo(server);
-  const timers = jest.spyOn(globalThis, 'setTimeout');
-  logEvents(connection, recordingLogger().logger, { settleTime: 54_321 });
+  const connection = connectTo(server, { minUptime: 54_321 });
+  logEvents(connection, recordingLogger().logger);
   await server.meets(connection);
+  const timers = jest.spyOn(globalThis, 'setTimeout');
   server.drop();
   await next(connection, 'open');
 

@@ -70,14 +70,18 @@ const expected = (tag: string) => [
   { event: 'open', tag, generation: 1, attempts: 1 },
   { event: 'reset', tag, generation: 1, reason: 'peer-end' },
   { event: 'backoff', tag, attempt: 1, delay: 10, reason: 'peer-end' },
-  { event: 'open', tag, attempts: 1 },
+  { event: 'open', tag, generation: 2, attempts: 1, trial: 5000 },
   { event: 'close', tag, reason: 'disconnected', generation: 2 },
 ];
 
 const messages = (tag: string) =>
-  ['open, session 1', 'lost session 1 ', 'retry 1 in 10 ms (peer-end)', 'back after 1 attempt in ', 'closed (disc'].map(
-    (text) => expect.stringContaining(`${tag}: ${text}`) as string,
-  );
+  [
+    'open, session 1',
+    'lost session 1 ',
+    'retry 1 in 10 ms (peer-end)',
+    'open, session 2, on trial for 5 s',
+    'closed (disc',
+  ].map((text) => expect.stringContaining(`${tag}: ${text}`) as string);
 
 test('pino is called with the fields first, and writes them beside the message', async () => {
   const lines = new Lines();

@@ -109,11 +109,22 @@ test('a server that is down for a minute: the first failure, summaries at growin
 
   await pass(1000);
   await scene!.connect();
+  const [trial] = scene!.lines;
+  expect(trial).toEqual({
+    level: 'info',
+    text: 'open, session 2 after 62 attempts, on trial for 5 s',
+    fields: { event: 'open', tag: '127.0.0.1:6379', generation: 2, attempts: 62, trial: 5000, heldBack: 30 },
+  });
+  expect(scene!.texts).toHaveLength(1);
+
+  await pass(4999);
+  expect(scene!.texts).toEqual([]);
+  await pass(1);
   const [back] = scene!.lines;
   expect(back).toEqual({
     level: 'info',
     text: 'back after 62 attempts in 62 s',
-    fields: { event: 'open', tag: '127.0.0.1:6379', attempts: 62, downtime: 62_000, heldBack: 30 },
+    fields: { event: 'open', tag: '127.0.0.1:6379', attempts: 62, downtime: 62_000 },
   });
   expect(scene!.texts).toHaveLength(1);
 
@@ -157,7 +168,7 @@ test('a server that closes each connection: the first lines, a summary, and the 
     'open, session 1',
     'lost session 1 after 0 ms (peer-end)',
     'retry 1 in 1 s (peer-end)',
-    'back after 1 attempt in 1 s',
+    'open, session 2, on trial for 5 s',
     'in 11 s: 11 retries, 12 lost sessions; latest: lost session 12 after 0 ms (peer-end)',
   ]);
 
@@ -173,7 +184,7 @@ test('a session that is lost before `settleTime` does not end the outage', async
   await scene!.fail();
   await pass(1000);
   await scene!.connect();
-  expect(scene!.texts.at(-1)).toBe('back after 2 attempts in 1 s');
+  expect(scene!.texts.at(-1)).toBe('open, session 1 after 2 attempts, on trial for 5 s');
 
   await pass(1000);
   await scene!.fail();
@@ -191,6 +202,7 @@ test('a loss after the end of an outage begins a new one', async () => {
 
   expect(scene!.texts).toEqual([
     'retry 1 in 1 s (scripted ECONNREFUSED)',
+    'open, session 1 after 2 attempts, on trial for 5 s',
     'back after 2 attempts in 1 s',
     'lost session 1 after 5 s (scripted ECONNREFUSED)',
     'retry 1 in 1 s (scripted ECONNREFUSED)',
@@ -226,9 +238,10 @@ test('a pool with many members that lose the same server: lines for the first, a
 
   await pass(1000);
   await scene!.connect();
+  await pass(5000);
   const [first, all] = scene!.lines;
   expect(scene!.texts).toEqual([
-    'open, session 2 after 12 attempts',
+    'open, session 2 after 12 attempts, on trial for 5 s',
     'all 100 connections are back after 1200 attempts in 12 s',
   ]);
   expect(first?.fields).toMatchObject({ event: 'open', generation: 2 });
@@ -295,13 +308,14 @@ test('a connection whose `target` function returns another target stays in its o
   }
   await settle();
   network.last.connect();
-  await settle();
+  await pass(5000);
   undo();
   connection.destroy();
 
   expect(lines.map((line) => line.replace('127.0.0.1:', ''))).toEqual([
     expect.stringContaining(': retry 1 in 1 s'),
     expect.stringContaining(': retry 2 in 1 s'),
+    expect.stringContaining(': open, session 1 after 5 attempts, on trial for 5 s'),
     expect.stringContaining(': back after 5 attempts in 4 s'),
   ]);
   expect(new Set(lines.slice(0, 2).map((line) => line.slice(0, 14)))).toEqual(
@@ -312,13 +326,197 @@ test('a connection whose `target` function returns another target stays in its o
 test('reconnect() is not logged as a loss, nor the next session as a recovery', async () => {
   start();
   await scene!.connect();
+  scene!.connections[0]!.markHealthy();
   scene!.connections[0]!.reconnect();
+  scene!.network.last.finish();
   await scene!.connect();
 
   expect(scene!.lines.map(({ level, text }) => `${level}: ${text}`)).toEqual([
     'info: open, session 1',
     'info: reconnect() dropped session 1 after 0 ms',
     'info: open, session 2',
+  ]);
+});
+
+test('markHealthy() ends the trial at once', async () => {
+  start();
+  await scene!.fail();
+  await pass(1000);
+  await scene!.connect();
+  scene!.connections[0]!.markHealthy();
+  scene!.connections[0]!.markHealthy();
+  expect(scene!.texts.slice(1)).toEqual([
+    'open, session 1 after 2 attempts, on trial for 5 s',
+    'back after 2 attempts in 1 s',
+  ]);
+  await pass(60_000);
+  expect(scene!.texts).toEqual([]);
+});
+
+test('a member of a pool that is vouched for is back when all are healthy', async () => {
+  start(2);
+  await scene!.fail();
+  await pass(1000);
+  await scene!.connect();
+  scene!.connections[0]!.markHealthy();
+  expect(scene!.texts.slice(1)).toEqual(['open, session 1 after 2 attempts, on trial for 5 s']);
+  scene!.connections[1]!.markHealthy();
+  expect(scene!.texts).toEqual(['all 2 connections are back after 4 attempts in 1 s']);
+});
+
+test('a trial lasts for as long as the wait before the session, where that is longer than `minUptime`', async () => {
+  const network = new ScriptedDial();
+  const lines: string[] = [];
+  const log = (message: string) => void lines.push(message.replace('127.0.0.1:6379: ', ''));
+  const connection = new ReconnectingConnection({ port: 6379, dial: network.dial, backoff: () => 20_000 });
+  const undo = logEvents(connection, { info: log, warn: log, error: log });
+  await settle();
+  network.last.fail('ECONNREFUSED');
+  await pass(20_000);
+  network.last.connect();
+  await pass(19_999);
+  expect(lines.splice(1)).toEqual(['open, session 1 after 2 attempts, on trial for 20 s']);
+  await pass(1);
+  expect(lines.splice(1)).toEqual(['back after 2 attempts in 20 s']);
+  undo();
+  connection.destroy();
+});
+
+test('without `minUptime` a session is back as soon as it is open', async () => {
+  const network = new ScriptedDial();
+  const lines: string[] = [];
+  const log = (message: string) => void lines.push(message.replace('127.0.0.1:6379: ', ''));
+  const options = { port: 6379, dial: network.dial, backoff: CONSTANT, minUptime: 0 };
+  const connection = new ReconnectingConnection(options);
+  const undo = logEvents(connection, { info: log, warn: log, error: log });
+  await settle();
+  network.last.finish();
+  network.last.connect();
+  await settle();
+  await pass(1000);
+  network.last.connect();
+  await pass(1000);
+  expect(lines.at(-1)).toMatch(/^back after /);
+  undo();
+  connection.destroy();
+});
+
+test('reconnect() in an outage is a part of it: repeated lines are held back', async () => {
+  start();
+  await scene!.connect();
+  for (let round = 0; round < 5; round++) {
+    scene!.connections[0]!.reconnect();
+    scene!.network.last.finish();
+    await pass(1000);
+    await scene!.connect();
+  }
+  expect(scene!.texts).toEqual([
+    'open, session 1',
+    'reconnect() dropped session 1 after 0 ms',
+    'retry 1 in 1 s (forced)',
+    'open, session 2, on trial for 5 s',
+    'reconnect() dropped session 2 after 0 ms',
+  ]);
+});
+
+test('every dropped and every uncertain write is counted in a line', async () => {
+  const network = new ScriptedDial();
+  const lines: Record<string, unknown>[] = [];
+  const log = (_message: string, fields: Record<string, unknown>) => void lines.push(fields);
+  const connection = new ReconnectingConnection({
+    port: 6379,
+    dial: network.dial,
+    backoff: CONSTANT,
+    queue: { maxAge: 500 },
+  });
+  const undo = logEvents(connection, { info: log, warn: log, error: log });
+  await settle();
+  for (let round = 0; round < 2; round++) {
+    network.last.connect();
+    await settle();
+    network.last.stalled = true;
+    for (let write = 0; write < 3; write++) connection.write('12');
+    await settle();
+    network.last.fail();
+    await settle();
+    for (let write = 0; write < 5; write++) connection.write('1234');
+    await pass(1000);
+  }
+  network.last.connect();
+  await pass(5000);
+  expect(lines.at(-1)).toMatchObject({ uncertainWrites: 6, uncertainBytes: 12, droppedWrites: 10, droppedBytes: 40 });
+  connection.write('x');
+  undo();
+  connection.destroy();
+});
+
+test('writes that are dropped after the recovery are counted at the end of the outage', async () => {
+  start();
+  await scene!.fail();
+  await pass(1000);
+  await scene!.connect();
+  const [connection] = scene!.connections;
+  connection!.markHealthy();
+  scene!.network.last.stalled = true;
+  for (let write = 0; write < 6; write++) connection!.write(Buffer.alloc(600_000));
+  await pass(5000);
+  expect(scene!.texts.slice(2)).toEqual([
+    'back after 2 attempts in 1 s',
+    'dropped a write of 600000 bytes (refused)',
+    expect.stringMatching(/^in 6 s: 1 retry, \d dropped writes .*; latest: dropped a write/),
+  ]);
+});
+
+test.each([
+  [
+    'after an orderly end',
+    'info',
+    'closed (not-retryable), session 1 after 0 ms: Gave up on 127.0.0.1:6379: `shouldRetry` returned false (peer-end)',
+  ],
+  [
+    'after an error',
+    'warn',
+    'closed (not-retryable), session 1 after 0 ms: Gave up on 127.0.0.1:6379: `shouldRetry` returned false: scripted ECONNRESET',
+  ],
+])('an end that `shouldRetry` asked for %s is no error', async (end, level, text) => {
+  const network = new ScriptedDial();
+  const lines: [string, string, object][] = [];
+  const log = (name: string) => (message: string, fields: object) =>
+    void lines.push([name, message.replace('127.0.0.1:6379: ', ''), fields]);
+  const options = { port: 6379, dial: network.dial, shouldRetry: () => false };
+  const connection = new ReconnectingConnection(options);
+  logEvents(connection, { info: log('info'), warn: log('warn'), error: log('error') });
+  await settle();
+  network.last.connect();
+  await settle();
+  if (end === 'after an error') network.last.fail();
+  else network.last.finish();
+  await settle();
+  expect(lines.at(-1)?.slice(0, 2)).toEqual([level, text]);
+});
+
+test('a connection that gives up names what it could not overcome, in its text and in its fields', async () => {
+  const network = new ScriptedDial();
+  const lines: [string, object][] = [];
+  const log = (message: string, fields: object) => void lines.push([message, fields]);
+  const connection = new ReconnectingConnection({ port: 6379, dial: network.dial, maxRetries: 0 });
+  logEvents(connection, { info: log, warn: log, error: log });
+  await settle();
+  network.last.fail('ECONNREFUSED');
+  await settle();
+  const error = 'Gave up on 127.0.0.1:6379: `maxRetries` is 0: scripted ECONNREFUSED';
+  expect(lines).toEqual([
+    [
+      `127.0.0.1:6379: closed (max-retries): ${error}`,
+      {
+        event: 'giveUp',
+        tag: '127.0.0.1:6379',
+        reason: 'max-retries',
+        code: 'ERR_GAVE_UP',
+        causeCode: 'ECONNREFUSED',
+        error,
+      },
+    ],
   ]);
 });
 

@@ -1,4 +1,5 @@
 import type { BackoffInfo, CloseInfo, DropInfo, OpenInfo, ResetInfo } from '../events/events';
+import { isError, readable } from '../errors';
 import type { LogFields } from './logger';
 
 /** The event that a line reports; it determines the level of the line. */
@@ -13,8 +14,10 @@ export type LogEvent =
   | 'backoff'
   /** A write will never be sent. */
   | 'drop'
-  /** The application closed the connection. */
+  /** The application closed the connection, also by `shouldRetry` after an end without an error. */
   | 'close'
+  /** `shouldRetry` closed the connection after a failure: the application decided so, and may call it an error itself. */
+  | 'notRetryable'
   /** The connection gave up. */
   | 'giveUp';
 
@@ -35,6 +38,9 @@ export interface OutageTotals {
   readonly duration: number;
   readonly retries: number;
   readonly losses: number;
+  /** Writes that lost sessions did not confirm. */
+  readonly uncertainWrites: number;
+  readonly uncertainBytes: number;
   readonly droppedWrites: number;
   readonly droppedBytes: number;
   /** Connections that have closed. */
@@ -46,12 +52,16 @@ export interface OutageTotals {
 /** The kind of a {@link recoveryLine}. */
 export const RECOVERY = 'recovery';
 
-/** The longest part of an error's message that is logged, in characters. */
-const MAX_LENGTH = 200;
-
-export function openLine(tag: string, { generation, attempts, remoteAddress }: OpenInfo): LogLine {
-  const text = `open, session ${generation}${attempts > 1 ? ` after ${attempts} attempts` : ''}`;
-  const fields = { generation, attempts, ...(remoteAddress !== undefined && { remoteAddress }) };
+/** @param trial - In an outage, the milliseconds after which the session counts as healthy. */
+export function openLine(tag: string, { generation, attempts, remoteAddress }: OpenInfo, trial = 0): LogLine {
+  const after = attempts > 1 ? ` after ${attempts} attempts` : '';
+  const text = `open, session ${generation}${after}${trial > 0 ? `, on trial for ${duration(trial)}` : ''}`;
+  const fields = {
+    generation,
+    attempts,
+    ...(remoteAddress !== undefined && { remoteAddress }),
+    ...(trial > 0 && { trial: Math.round(trial) }),
+  };
   return { event: 'open', tag, text, fields, kind: `open ${tag}` };
 }
 
@@ -94,9 +104,9 @@ export function dropLine(tag: string, { bytes, reason, error }: DropInfo): LogLi
 /** @param reset - The reset of the session that was open until the connection closed, if there was one. */
 export function closeLine(tag: string, info: CloseInfo, reset: ResetInfo | undefined): LogLine {
   const { reason, error } = info;
-  const event = reason === 'disconnected' || reason === 'destroyed' || reason === 'aborted' ? 'close' : 'giveUp';
+  const event = closeEvent(info);
   const last = reset === undefined ? '' : `, session ${reset.generation} after ${duration(reset.uptime)}`;
-  const why = event === 'giveUp' && error !== undefined ? `: ${readable(error.message)}` : '';
+  const why = reason !== 'aborted' && error !== undefined ? `: ${readable(messageOf(error))}` : '';
   return {
     event,
     tag,
@@ -109,21 +119,34 @@ export function closeLine(tag: string, info: CloseInfo, reset: ResetInfo | undef
   };
 }
 
-/** The line for the moment at which no connection of an outage is down any more. */
-export function recoveryLine(tag: string, connections: number, attempts: number, downtime: number): LogLine {
+function closeEvent({ reason, error }: CloseInfo): LogEvent {
+  if (reason === 'disconnected' || reason === 'destroyed' || reason === 'aborted') return 'close';
+  if (reason !== 'not-retryable') return 'giveUp';
+  return error?.cause === undefined ? 'close' : 'notRetryable';
+}
+
+/** The line for the moment at which all connections of an outage have healthy sessions again. */
+export function recoveryLine(
+  tag: string,
+  connections: number,
+  attempts: number,
+  downtime: number,
+  totals: OutageTotals,
+): LogLine {
   const subject = connections === 1 ? 'back' : `all ${connections} connections are back`;
-  const text = `${subject} after ${counted(attempts, 'attempt')} in ${duration(downtime)}`;
-  const fields = { attempts, downtime, ...(connections > 1 && { connections }) };
+  const lost = lostWrites(totals).map((part) => `, ${part}`);
+  const text = `${subject} after ${counted(attempts, 'attempt')} in ${duration(downtime)}${lost.join('')}`;
+  const fields = { attempts, downtime, ...(connections > 1 && { connections }), ...lostFields(totals) };
   return { event: 'open', tag, text, fields, kind: RECOVERY };
 }
 
 /** An outage so far as text: `in 62 s: 14 retries, 3 lost sessions`. */
 export function summaryText(totals: OutageTotals): string {
-  const { retries, losses, droppedWrites, droppedBytes, closes, down } = totals;
+  const { retries, losses, closes, down } = totals;
   const parts = [
     retries > 0 && counted(retries, 'retry', 'retries'),
     losses > 0 && counted(losses, 'lost session'),
-    droppedWrites > 0 && `${counted(droppedWrites, 'dropped write')} (${droppedBytes} bytes)`,
+    ...lostWrites(totals),
     closes > 1 && `${closes} connections closed`,
     down > 1 && `${down} connections down`,
   ];
@@ -131,19 +154,21 @@ export function summaryText(totals: OutageTotals): string {
 }
 
 /** An outage so far as fields. */
-export function summaryFields({
-  duration,
-  retries,
-  losses,
-  down,
-  droppedWrites,
-  droppedBytes,
-}: OutageTotals): LogFields {
+export function summaryFields(totals: OutageTotals): LogFields {
+  const { duration, retries, losses, down } = totals;
+  return { duration: Math.round(duration), retries, losses, ...(down > 1 && { down }), ...lostFields(totals) };
+}
+
+function lostWrites({ uncertainWrites, uncertainBytes, droppedWrites, droppedBytes }: OutageTotals): string[] {
+  return [
+    ...(uncertainWrites > 0 ? [`${counted(uncertainWrites, 'write')} (${uncertainBytes} bytes) that may be lost`] : []),
+    ...(droppedWrites > 0 ? [`${counted(droppedWrites, 'dropped write')} (${droppedBytes} bytes)`] : []),
+  ];
+}
+
+function lostFields({ uncertainWrites, uncertainBytes, droppedWrites, droppedBytes }: OutageTotals): LogFields {
   return {
-    duration: Math.round(duration),
-    retries,
-    losses,
-    ...(down > 1 && { down }),
+    ...(uncertainWrites > 0 && { uncertainWrites, uncertainBytes }),
     ...(droppedWrites > 0 && { droppedWrites, droppedBytes }),
   };
 }
@@ -171,16 +196,35 @@ interface Cause {
 }
 
 function cause({ reason, error }: Cause): string {
-  return error === undefined || error.message === '' ? reason : readable(error.message);
+  const message = error === undefined ? '' : messageOf(error);
+  return message === '' ? reason : readable(message);
+}
+
+/** The longest chain of causes that is followed: an error may be its own. */
+const MAX_CAUSES = 4;
+
+/** An error and its causes. */
+function chainOf(error: Error): Error[] {
+  const chain = [error];
+  for (let next = error.cause; isError(next) && chain.length <= MAX_CAUSES; next = next.cause) chain.push(next);
+  return chain;
+}
+
+/** The message of an error, and those of its causes that it does not quote. */
+function messageOf(error: Error): string {
+  return chainOf(error)
+    .reduce((text, { message }) => (text.includes(message) ? text : `${text}: ${message}`), '')
+    .slice(2);
 }
 
 /** An error as plain text: its stack is in Node's code, and loggers differ in which other properties they show. */
 function causeFields({ reason, error }: Cause): LogFields {
-  const code = codeOf(error);
+  const [code, causeCode] = error === undefined ? [] : chainOf(error).flatMap((each) => codeOf(each) ?? []);
   return {
     reason,
     ...(code !== undefined && { code }),
-    ...(error !== undefined && { error: readable(error.message) }),
+    ...(causeCode !== undefined && { causeCode }),
+    ...(error !== undefined && { error: readable(messageOf(error)) }),
   };
 }
 
@@ -194,10 +238,4 @@ function uncertainty({ uncertain: { writes, bytes } }: ResetInfo): string {
 
 function uncertainFields({ uncertain: { writes, bytes } }: ResetInfo): LogFields {
   return writes === 0 ? {} : { uncertainWrites: writes, uncertainBytes: bytes };
-}
-
-/** Makes text safe for a log: one short line without control characters and without the password of a URL. */
-function readable(text: string): string {
-  const plain = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').replace(/\/\/[^/\s@]*@/g, '//…@');
-  return plain.length > MAX_LENGTH ? `${plain.slice(0, MAX_LENGTH)}…` : plain;
 }

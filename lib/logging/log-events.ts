@@ -1,4 +1,5 @@
 import type { ChannelEvent } from '../events/diagnostics-channel';
+import { HEALTHY } from '../events/events';
 import { type Check, type Checks, checkObject, checkRecord, interval, oneOf, orInfinity } from '../options/checks';
 import type { ReconnectingConnection } from '../connection';
 import { invalidOption } from '../errors';
@@ -14,7 +15,8 @@ export type LogLevels = Readonly<Partial<Record<LogEvent, string | false>>>;
 export interface LogEventsOptions {
   /**
    * The level of each line by its event: the name of a method of the logger, or false to omit such lines. Default:
-   * `{ open: 'info', reset: 'warn', reconnect: 'info', backoff: 'warn', drop: 'warn', close: 'info', giveUp: 'error' }`.
+   * `{ open: 'info', reset: 'warn', reconnect: 'info', backoff: 'warn', drop: 'warn', close: 'info', giveUp: 'error' }`;
+   * `notRetryable` has the level of `reset`: the application decided on that end, and knows of it.
    */
   readonly levels?: LogLevels;
   /**
@@ -30,11 +32,14 @@ export interface LogEventsOptions {
   readonly interval?: number;
   /** The longest interval between summaries, in milliseconds; Infinity for no limit. Default: 600,000. */
   readonly maxInterval?: number;
-  /** Milliseconds without a failure after which an outage is over. Default: 5000, as for `minUptime`. */
+  /**
+   * Milliseconds without a failure after which an outage is over, if the sessions are healthy by then (see `minUptime`
+   * and `markHealthy()`). Default: 5000.
+   */
   readonly settleTime?: number;
 }
 
-const DEFAULT_LEVELS: Readonly<Record<LogEvent, string | false>> = {
+const DEFAULT_LEVELS: Readonly<Record<Exclude<LogEvent, 'notRetryable'>, string | false>> = {
   open: 'info',
   reset: 'warn',
   reconnect: 'info',
@@ -57,6 +62,7 @@ const levelChecks: Checks<LogLevels> = {
   backoff: level,
   drop: level,
   close: level,
+  notRetryable: level,
   giveUp: level,
 };
 
@@ -75,7 +81,8 @@ const checks: Checks<LogEventsOptions> = {
  *
  * In an outage, such as a server that is down for hours or one that closes each connection at once, the first line of
  * each kind is logged at once. Repeated lines are counted, summarized at growing intervals, and summarized at the end.
- * All connections to the same target share an outage.
+ * All connections to the same target share an outage. A session that opens in an outage is on trial: the line that says
+ * `back` comes when it has proved healthy, after `minUptime` or with `markHealthy()`.
  *
  * If the logger throws, or returns a promise that rejects, the line is lost, and the first time the process emits a
  * warning with the code `RECONNECTING_CONNECTION_LOGGER`.
@@ -90,7 +97,8 @@ export function logEvents<Message>(
 ): () => void {
   checkEmitter(emitter);
   const given = checkRecord<LogEventsOptions>('', options, checks);
-  const levels = { ...DEFAULT_LEVELS, ...given.levels };
+  const { reset = DEFAULT_LEVELS.reset } = given.levels ?? {};
+  const levels = { ...DEFAULT_LEVELS, notRetryable: reset, ...given.levels };
   checkLogger(
     logger,
     Object.values(levels).filter((name) => name !== false),
@@ -134,8 +142,11 @@ function listen<Message>(
     drop: (info, tag = single.tag, connection = single) => log.onDrop(info, tag, connection),
     close: (info, tag = single.tag, connection = single) => log.onClose(info, tag, connection),
   };
+  const onHealthy = (tag = single.tag, connection = single) => log.onHealthy(tag, connection);
   pool.on('open', open).on('reset', reset).on('backoff', backoff).on('drop', drop).on('close', close);
+  pool.on(HEALTHY, onHealthy);
   return () => {
+    pool.off(HEALTHY, onHealthy);
     pool.off('open', open).off('reset', reset).off('backoff', backoff).off('drop', drop).off('close', close);
     log.clear();
   };

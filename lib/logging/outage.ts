@@ -1,3 +1,4 @@
+import { healthyIn } from '../connection';
 import type { BackoffInfo, CloseInfo, DropInfo, OpenInfo, ResetInfo } from '../events/events';
 import {
   type LogLine,
@@ -25,8 +26,9 @@ const MAX_KINDS = 50;
 
 /**
  * Decides which lines are logged. An outage of a target lasts from the first loss, failed attempt or dropped write until
- * all its connections have been open for `settleTime` or have closed. The first line of each kind is logged at once,
- * repeated lines are summarized at growing intervals, and the end is logged if any line was suppressed.
+ * all its connections have healthy sessions and have been open for `settleTime`, or have closed. The first line of each
+ * kind is logged at once, repeated lines are summarized at growing intervals, and the end is logged if any line was
+ * suppressed.
  */
 export class OutageLog {
   readonly #settings: OutageSettings;
@@ -46,8 +48,15 @@ export class OutageLog {
     const outage = this.#byConnection.get(connection);
     if (outage === undefined) return this.#write(openLine(tag, info));
     outage.addOpen(connection, info);
-    outage.log(outage.isDown ? openLine(tag, info) : outage.recoveryLine(tag));
-    outage.endIfSettled();
+    const trial = healthyIn(connection);
+    // Where it is the last one and needs no trial, the line of the recovery says it all.
+    if (outage.isDown || trial > 0) outage.log(openLine(tag, info, trial));
+    outage.settle(tag);
+  }
+
+  /** The application has vouched for the session. */
+  onHealthy(tag: string, connection: object): void {
+    this.#byConnection.get(connection)?.settle(tag);
   }
 
   onReset(info: ResetInfo, tag: string, connection: object): void {
@@ -55,9 +64,11 @@ export class OutageLog {
       this.#lastResets.set(connection, info);
       return;
     }
-    if (info.reason === 'forced') return this.#write(resetLine(tag, info));
-    const outage = this.#outageOf(tag, connection);
-    outage.addLoss(connection);
+    // A session that `reconnect()` ended is no outage, but may be a part of one.
+    const isForced = info.reason === 'forced';
+    const outage = isForced ? this.#byConnection.get(connection) : this.#outageOf(tag, connection);
+    if (outage === undefined) return this.#write(resetLine(tag, info));
+    outage.addLoss(connection, info);
     outage.log(resetLine(tag, info));
   }
 
@@ -71,7 +82,7 @@ export class OutageLog {
     const outage = this.#outageOf(tag, connection);
     outage.addDrop(info);
     outage.log(dropLine(tag, info));
-    outage.endIfSettled();
+    outage.settle(tag);
   }
 
   onClose(info: CloseInfo, tag: string, connection: object): void {
@@ -83,7 +94,7 @@ export class OutageLog {
     outage.addClose(connection);
     outage.log(line);
     if (outage.connections.size === 0) outage.end();
-    else outage.endIfSettled();
+    else outage.settle(tag);
   }
 
   /** Forgets all outages without logging anything, and clears their timers. */
@@ -119,9 +130,20 @@ class Outage {
   readonly #onEnd: (outage: Outage) => void;
   readonly #startedAt = performance.now();
   #openedAt = this.#startedAt;
+  #lastEventAt = this.#startedAt;
   /** Dials of all openings. */
   #attempts = 0;
-  readonly #totals = { retries: 0, losses: 0, droppedWrites: 0, droppedBytes: 0, closes: 0 };
+  readonly #totals = {
+    retries: 0,
+    losses: 0,
+    uncertainWrites: 0,
+    uncertainBytes: 0,
+    droppedWrites: 0,
+    droppedBytes: 0,
+    closes: 0,
+  };
+  /** Whether any connection was down, and the recovery has not been logged since. */
+  #isUnrecovered = false;
   /** Kinds of lines that have been logged. */
   readonly #kinds = new Set<string>();
   /** Number of lines that were not logged since the last one that was. */
@@ -146,12 +168,14 @@ class Outage {
   addOpen(connection: object, { attempts }: OpenInfo): void {
     this.#down.delete(connection);
     this.#attempts += attempts;
-    this.#openedAt = performance.now();
+    this.#openedAt = this.#lastEventAt = performance.now();
   }
 
-  addLoss(connection: object): void {
+  addLoss(connection: object, { uncertain }: ResetInfo): void {
     this.#addDown(connection);
     this.#totals.losses += 1;
+    this.#totals.uncertainWrites += uncertain.writes;
+    this.#totals.uncertainBytes += uncertain.bytes;
   }
 
   addRetry(connection: object): void {
@@ -160,11 +184,13 @@ class Outage {
   }
 
   addDrop({ bytes }: DropInfo): void {
+    this.#lastEventAt = performance.now();
     this.#totals.droppedWrites += 1;
     this.#totals.droppedBytes += bytes;
   }
 
   addClose(connection: object): void {
+    this.#lastEventAt = performance.now();
     this.#down.delete(connection);
     this.connections.delete(connection);
     this.#totals.closes += 1;
@@ -181,7 +207,7 @@ class Outage {
       const isLast = line.event === 'close' || line.event === 'giveUp';
       const summary = isLast && this.#suppressed > 0 ? `; ${summaryText(this.#totalsAt(now))}` : '';
       this.#writeLine({ ...line, text: `${line.text}${summary}` });
-    } else if (now >= this.#nextSummaryAt && line.kind !== RECOVERY) {
+    } else if (now >= this.#nextSummaryAt && line.event !== 'open') {
       this.#interval = Math.min(this.#interval * 2, this.#settings.maxInterval);
       this.#nextSummaryAt = now + this.#interval;
       this.#writeLine(this.#summaryLine(line, now));
@@ -191,24 +217,29 @@ class Outage {
     }
   }
 
-  /** The line for the moment at which no connection is down any more. */
-  recoveryLine(tag: string): LogLine {
-    const downtime = Math.round(this.#openedAt - this.#startedAt);
-    return recoveryLine(tag, this.connections.size, this.#attempts, downtime);
-  }
-
-  /** Unless a connection is down, ends the outage after `settleTime` without further events. */
-  endIfSettled(): void {
+  /**
+   * Unless a connection is down: logs the recovery when all sessions are healthy, and ends the outage when `settleTime`
+   * has passed too without further events.
+   */
+  settle(tag: string): void {
     this.clearTimer();
-    if (!this.isDown) this.#timer = setTimeout(() => this.end(), this.#settings.settleTime).unref();
+    if (this.isDown) return;
+    const trial = Math.max(0, ...[...this.connections].map(healthyIn));
+    if (trial > 0) return this.#settleIn(tag, trial);
+    if (this.#isUnrecovered) this.log(this.#recoveryLine(tag));
+    this.#isUnrecovered = false;
+    const rest = this.#settings.settleTime - (performance.now() - this.#lastEventAt);
+    if (rest > 0) this.#settleIn(tag, rest);
+    else this.end();
   }
 
   end(): void {
     this.clearTimer();
     const last = this.#lastSuppressed;
     if (this.#suppressed > 0 && last !== undefined) {
-      const isRecovered = this.connections.size > 0 && this.#attempts > 0;
-      this.#writeLine(isRecovered ? this.recoveryLine(last.tag) : this.#summaryLine(last, performance.now()));
+      this.#writeLine(
+        last.kind === RECOVERY ? this.#recoveryLine(last.tag) : this.#summaryLine(last, performance.now()),
+      );
     }
     this.#onEnd(this);
   }
@@ -219,7 +250,19 @@ class Outage {
 
   #addDown(connection: object): void {
     this.#down.add(connection);
+    this.#isUnrecovered = true;
     this.clearTimer();
+  }
+
+  #settleIn(tag: string, milliseconds: number): void {
+    // Rounded up, so that it is not found unhealthy for a fraction of a millisecond.
+    this.#timer = setTimeout(() => this.settle(tag), Math.ceil(milliseconds)).unref();
+  }
+
+  /** The line for the moment at which all sessions are healthy. */
+  #recoveryLine(tag: string): LogLine {
+    const downtime = Math.round(this.#openedAt - this.#startedAt);
+    return recoveryLine(tag, this.connections.size, this.#attempts, downtime, this.#totalsAt(performance.now()));
   }
 
   #totalsAt(now: number): OutageTotals {
