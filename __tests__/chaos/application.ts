@@ -31,6 +31,8 @@ export class Application implements OptionsHost {
   thrown = 0;
   /** Promises that were given and have not settled. */
   waiting = 0;
+  /** How often each call was made. */
+  readonly calls = new Map<Call['do'], number>();
   readonly #plan: Plan;
   readonly #visits = new Map<Place, number>();
   readonly #say: (line: string) => void;
@@ -78,6 +80,7 @@ export class Application implements OptionsHost {
   /** Makes a call, and judges what comes of it at once. */
   perform(call: Call): void {
     this.#say(`${this.clock.now} ${'>'.repeat(this.#depth + 1)} ${describe(call)}`);
+    this.calls.set(call.do, (this.calls.get(call.do) ?? 0) + 1);
     this.#depth += 1;
     try {
       this.#call(call);

@@ -1,8 +1,9 @@
-import { transitions } from '../../lib/lifecycle/states';
-import { runProgram, whole } from '../kit/command-line';
+import { runProgram, text, whole } from '../kit/command-line';
+import { COUNTED, Coverage } from './coverage';
 import { planOf } from './plan';
 import { runPool } from './pool';
-import { run } from './run';
+import { type Sabotage, run } from './run';
+import { sabotages } from './sabotage';
 import { shrink } from './shrink';
 
 /** Lines of a trace that are shown. */
@@ -10,25 +11,24 @@ const SHOWN = 120;
 /** One in so many seeds is that of a pool too. */
 const POOLS = 30;
 
-const totals = {
-  seeds: 0,
-  pools: 0,
-  steps: 0,
-  writes: 0,
-  dials: 0,
-  'simulated hours': 0,
-  faults: new Map<string, number>(),
-  events: new Map<string, number>(),
-  resets: new Map<string, number>(),
-  states: new Map<string, number>(),
-  transitions: new Map<string, number>(),
-};
+const totals = { seeds: 0, pools: 0, steps: 0, writes: 0, dials: 0, 'simulated hours': 0 };
+const coverage = new Coverage();
 
-// npm run chaos -- [--seeds N] [--from S] [--seed S] [--steps N] [--most N] [--trace]: runs the seeds asked for, and a pool
-// of every thirtieth; a line for each that fails, and the figures at the end.
-const options = { seeds: whole, from: whole, seed: whole, steps: whole, most: whole, trace: 'flag' } as const;
+// npm run chaos -- [--seeds N] [--from S] [--seed S] [--steps N] [--most N] [--trace] [--sabotage WHAT]: runs the seeds
+// asked for, and a pool of every thirtieth; a line for each that fails, the figures, and the count at the end. In a run
+// that is long enough, whatever of the contract never occurred is a failure too. A sabotage breaks the library on purpose.
+const options = {
+  seeds: whole,
+  from: whole,
+  seed: whole,
+  steps: whole,
+  most: whole,
+  trace: 'flag',
+  sabotage: text,
+} as const;
 
-runProgram(options, async ({ seeds = 1_000, from = 1, steps = 300, seed, most = 5, trace }) => {
+runProgram(options, async ({ seeds = 1_000, from = 1, steps = 300, seed, most = 5, trace, sabotage: named }) => {
+  const sabotage = named === undefined ? undefined : sabotageCalled(named);
   const first = seed ?? from;
   const count = seed === undefined ? seeds : 1;
   // What the simulated process throws is caught within; this is for what gets past it.
@@ -38,33 +38,39 @@ runProgram(options, async ({ seeds = 1_000, from = 1, steps = 300, seed, most = 
   const began = process.hrtime.bigint();
   let failures = 0;
   for (let next = first; next < first + count && failures < most; next++) {
-    const isWell = (await passes(next, steps, trace)) && (next % POOLS > 0 || (await poolPasses(next, steps)));
+    const isWell =
+      (await passes(next, steps, trace, sabotage)) && (next % POOLS > 0 || (await poolPasses(next, steps)));
     if (!isWell || accidents.length > 0) failures += 1;
     if (accidents.length > 0) console.log(`seed ${next}: not caught`, accidents.splice(0));
   }
-  const seconds = Number(process.hrtime.bigint() - began) / 1e9;
-  report(seconds);
-  process.exitCode = failures > 0 ? 1 : 0;
+  const missing = totals.steps >= COUNTED ? coverage.missing : [];
+  report(Number(process.hrtime.bigint() - began) / 1e9);
+  for (const what of missing) console.log(`never occurred in ${totals.steps} steps: ${what}`);
+  const failed = failures + missing.length;
+  console.log(`${totals.seeds} seeds, ${failed} failed`);
+  process.exitCode = failed > 0 ? 1 : 0;
 });
 
-async function passes(seed: number, steps: number, showsTrace: boolean): Promise<boolean> {
+function sabotageCalled(name: string): Sabotage {
+  const found = Object.entries(sabotages).find(([what]) => what === name);
+  if (found === undefined) throw new Error(`There is no sabotage ${name}, but: ${Object.keys(sabotages).join(', ')}`);
+  return found[1].sabotage;
+}
+
+async function passes(seed: number, steps: number, showsTrace: boolean, sabotage?: Sabotage): Promise<boolean> {
   const plan = planOf(seed, steps);
-  const result = await run(plan);
+  const result = await run(plan, sabotage);
   totals.seeds += 1;
   totals.steps += result.steps;
   totals.writes += result.writes;
   totals.dials += result.dials;
   totals['simulated hours'] += result.simulated / 3_600_000;
-  add(totals.faults, result.faults);
-  add(totals.events, result.events);
-  add(totals.resets, result.resets);
-  add(totals.transitions, result.transitions);
-  for (const [key, times] of result.transitions) add(totals.states, new Map([[key.split('-')[1]!, times]]));
+  coverage.add(result);
   if (showsTrace) console.log(result.trace.join('\n'));
   if (result.violation === undefined) return true;
 
   console.log(`seed ${seed}, step ${result.steps}: ${result.violation.rule}: ${result.violation.message}`);
-  const shortest = await shrink(plan, result);
+  const shortest = await shrink(plan, result, sabotage);
   const { setup, impulses, steps: left } = shortest.plan;
   console.log(JSON.stringify(setup, (_key, value: unknown) => (value === Infinity ? 'Infinity' : value)));
   console.log(`${left.length} steps, ${impulses.length} impulses ${JSON.stringify(impulses)}`);
@@ -81,19 +87,8 @@ async function poolPasses(seed: number, steps: number): Promise<boolean> {
   return false;
 }
 
-function add(sums: Map<string, number>, counts: ReadonlyMap<string, number>): void {
-  for (const [name, times] of counts) sums.set(name, (sums.get(name) ?? 0) + times);
-}
-
 function report(seconds: number): void {
-  const { faults, events, resets, states, transitions: covered, ...figures } = totals;
-  for (const [name, figure] of Object.entries(figures)) console.log(`${name}: ${Math.round(figure)}`);
-  for (const [name, counts] of Object.entries({ faults, events, resets, states, transitions: covered })) {
-    const sorted = [...counts].sort(([, one], [, other]) => other - one);
-    console.log(`${name}: ${sorted.map(([key, times]) => `${key} ${times}`).join(', ')}`);
-  }
-  const all = Object.entries(transitions).flatMap(([from, tos]) => tos.map((to) => `${from}-${to}`));
-  const missed = all.filter((key) => !covered.has(key));
-  console.log(`transitions covered: ${all.length - missed.length} of ${all.length}`, missed.join(' '));
+  for (const [name, figure] of Object.entries(totals)) console.log(`${name}: ${Math.round(figure)}`);
+  console.log(coverage.toString());
   console.log(`${(totals.seeds / seconds).toFixed(1)} seeds/s, ${Math.round(totals.steps / seconds)} steps/s`);
 }

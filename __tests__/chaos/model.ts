@@ -1,6 +1,7 @@
 import type {
   BackoffInfo,
   CloseInfo,
+  DropInfo,
   OpenInfo,
   ReconnectingConnection,
   ResetInfo,
@@ -52,6 +53,8 @@ export class Model {
   readonly heard = new Map<string, number>();
   /** Resets, by their reason. */
   readonly resets = new Map<string, number>();
+  /** Drops, by their reason. */
+  readonly drops = new Map<string, number>();
   readonly links: Link[] = [];
 
   readonly #connection: ReconnectingConnection;
@@ -98,7 +101,7 @@ export class Model {
         this.#hear('message', String(message), () => this.#onBytes(Buffer.from(`${String(message)}\n`))),
       )
       .on('drain', () => this.#hear('drain', '', () => (this.owesDrain = false)))
-      .on('drop', (info) => this.#hear('drop', `${info.bytes} ${info.reason}`, () => this.ledger.onDrop(info)));
+      .on('drop', (info) => this.#hear('drop', `${info.bytes} ${info.reason}`, () => this.#onDrop(info)));
   }
 
   readonly fail = (rule: string, message: string): void => {
@@ -279,6 +282,11 @@ export class Model {
     const isOwn = reason === 'disconnected' || reason === 'destroyed';
     if (isOwn !== (error === undefined)) this.fail('close', `close as ${reason} with ${String(error)}`);
     this.#mustClose = false;
+  }
+
+  #onDrop(info: DropInfo): void {
+    this.drops.set(info.reason, (this.drops.get(info.reason) ?? 0) + 1);
+    this.ledger.onDrop(info);
   }
 
   #onBytes(bytes: Buffer): void {

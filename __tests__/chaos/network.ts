@@ -72,6 +72,9 @@ const faults = {
 
 export type Fault = keyof typeof faults;
 
+// `as`: the names are those of the object above.
+export const FAULTS = Object.keys(faults) as Fault[];
+
 /** A simulated network: servers, and the links that are dialled to them. All chance in it comes from one seed. */
 export class Network {
   readonly clock: Clock;

@@ -120,7 +120,7 @@ export interface Plan {
   readonly steps: readonly Step[];
 }
 
-const CALLS = {
+const WEIGHTS = {
   write: 40,
   whenOpen: 4,
   connect: 4,
@@ -136,6 +136,10 @@ const CALLS = {
   inspect: 1,
   throw: 0,
 } satisfies Record<Call['do'], number>;
+
+/** What the application may call, from without or from within. */
+// `as`: the names are those of the object above.
+export const CALLS = (Object.keys(WEIGHTS) as Call['do'][]).filter((name) => name !== 'throw');
 
 const FAULTS: Record<Fault, number> = {
   fin: 4,
@@ -234,7 +238,7 @@ function actionOf(random: Random, setup: Setup): Action {
 }
 
 export function callOf(random: Random, setup: Pick<Setup, 'maxBytes'>): Call {
-  const name = random.weighted(CALLS);
+  const name = random.weighted(WEIGHTS);
   if (name === 'whenOpen') {
     return { do: name, attempts: random.of([Infinity, 1, 2, 3]), abortAfter: random.of([0, 0, 1, 500]) };
   }

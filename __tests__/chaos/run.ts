@@ -21,6 +21,9 @@ export interface Result {
   readonly transitions: ReadonlyMap<string, number>;
   /** By their reason. */
   readonly resets: ReadonlyMap<string, number>;
+  readonly drops: ReadonlyMap<string, number>;
+  /** What the application called, from without and from within. */
+  readonly calls: ReadonlyMap<string, number>;
   readonly faults: ReadonlyMap<string, number>;
   readonly writes: number;
   readonly dials: number;
@@ -75,6 +78,8 @@ export async function run(plan: Plan, sabotage?: Sabotage): Promise<Result> {
     events: application?.model.heard ?? new Map<string, number>(),
     transitions: application?.model.visited ?? new Map<string, number>(),
     resets: application?.model.resets ?? new Map<string, number>(),
+    drops: application?.model.drops ?? new Map<string, number>(),
+    calls: application?.calls ?? new Map<string, number>(),
     faults: network.injected,
     writes: application?.model.ledger.size ?? 0,
     dials: application?.connection.stats.dials ?? 0,

@@ -1,0 +1,51 @@
+import { transitions } from '../../lib/lifecycle/states';
+import { EVENTS } from '../kit/record';
+import { FAULTS } from './network';
+import { CALLS } from './plan';
+import type { Result } from './run';
+
+/** Steps of all runs together from which on whatever never occurred is a branch that is never tried. */
+export const COUNTED = 60_000;
+
+/** What must occur in runs that are long enough, by kind. */
+const EXPECTED = {
+  faults: FAULTS,
+  calls: CALLS,
+  events: EVENTS,
+  // Each way to lose a session: liveness included, which needs every timer of the library to be simulated.
+  resets: ['idle', 'heartbeat', 'peer-end', 'error', 'forced', 'disconnected', 'destroyed', 'aborted'],
+  drops: ['expired', 'disconnected', 'destroyed', 'aborted', 'refused', 'max-retries', 'max-elapsed', 'not-retryable'],
+  transitions: Object.entries(transitions).flatMap(([from, tos]) => tos.map((to) => `${from}-${to}`)),
+} as const satisfies Partial<Record<keyof Result, readonly string[]>>;
+
+type Kind = keyof typeof EXPECTED;
+
+// `as`: the names are those of the object above.
+const KINDS = Object.keys(EXPECTED) as Kind[];
+
+/** How often each thing occurred, over many runs. */
+export class Coverage {
+  readonly #counts = new Map(KINDS.map((kind) => [kind, new Map<string, number>()]));
+
+  add(result: Result): void {
+    for (const kind of KINDS) {
+      const sums = this.#counts.get(kind)!;
+      for (const [name, times] of result[kind]) sums.set(name, (sums.get(name) ?? 0) + times);
+    }
+  }
+
+  /** What has never occurred. */
+  get missing(): readonly string[] {
+    return KINDS.flatMap((kind) =>
+      EXPECTED[kind].filter((name) => !this.#counts.get(kind)!.has(name)).map((name) => `${kind} ${name}`),
+    );
+  }
+
+  toString(): string {
+    const lines = KINDS.map((kind) => {
+      const sorted = [...this.#counts.get(kind)!].sort(([, one], [, other]) => other - one);
+      return `${kind}: ${sorted.map(([key, times]) => `${key} ${times}`).join(', ')}`;
+    });
+    return lines.join('\n');
+  }
+}
