@@ -16,3 +16,9 @@ test('C18 generated options either throw ERR_INVALID_OPTION at once, naming one,
   expect(opened / candidates).toBeGreaterThan(0.45);
   expect(connected / candidates).toBeGreaterThan(0.02);
 });
+
+test('a fault makes the run fail', async () => {
+  const { code, report } = await fuzz<OptionsReport>('options', 10, '--sabotage');
+  expect([code, report.faults, report.candidates]).toEqual([1, 1, 11]);
+  expect(report.lines[0]).toContain('ERR_INVALID_OPTION');
+});

@@ -34,7 +34,11 @@ const PATIENCE = 10_000;
  * Makes connections of generated options. Each either throws `ERR_INVALID_OPTION` naming an option, or gives a
  * connection: one with nothing wrong has to open and to echo.
  */
-export async function fuzzOptions(count: number, seed: number): Promise<OptionsReport> {
+export async function fuzzOptions(
+  count: number,
+  seed: number,
+  extra: readonly Candidate[] = [],
+): Promise<OptionsReport> {
   const faults = new Faults().watchProcess();
   const lab = await openLab();
   const arbitrary = candidates(lab, () => new EchoLink());
@@ -42,7 +46,7 @@ export async function fuzzOptions(count: number, seed: number): Promise<OptionsR
   for (let done = 0, batch = seed; done < count; done += BATCH, batch++) {
     const sample = fc.sample(arbitrary, { seed: batch, numRuns: Math.min(BATCH, count - done) });
     const outcomes = await Promise.all(
-      sample.map(async (candidate) => {
+      [...sample, ...(done === 0 ? extra : [])].map(async (candidate) => {
         try {
           return await outcomeOf(candidate);
         } catch (error) {

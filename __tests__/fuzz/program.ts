@@ -13,11 +13,15 @@ export interface Run<Report> {
  * Runs the fuzzer in a process of its own, as a shell would: nothing that it provokes is hidden by a test runner. The
  * environment may ask for more than `count`, or for another seed: FUZZ_COUNT, FUZZ_SEED.
  */
-export async function fuzz<Report>(what: 'options' | 'servers' | 'sessions', count: number): Promise<Run<Report>> {
+export async function fuzz<Report>(
+  what: 'options' | 'servers' | 'sessions',
+  count: number,
+  ...more: readonly string[]
+): Promise<Run<Report>> {
   const { FUZZ_COUNT = String(count), FUZZ_SEED = '1' } = process.env;
   const main = await compiled('fuzz/main');
   return new Promise((resolve, reject) => {
-    const args = ['--expose-gc', main, `--${what}`, FUZZ_COUNT, '--seed', FUZZ_SEED];
+    const args = ['--expose-gc', main, `--${what}`, FUZZ_COUNT, '--seed', FUZZ_SEED, ...more];
     execFile(process.execPath, args, { maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
       const line = stdout.trim().split('\n').at(-1) ?? '';
       if (line === '') {
