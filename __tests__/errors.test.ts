@@ -1,7 +1,14 @@
 import { inspect } from 'node:util';
 import { runInNewContext } from 'node:vm';
 
-import { ConnectionError, describe as describeValue, invalidOption, toError, unreachable } from '../lib/errors';
+import {
+  ConnectionError,
+  describe as describeValue,
+  ignoreRejection,
+  invalidOption,
+  toError,
+  unreachable,
+} from '../lib/errors';
 
 describe('ConnectionError', () => {
   it('has its code, its cause and the tag of its target', () => {
@@ -69,6 +76,14 @@ describe('describe()', () => {
 });
 
 describe('toError()', () => {
+  it('takes a Proxy, whose traps may throw, for no error', () => {
+    const { proxy, revoke } = Proxy.revocable(new Error('far'), {});
+    revoke();
+    expect(toError(proxy).message).toMatch(/^Thrown: /);
+    // Nor for a promise.
+    expect(() => ignoreRejection(proxy)).not.toThrow();
+  });
+
   it('returns an error unchanged', () => {
     const error = new RangeError('too far');
     expect(toError(error)).toBe(error);

@@ -147,12 +147,13 @@ export function isArray(value: unknown): value is unknown[] {
 
 /** Handles the rejection of a promise that came instead of another value: unhandled, it would end the process. */
 export function ignoreRejection(value: unknown): void {
-  if (value instanceof Promise) value.catch(() => undefined);
+  if (types.isPromise(value)) value.catch(() => undefined);
 }
 
 /** Also for errors of another realm, such as those of a test runner or a `vm` context. */
 export function isError(value: unknown): value is Error {
-  return types.isNativeError(value) || value instanceof Error;
+  // The traps of a Proxy may throw.
+  return types.isNativeError(value) || (!types.isProxy(value) && value instanceof Error);
 }
 
 /** A thrown value as an Error with a readable message. */
