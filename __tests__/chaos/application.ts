@@ -1,4 +1,9 @@
-import { type ConnectionOptions, ConnectionError, ReconnectingConnection } from 'reconnecting-connection';
+import {
+  type ConnectionOptions,
+  type StateName,
+  ConnectionError,
+  ReconnectingConnection,
+} from 'reconnecting-connection';
 
 import { EVENTS } from '../kit/record';
 import type { Clock } from './clock';
@@ -15,8 +20,14 @@ export class Planned extends Error {}
 /** How deep calls from within calls may go. */
 const DEEPEST = 4;
 
+/** Events whose first listener may come late. */
+const HEARD_LATE: readonly string[] = ['data', 'message'];
+
 /** Places from which a throw is reported as uncaught; elsewhere it is a failure that the library makes something of. */
 const REPORTED: readonly Place[] = [...EVENTS, 'told', 'ping'];
+
+/** What a heartbeat writes. */
+export const PING = { do: 'write', size: 4, as: 'buffer', parts: 1, told: true, will: undefined } as const;
 
 /** An application around one connection, which does what a plan says from within and from without. */
 export class Application implements OptionsHost {
@@ -32,11 +43,12 @@ export class Application implements OptionsHost {
   /** Promises that were given and have not settled. */
   waiting = 0;
   /** How often each call was made. */
-  readonly calls = new Map<Call['do'], number>();
+  readonly calls = new Map<string, number>();
   readonly #plan: Plan;
   readonly #visits = new Map<Place, number>();
   readonly #say: (line: string) => void;
   #depth = 0;
+  #listens = false;
 
   constructor(plan: Plan, clock: Clock, network: Network, random: Random, say: (line: string) => void) {
     this.#plan = plan;
@@ -49,7 +61,10 @@ export class Application implements OptionsHost {
     const bounds = { ...setup, maxDelay: LONGEST_WAIT[setup.backoff], isPlain: plan.impulses.length === 0 };
     this.model = new Model(this.connection, clock, network, bounds, say);
     network.complain = (message) => this.model.fail('sent', message);
-    for (const event of EVENTS) this.connection.on(event, () => this.at(event));
+    if (!setup.listensLate) this.#listen();
+    for (const event of EVENTS.filter((each) => !HEARD_LATE.includes(each))) {
+      this.connection.on(event, () => this.at(event));
+    }
     this.connection.on('open', this.model.onGreeted);
     if (setup.autoConnect) this.model.onAsked();
   }
@@ -80,7 +95,7 @@ export class Application implements OptionsHost {
   /** Makes a call, and judges what comes of it at once. */
   perform(call: Call): void {
     this.#say(`${this.clock.now} ${'>'.repeat(this.#depth + 1)} ${describe(call)}`);
-    this.calls.set(call.do, (this.calls.get(call.do) ?? 0) + 1);
+    for (const name of namesOf(call, this.connection.state)) this.calls.set(name, (this.calls.get(name) ?? 0) + 1);
     this.#depth += 1;
     try {
       this.#call(call);
@@ -104,9 +119,17 @@ export class Application implements OptionsHost {
       case 'whenOpen':
         return this.#whenOpen(call.attempts, call.abortAfter);
       case 'connect':
-      case 'reconnect':
         model.onAsked();
-        return connection[call.do]();
+        return connection.connect();
+      case 'reconnect':
+        model.onReconnect(call.delay ?? 0);
+        return call.delay === undefined ? connection.reconnect() : connection.reconnect({ delay: call.delay });
+      case 'fail':
+        return connection.fail(call.how === 'error' ? new Error('bad') : call.how === 'text' ? 'bad' : undefined);
+      case 'clearQueue':
+        return model.ledger.clear();
+      case 'listen':
+        return this.#listen();
       case 'disconnect':
         this.waiting += 1;
         void connection.disconnect().then(({ reason }) => {
@@ -136,6 +159,15 @@ export class Application implements OptionsHost {
       case 'throw':
         return;
     }
+  }
+
+  /** From now on it hears what comes. */
+  #listen(): void {
+    if (this.#listens) return;
+    this.#listens = true;
+    this.model.listen();
+    this.connection.on('data', () => this.at('data'));
+    this.connection.on('message', () => this.at('message'));
   }
 
   #whenOpen(attempts: number, abortAfter: number): void {
@@ -175,7 +207,9 @@ export class Application implements OptionsHost {
       connectTimeout: setup.connectTimeout,
       closeTimeout: setup.closeTimeout,
       idleTimeout: setup.idleTimeout,
-      queue: { maxBytes: setup.maxBytes, maxAge: setup.maxAge },
+      writeTimeout: setup.writeTimeout,
+      socket: { allowHalfOpen: setup.halfOpen },
+      queue: { maxBytes: setup.maxBytes, maxAge: setup.maxAge, overflow: setup.overflow },
       autoConnect: setup.autoConnect,
       ...(setup.handshake !== 'none' && { handshake: functions.handshake }),
       ...(setup.decoder !== 'none' && { decoder: functions.decoder }),
@@ -187,7 +221,7 @@ export class Application implements OptionsHost {
   #ping(): void {
     this.model.onPing();
     this.at('ping');
-    this.perform({ do: 'write', size: 4, as: 'buffer', told: true });
+    this.perform(PING);
   }
 }
 
@@ -197,4 +231,16 @@ function codeOf(error: unknown): unknown {
 
 function describe(call: Call): string {
   return Object.values(call).join(' ');
+}
+
+/** What a call counts as: itself, what it asks for, and the state in which it was made. */
+function namesOf(call: Call, state: StateName): string[] {
+  const names = [call.do, `${call.do} while ${state}`];
+  if (call.do === 'reconnect' && (call.delay ?? 0) > 0) names.push('reconnect with a delay');
+  if (call.do !== 'write') return names;
+  if (call.parts > 1) names.push('write of parts');
+  return [
+    ...names,
+    ...Object.entries(call.will ?? {}).flatMap(([name, value]) => (value === false ? [] : [`write with ${name}`])),
+  ];
 }

@@ -53,6 +53,7 @@ export class Clock {
   now = 0;
   /** When the process last stood still: from then on it measures anew what it did not see happen. */
   thawedAt = 0;
+  readonly #freezes: { readonly at: number; readonly milliseconds: number }[] = [];
   /** Uncaught exceptions. */
   readonly uncaught: unknown[] = [];
   /** Delays that no timer can wait. */
@@ -73,6 +74,12 @@ export class Clock {
   /** Immediates that wait. */
   get immediates(): number {
     return this.#immediates.size;
+  }
+
+  /** Milliseconds since `from`, less the time in which the process stood still. `unseen`: of each standstill, what may count. */
+  awakeSince(from: number, unseen = 0): number {
+    const frozen = this.#freezes.filter(({ at }) => at >= from);
+    return frozen.reduce((left, { milliseconds }) => left - Math.max(0, milliseconds - unseen), this.now - from);
   }
 
   /** Something happens in the world outside the process. */
@@ -107,6 +114,7 @@ export class Clock {
   /** Time goes by and the process stands still: then all its timers are late at once. */
   async freeze(milliseconds: number): Promise<void> {
     const until = this.now + milliseconds;
+    this.#freezes.push({ at: this.now, milliseconds });
     await turn();
     while ((this.#world[0]?.at ?? Infinity) <= until) {
       const { at, run } = this.#world.shift()!;

@@ -1,27 +1,10 @@
 import { type DropInfo, type ReconnectingConnection, ConnectionError } from 'reconnecting-connection';
 
-import type { Call } from './plan';
+import type { Clock } from './clock';
+import { type Entry, chunkOf, contentOf, isBefore, numberOf, optionsOf } from './entry';
 import type { Link } from './link';
 import { HELLO } from './peer';
-
-/** A write of the application's and what became of it. */
-interface Entry {
-  readonly id: number;
-  readonly bytes: Buffer;
-  /** Whether it has a callback. */
-  readonly told: boolean;
-  readonly at: number;
-  /** The session it was written in, and whether that session's `open` had been told to all. */
-  readonly session: Link | undefined;
-  readonly late: boolean;
-  accepted: boolean;
-  answers: number;
-  link: Link | undefined;
-  dropped: boolean;
-}
-
-/** Digits of a write's number, with which its bytes begin. */
-const DIGITS = 4;
+import type { Call, Setup } from './plan';
 
 /**
  * Every write and its fate, compared with what the library says of it: in callbacks, in `drop`, in its figures, and by
@@ -29,26 +12,29 @@ const DIGITS = 4;
  */
 export class Ledger {
   readonly #connection: ReconnectingConnection;
-  readonly #now: () => number;
+  readonly #clock: Clock;
   readonly #maxAge: number;
+  readonly #overflow: Setup['overflow'];
   readonly #fail: (rule: string, message: string) => void;
   readonly #entries: Entry[] = [];
   /** Accepted, not handed over, not dropped; those without bytes have no name and are only counted. */
   readonly #waiting = new Set<Entry>();
   readonly #greeted = new WeakSet<Link>();
-  readonly #latest = new WeakMap<Link, Entry>();
-  readonly #count = { accepted: 0, bytes: 0, refused: 0, dropped: 0, droppedBytes: 0 };
+  /** Writes of which a link has been handed some chunks and not all. */
+  readonly #begun = new Map<Link, { readonly entry: Entry; handed: number }>();
+  readonly #count = { accepted: 0, bytes: 0, refused: 0, dropped: 0, droppedBytes: 0, cleared: 0, clearedBytes: 0 };
   readonly #answers = { confirmed: 0, uncertain: 0, dropped: 0 };
 
   constructor(
     connection: ReconnectingConnection,
-    now: () => number,
-    maxAge: number,
+    clock: Clock,
+    { maxAge, overflow }: Pick<Setup, 'maxAge' | 'overflow'>,
     fail: (rule: string, message: string) => void,
   ) {
     this.#connection = connection;
-    this.#now = now;
+    this.#clock = clock;
     this.#maxAge = maxAge;
+    this.#overflow = overflow;
     this.#fail = fail;
   }
 
@@ -58,34 +44,40 @@ export class Ledger {
   }
 
   /** Makes a write. `answered` runs in its callback. Returns what `write()` returned. */
-  write({ size, as, told }: Extract<Call, { do: 'write' }>, answered: () => void): boolean {
+  write(call: Extract<Call, { do: 'write' }>, answered: () => void): boolean {
     const connection = this.#connection;
+    const { size, as, told, will } = call;
     const session = sessionOf(connection);
+    const id = this.#entries.length;
     const entry: Entry = {
-      id: this.#entries.length,
-      bytes: contentOf(this.#entries.length, size),
+      id,
+      bytes: contentOf(id, size),
       told,
-      at: this.#now(),
+      at: this.#clock.now,
       session,
       late: session !== undefined && this.#greeted.has(session),
+      parts: call.parts,
+      maxAge: will?.maxAge,
+      key: will?.key,
+      controller: will?.abortAfter === undefined ? undefined : new AbortController(),
+      urgent: will?.urgent === true,
+      place: id,
       accepted: false,
       answers: 0,
       link: undefined,
       dropped: false,
+      cleared: false,
+      overtaken: undefined,
     };
     this.#entries.push(entry);
     if (size > 0) this.#waiting.add(entry);
-    const chunk = as === 'buffer' ? entry.bytes : entry.bytes.toString(as === 'hex' ? 'hex' : 'latin1');
+    this.#abortLater(entry, will?.abortAfter);
     const callback = (error?: Error | null) => {
       this.#settle(entry, error);
       answered();
     };
-    const room =
-      as === 'hex'
-        ? connection.write(chunk, 'hex', told ? callback : undefined)
-        : told
-          ? connection.write(chunk, callback)
-          : connection.write(chunk);
+    const how = optionsOf(call, entry.controller) ?? (as === 'hex' ? 'hex' : undefined);
+    const room = connection.write(chunkOf(entry.bytes, call), how, told ? callback : undefined);
     // What listeners wrote meanwhile has been counted by now.
     entry.accepted = connection.stats.writes.accepted.writes > this.#count.accepted;
     if (entry.accepted) {
@@ -103,20 +95,40 @@ export class Ledger {
   /** The library hands bytes to a link. */
   onHanded(link: Link, chunk: Buffer): void {
     if (chunk.length === 0 || (link.writes === 1 && chunk.equals(HELLO))) return;
-    const entry = this.#find(chunk);
-    if (entry?.bytes.equals(chunk) !== true) {
+    const begun = this.#begun.get(link);
+    if (begun !== undefined) return this.#onPart(link, begun, chunk);
+    const entry = this.#entries[numberOf(chunk)];
+    const isPart = chunk.length < (entry?.bytes.length ?? 0);
+    if (entry === undefined || !chunk.equals(entry.bytes.subarray(0, chunk.length)) || (isPart && entry.parts === 1)) {
       return this.#fail('torn write', `link ${link.number} was handed what nobody wrote: ${chunk.toString('latin1')}`);
     }
+    if (isPart) this.#begun.set(link, { entry, handed: chunk.length });
     if (entry.link !== undefined) this.#fail('at most once', `write ${entry.id} was handed over twice`);
     if (entry.dropped) this.#fail('fate', `write ${entry.id} was dropped and then sent`);
     if (entry.answers > 0) this.#fail('fate', `write ${entry.id} was settled and then sent`);
-    const before = this.#latest.get(link);
-    if (before !== undefined && !isBefore(before, entry, link)) {
-      this.#fail('order', `link ${link.number} was handed write ${before.id} ahead of write ${entry.id}`);
+    if (entry.cleared) this.#fail('fate', `write ${entry.id} was cleared and then sent`);
+    const age = this.#clock.now - entry.at;
+    // One that is written to an open session goes at once.
+    if (entry.maxAge !== undefined && age > entry.maxAge + 1) this.#fail('fate', `write ${entry.id} is ${age} ms old`);
+    if (entry.controller?.signal.aborted === true) this.#fail('fate', `write ${entry.id} was aborted and then sent`);
+    if (entry.overtaken !== undefined) {
+      this.#fail('order', `link ${link.number} was handed write ${entry.overtaken.id} ahead of write ${entry.id}`);
+    }
+    for (const other of this.#waiting) {
+      if (other !== entry && isBefore(other, entry, link)) other.overtaken ??= entry;
     }
     entry.link = link;
-    this.#latest.set(link, entry);
     this.#waiting.delete(entry);
+  }
+
+  /** Chunks of one write follow each other. */
+  #onPart(link: Link, begun: { readonly entry: Entry; handed: number }, chunk: Buffer): void {
+    const { entry, handed } = begun;
+    begun.handed += chunk.length;
+    if (!chunk.equals(entry.bytes.subarray(handed, begun.handed))) {
+      this.#fail('torn write', `link ${link.number} was handed something else in the middle of write ${entry.id}`);
+    }
+    if (begun.handed >= entry.bytes.length) this.#begun.delete(link);
   }
 
   /** All have heard of the session on `link`: from now on what is written comes after what waited. */
@@ -125,13 +137,16 @@ export class Ledger {
   }
 
   onDrop({ chunk, bytes, reason, error }: DropInfo): void {
-    const entry = chunk.length === 0 ? undefined : this.#find(chunk);
+    const entry = chunk.length === 0 ? undefined : this.#entries[numberOf(chunk)];
     if (chunk.length !== bytes) this.#fail('drop', `a drop of ${chunk.length} bytes says ${bytes}`);
     const expected = {
       expired: 'ERR_EXPIRED',
       disconnected: 'ERR_CLOSED',
       destroyed: 'ERR_CLOSED',
       aborted: 'ERR_ABORTED',
+      replaced: 'ERR_REPLACED',
+      cleared: 'ERR_CLEARED',
+      overflow: 'ERR_QUEUE_FULL',
     };
     const code = reason in expected ? expected[reason as keyof typeof expected] : 'ERR_GAVE_UP';
     if (reason === 'refused') {
@@ -143,11 +158,27 @@ export class Ledger {
     if (error.code !== code) this.#fail('drop', `a drop as ${reason} has ${error.code}`);
     this.#count.dropped += 1;
     this.#count.droppedBytes += bytes;
+    if (reason === 'cleared') {
+      this.#count.cleared -= 1;
+      this.#count.clearedBytes -= bytes;
+    }
     if (entry === undefined) return;
     if (entry.link !== undefined) this.#fail('drop', `write ${entry.id} was handed over and then dropped`);
     if (entry.dropped) this.#fail('drop', `write ${entry.id} was dropped twice`);
     entry.dropped = true;
     this.#waiting.delete(entry);
+    if (reason === 'replaced') this.#onReplaced(entry);
+    if (reason === 'overflow' && this.#overflow === 'refuse')
+      this.#fail('drop', `write ${entry.id} gave way to others`);
+  }
+
+  /** `clearQueue()` is called. */
+  clear(): void {
+    const waiting = [...this.#waiting].filter(({ accepted }) => accepted);
+    const { writes, bytes } = this.#connection.clearQueue();
+    for (const entry of waiting) entry.cleared = entry.link === undefined;
+    this.#count.cleared += writes;
+    this.#count.clearedBytes += bytes;
   }
 
   /** Holds at every instant. */
@@ -162,17 +193,23 @@ export class Ledger {
 
   /** Holds when nothing is left to do: no write waits that should have gone before one which went, or could go. */
   checkQuiet(): void {
+    for (const [{ destroyed }, { entry }] of this.#begun) {
+      if (!destroyed) this.#fail('torn write', `only a part of write ${entry.id} was handed over`);
+    }
+    this.#begun.clear();
     const { accepted } = this.#connection.stats.writes;
     if (accepted.writes !== this.#count.accepted || accepted.bytes !== this.#count.bytes) {
       this.#fail('accounting', `${this.#count.accepted} writes were accepted, the figures say ${accepted.writes}`);
     }
+    const { cleared, clearedBytes } = this.#count;
+    if (cleared !== 0 || clearedBytes !== 0) this.#fail('clear', `${cleared} more writes were cleared than dropped`);
     const link = sessionOf(this.#connection);
     if (link === undefined || this.#waiting.size === 0 || !this.#greeted.has(link)) return;
-    const latest = this.#latest.get(link);
     for (const entry of this.#waiting) {
+      if (entry.cleared) this.#fail('clear', `write ${entry.id} waits, and was cleared`);
       if (link.writable) this.#fail('flush', `write ${entry.id} waits although link ${link.number} is writable`);
-      if (latest !== undefined && isBefore(entry, latest, link)) {
-        this.#fail('order', `write ${entry.id} waits, and write ${latest.id} went`);
+      if (entry.overtaken?.link === link) {
+        this.#fail('order', `write ${entry.id} waits, and write ${entry.overtaken.id} went`);
       }
     }
   }
@@ -216,16 +253,28 @@ export class Ledger {
         if (!entry.accepted || !wasHanded) this.#fail('callback', `write ${id} is uncertain and was not sent`);
         return;
       case 'ERR_QUEUE_FULL':
-        if (entry.accepted) this.#fail('callback', `write ${id} was accepted, and its callback says it was refused`);
-        return;
+        if (!entry.accepted) return;
+        if (this.#overflow === 'refuse') {
+          this.#fail('callback', `write ${id} was accepted, and its callback says it was refused`);
+        }
+        break;
       case 'ERR_EXPIRED':
-        if (this.#now() - entry.at < this.#maxAge - 1) this.#fail('callback', `write ${id} expired too early`);
+        if (this.#clock.now - entry.at < (entry.maxAge ?? this.#maxAge) - 1) {
+          this.#fail('callback', `write ${id} expired too early`);
+        }
+        break;
+      case 'ERR_REPLACED':
+        if (entry.key === undefined) this.#fail('callback', `write ${id} has no key, and was replaced`);
+        break;
+      case 'ERR_CLEARED':
         break;
       case 'ERR_CLOSED':
         if (!entry.accepted) return;
         break;
-      case 'ERR_GAVE_UP':
       case 'ERR_ABORTED':
+        if (!entry.accepted && entry.controller?.signal.aborted === true) return;
+        break;
+      case 'ERR_GAVE_UP':
         break;
       default:
         return this.#fail('callback', `write ${id} was told ${code}`);
@@ -234,8 +283,18 @@ export class Ledger {
     if (link !== undefined) this.#fail('callback', `write ${id} was sent, and is said to be dropped (${code})`);
   }
 
-  #find(chunk: Buffer): Entry | undefined {
-    return this.#entries[parseInt(chunk.toString('latin1', 0, DIGITS), 36)];
+  #abortLater({ controller }: Entry, abortAfter = 0): void {
+    if (controller === undefined) return;
+    if (abortAfter === 0) controller.abort();
+    else this.#clock.after(abortAfter, () => this.#clock.arrive(() => controller.abort()));
+  }
+
+  /** The newest write of its key takes its place, unless that went to the session at once. */
+  #onReplaced(older: Entry): void {
+    const newer = this.#entries.findLast(({ id, key }) => id > older.id && key === older.key);
+    if (newer === undefined) return this.#fail('drop', `write ${older.id} was replaced by none`);
+    newer.urgent ||= older.urgent;
+    if (newer.urgent === older.urgent) newer.place = older.place;
   }
 }
 
@@ -243,17 +302,4 @@ export class Ledger {
 export function sessionOf(connection: ReconnectingConnection): Link | undefined {
   // `as`: every link is one that the simulated network has made.
   return connection.socket as unknown as Link | undefined;
-}
-
-/** The order on a link: what its `open` listeners wrote, what waited, what was written later; each as it was written. */
-function isBefore(one: Entry, other: Entry, link: Link): boolean {
-  const rank = ({ session, late }: Entry) => (session !== link ? 1 : late ? 2 : 0);
-  return rank(one) < rank(other) || (rank(one) === rank(other) && one.id < other.id);
-}
-
-/** Bytes that tell which write they are of, from end to end. */
-function contentOf(id: number, size: number): Buffer {
-  if (size === 0) return Buffer.alloc(0);
-  const name = id.toString(36).padStart(DIGITS, '0');
-  return Buffer.from(name.repeat(Math.ceil(size / DIGITS)).slice(0, size), 'latin1');
 }

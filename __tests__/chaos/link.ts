@@ -53,6 +53,8 @@ export class Link extends Duplex {
   arrivedAt = -Infinity;
   /** When the process last read bytes. */
   readAt = -Infinity;
+  /** When the stream last said that something written was taken, or was given something while nothing waited. */
+  progressAt = 0;
   /** When the stream has told of the peer's end. */
   endedAt = Infinity;
 
@@ -62,7 +64,14 @@ export class Link extends Duplex {
   #kernel: Parcel[] = [];
   #reading = false;
   #outstanding = 0;
-  #slot: { bytes: Buffer; readonly writes: number; readonly callback: (error?: Error | null) => void } | undefined;
+  #slot:
+    | {
+        bytes: Buffer;
+        readonly size: number;
+        readonly writes: number;
+        readonly callback: (error?: Error | null) => void;
+      }
+    | undefined;
 
   constructor(clock: Clock, number: number, port: number, manners: Manners) {
     super({ allowHalfOpen: manners.allowHalfOpen, highWaterMark: manners.highWaterMark });
@@ -132,6 +141,7 @@ export class Link extends Duplex {
     // `as`: the library writes bytes, and so do the handshakes here; the rest is passed on as it came.
     const bytes = Buffer.from(chunk as Buffer);
     this.writes += 1;
+    if (this.writableLength === 0 && bytes.length > 0) this.progressAt = this.#clock.now;
     this.handed.append(bytes);
     this.onHanded?.(bytes);
     return super.write(chunk, encoding as BufferEncoding, callback as () => void);
@@ -166,7 +176,7 @@ export class Link extends Duplex {
 
   #transmit(bytes: Buffer, writes: number, callback: (error?: Error | null) => void): void {
     if (this.#kernel.includes('rst')) return callback(errorOf('EPIPE'));
-    this.#slot = { bytes, writes, callback };
+    this.#slot = { bytes, size: bytes.length, writes, callback };
     this.#send();
     if (this.#slot.bytes.length === 0 && this.#manners.confirmAfter === 0) this.#confirm();
   }
@@ -191,6 +201,7 @@ export class Link extends Duplex {
     if (slot === undefined || slot !== this.#slot) return;
     this.#slot = undefined;
     this.confirmed += slot.writes;
+    if (slot.size > 0) this.progressAt = this.#clock.now;
     slot.callback();
   }
 

@@ -79,7 +79,8 @@ async function passes(seed: number, steps: number, showsTrace: boolean, sabotage
 }
 
 async function poolPasses(seed: number, steps: number): Promise<boolean> {
-  const { violation, trace } = await runPool(seed, steps);
+  const { violation, trace, seldom } = await runPool(seed, steps);
+  coverage.add({ seldom });
   totals.pools += 1;
   if (violation === undefined) return true;
   console.log(`pool of seed ${seed}: ${violation.rule}: ${violation.message}`);

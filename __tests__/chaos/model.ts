@@ -28,12 +28,25 @@ export class Violation extends Error {
 /** What the model needs to know of the setup. */
 export type Bounds = Pick<
   Setup,
-  'connectTimeout' | 'closeTimeout' | 'idleTimeout' | 'heartbeat' | 'maxAge' | 'minUptime' | 'maxRetries' | 'decoder'
+  | 'connectTimeout'
+  | 'closeTimeout'
+  | 'idleTimeout'
+  | 'writeTimeout'
+  | 'halfOpen'
+  | 'heartbeat'
+  | 'maxAge'
+  | 'overflow'
+  | 'minUptime'
+  | 'maxRetries'
+  | 'decoder'
 > & {
   readonly maxDelay: number;
   /** Whether the application calls nothing from within. */
   readonly isPlain: boolean;
 };
+
+/** How late a silence may be found, as a multiple of its limit: it is looked for at intervals. */
+const LATE = 1.25;
 
 /** How late, in milliseconds, the clock's steps may make what is due. */
 const SLACK = 2;
@@ -53,6 +66,8 @@ export class Model {
   readonly heard = new Map<string, number>();
   /** Resets, by their reason. */
   readonly resets = new Map<string, number>();
+  /** Sessions that went on after the peer's end. */
+  halfOpen = 0;
   /** Drops, by their reason. */
   readonly drops = new Map<string, number>();
   readonly links: Link[] = [];
@@ -75,6 +90,13 @@ export class Model {
   #pings: number[] = [];
   /** Whether the application has asked to dial since the last wait began. */
   #asked = false;
+  /** Whether it has asked for another wait in place of the present one. */
+  #asksToWait = false;
+  /** Until when a socket that `reconnect()` has left may take to close. */
+  #endsBy = -Infinity;
+  #listens = false;
+  /** Of the bytes that nobody heard, those that are known of. */
+  #unheard = 0;
 
   constructor(
     connection: ReconnectingConnection,
@@ -88,7 +110,7 @@ export class Model {
     this.#network = network;
     this.#bounds = bounds;
     this.#say = say;
-    this.ledger = new Ledger(connection, () => clock.now, bounds.maxAge, this.fail);
+    this.ledger = new Ledger(connection, clock, bounds, this.fail);
     this.since = clock.now;
     connection
       .on('state', (next, previous) => this.#hear('state', `${previous} ${next}`, () => this.#onState(next, previous)))
@@ -96,10 +118,6 @@ export class Model {
       .on('reset', (info) => this.#hear('reset', `${info.generation} ${info.reason}`, () => this.#onReset(info)))
       .on('backoff', (info) => this.#hear('backoff', `${info.attempt} ${info.delay}`, () => this.#onBackoff(info)))
       .on('close', (info) => this.#hear('close', info.reason, () => this.#onClose(info)))
-      .on('data', (chunk) => this.#hear('data', String(chunk.length), () => this.#onBytes(chunk)))
-      .on('message', (message) =>
-        this.#hear('message', String(message), () => this.#onBytes(Buffer.from(`${String(message)}\n`))),
-      )
       .on('drain', () => this.#hear('drain', '', () => (this.owesDrain = false)))
       .on('drop', (info) => this.#hear('drop', `${info.bytes} ${info.reason}`, () => this.#onDrop(info)));
   }
@@ -119,9 +137,28 @@ export class Model {
     return this.since + (this.#delay ?? 0);
   }
 
+  /** Hears what comes from now on. */
+  listen(): void {
+    this.#listens = true;
+    this.#connection
+      .on('data', (chunk) => this.#hear('data', String(chunk.length), () => this.#onBytes(chunk)))
+      .on('message', (message) =>
+        this.#hear('message', String(message), () => this.#onBytes(Buffer.from(`${String(message)}\n`))),
+      );
+  }
+
   /** The application calls something that may dial without a wait. */
   onAsked(): void {
     this.#asked = true;
+  }
+
+  /** The application calls `reconnect()`. */
+  onReconnect(delay: number): void {
+    this.#endsBy = this.#clock.now + this.#bounds.closeTimeout;
+    if (delay === 0) this.#asked = true;
+    else this.#asksToWait = this.state === 'backoff';
+    // The attempt under way gives place to another without leaving the state.
+    if (this.state === 'connecting' && delay === 0) this.since = this.#clock.now;
   }
 
   onPause(paused: boolean): void {
@@ -212,6 +249,7 @@ export class Model {
     if (next === 'backoff') this.#asked = this.#connection.state !== 'backoff';
     if (next === 'closed') this.#mustClose = true;
     this.#delay = undefined;
+    this.#asksToWait = false;
     this.state = next;
     this.since = this.#clock.now;
   }
@@ -237,18 +275,24 @@ export class Model {
     this.#resets += 1;
     this.#uncertain += uncertain.writes;
     this.#session = undefined;
+    // What waited for a listener, and will not be heard.
+    const letGo = this.#connection.stats.unheardBytes - this.#unheard;
+    this.#unheard += letGo;
     if (this.#opens !== this.#resets || session === undefined) return this.fail('reset', 'a reset without an open');
     if (generation !== this.#generation) this.fail('reset', `reset ${generation} of session ${this.#generation}`);
-    const next = !willRetry ? 'closed' : reason === 'forced' ? 'connecting' : 'backoff';
-    if (this.state !== next)
+    const next = !willRetry ? ['closed'] : reason === 'forced' ? ['connecting', 'backoff'] : ['backoff'];
+    if (!next.includes(this.state))
       this.fail('order', `a reset (${reason}, ${String(willRetry)}) was told while ${this.state}`);
     const peer = this.#network.peerOf(session);
-    if (reason === 'peer-end' && session.readableEnded && this.#bounds.decoder === 'none') {
-      if (peer?.sent.taken !== peer?.sent.length) this.fail('data', 'bytes from before the peer’s end are missing');
+    if (reason === 'peer-end' && session.readableEnded && this.#bounds.decoder === 'none' && peer !== undefined) {
+      const missing = peer.sent.length - peer.sent.taken - letGo;
+      if (missing !== 0) this.fail('data', `${missing} bytes from before the peer’s end are missing, ${letGo} unheard`);
     }
     // What the application has just called, its own `shouldRetry` say, came after the judgement.
     if (this.#resumedAt === now) return;
-    const silence = now - Math.max(session.arrivedAt, this.#resumedAt);
+    // There are eight looks within the limit. A standstill between two goes unseen, and a look may be late by 50 ms.
+    const unseen = this.#bounds.idleTimeout / 8 + 50;
+    const silence = this.#clock.awakeSince(Math.max(session.arrivedAt, this.#resumedAt), unseen);
     if (reason === 'idle' && silence < this.#bounds.idleTimeout - 1) {
       this.fail('healthy', `taken for idle after a silence of ${silence} ms`);
     }
@@ -256,24 +300,36 @@ export class Model {
     if (reason === 'heartbeat' && !this.#pings.some((at) => at <= due && session.arrivedAt <= at)) {
       this.fail('healthy', `taken for dead after a silence of ${silence} ms`);
     }
+    if (reason === 'peer-end' && this.#bounds.halfOpen && session.allowHalfOpen && !session.writableEnded) {
+      this.fail('half-open', 'a session ended with the peer’s end, and was to go on for writes');
+    }
+    if (reason === 'stalled' && now - session.progressAt < this.#bounds.writeTimeout - 1) {
+      this.fail('healthy', `taken for stalled ${now - session.progressAt} ms after it took bytes`);
+    }
   }
 
   #onBackoff({ attempt, delay, retryAt, reason, fault }: BackoffInfo): void {
-    if (this.state !== 'backoff' || this.#delay !== undefined) this.fail('backoff', `backoff while ${this.state}`);
+    if (this.#asksToWait) this.since = this.#clock.now;
+    if (this.state !== 'backoff' || (this.#delay !== undefined && !this.#asksToWait))
+      this.fail('backoff', `backoff while ${this.state}`);
     // What a listener or a function of the application's cut short has counted without being told of.
-    if (this.#bounds.isPlain && attempt !== 1 && attempt !== this.#attempt + 1) {
+    const isOwnWait = reason === 'forced';
+    if (this.#bounds.isPlain && !isOwnWait && attempt !== 1 && attempt !== this.#attempt + 1) {
       this.fail('backoff', `retry ${attempt} after ${this.#attempt}`);
     }
-    if (attempt > this.#bounds.maxRetries) this.fail('backoff', `retry ${attempt} of ${this.#bounds.maxRetries}`);
+    if (attempt > this.#bounds.maxRetries && !isOwnWait)
+      this.fail('backoff', `retry ${attempt} of ${this.#bounds.maxRetries}`);
     // A broken function's wait is a second.
     const longest = Math.max(fault === undefined ? 10 : 1_000, this.#bounds.maxDelay);
-    if (!Number.isInteger(delay) || delay < 10 || delay > longest) {
+    // A wait that the application asked for is as long as it said.
+    if (!Number.isInteger(delay) || delay < 10 || (delay > longest && !isOwnWait)) {
       this.fail('backoff', `a wait of ${delay} ms (${reason})`);
     }
     if (retryAt !== Date.now() - (this.#clock.now - this.since) + delay)
       this.fail('backoff', 'retryAt is not now and delay');
     this.#attempt = attempt;
     this.#delay = delay;
+    this.#asksToWait = false;
   }
 
   #onClose({ reason, error }: CloseInfo): void {
@@ -293,7 +349,11 @@ export class Model {
     const session = this.#session;
     if (session === undefined) return this.fail('stale data', 'bytes came without a session');
     if (this.paused) this.fail('pause', 'bytes came while paused');
-    if (this.#network.peerOf(session)?.sent.take(bytes) !== true) {
+    const sent = this.#network.peerOf(session)?.sent;
+    const letGo = this.#connection.stats.unheardBytes - this.#unheard;
+    this.#unheard += letGo;
+    if (letGo > 0) sent?.skip(letGo);
+    if (sent?.take(bytes) !== true) {
       this.fail('data', `not what the peer sent next: ${bytes.toString('latin1').slice(0, 60)}`);
     }
   }
@@ -302,7 +362,8 @@ export class Model {
 
   #checkLinks(): void {
     const live = this.links.filter(({ destroyed }) => !destroyed);
-    const most = this.state === 'connecting' || this.state === 'open' || this.state === 'closing' ? 1 : 0;
+    const mayLive = this.state === 'connecting' || this.state === 'open' || this.state === 'closing';
+    const most = mayLive || (this.state === 'backoff' && this.#clock.now <= this.#endsBy + SLACK) ? 1 : 0;
     if (live.length > most) this.fail('one link', `${live.length} links are there while ${this.state}`);
     const session = sessionOf(this.#connection);
     if (session === undefined) return;
@@ -321,7 +382,9 @@ export class Model {
       backoff: (this.#delay ?? Infinity) + SLACK,
       closing: closeTimeout + SLACK,
     }[this.state];
-    if (age > most) this.fail('due', `it has been ${this.state} for ${age} ms`);
+    // An attempt that `reconnect()` asks for begins in the next turn of the loop, which a process that stands still has late.
+    const late = this.state === 'connecting' ? Math.max(0, this.#clock.thawedAt - this.since) : 0;
+    if (age - late > most) this.fail('due', `it has been ${this.state} for ${age} ms`);
     if (this.state === 'backoff' && this.#delay === undefined) this.fail('backoff', 'a wait was not told of');
     if (this.state === 'closed' && this.#mustClose) this.fail('close', 'it is closed and has not said so');
   }
@@ -329,8 +392,9 @@ export class Model {
   #checkTimers(): void {
     const { timers, immediates } = this.#clock;
     const { heartbeat } = this.#bounds;
-    const beats = heartbeat === undefined ? 0 : 2 + Math.ceil(heartbeat.timeout / heartbeat.interval);
-    const most = { idle: 1, connecting: 2, open: beats + 2, backoff: 2, closing: 3, closed: 0 }[this.state];
+    const { timeout = Infinity, interval = 1 } = heartbeat ?? {};
+    const beats = heartbeat === undefined ? 0 : 2 + (timeout === Infinity ? 0 : Math.ceil(timeout / interval));
+    const most = { idle: 1, connecting: 3, open: beats + 4, backoff: 3, closing: 4, closed: 0 }[this.state];
     if (timers.length > most) this.fail('timers', `${timers.length} timers while ${this.state}`);
     if (this.state === 'backoff' && timers.length === 0) this.fail('timers', 'no timer to end the wait');
     if (immediates > 0) this.fail('timers', `${immediates} immediates wait`);
@@ -345,17 +409,25 @@ export class Model {
     const session = this.#session;
     if (session === undefined || this.#bounds.decoder !== 'none') return;
     const { now } = this.#clock;
-    const { idleTimeout, heartbeat, closeTimeout } = this.#bounds;
+    const { idleTimeout, heartbeat, writeTimeout, closeTimeout } = this.#bounds;
     const silence = now - Math.max(session.readAt, this.#resumedAt, this.#clock.thawedAt);
     if (session.closed) this.fail('session', `link ${session.number} has closed and the session is open`);
-    if (session.endedAt + closeTimeout + SLACK < now)
+    const goesOn = this.#bounds.halfOpen && session.allowHalfOpen;
+    if (session.endedAt + closeTimeout + SLACK < now && !goesOn)
       this.fail('session', 'the peer has ended and the session is open');
     if (!session.destroyed && session.unread + session.readableLength > 0) this.fail('data', 'bytes are left unread');
+    if (goesOn && session.endedAt < now) this.halfOpen += 1;
     if (session.endedAt < Infinity || session.destroyed) return;
-    if (idleTimeout > 0 && silence > idleTimeout * 1.125 + SLACK) this.fail('liveness', `silent for ${silence} ms`);
-    const unanswered = this.#pings.find((at) => at >= session.readAt);
-    if (heartbeat && unanswered !== undefined && now - unanswered > heartbeat.timeout + SLACK) {
-      this.fail('liveness', `a ping was not answered for ${now - unanswered} ms`);
+    if (idleTimeout > 0 && silence > idleTimeout * LATE + SLACK) this.fail('liveness', `silent for ${silence} ms`);
+    const unanswered = this.#pings.find((at) => at > session.readAt);
+    const stall = now - Math.max(session.progressAt, this.#clock.thawedAt);
+    if (writeTimeout > 0 && session.writableLength > 0 && stall > writeTimeout * LATE + SLACK) {
+      this.fail('liveness', `nothing that was written was taken for ${stall} ms`);
+    }
+    // What is written goes on, so the peer lives.
+    const waited = now - Math.max(unanswered ?? now, session.progressAt, this.#clock.thawedAt);
+    if (heartbeat && waited > heartbeat.timeout * LATE + SLACK) {
+      this.fail('liveness', `a ping was not answered for ${waited} ms`);
     }
   }
 }

@@ -119,7 +119,7 @@ export class Network {
     const link = new Link(this.clock, this.links.length, port, {
       sendBuffer: random.of([300, 2_000, 10_000, 65_536]),
       highWaterMark: random.of([16, 1_000, 16_384, 65_536]),
-      allowHalfOpen: random.chance(0.1),
+      allowHalfOpen: random.chance(0.3),
       vectored: random.chance(0.6),
       counts: random.chance(0.6),
       confirmAfter: random.chance(0.2) ? random.integer(1, 300) : 0,

@@ -1,16 +1,34 @@
 import type { Fault } from './network';
 import { Random } from '../kit/random';
 
+/** What the application wants of one write. */
+export interface Will {
+  readonly maxAge?: number;
+  /** Milliseconds after which its signal is aborted; 0 for one that is aborted already. */
+  readonly abortAfter?: number;
+  readonly key?: string;
+  readonly urgent: boolean;
+}
+
 /** A call of the application's. */
 export type Call =
-  | { readonly do: 'write'; readonly size: number; readonly as: 'buffer' | 'string' | 'hex'; readonly told: boolean }
+  | {
+      readonly do: 'write';
+      readonly size: number;
+      readonly as: 'buffer' | 'string' | 'hex';
+      /** Chunks that it is an array of; 1 for one that is no array. */
+      readonly parts: number;
+      readonly told: boolean;
+      readonly will: Will | undefined;
+    }
+  | { readonly do: 'reconnect'; readonly delay: number | undefined }
+  | { readonly do: 'fail'; readonly how: 'error' | 'text' | 'nothing' }
   | { readonly do: 'whenOpen'; readonly attempts: number; readonly abortAfter: number }
   | {
       readonly do:
         | 'connect'
         | 'disconnect'
         | 'destroy'
-        | 'reconnect'
         | 'markHealthy'
         | 'pause'
         | 'resume'
@@ -18,6 +36,8 @@ export type Call =
         | 'unref'
         | 'abort'
         | 'inspect'
+        | 'clearQueue'
+        | 'listen'
         | 'throw';
     };
 
@@ -74,9 +94,15 @@ export interface Setup {
   readonly connectTimeout: number;
   readonly closeTimeout: number;
   readonly idleTimeout: number;
-  readonly heartbeat: { readonly interval: number; readonly timeout: number } | undefined;
+  readonly writeTimeout: number;
+  readonly heartbeat: { readonly interval: number; readonly timeout: number; readonly idle?: boolean } | undefined;
+  /** Whether a session goes on for writes after the peer's end. */
+  readonly halfOpen: boolean;
+  /** Whether nobody listens to `data` and `message` before the application calls `listen`. */
+  readonly listensLate: boolean;
   readonly maxBytes: number;
   readonly maxAge: number;
+  readonly overflow: 'refuse' | 'drop-oldest';
   readonly handshake: 'none' | 'readable' | 'flowing';
   readonly decoder: 'none' | 'lines' | 'slow' | 'faulty';
   readonly target: 'fixed' | 'sync' | 'async';
@@ -99,9 +125,13 @@ export const PLAIN: Setup = {
   connectTimeout: 500,
   closeTimeout: 100,
   idleTimeout: 0,
+  writeTimeout: 0,
   heartbeat: undefined,
+  halfOpen: false,
+  listensLate: false,
   maxBytes: 1_048_576,
   maxAge: Infinity,
+  overflow: 'refuse',
   handshake: 'none',
   decoder: 'none',
   target: 'fixed',
@@ -126,7 +156,10 @@ const WEIGHTS = {
   connect: 4,
   disconnect: 2,
   destroy: 1,
-  reconnect: 4,
+  reconnect: 5,
+  fail: 2,
+  clearQueue: 1,
+  listen: 2,
   markHealthy: 3,
   pause: 3,
   resume: 6,
@@ -215,9 +248,15 @@ function setupOf(random: Random): Setup {
       { interval: 500, timeout: 500 },
       { interval: 400, timeout: 1_500 },
       { interval: 5_000, timeout: 700 },
+      { interval: 700, timeout: 2_000, idle: true },
+      { interval: 600, timeout: Infinity, idle: true },
     ]),
+    writeTimeout: random.of([0, 0, 800, 10_000]),
+    halfOpen: random.chance(0.2),
+    listensLate: random.chance(0.2),
     maxBytes: random.of([0, 64, 1_000, 20_000, 1_048_576, Infinity]),
     maxAge: random.of([Infinity, Infinity, 1, 300, 8_000]),
+    overflow: random.of(['refuse', 'refuse', 'drop-oldest'] as const),
     handshake,
     decoder: random.of(['none', 'none', 'none', 'lines', 'slow', 'faulty'] as const),
     target,
@@ -242,8 +281,27 @@ export function callOf(random: Random, setup: Pick<Setup, 'maxBytes'>): Call {
   if (name === 'whenOpen') {
     return { do: name, attempts: random.of([Infinity, 1, 2, 3]), abortAfter: random.of([0, 0, 1, 500]) };
   }
+  if (name === 'reconnect') return { do: name, delay: random.of([undefined, undefined, 0, 30, 900]) };
+  if (name === 'fail') return { do: name, how: random.of(['error', 'text', 'nothing'] as const) };
   if (name !== 'write') return { do: name };
   const bound = Math.min(setup.maxBytes, 20_000);
   const size = random.of([0, 4, 4, 5, 17, 17, 64, 100, 100, 700, Math.max(4, bound), bound + 4]);
-  return { do: name, size, as: random.of(['buffer', 'string', 'hex'] as const), told: random.chance(0.8) };
+  return {
+    do: name,
+    size,
+    as: random.of(['buffer', 'string', 'hex'] as const),
+    parts: random.of([1, 1, 1, 2, 3]),
+    told: random.chance(0.8),
+    // One without bytes has no name by which it could be told from another.
+    will: size > 0 && random.chance(0.4) ? willOf(random) : undefined,
+  };
+}
+
+function willOf(random: Random): Will {
+  return {
+    ...(random.chance(0.3) && { maxAge: random.of([0, 1, 60, 1_000, 30_000, Infinity]) }),
+    ...(random.chance(0.3) && { abortAfter: random.of([0, 1, 60, 1_000, 30_000]) }),
+    ...(random.chance(0.5) && { key: random.of(['a', 'b']) }),
+    urgent: random.chance(0.3),
+  };
 }

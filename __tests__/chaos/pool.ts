@@ -9,6 +9,8 @@ import { Random } from '../kit/random';
 export interface PoolResult {
   readonly violation: Violation | undefined;
   readonly trace: readonly string[];
+  /** Writes that returned false, and twins of retired members. */
+  readonly seldom: ReadonlyMap<string, number>;
 }
 
 /** Breaks something on purpose, for the checks to find. */
@@ -18,9 +20,10 @@ export type PoolSabotage = (pool: ConnectionPool, network: Network) => void;
 interface Member {
   readonly connection: ReconnectingConnection;
   readonly port: number;
+  /** When it joined. */
+  readonly joinedAt: number;
   /** Since when it waits for its turn to dial; Infinity while it does not. */
   waitingSince: number;
-  dialling: boolean;
 }
 
 const SERVERS = 3;
@@ -54,11 +57,11 @@ export async function runPool(seed: number, steps: number, sabotage?: PoolSabota
     await world.finish();
   } catch (error) {
     if (!(error instanceof Violation)) throw error;
-    return { violation: error, trace: world.trace };
+    return { violation: error, trace: world.trace, seldom: world.seldom };
   } finally {
     await world.leave();
   }
-  return { violation: undefined, trace: world.trace };
+  return { violation: undefined, trace: world.trace, seldom: world.seldom };
 }
 
 class World {
@@ -70,6 +73,15 @@ class World {
   readonly #members: Member[] = [];
   readonly #most: number;
   readonly #violations: Violation[] = [];
+  readonly #select: 'round-robin' | 'least-pending' | 'random-two' | 'rendezvous';
+  readonly #retiring = new Set<ReconnectingConnection>();
+  /** Retirements that have not been told to be over. */
+  #retired = 0;
+  /** Whether a write returned false and no `drain` has come since. */
+  owesDrain = false;
+  /** Writes that returned false. */
+  refusals = 0;
+  readonly #isTwin = new Set<Member>();
 
   constructor(seed: number) {
     this.#random = new Random(seed).fork(5);
@@ -78,20 +90,31 @@ class World {
     const chance = this.#random.fork(2);
     this.#clock.install(() => chance.next());
     this.#most = this.#random.of([1, 2, 3, Infinity]);
+    this.#select = this.#random.of(['round-robin', 'least-pending', 'random-two', 'rendezvous'] as const);
     this.pool = new ConnectionPool({
       maxConnecting: this.#most,
-      select: this.#random.of(['round-robin', 'least-pending', 'random-two', 'rendezvous'] as const),
+      select: this.#select,
+      queue: { maxBytes: 2_000 },
       connectTimeout: CONNECT_TIMEOUT,
       closeTimeout: CLOSE_TIMEOUT,
       backoff: constantBackoff(30),
     });
+    this.pool.on('state', (next, previous, _tag, connection) => this.#onState(next, previous, connection));
+    this.pool.on('drain', () => (this.owesDrain = false));
     for (let index = this.#random.integer(2, 8); index >= 0; index--) this.#add((index % SERVERS) + 1);
+  }
+
+  get seldom(): ReadonlyMap<string, number> {
+    const { refusals } = this;
+    return new Map(Object.entries({ refusals, twins: this.#isTwin.size }).filter(([, count]) => count > 0));
   }
 
   async walk(steps: number): Promise<void> {
     const random = this.#random;
     for (let step = 0; step < steps; step++) {
-      switch (random.weighted({ fault: 3, pass: 4, write: 3, broadcast: 1, pick: 2, flap: 1, freeze: 0.1 })) {
+      switch (
+        random.weighted({ fault: 3, pass: 4, write: 4, broadcast: 1, pick: 2, flap: 1, retire: 0.3, freeze: 0.1 })
+      ) {
         case 'fault':
           // `as`: a part of the names has a weight.
           this.#inject(random.weighted(FAULTS as Record<Fault, number>), random.integer(1, SERVERS - 1));
@@ -103,17 +126,22 @@ class World {
           await this.#clock.freeze(5_000);
           break;
         case 'write':
-          this.#write();
+          // A member that has room again has said so.
+          await this.#settle();
+          this.#write(random.of([0, 1, 60, 900, 6_000]));
           break;
         case 'broadcast':
           this.#broadcast();
+          break;
+        case 'retire':
+          this.#retire(random.of(this.#members));
           break;
         case 'pick':
           this.#pick();
           break;
         case 'flap':
           // Never one whose server is always well: nothing may disturb that one.
-          random.of(this.#members.filter(({ port }) => port !== 1)).connection.reconnect();
+          this.#flap(random.of(this.#members.filter(({ port }) => port !== 1)));
           break;
       }
       if (random.chance(0.7)) await this.#settle();
@@ -130,6 +158,8 @@ class World {
     for (const { connection } of this.#members) {
       if (connection.state !== 'open') this.#fail('starving', `${connection.tag} is ${connection.state}`);
     }
+    if (this.#retired > 0) this.#fail('retire', `${this.#retired} retirements are not over although all is well`);
+    if (this.owesDrain) this.#fail('drain', 'a write returned false and no drain came although all is well');
     const ended = this.pool.disconnect();
     await this.#clock.pass(CLOSE_TIMEOUT + 2);
     await this.#settle();
@@ -155,22 +185,52 @@ class World {
     const connection = this.pool.add({
       port,
       dial: () => {
-        member.dialling = true;
-        member.waitingSince = Infinity;
-        const dialling = this.#members.filter(({ dialling: is }) => is).length;
+        for (const member of this.#members) if (member.connection === connection) member.waitingSince = Infinity;
+        // Two sockets of one dial are none of these: only Node's own dials are hedged.
+        const dialling = this.network.links.filter(({ connecting, destroyed }) => connecting && !destroyed).length + 1;
         if (dialling > this.#most) this.#fail('maxConnecting', `${dialling} dials at once, at most ${this.#most}`);
         return this.network.dial(port);
       },
     });
-    const member: Member = { connection, port, waitingSince: Infinity, dialling: false };
+    this.#watch(connection, port);
+  }
+
+  #watch(connection: ReconnectingConnection, port: number): Member {
+    const member: Member = { connection, port, joinedAt: this.#clock.now, waitingSince: Infinity };
     this.#members.push(member);
-    connection.on('state', (next, previous) => {
-      this.trace.push(`${this.#clock.now} ${connection.tag} ${previous} ${next}`);
-      member.dialling = false;
-      member.waitingSince = next === 'connecting' ? this.#clock.now : Infinity;
-    });
     connection.on('reset', ({ reason, willRetry }) => {
       if (port === 1 && willRetry) this.#fail('isolation', `a member on a healthy server was reset (${reason})`);
+    });
+    return member;
+  }
+
+  /** A member that it has not added is the twin of one that it retires. */
+  #onState(next: string, previous: string, connection: ReconnectingConnection): void {
+    this.trace.push(`${this.#clock.now} ${connection.tag} ${previous} ${next}`);
+    const known = this.#members.find((member) => member.connection === connection);
+    const member = known ?? this.#watch(connection, Number(connection.tag.split(':')[1]));
+    if (known === undefined) this.#isTwin.add(member);
+    // A twin dials by the function of the member that it replaces.
+    if (!this.#isTwin.has(member)) member.waitingSince = next === 'connecting' ? this.#clock.now : Infinity;
+    if (next === 'closed' && this.#retiring.delete(connection)) this.#members.splice(this.#members.indexOf(member), 1);
+  }
+
+  /** An attempt gives place to another without leaving the state. */
+  #flap(member: Member): void {
+    const isTwin = this.#isTwin.has(member);
+    if (member.connection.state === 'connecting' && !isTwin) member.waitingSince = this.#clock.now;
+    member.connection.reconnect();
+  }
+
+  #retire({ connection }: Member): void {
+    if (this.#retiring.has(connection)) return;
+    this.trace.push(`${this.#clock.now} > retire ${connection.tag}`);
+    this.#retiring.add(connection);
+    this.#retired += 1;
+    void this.pool.retire(connection).then(() => {
+      this.#retired -= 1;
+      if (connection.state !== 'closed') this.#fail('retire', `a retired member is ${connection.state}`);
+      if (this.pool.connections.includes(connection)) this.#fail('retire', 'a retired member is still there');
     });
   }
 
@@ -185,17 +245,41 @@ class World {
 
   #pick(): void {
     const picked = this.pool.pick(this.#random.of([undefined, 'one key', 'another']));
-    const isRight = picked === undefined ? this.#open.length === 0 : picked.state === 'open';
+    const others = this.#open.filter(({ connection }) => !this.#retiring.has(connection));
+    const isRight = picked === undefined ? others.length === 0 : picked.state === 'open';
     if (!isRight) this.#fail('pick', `picked ${picked?.state ?? 'none'} with ${this.#open.length} open`);
   }
 
-  #write(): void {
-    const before = this.#members.map(({ connection }) => offered(connection));
-    const open = this.#members.map(({ connection }) => connection.state === 'open');
-    this.pool.write('', () => undefined);
-    const took = this.#members.filter(({ connection }, index) => offered(connection) > before[index]!);
-    if (took.length !== (open.includes(true) ? 1 : 0)) this.#fail('write', `${took.length} members took one write`);
-    if (took.some((member) => !open[this.#members.indexOf(member)])) this.#fail('write', 'a member took it, not open');
+  /** Members that are open, and in which nothing waits. */
+  #roomy(): Member[] {
+    return this.#open.filter(({ connection }) => {
+      const { socket, pendingBytes } = connection;
+      return !this.#retiring.has(connection) && pendingBytes === 0 && socket?.writable === true;
+    });
+  }
+
+  #write(size: number): void {
+    const roomy = this.#roomy();
+    const before = new Map(this.#members.map((member) => [member, offered(member.connection)]));
+    const refused = new Map(
+      this.#members.map(({ connection }) => [connection, connection.stats.writes.refused.writes]),
+    );
+    const open = this.#open;
+    const room = this.pool.write('x'.repeat(size), () => undefined);
+    const took = [...before].flatMap(([member, count]) => (offered(member.connection) > count ? [member] : []));
+    const others = open.filter(({ connection }) => !this.#retiring.has(connection));
+    if (took.length !== 1 && others.length > 0) this.#fail('write', `${took.length} members took one write`);
+    if (took.some((member) => !open.includes(member))) this.#fail('write', 'a member took it, not open');
+    const isRefused = took.some(({ connection }) => connection.stats.writes.refused.writes > refused.get(connection)!);
+    // Rendezvous keeps to its key.
+    if (this.#select !== 'rendezvous') {
+      if (isRefused && roomy.length > 0)
+        this.#fail('room', `a write was refused, and ${roomy.length} members had room`);
+      if (!room && this.#roomy().length > 0) this.#fail('room', 'it returned false, and a member has room');
+    }
+    if (room) return;
+    this.owesDrain = true;
+    this.refusals += 1;
   }
 
   #broadcast(): void {
@@ -203,8 +287,12 @@ class World {
     const open = this.#members.map(({ connection }) => connection.state === 'open');
     const count = this.pool.broadcast('');
     const expected = open.filter(Boolean).length;
-    if (count !== expected) this.#fail('broadcast', `written to ${count} of ${expected} open members`);
+    // Those that are retired are left out once their twin is open.
+    if (count > expected || count < expected - this.#retiring.size) {
+      this.#fail('broadcast', `written to ${count} of ${expected} open members`);
+    }
     this.#members.forEach(({ connection }, index) => {
+      if (this.#retiring.has(connection)) return;
       if (offered(connection) - before[index]! !== (open[index] ? 1 : 0)) this.#fail('broadcast', connection.tag);
     });
   }
@@ -212,7 +300,7 @@ class World {
   async #settle(): Promise<void> {
     await this.#clock.settle();
     const { now, thawedAt } = this.#clock;
-    for (const { connection, port, waitingSince } of this.#members) {
+    for (const { connection, port, joinedAt, waitingSince } of this.#members) {
       const { accepted, confirmed, uncertain, dropped, queued } = connection.stats.writes;
       if (accepted.writes !== confirmed.writes + uncertain.writes + dropped.writes + queued.writes) {
         this.#fail('accounting', `${connection.tag} does not account for every write`);
@@ -221,7 +309,7 @@ class World {
         this.#fail('starving', `${connection.tag} has waited ${now - waitingSince} ms for its turn`);
       }
       const isLate =
-        now - thawedAt > this.#longestTurn &&
+        now - Math.max(thawedAt, joinedAt) > this.#longestTurn &&
         port === 1 &&
         (connection.state === 'connecting' || connection.state === 'backoff');
       if (isLate) this.#fail('isolation', `a member on a healthy server is ${connection.state} after ${now} ms`);

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { getEventListeners } from 'node:events';
 
-import { Application, Planned } from './application';
+import { Application, PING, Planned } from './application';
 import { Clock, turn } from './clock';
 import { sessionOf } from './ledger';
 import { Violation } from './model';
@@ -25,6 +25,8 @@ export interface Result {
   /** What the application called, from without and from within. */
   readonly calls: ReadonlyMap<string, number>;
   readonly faults: ReadonlyMap<string, number>;
+  /** Checks of a session that goes on after the peer's end, and bytes that nobody heard. */
+  readonly seldom: ReadonlyMap<string, number>;
   readonly writes: number;
   readonly dials: number;
   readonly simulated: number;
@@ -81,10 +83,17 @@ export async function run(plan: Plan, sabotage?: Sabotage): Promise<Result> {
     drops: application?.model.drops ?? new Map<string, number>(),
     calls: application?.calls ?? new Map<string, number>(),
     faults: network.injected,
+    seldom: seldom(application),
     writes: application?.model.ledger.size ?? 0,
     dials: application?.connection.stats.dials ?? 0,
     simulated: clock.now,
   };
+}
+
+function seldom(application: Application | undefined): Map<string, number> {
+  const { halfOpen = 0 } = application?.model ?? {};
+  const unheardBytes = application?.connection.stats.unheardBytes ?? 0;
+  return new Map(Object.entries({ halfOpen, unheardBytes }).filter(([, count]) => count > 0));
 }
 
 function textOf(clock: Clock, action: Action): string {
@@ -117,6 +126,7 @@ async function finish(application: Application, plan: Plan): Promise<void> {
   application.calm = true;
   network.healAll();
   application.perform({ do: 'resume' });
+  application.perform({ do: 'listen' });
   if (!controller.signal.aborted) {
     await recover(application, plan);
     await settle(application);
@@ -152,7 +162,7 @@ async function recover(application: Application, { setup }: Plan): Promise<void>
     return connection.state === 'open' && link !== undefined && network.peerOf(link)?.gone === false && !link.destroyed;
   };
   // Speaking to a peer that is no more is how one learns of it.
-  if (connection.state === 'open') application.perform({ do: 'write', size: 4, as: 'buffer', told: true });
+  if (connection.state === 'open') application.perform(PING);
   for (let round = 0; round < ROUNDS; round++) {
     const { state } = connection;
     if (state === 'backoff') await clock.pass(Math.max(0, model.dueAt - clock.now) + 1);

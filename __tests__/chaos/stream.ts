@@ -12,6 +12,16 @@ export class ByteStream {
     if (bytes.length > 0) this.#parts.push(bytes);
   }
 
+  /** Leaves out bytes that are next. */
+  skip(count: number): void {
+    for (let left = count; left > 0 && this.#parts.length > 0;) {
+      const head = this.#parts[0]!;
+      const step = Math.min(left, head.length - this.#offset);
+      this.take(head.subarray(this.#offset, this.#offset + step));
+      left -= step;
+    }
+  }
+
   /** Takes bytes out. Returns false when they are not the next ones that went in. */
   take(bytes: Buffer): boolean {
     for (let place = 0; place < bytes.length;) {
