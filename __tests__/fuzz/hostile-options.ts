@@ -3,11 +3,20 @@ import { types } from 'node:util';
 import * as fc from 'fast-check';
 
 import type { Lab } from './lab';
-import { type Options, dialledOptions, realOptions } from './valid-options';
+import { type Options, dialledOptions, realOptions, urls } from './valid-options';
+
+/** A value that the generator itself must not look into. */
+export interface Box {
+  readonly value: unknown;
+}
 
 /** Options, and what is to be expected of a connection that has them. */
 export interface Candidate {
   readonly options: unknown;
+  /** What stands before the options, if anything: a URL, or something else. */
+  readonly url?: unknown;
+  /** What methods are called with once it is made. */
+  readonly argument?: Box;
   /**
    * `opens`: it has to open, through a stream in memory. `connects`: it has to open, through the network. `may`: it
    * may be refused; if not, it is dialled only where its `dial` is the test's own.
@@ -46,11 +55,6 @@ function revokedProxy(): object {
 
 function thrown(): never {
   throw new Error('a trap of the test');
-}
-
-/** A value that the generator itself must not look into. */
-interface Box {
-  readonly value: unknown;
 }
 
 function oneOf(...values: readonly unknown[]): fc.Arbitrary<Box> {
@@ -97,6 +101,8 @@ const hostileValues = fc.oneof(
 /** Names of all options, those of a level below with a dot; and some that are none. */
 const names = fc.constantFrom(
   ...['port', 'host', 'path', 'tls', 'target', 'socket', 'backoff', 'minUptime', 'maxRetries', 'maxElapsed'],
+  ...['beforeTls', 'writeTimeout', 'queue.overflow', 'heartbeat.idle', 'socket.keepAliveInterval'],
+  ...['socket.keepAliveCount', 'timeout', 'hostname', 'encoding', 'keepAlive', 'maxLifetime', 'failback'],
   ...['shouldRetry', 'connectTimeout', 'handshake', 'decoder', 'idleTimeout', 'heartbeat', 'queue', 'closeTimeout'],
   ...['signal', 'autoConnect', 'reuseReadBuffer', 'queue.maxBytes', 'queue.maxAge', 'heartbeat.interval'],
   ...['heartbeat.timeout', 'heartbeat.ping', 'backoff.initialDelay', 'backoff.maxDelay', 'backoff.multiplier'],
@@ -177,18 +183,33 @@ const coats = fc.constantFrom<(options: Options) => object>(
   },
 );
 
+/** Options that say where to connect to. */
+const PLACES: readonly string[] = ['port', 'host', 'path', 'target', 'tls'];
+
 /** Mostly options that are valid, many with a few things wrong, and some that are hostile altogether. */
 export function candidates(lab: Lab, dial: () => unknown): fc.Arbitrary<Candidate> {
   const dialled = dialledOptions(dial);
   const real = realOptions(lab);
   const inCoat = (options: fc.Arbitrary<Options>, kind: Candidate['kind']) =>
-    fc.tuple(options, coats).map(([plain, coat]): Candidate => ({ options: coat(plain), kind }));
+    fc
+      .tuple(options, coats, hostileValues)
+      .map(([plain, coat, argument]): Candidate => ({ options: coat(plain), kind, argument }));
   const changes = fc.array(mutations, { minLength: 1, maxLength: 3 });
   const changed = fc
     .tuple(fc.oneof(dialled, dialled, real), changes)
     .map(([options, some]): Options => mutated(options, some));
+  // Where to by a URL: the options then hold no place of their own.
+  const byUrl = fc.tuple(dialled, urls, hostileValues).map(([options, url, argument]): Candidate => {
+    const rest = Object.fromEntries(Object.entries(options).filter(([name]) => !PLACES.includes(name)));
+    return { url, options: rest, kind: 'opens', argument };
+  });
+  const byNoUrl = fc
+    .tuple(dialled, hostileValues, hostileValues)
+    .map(([options, { value }, argument]): Candidate => ({ url: value, options, kind: 'may', argument }));
   return fc.oneof(
-    { weight: 56, arbitrary: inCoat(dialled, 'opens') },
+    { weight: 6, arbitrary: byUrl },
+    { weight: 2, arbitrary: byNoUrl },
+    { weight: 50, arbitrary: inCoat(dialled, 'opens') },
     { weight: 4, arbitrary: inCoat(real, 'connects') },
     { weight: 36, arbitrary: inCoat(changed, 'may') },
     { weight: 4, arbitrary: hostileValues.map(({ value }): Candidate => ({ options: value, kind: 'may' })) },

@@ -3,7 +3,8 @@ import * as fc from 'fast-check';
 import { type ConnectionOptions, ConnectionError, ReconnectingConnection } from '../../lib/index';
 import { EchoLink } from './echo-link';
 import { Faults } from './faults';
-import { type Candidate, candidates } from './hostile-options';
+import { callWith } from './hostile-calls';
+import { type Box, type Candidate, candidates } from './hostile-options';
 import { openLab } from './lab';
 
 /** What came of a run. */
@@ -71,11 +72,15 @@ export async function fuzzOptions(
 
 type Outcome = 'refused' | 'valid' | 'opened' | 'connected';
 
-async function outcomeOf({ options, kind }: Candidate): Promise<Outcome> {
+async function outcomeOf(candidate: Candidate): Promise<Outcome> {
+  const { options, kind, argument } = candidate;
   let connection: ReconnectingConnection;
   try {
-    // `as`: whether they are options is the question.
-    connection = new ReconnectingConnection(options as ConnectionOptions);
+    // `as`: whether they are options, or a URL, is the question.
+    connection =
+      'url' in candidate
+        ? new ReconnectingConnection(candidate.url as string, options as ConnectionOptions)
+        : new ReconnectingConnection(options as ConnectionOptions);
   } catch (error) {
     if (kind !== 'may') throw error;
     checkRefusal(error);
@@ -83,10 +88,10 @@ async function outcomeOf({ options, kind }: Candidate): Promise<Outcome> {
   }
   try {
     if (kind === 'may') {
-      await exercise(connection, hasOwnDial(options));
+      if (hasOwnDial(options)) await exercise(connection, argument);
       return 'valid';
     }
-    await echo(connection);
+    await echo(connection, argument);
     return kind === 'opens' ? 'opened' : 'connected';
   } finally {
     connection.destroy();
@@ -104,17 +109,19 @@ function hasOwnDial(options: unknown): boolean {
   return typeof options === 'object' && options !== null && Object.hasOwn(options, 'dial');
 }
 
-async function exercise(connection: ReconnectingConnection, dials: boolean): Promise<void> {
-  if (dials) {
-    connection.connect();
-    connection.write('x', () => {});
-    for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve));
-    connection.reconnect();
-  }
+async function exercise(connection: ReconnectingConnection, argument: Box | undefined): Promise<void> {
+  connection.connect();
+  connection.write('x', () => {});
+  for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve));
+  if (argument !== undefined) callWith(connection, argument.value);
+  connection.reconnect();
 }
 
+/** How it may end where `fail()` was called: its options may let it give up. */
+const ENDS: readonly string[] = ['disconnected', 'max-retries', 'max-elapsed', 'not-retryable', 'backoff-ended'];
+
 /** Opens it, writes, waits for the echo, disconnects. */
-async function echo(connection: ReconnectingConnection): Promise<void> {
+async function echo(connection: ReconnectingConnection, argument: Box | undefined): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`No echo in state ${connection.state}`)), PATIENCE);
@@ -128,8 +135,10 @@ async function echo(connection: ReconnectingConnection): Promise<void> {
     });
     connection.write('x');
     await Promise.race([late, echoed]);
+    if (argument !== undefined) callWith(connection, argument.value);
     const { reason } = await Promise.race([late, connection.disconnect()]);
-    if (reason !== 'disconnected') throw new Error(`disconnect() ended with ${reason}`);
+    const ends = argument === undefined ? ['disconnected'] : ENDS;
+    if (!ends.includes(reason)) throw new Error(`disconnect() ended with ${reason}`);
   } finally {
     clearTimeout(timer);
   }

@@ -14,12 +14,18 @@ const queues = fc.record(
   {
     maxBytes: fc.constantFrom(0, 1, 1_024, 1_048_576, Number.MAX_SAFE_INTEGER, Infinity),
     maxAge: fc.oneof(durations, fc.constant(Infinity)),
+    overflow: fc.constantFrom('refuse', 'drop-oldest', undefined),
   },
   { requiredKeys: [] },
 );
 
 const heartbeats = fc.record(
-  { interval: intervals, timeout: intervals, ping: fc.constant(() => {}) },
+  {
+    interval: intervals,
+    timeout: fc.oneof(intervals, fc.constant(Infinity)),
+    ping: fc.constant(() => {}),
+    idle: fc.constantFrom(true, false, undefined),
+  },
   { requiredKeys: ['interval', 'ping'] },
 );
 
@@ -40,15 +46,21 @@ const backoffs = fc.oneof(
   ),
 );
 
+/** Socket options that apply to any stream with such methods. */
+const streamOptions = {
+  noDelay: fc.boolean(),
+  keepAlive: fc.boolean(),
+  keepAliveInitialDelay: fc.double({ min: 1_000, max: 32_767_000, noNaN: true }),
+  allowHalfOpen: fc.constantFrom(true, false, undefined),
+};
+
+/** Socket options that say how to dial, and so cannot stand beside a `dial`. */
 const sockets = fc.record(
   {
-    noDelay: fc.boolean(),
-    keepAlive: fc.boolean(),
-    keepAliveInitialDelay: fc.double({ min: 1_000, max: 32_767_000, noNaN: true }),
-    allowHalfOpen: fc.boolean(),
+    ...streamOptions,
     localAddress: fc.constant('127.0.0.1'),
-    family: fc.constantFrom(0, 4),
-    hints: fc.constant(0),
+    family: fc.constantFrom(0, 4, -0),
+    hints: fc.constantFrom(0, -0),
     autoSelectFamily: fc.boolean(),
     autoSelectFamilyAttemptTimeout: fc.integer({ min: 10, max: 60_000 }),
   },
@@ -58,6 +70,14 @@ const sockets = fc.record(
 const handshakes = fc.constantFrom(
   () => undefined,
   () => Promise.resolve(),
+  () => new Promise<void>((resolve) => setImmediate(resolve)),
+);
+
+/** What a `beforeTls` may return: nothing, or the stream that it was given, each at once or later. */
+const preparations = fc.constantFrom(
+  () => undefined,
+  (socket: unknown) => socket,
+  (socket: unknown) => Promise.resolve(socket),
   () => new Promise<void>((resolve) => setImmediate(resolve)),
 );
 
@@ -93,7 +113,9 @@ const common = {
   connectTimeout: fc.constantFrom(0, 10_000, 30_000.5),
   handshake: handshakes,
   decoder: fc.constant(() => new PassThrough()),
-  idleTimeout: fc.oneof(fc.constant(0), intervals),
+  beforeTls: preparations,
+  idleTimeout: fc.oneof(fc.constantFrom(0, -0, Infinity), intervals),
+  writeTimeout: fc.oneof(fc.constantFrom(0, -0, Infinity), intervals),
   heartbeat: heartbeats,
   queue: queues,
   closeTimeout: durations,
@@ -147,6 +169,25 @@ export function realOptions(lab: Lab): fc.Arbitrary<Options> {
 /** Options whose `dial` opens a stream in memory. */
 export function dialledOptions(dial: () => unknown): fc.Arbitrary<Options> {
   return fc
-    .tuple(dialledPlaces, fc.record({ ...common, socket: sockets }, { requiredKeys: [] }))
+    .tuple(
+      dialledPlaces,
+      fc.record({ ...common, socket: fc.record(streamOptions, { requiredKeys: [] }) }, { requiredKeys: [] }),
+    )
     .map(([place, rest]) => ({ ...rest, ...place, dial }));
 }
+
+/** URLs of targets. */
+export const urls: fc.Arbitrary<string> = fc.oneof(
+  fc
+    .tuple(
+      fc.constantFrom('tcp', 'tls'),
+      fc.oneof(
+        fc.domain(),
+        fc.ipV4(),
+        fc.ipV6().map((address) => `[${address}]`),
+      ),
+      fc.integer({ min: 1, max: 65_535 }),
+    )
+    .map(([scheme, host, port]) => `${scheme}://${host}:${port}`),
+  fc.stringMatching(/^[\w/.-]{1,100}$/).map((path) => `unix:///${path.replace(/^\/+/, '')}`),
+);

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { PassThrough, Transform } from 'node:stream';
 
-import { type ConnectionOptions, ReconnectingConnection } from '../../lib/index';
+import { type ConnectionOptions, type WriteChunk, type WriteOptions, ReconnectingConnection } from '../../lib/index';
 import type { Certificates } from '../kit/certificates';
 import { Grammar } from './grammar';
 import { programOf } from './hostile-programs';
@@ -27,9 +27,9 @@ export async function liveThrough(seed: number, port: number, certificates: Cert
   const grammar = new Grammar(connection);
   const faults: string[] = [];
   const writes = { called: 0, made: 0 };
-  const write = (chunk: string | Buffer) => {
+  const write: Write = (chunk, will = {}) => {
     writes.made += 1;
-    connection.write(chunk, () => (writes.called += 1));
+    connection.write(chunk, will, () => (writes.called += 1));
   };
 
   const acts = 1 + random.below(5);
@@ -68,11 +68,34 @@ export async function liveThrough(seed: number, port: number, certificates: Cert
   return { faults, events: grammar.counts, overtime };
 }
 
+type Write = (chunk: WriteChunk, will?: WriteOptions) => void;
+
+const CHUNKS: readonly WriteChunk[] = ['line\n', ['li', 'ne', Buffer.from('\n')], [], Buffer.alloc(20_000), ''];
+
+/** What an application may want of a write. */
+function willOf(random: Random): WriteOptions {
+  return {
+    ...(random.chance(1 / 2) && { key: random.of(['a', 'b']) }),
+    ...(random.chance(1 / 3) && { priority: 'urgent' as const }),
+    ...(random.chance(1 / 3) && { maxAge: random.below(40) }),
+    ...(random.chance(1 / 3) && { signal: AbortSignal.timeout(random.below(40)) }),
+  };
+}
+
 /** Something that an application might do at any time. */
-function misuse(connection: ReconnectingConnection, random: Random, write: (chunk: string | Buffer) => void): void {
-  switch (random.below(8)) {
+function misuse(connection: ReconnectingConnection, random: Random, write: Write): void {
+  switch (random.below(12)) {
     case 0:
       return connection.reconnect();
+    case 8:
+      return connection.reconnect({ delay: random.below(60) });
+    case 9:
+      return connection.fail(random.of([undefined, new Error('a bad session'), 'a bad session']));
+    case 10:
+      return void connection.clearQueue();
+    case 11:
+      for (let count = random.below(20); count > 0; count--) write(random.of(CHUNKS), willOf(random));
+      return;
     case 1:
       return void connection.pause();
     case 2:
@@ -105,15 +128,22 @@ function optionsFor(seed: number, port: number, { ca }: Certificates, random: Ra
     socket: { family: 4, allowHalfOpen: random.chance(1 / 3), noDelay: random.chance(1 / 2) },
     tls: secure ? { ca: ca.cert, rejectUnauthorized: !random.chance(1 / 5) } : undefined,
     maxRetries: often(6, () => random.below(4)),
+    writeTimeout: often(3, () => 20 + random.below(60)),
+    beforeTls: often(4, () => (socket) => (random.chance(1 / 2) ? socket : undefined)),
     idleTimeout: often(3, () => 5 + random.below(60)),
     heartbeat: often(3, () => ({
       interval: 5 + random.below(40),
-      timeout: 5 + random.below(40),
+      timeout: random.of([Infinity, 5 + random.below(40)]),
+      idle: random.chance(1 / 3),
       ping: (beating) => void beating.write('ping\n'),
     })),
     handshake: often(3, () => readLine),
     decoder: often(2, () => random.of(DECODERS)),
-    queue: often(3, () => ({ maxBytes: random.of([0, 100, 100_000]), maxAge: 5 + random.below(50) })),
+    queue: often(3, () => ({
+      maxBytes: random.of([0, 100, 100_000]),
+      maxAge: 5 + random.below(50),
+      overflow: random.of(['refuse', 'drop-oldest']),
+    })),
     reuseReadBuffer: random.chance(1 / 2),
   });
 }
