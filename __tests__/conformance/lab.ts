@@ -10,7 +10,7 @@ import type { Adapter, Client, ClientEvents, ClientOptions, Feature } from './ad
 
 /** One case: a sentence of what must hold, and the experiment that shows it. */
 export interface Case {
-  /** Its number, `C1` to `C104`, or a name for one of this library alone. */
+  /** Its number, `C1` to `C145`, or a name for one of this library alone. */
   readonly id: `C${number}` | `states-${string}`;
   readonly title: string;
   /** What a library must have to be asked at all. */
@@ -21,6 +21,8 @@ export interface Case {
   readonly exits?: boolean;
   /** Runs in a private network namespace, so that kernel faults stay there. */
   readonly inNamespace?: boolean;
+  /** The only system that has what it is about. */
+  readonly platform?: 'linux';
   readonly run: (lab: Lab) => Promise<void>;
 }
 

@@ -25,6 +25,7 @@ const SECTIONS = [
   { name: 'G: Pools', last: 96 },
   { name: 'H: TLS', last: 102 },
   { name: 'I: Listeners, leaks and the end of the process', last: 104 },
+  { name: 'J: From the field', last: 145 },
 ] as const;
 
 /** The number of a case. */
