@@ -94,7 +94,6 @@ export class Model {
   #asksToWait = false;
   /** Until when a socket that `reconnect()` has left may take to close. */
   #endsBy = -Infinity;
-  #listens = false;
   /** Of the bytes that nobody heard, those that are known of. */
   #unheard = 0;
 
@@ -139,7 +138,6 @@ export class Model {
 
   /** Hears what comes from now on. */
   listen(): void {
-    this.#listens = true;
     this.#connection
       .on('data', (chunk) => this.#hear('data', String(chunk.length), () => this.#onBytes(chunk)))
       .on('message', (message) =>

@@ -299,7 +299,9 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
 
   /** Whether the session goes on for writes after the peer's end. A stream that ends both its sides does not. */
   get #isHalfOpen(): boolean {
-    return this.#owner.settings.socket.allowHalfOpen === true && this.transport.writable;
+    // A stream of the application's may end itself with the peer's end.
+    const { allowHalfOpen, writable } = this.transport;
+    return this.#owner.settings.socket.allowHalfOpen === true && allowHalfOpen && writable;
   }
 
   get #isEnding(): boolean {

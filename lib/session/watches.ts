@@ -14,10 +14,14 @@ export interface Outflow {
 }
 
 /** What is in a transport, and in the outbox that writes to it. A stream that is no socket shows whole writes only. */
-export function outflowOf(transport: Transport, { pendingBytes, totals }: Outbox): Outflow {
+export function outflowOf(transport: Transport, { pendingBytes, handedBytes, totals }: Outbox): Outflow {
   const queue = kernelQueue(transport);
   const waiting = Math.max(pendingBytes, transport.writableLength, queue?.waiting ?? 0);
-  if (queue === undefined) return { waiting, isBlocked: waiting > 0, taken: totals.confirmed.bytes };
+  if (queue === undefined) {
+    // A stream that was handed several chunks takes one after the other, and confirms a write with the last.
+    const taken = totals.confirmed.bytes + handedBytes - transport.writableLength;
+    return { waiting, isBlocked: waiting > 0, taken };
+  }
   return { waiting, isBlocked: queue.waiting > 0, taken: queue.taken };
 }
 

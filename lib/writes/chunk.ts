@@ -36,7 +36,7 @@ export function toWrite(chunk: unknown, encoding: unknown, callback: unknown): W
  */
 export function toBytes(chunk: unknown, encoding: unknown): Bytes {
   // The common case comes first.
-  if (Buffer.isBuffer(chunk)) return chunk;
+  if (isBuffer(chunk)) return chunk;
   if (!isArray(chunk)) return toBuffer(chunk, encoding, 'chunk', 'a string, bytes, or an array of them');
   const parts = Array.from(chunk, (each, index) => toBuffer(each, encoding, `chunk[${index}]`, 'a string or bytes'));
   return parts.length > 1 && sizeOf(parts) > LARGEST_JOINED ? parts : Buffer.concat(parts);
@@ -58,9 +58,14 @@ export function checkCallback(callback: unknown): void {
   throw new ConnectionError('ERR_INVALID_CHUNK', `Expected \`callback\` to be a function, got ${describe(callback)}`);
 }
 
+/** `Buffer.isBuffer`, but false for a Proxy, whose traps that would call: they may throw. */
+function isBuffer(chunk: unknown): chunk is Buffer {
+  return ArrayBuffer.isView(chunk) && Buffer.isBuffer(chunk);
+}
+
 function toBuffer(chunk: unknown, encoding: unknown, name: string, expected: string): Buffer {
   if (typeof chunk === 'string') return encoding === undefined ? Buffer.from(chunk) : encode(chunk, encoding, name);
-  if (Buffer.isBuffer(chunk)) return chunk;
+  if (isBuffer(chunk)) return chunk;
   if (ArrayBuffer.isView(chunk)) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
   throw new ConnectionError('ERR_INVALID_CHUNK', `Expected \`${name}\` to be ${expected}, got ${describe(chunk)}`);
 }

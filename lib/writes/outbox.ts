@@ -53,6 +53,11 @@ export class Outbox {
     return (this.#fatesSoFar?.counts ?? new WriteCounts()).totals({ writes, bytes: this.pendingBytes });
   }
 
+  /** Bytes of this session's writes that are not confirmed. */
+  get handedBytes(): number {
+    return this.#sender?.bytes ?? 0;
+  }
+
   /** Bytes that were accepted and are neither confirmed nor uncertain nor dropped. */
   get pendingBytes(): number {
     return (this.#queue?.bytes ?? 0) + (this.#sender?.bytes ?? 0);
