@@ -3,7 +3,7 @@ import { type WriteOptions, checkWriteOptions } from '../options/write-options';
 import type { WriteCallback } from './write';
 
 /** The bytes of one write: several buffers where they are too many to be copied into one. */
-export type Bytes = Buffer | readonly Buffer[];
+export type Bytes = Buffer | Buffer[];
 
 /** The arguments of `write(chunk, encoding? | options?, callback?)`, checked, with the chunk as bytes. */
 export interface WriteArguments {
@@ -35,7 +35,8 @@ export function toWrite(chunk: unknown, encoding: unknown, callback: unknown): W
  * @throws ConnectionError `ERR_INVALID_CHUNK`
  */
 export function toBytes(chunk: unknown, encoding: unknown): Bytes {
-  // The common case comes first.
+  // The common cases come first.
+  if (typeof chunk === 'string' && encoding === undefined) return Buffer.from(chunk);
   if (isBuffer(chunk)) return chunk;
   if (!isArray(chunk)) return toBuffer(chunk, encoding, 'chunk', 'a string, bytes, or an array of them');
   const parts = Array.from(chunk, (each, index) => toBuffer(each, encoding, `chunk[${index}]`, 'a string or bytes'));
@@ -43,13 +44,12 @@ export function toBytes(chunk: unknown, encoding: unknown): Bytes {
 }
 
 export function sizeOf(bytes: Bytes): number {
-  if (Buffer.isBuffer(bytes)) return bytes.length;
-  return bytes.reduce((sum, { length }) => sum + length, 0);
+  return Array.isArray(bytes) ? bytes.reduce((sum, { length }) => sum + length, 0) : bytes.length;
 }
 
 /** As one buffer: a copy, where there are several. */
 export function joined(bytes: Bytes): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.concat(bytes);
+  return Array.isArray(bytes) ? Buffer.concat(bytes) : bytes;
 }
 
 /** Throws `ERR_INVALID_CHUNK` unless `callback` is a function or undefined. */

@@ -96,7 +96,7 @@ export class Outbox {
   /** Takes a write. Returns false when the writer should wait for room, or when the write was refused. */
   write(bytes: Bytes, callback: WriteCallback | undefined, options?: WriteOptions): boolean {
     const transport = this.#writableTransport();
-    const isSimple = transport !== undefined && options === undefined && Buffer.isBuffer(bytes);
+    const isSimple = transport !== undefined && options === undefined && !Array.isArray(bytes);
     if (!isSimple || this.#isSealed || this.#sender?.isFarFromFull(this.#bounds.maxBytes) !== true)
       return this.#writeWithChecks(bytes, callback, options);
     this.#fates.counts.accepted.add(1, bytes.length);
@@ -217,7 +217,7 @@ export class Outbox {
 
   #writeWithChecks(bytes: Bytes, callback: WriteCallback | undefined, options: WriteOptions | undefined): boolean {
     // The transport may break here, or its stream call back into the application: all else is asked afterwards.
-    if (!Buffer.isBuffer(bytes) || this.#sender?.isFull(this.#bounds.maxBytes) === true) this.sendNow();
+    if (Array.isArray(bytes) || this.#sender?.isFull(this.#bounds.maxBytes) === true) this.sendNow();
     const size = sizeOf(bytes);
     const transport = this.#writableTransport();
     const refusal = this.#refusal(size, options, transport);
@@ -234,7 +234,7 @@ export class Outbox {
     if (options?.key !== undefined) this.#queue?.replace(options.key);
     const sender = this.#senderTo(transport);
     return this.#wantRoomUnless(
-      Buffer.isBuffer(bytes) ? sender.send(bytes, callback) : sender.sendParts(bytes, size, callback),
+      Array.isArray(bytes) ? sender.sendParts(bytes, size, callback) : sender.send(bytes, callback),
     );
   }
 
