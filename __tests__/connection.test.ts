@@ -300,6 +300,8 @@ describe('what it shows', () => {
       failures: 1,
       resets: 1,
       bytesReceived: 5,
+      unheardBytes: 5,
+      roundTrip: null,
       writes: {
         accepted: { writes: 2, bytes: 5 },
         confirmed: { writes: 1, bytes: 3 },

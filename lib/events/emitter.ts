@@ -20,7 +20,7 @@ interface Internals {
   readonly _events: Record<PropertyKey, Entry | Entry[] | undefined>;
 }
 
-/** The parameter of eventemitter3 that typed-emitter's type leaves out. */
+/** A parameter of eventemitter3: what `this` is in the listener. */
 interface WithContext<Events extends EventMap> {
   on<E extends keyof Events>(event: E, listener: Events[E], context?: unknown): this;
   once<E extends keyof Events>(event: E, listener: Events[E], context?: unknown): this;
