@@ -1,4 +1,4 @@
-import { ConnectionError, because, escape, toError, unreachable } from '../errors';
+import { ConnectionError, because, escape, unreachable } from '../errors';
 import { mostWrites } from './bounds';
 import type { QueueDropReason } from './queue';
 import type { Write } from './write';
@@ -20,7 +20,7 @@ export function fullError(tag: string, bytes: number, maxBytes: number, isConnec
 /** The error of a write whose signal was aborted before it was handed to a socket. */
 export function abortedError(tag: string, signal: AbortSignal | undefined): ConnectionError {
   const cause: unknown = signal?.reason;
-  const message = `A write for ${tag} was aborted before it was sent: ${toError(cause).message}`;
+  const message = `A write for ${tag} was aborted before it was sent${because(cause)}`;
   return new ConnectionError('ERR_ABORTED', message, { cause, tag });
 }
 
