@@ -483,6 +483,31 @@ describe('pick()', () => {
     expect(chosen).toEqual(new Set([members[1], members[2]]));
   });
 
+  test('peak-ewma picks the member that answers sooner, and tries each first', async () => {
+    const { pool, members, far } = await openPool(2, { select: 'peak-ewma' });
+    const asked = [0, 0];
+    far.get(1)!.on('data', () => {
+      asked[0]! += 1;
+      setImmediate(() => far.get(1)!.write('soon'));
+    });
+    far.get(2)!.on('data', () => {
+      asked[1]! += 1;
+      setTimeout(() => far.get(2)!.write('late'), 50);
+    });
+    for (let count = 0; count < 50; count++) {
+      const answered = next(pool, 'data');
+      expect(pool.write('x')).toBe(true);
+      await answered;
+    }
+    expect(asked[1]).toBeGreaterThan(0);
+    expect(asked[1]).toBeLessThan(10);
+    expect(asked[0]! + asked[1]!).toBe(50);
+    // A new session is with another server, perhaps.
+    members[1]!.reconnect();
+    await members[1]!.whenOpen();
+    expect(pool.pick()).toBe(members[1]);
+  });
+
   test('rendezvous picks the same member for a key, and moves only the keys of a member that closes', async () => {
     const { pool, members } = await openPool(4, { select: 'rendezvous' });
     const keys = Array.from({ length: 200 }, (_, index) => `key ${index}`);

@@ -1,12 +1,7 @@
 import { once } from 'node:events';
 import { type Socket, createServer } from 'node:net';
 
-import {
-  type ConnectionOptions,
-  type PoolOptions,
-  type ReconnectingConnection,
-  ConnectionPool,
-} from 'reconnecting-connection';
+import { type ConnectionOptions, type PoolOptions, ConnectionPool } from 'reconnecting-connection';
 
 import { Loopback, QUICK, next, pair, track } from '../kit/loopback';
 import { names, record } from '../kit/record';
@@ -194,8 +189,7 @@ describe('retire()', () => {
     const member = await open();
     await pool.remove(member);
     const stranger = track(newPool({ dial: () => pair()[0] }).add({ port: 1 }));
-    for (const none of [member, stranger, '127.0.0.1:1', '__proto__'])
-      await pool.retire(none as ReconnectingConnection);
+    for (const none of [member, stranger, '127.0.0.1:1', '__proto__']) await pool.retire(none);
     expect(pool.size).toBe(0);
     expect(stranger.state).not.toBe('closed');
   });

@@ -29,7 +29,7 @@ function seeded(): () => number {
   return () => (state = (state * 16_807) % 2_147_483_647) / 2_147_483_647;
 }
 
-describe.each<SelectorName>(['round-robin', 'least-pending', 'random-two', 'rendezvous'])('%s', (name) => {
+describe.each<SelectorName>(['round-robin', 'least-pending', 'random-two', 'peak-ewma', 'rendezvous'])('%s', (name) => {
   it('selects a single candidate', () => {
     const only = member('a', 5);
     const select = selector(name);
@@ -52,7 +52,37 @@ describe.each<SelectorName>(['round-robin', 'least-pending', 'random-two', 'rend
   });
 });
 
+describe.each<SelectorName>(['round-robin', 'least-pending', 'random-two', 'peak-ewma', 'rendezvous'])(
+  '%s, where some candidates have no room',
+  (name) => {
+    it('selects one that has, however many have not', () => {
+      const select = selector(name, seeded());
+      const candidates = members(0, 0, 1, 2, 3, 4, 5, 6);
+      for (const only of candidates) {
+        for (let count = 0; count < 20; count++) {
+          expect(select(candidates, undefined, (candidate) => candidate === only)).toBe(only);
+        }
+      }
+    });
+
+    it('selects one all the same where none has', () => {
+      const candidates = members(0, 1, 2);
+      expect(candidates).toContain(selector(name)(candidates, undefined, () => false));
+    });
+  },
+);
+
 describe('round-robin', () => {
+  it('asks for the room of one candidate only, where that has some', () => {
+    const hasRoom = jest.fn(() => true);
+    const candidates = members(...Array<number>(1_000).fill(0));
+    for (const name of ['round-robin', 'random-two', 'peak-ewma', 'rendezvous'] as const) {
+      hasRoom.mockClear();
+      selector(name)(candidates, undefined, hasRoom);
+      expect(hasRoom).toHaveBeenCalledTimes(1);
+    }
+  });
+
   it('selects the candidates in turn', () => {
     const select = selector('round-robin');
     const candidates = members(0, 0, 0);

@@ -478,6 +478,35 @@ describe('a dial that goes unanswered', () => {
     opening.mockRestore();
   });
 
+  /** Sockets that a member of a pool opens until its second dial times out, where the first had connected at once. */
+  async function socketsOfDial(options: PoolOptions, siblings: number): Promise<number> {
+    const server = await Loopback.start();
+    const pool = newPool({ connectTimeout: 300, backoff: () => 0, ...options });
+    const [member] = fill(pool, 1 + siblings, server.target);
+    await opened([...pool]);
+    let sockets = 0;
+    const opening = jest.spyOn(dialling, 'openSocket').mockImplementation(() => {
+      sockets += 1;
+      const silent: Duplex = new ScriptedLink(new AbortController().signal);
+      return silent;
+    });
+    const failed = next(pool, 'backoff', ({ reason }) => reason === 'connect-timeout');
+    member!.reconnect();
+    await failed;
+    opening.mockRestore();
+    pool.destroy();
+    return sockets;
+  }
+
+  test('is hedged where another member has the same target, and `hedge` is not false', async () => {
+    expect(await socketsOfDial({}, 1)).toBeGreaterThan(1);
+    expect(await socketsOfDial({ hedge: false }, 1)).toBe(1);
+  });
+
+  test('is not hedged for the only member: some devices drop their first session when a second arrives', async () => {
+    expect(await socketsOfDial({}, 0)).toBe(1);
+  });
+
   test('is not hedged with a custom `dial`', async () => {
     const dialled: number[] = [];
     const dial = () => {
