@@ -3,7 +3,7 @@ import { type Socket, createServer } from 'node:net';
 
 import { type ConnectionOptions, type PoolOptions, ConnectionPool } from 'reconnecting-connection';
 
-import { Loopback, QUICK, next, pair, track } from '../kit/loopback';
+import { Loopback, QUICK, next, pair, run, track } from '../kit/loopback';
 import { names, record } from '../kit/record';
 
 const newPool = (options: PoolOptions = {}) => track(new ConnectionPool({ ...QUICK, ...options }));
@@ -237,6 +237,18 @@ describe('retire()', () => {
     (await dialled())();
     await retired;
     expect(pool.connections[0]?.state).toBe('open');
+  });
+
+  test('of a member that does not keep the process alive opens a twin that does not either', async () => {
+    const server = await Loopback.start();
+    const { code, said, stderr } = await run(`
+      const pool = new ConnectionPool({ port: ${server.port}, closeTimeout: 10 });
+      const member = pool.add({});
+      member.unref();
+      pool.whenOpen().then(() => pool.retire(member)).then(() => say('retired'));
+      setTimeout(() => {}, 500);
+    `);
+    expect({ code, said, stderr }).toEqual({ code: 0, said: ['retired'], stderr: '' });
   });
 
   test('emits no more events of a member that is started again afterwards', async () => {

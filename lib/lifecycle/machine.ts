@@ -251,6 +251,11 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     this.session?.resume();
   }
 
+  /** Whether its socket and timers keep the process alive. */
+  get isRef(): boolean {
+    return this.#ref;
+  }
+
   setRef(on: boolean): void {
     this.#ref = on;
     setStateRef(this.#state, on);

@@ -167,7 +167,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    *
    * @example
    * ```ts
-   * for (const port of [6379, 6380, 6381]) pool.add({ port });
+   * for (let count = 0; count < 3; count++) pool.add({ port: 6379 });
    * await pool.whenOpen(2, { signal: AbortSignal.timeout(5_000) });
    * ```
    */
@@ -316,8 +316,9 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
       isMember: (member) => this.#members.has(member),
       addTwin: (member) => {
         if (this.#disconnecting !== undefined) return undefined;
-        const { settings } = machineOf(member);
+        const { settings, isRef } = machineOf(member);
         const twin = this.#join(settings);
+        if (!isRef) twin.unref();
         if (!settings.autoConnect) twin.connect();
         return twin;
       },
