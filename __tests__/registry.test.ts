@@ -1,5 +1,5 @@
 import {
-  type ConnectionOptions,
+  type MemberOptions,
   ConnectionPool,
   ConnectionRegistry,
   ReconnectingConnection,
@@ -15,7 +15,7 @@ function newRegistry(): ConnectionRegistry {
   return registry;
 }
 
-const MEMORY: ConnectionOptions = {
+const MEMORY: MemberOptions = {
   ...QUICK,
   dial: () => {
     const [near, far] = pair();
@@ -40,13 +40,13 @@ describe('connect()', () => {
     expect(registry.getConnection(server.port + 1)).toBeUndefined();
   });
 
-  test.each<[ConnectionOptions, string]>([
+  test.each<[MemberOptions, string]>([
     [{ port: 7, host: '::1' }, '[::1]:7'],
     [{ port: 7, host: 'some.test' }, 'some.test:7'],
     [{ path: '/tmp/some.sock' }, 'unix:/tmp/some.sock'],
   ])('with %j can be looked up by the tag %s', (options, tag) => {
     const registry = newRegistry();
-    const connection = registry.connect({ ...MEMORY, ...options });
+    const connection = registry.connect({ ...MEMORY, ...options } as typeof options & { port: number });
 
     expect(registry.getConnection(tag)).toBe(connection);
     if (options.port !== undefined) expect(registry.getConnection(options.port, options.host)).toBe(connection);

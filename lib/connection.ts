@@ -4,6 +4,7 @@ import type { TLSSocket } from 'node:tls';
 import { inspect } from 'node:util';
 
 import type { JoinGate } from './attempt/dial-gate';
+import { beginAt, fromCaller } from './errors';
 import { type EventHook, type HeardElsewhere, DeliveryQueue } from './events/delivery-queue';
 import { type ChannelEvent, publish } from './events/diagnostics-channel';
 import { Emitter, onListenerAdded } from './events/emitter';
@@ -12,13 +13,14 @@ import { Machine } from './lifecycle/machine';
 import { type ReconnectOptions, reconnectDelay } from './lifecycle/reconnect-options';
 import type { ConnectionStats } from './lifecycle/stats';
 import type { WhenOpenOptions } from './lifecycle/when-open';
-import type { ConnectionOptions } from './options/options';
+import type { CommonOptions, ConnectionOptions, MemberOptions } from './options/options';
 import { type Settings, resolveOptions } from './options/settings';
+import { checkArguments } from './options/url';
 import type { WriteChunk, WriteOptions } from './options/write-options';
 import { type DuplexOptions, ConnectionDuplex } from './streams/duplex';
 import { ReadControl } from './streams/read-control';
 import { type ConnectionSession, type SessionChunk, type SessionsOptions, Sessions } from './streams/sessions';
-import { toWrite } from './writes/chunk';
+import { type WriteArguments, toWrite } from './writes/chunk';
 import type { WriteCallback } from './writes/write';
 
 /** The machine of a connection: for pools, and no method, so that it is no part of the public names. */
@@ -77,17 +79,34 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   /** Created by the first call of `pause()`, `sessions()` or `toDuplex()`. */
   #readControl: ReadControl | undefined;
 
-  /** @throws ConnectionError `ERR_INVALID_OPTION`, for a wrong type or range, an unknown name, a contradiction */
-  constructor(options: ConnectionOptions);
+  /**
+   * @param target - Options, or a URL in place of the target: `tcp://host:port`, `tls://host:port` or `unix:///path`.
+   * @param options - Options beside a URL.
+   * @throws ConnectionError `ERR_INVALID_OPTION`, for a wrong type or range, an unknown name, a contradiction, or a URL
+   *   with credentials, a query or another scheme
+   *
+   * @example
+   * ```ts
+   * const connection = new ReconnectingConnection('tls://db.example:6380', { autoConnect: false });
+   * console.log(connection.tag);
+   * ```
+   * ```text
+   * db.example:6380
+   * ```
+   */
+  constructor(target: ConnectionOptions | string | Pick<URL, 'href'>, options?: CommonOptions);
   /** @internal For pools and registries; the published types leave this out. */
-  // eslint-disable-next-line @typescript-eslint/unified-signatures
-  constructor(options: ConnectionOptions, host: ConnectionHost);
+  constructor(options: MemberOptions, host: ConnectionHost);
   /** @internal The same, with options that are checked already. */
   constructor(options: undefined, host: ConnectionHost & { readonly settings: Settings });
-  constructor(options: ConnectionOptions | undefined, host: ConnectionHost = {}) {
+  constructor(target: MemberOptions | string | Pick<URL, 'href'> | undefined, second?: CommonOptions | ConnectionHost) {
     super();
+    const host = isHost(second) ? second : undefined;
+    const options = isHost(second) ? undefined : second;
     // `!`: only settings may take their place.
-    const { settings = resolveOptions(options!), joinGate, observe, hears } = host;
+    const settings =
+      host?.settings ?? fromCaller(ReconnectingConnection, () => resolveOptions(checkArguments(target!, options)));
+    const { joinGate, observe, hears } = host ?? {};
     // `as`: the type of messages does not matter here, and the emitter that the queue passes to its hooks is `this`.
     const emitter = this as unknown as Emitter<ConnectionEvents>;
     const delivery = new DeliveryQueue(emitter, publish as EventHook, observe as EventHook | undefined, hears);
@@ -172,7 +191,13 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
     encoding?: BufferEncoding | WriteOptions | WriteCallback,
     callback?: WriteCallback,
   ): boolean {
-    const write = toWrite(chunk, encoding, callback);
+    let write: WriteArguments;
+    // No closure: this is the hot path.
+    try {
+      write = toWrite(chunk, encoding, callback);
+    } catch (error) {
+      throw beginAt(error, [this, 'write']);
+    }
     return this.#machine.outbox.write(write.bytes, write.callback, write.options);
   }
 
@@ -207,7 +232,7 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
    * ```
    */
   whenOpen(options: WhenOpenOptions = {}): Promise<OpenInfo> {
-    return this.#machine.whenOpen(options);
+    return fromCaller([this, 'whenOpen'], () => this.#machine.whenOpen(options));
   }
 
   /**
@@ -292,7 +317,7 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   sessions<Chunk = SessionChunk<Message>>(
     options: SessionsOptions = {},
   ): AsyncIterableIterator<ConnectionSession<Chunk>, undefined> {
-    return new Sessions<Chunk>(this.#reading, options);
+    return fromCaller([this, 'sessions'], () => new Sessions<Chunk>(this.#reading, options));
   }
 
   /**
@@ -304,7 +329,7 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
    * @throws ConnectionError `ERR_INVALID_OPTION`
    */
   toDuplex(options: DuplexOptions = {}): Duplex {
-    return new ConnectionDuplex(this.#reading, options);
+    return fromCaller([this, 'toDuplex'], () => new ConnectionDuplex(this.#reading, options));
   }
 
   /** Makes the socket and the timers keep the process alive, which is the default. */
@@ -367,6 +392,11 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   [inspect.custom](): string {
     return `${this.constructor.name} ${inspect({ tag: this.tag, state: this.state, generation: this.generation })}`;
   }
+}
+
+function isHost(second: CommonOptions | ConnectionHost | undefined): second is ConnectionHost {
+  const host = second ?? {};
+  return Object.hasOwn(host, 'joinGate') || Object.hasOwn(host, 'observe');
 }
 
 /**

@@ -98,6 +98,35 @@ export function invalidOption(
   );
 }
 
+/**
+ * Runs `check`. The stack of an error that it throws begins where `entry` was called: with the line of the application,
+ * and not with ours.
+ *
+ * @param entry - The public function that is being called, or its object and its name.
+ */
+export function fromCaller<T>(entry: Entry, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    throw beginAt(error, entry);
+  }
+}
+
+/** Makes the stack of an error of ours begin where `entry` was called, and returns it. */
+export function beginAt(error: unknown, entry: Entry): unknown {
+  if (!(error instanceof ConnectionError)) return error;
+  const { stack } = error;
+  // `as`: the name is one of a method.
+  Error.captureStackTrace(error, typeof entry === 'function' ? entry : (Reflect.get(...entry) as PublicFunction));
+  // No line is left if `entry` is not on the stack, which is so when it was replaced, as test runners do.
+  if (stack !== undefined && !error.stack?.includes('\n    at ')) error.stack = stack;
+  return error;
+}
+
+type PublicFunction = NonNullable<Parameters<typeof Error.captureStackTrace>[1]>;
+
+type Entry = PublicFunction | readonly [owner: object, method: string];
+
 /** A value and its type for an error message, short and without the contents of objects: `"6379" (string)`, `an array`. */
 export function describe(value: unknown): string {
   switch (typeof value) {

@@ -43,6 +43,7 @@ export {
   exponentialBackoff,
 } from './options/backoff';
 export type {
+  CommonOptions,
   ConnectionOptions,
   BeforeTls,
   BeforeTlsContext,
@@ -51,9 +52,11 @@ export type {
   Handshake,
   HandshakeContext,
   NextTarget,
+  Prepared,
   TargetContext,
   HeartbeatConnection,
   HeartbeatOptions,
+  MemberOptions,
   QueueOptions,
   SocketOptions,
 } from './options/options';

@@ -1,8 +1,9 @@
 import { type Observer, ReconnectingConnection } from './connection';
-import { ConnectionError, invalidOption } from './errors';
-import type { ConnectionOptions } from './options/options';
+import { ConnectionError, fromCaller, invalidOption } from './errors';
+import type { CommonOptions, ConnectionOptions, MemberOptions } from './options/options';
 import { checkOptions, resolveOptions } from './options/settings';
 import { tagOf } from './options/target';
+import { checkArguments } from './options/url';
 import { type PoolOptions, ConnectionPool } from './pool/pool';
 
 /**
@@ -28,10 +29,18 @@ export class ConnectionRegistry {
   /**
    * Creates a connection that can be looked up until it closes, and again when it is restarted.
    *
+   * @param target - Options, or a URL and options, as for `new ReconnectingConnection`.
    * @throws ConnectionError `ERR_DUPLICATE_TARGET` while a connection that has not closed has the tag;
    *   `ERR_INVALID_OPTION`
    */
-  connect<Message = unknown>(options: ConnectionOptions): ReconnectingConnection<Message> {
+  connect<Message = unknown>(
+    target: ConnectionOptions | string | Pick<URL, 'href'>,
+    options?: CommonOptions,
+  ): ReconnectingConnection<Message> {
+    return fromCaller([this, 'connect'], () => this.#connect(checkArguments(target, options)));
+  }
+
+  #connect<Message>(options: MemberOptions): ReconnectingConnection<Message> {
     // Checked here, so that the key material is parsed once: checked options pass the constructor's check as they are.
     const checked = checkOptions(options);
     const { target } = resolveOptions(checked);
@@ -64,6 +73,10 @@ export class ConnectionRegistry {
    * @throws ConnectionError `ERR_DUPLICATE_TARGET` when there is a pool of that name; `ERR_INVALID_OPTION`
    */
   createPool<Message = unknown>(name: string, options: PoolOptions<Message> = {}): ConnectionPool<Message> {
+    return fromCaller([this, 'createPool'], () => this.#createPool(name, options));
+  }
+
+  #createPool<Message>(name: string, options: PoolOptions<Message>): ConnectionPool<Message> {
     if (typeof name !== 'string' || name === '') throw invalidOption('the name of a pool', 'a string', name);
     if (this.#pools.has(name)) {
       throw new ConnectionError('ERR_DUPLICATE_TARGET', `There is a pool called ${JSON.stringify(name)} already`);

@@ -269,7 +269,7 @@ describe('each argument', () => {
       /^Expected each name in option `labels` to be a Prometheus/,
     ],
     ['a bound', undefined, client, { maxTargets: -1 }, /^Expected option `maxTargets` to be an integer ≥ 0, got -1/],
-    ['a name', undefined, client, { label: {} }, /^Unknown option `label`, expected one of: registry, prefix, /],
+    ['a name', undefined, client, { label: {} }, /^Unknown option `label`: did you mean `labels`\?$/],
   ])('is checked: %s', (_what, source, given, options, message) => {
     expect(() => exportMetrics((source ?? connection()) as never, given as never, options as never)).toThrow(
       invalid(message),

@@ -2,7 +2,7 @@ import { getEventListeners, once } from 'node:events';
 import { connect } from 'node:net';
 import { type Duplex, Transform } from 'node:stream';
 
-import type { ConnectionOptions, HandshakeContext, Target } from 'reconnecting-connection';
+import type { MemberOptions, HandshakeContext, Target } from 'reconnecting-connection';
 
 import { Loopback, block, connectTo, next, pair, payload, payloads, receives, serveElsewhere } from '../kit/loopback';
 import { names, record } from '../kit/record';
@@ -369,7 +369,7 @@ describe('handshake', () => {
     expect(server.text()).toBe('handshake;hello;queue;');
   });
 
-  test.each<[string, NonNullable<ConnectionOptions['handshake']>]>([
+  test.each<[string, NonNullable<MemberOptions['handshake']>]>([
     ['rejects', () => Promise.reject(new Error('wrong password'))],
     ['throws', () => throwing(new Error('wrong password'))],
   ])('C41 that %s is a failed attempt, with what it threw as the cause', async (_what, handshake) => {

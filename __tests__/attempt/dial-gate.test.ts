@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-import type { ConnectionOptions } from '../../lib/options/options';
+import type { MemberOptions } from '../../lib/options/options';
 import type { DialGate, GateMember, DialGrant, DialRequest } from '../../lib/attempt/dial-gate';
 import { AttemptFailure } from '../../lib/attempt/failure';
 import { ReconnectingConnection } from '../../lib/connection';
@@ -42,7 +42,7 @@ class ScriptedGate implements DialGate {
 }
 
 /** A connection with a scripted gate and a scripted dial. */
-function gated(options: ConnectionOptions = {}) {
+function gated(options: MemberOptions = {}) {
   const gate = new ScriptedGate();
   const dialled = new ScriptedDial();
   let retryNow: () => boolean = () => false;

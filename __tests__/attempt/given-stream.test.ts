@@ -4,7 +4,7 @@ import { Duplex, PassThrough } from 'node:stream';
 import { TLSSocket, connect as connectTls } from 'node:tls';
 import { createDeflateRaw, createInflateRaw, constants } from 'node:zlib';
 
-import { type ConnectionOptions, ConnectionPool } from 'reconnecting-connection';
+import { type MemberOptions, ConnectionPool } from 'reconnecting-connection';
 
 import { type Certificates, type Pair, certificates } from '../kit/certificates';
 import { Loopback, connectTo, next, pair, payload, payloads, receives, track, written } from '../kit/loopback';
@@ -85,7 +85,7 @@ describe('a stream that dial returns', () => {
     expect(await receives(connection, 'greeting')).toBe('greeting');
   });
 
-  test.each<[string, ConnectionOptions['socket'], unknown[]]>([
+  test.each<[string, MemberOptions['socket'], unknown[]]>([
     [
       'the defaults',
       undefined,
@@ -183,7 +183,7 @@ describe('a TLS socket that the handshake lays over its own', () => {
     expect(await receives(connection, 'password')).toBe('+password');
   });
 
-  test.each<[string, ConnectionOptions]>([
+  test.each<[string, MemberOptions]>([
     ['of the library', {}],
     [
       'that is no socket',
@@ -320,7 +320,7 @@ describe('compression that the handshake lays over its socket', () => {
 
 describe('a stream in place of the socket', () => {
   /** A connection whose session is `over(socket)`, and the two streams. */
-  async function opened(over: (socket: Duplex) => Duplex, options: ConnectionOptions = {}) {
+  async function opened(over: (socket: Duplex) => Duplex, options: MemberOptions = {}) {
     const server = await Loopback.start();
     const streams: { inner: Duplex; outer: Duplex }[] = [];
     const connection = connectTo(server, {

@@ -1,6 +1,7 @@
 import {
   type ConnectionEvents,
   type ConnectionOptions,
+  type MemberOptions,
   type ConnectionPool,
   type PoolEvents,
   ReconnectingConnection,
@@ -12,14 +13,15 @@ import { track } from './clean-up';
 /** Short delays without jitter. */
 export const QUICK = {
   backoff: { initialDelay: 10, maxDelay: 40, jitter: 'none' },
-} as const satisfies ConnectionOptions;
+} as const satisfies MemberOptions;
 
 /** A connection to `server` with short delays, destroyed after the test. */
 export function connectTo<Message = unknown>(
-  server: { readonly target: ConnectionOptions },
-  options: ConnectionOptions = {},
+  server: { readonly target: MemberOptions },
+  options: MemberOptions = {},
 ): ReconnectingConnection<Message> {
-  return track(new ReconnectingConnection<Message>({ ...QUICK, ...server.target, ...options }));
+  // `as`: one of the two names the target.
+  return track(new ReconnectingConnection<Message>({ ...QUICK, ...server.target, ...options } as ConnectionOptions));
 }
 
 type EventsOf<T> =

@@ -4,6 +4,7 @@ import { ConnectionError } from '../../lib/errors';
 import { DeliveryQueue } from '../../lib/events/delivery-queue';
 import { Emitter } from '../../lib/events/emitter';
 import type { ConnectionEvents, DropInfo, DropReason, WriteCount } from '../../lib/events/events';
+import type { Complete } from '../../lib/options/checks';
 import type { QueueOptions } from '../../lib/options/options';
 import type { WriteOptions } from '../../lib/options/write-options';
 import { Outbox } from '../../lib/writes/outbox';
@@ -57,7 +58,7 @@ export class Desk {
   readonly drops: DropInfo[] = [];
   rooms = 0;
 
-  constructor(bounds: QueueOptions = {}) {
+  constructor(bounds: Partial<Complete<QueueOptions>> = {}) {
     const emitter = new Emitter<ConnectionEvents>();
     emitter.on('drop', (info) => this.drops.push(info)).on('drain', () => (this.rooms += 1));
     const delivery = new DeliveryQueue(emitter);

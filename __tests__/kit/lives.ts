@@ -1,4 +1,4 @@
-import type { ConnectionOptions, ReconnectingConnection } from 'reconnecting-connection';
+import type { MemberOptions, ReconnectingConnection } from 'reconnecting-connection';
 
 import { connectTo, payload } from './loopback';
 import { titled } from './missing';
@@ -31,7 +31,7 @@ export interface Scene {
   readonly title: string;
   readonly servers: readonly ServerName[];
   /** What is ended and started again in a test, and what a client needs. */
-  readonly start: () => Promise<{ readonly server: RealServer; readonly options: ConnectionOptions }>;
+  readonly start: () => Promise<{ readonly server: RealServer; readonly options: MemberOptions }>;
   /** Asks for something and returns the answer. */
   readonly exchange: (connection: ReconnectingConnection) => Promise<unknown>;
   readonly answer: unknown;

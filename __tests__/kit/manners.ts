@@ -1,4 +1,4 @@
-import type { ConnectionOptions, HeartbeatConnection } from 'reconnecting-connection';
+import type { CommonOptions, HeartbeatConnection } from 'reconnecting-connection';
 
 import { watch, withServers } from './lives';
 import { connectTo, next, payload, payloads, written } from './loopback';
@@ -12,7 +12,7 @@ const REFUSES = 'a server that refuses by its protocol is asked again until it a
 /** A server that refuses a client, and its error message. */
 export interface Refusal {
   readonly name: ServerName;
-  readonly client: ConnectionOptions;
+  readonly client: CommonOptions;
   /** The settings with which it does so. */
   readonly refuses: readonly string[];
   readonly words: RegExp;
@@ -76,7 +76,7 @@ export function testCrowd({ name, client, refuses, words }: Omit<Refusal, 'agree
 }
 
 /** Lets clients in until one is refused three times on end: some servers have room for more than they were told. */
-async function crowd(server: RealServer, client: ConnectionOptions) {
+async function crowd(server: RealServer, client: CommonOptions) {
   let insider = connectTo(server, client);
   for (;;) {
     await insider.whenOpen();
@@ -92,7 +92,7 @@ async function crowd(server: RealServer, client: ConnectionOptions) {
 export interface Idler {
   readonly name: ServerName;
   readonly settings: readonly string[];
-  readonly client: ConnectionOptions;
+  readonly client: CommonOptions;
   readonly ping: string | Buffer;
 }
 
@@ -120,7 +120,7 @@ export function testIdler({ name, settings, client, ping }: Idler): void {
 export interface Topic {
   readonly name: ServerName;
   readonly settings: readonly string[];
-  readonly client: ConnectionOptions;
+  readonly client: CommonOptions;
   readonly subscribe: string | Buffer;
   readonly publish: (text: string) => string | Buffer;
   /** The text of a message that was published. */

@@ -5,7 +5,7 @@ import { ConnectionPool, ReconnectingConnection, constantBackoff } from 'reconne
 
 import type { CloseInfo, StateName } from '../../lib/events/events';
 import { transitions } from '../../lib/lifecycle/states';
-import type { ConnectionOptions } from '../../lib/options/options';
+import type { CommonOptions } from '../../lib/options/options';
 import { type Heard, names, record } from '../kit/record';
 import { ScriptedDial, type ScriptedLink, pass, settle, useFakeClock } from '../kit/scripted';
 
@@ -24,7 +24,7 @@ class Setup {
   readonly recorded: Heard[];
   finishHandshake: () => void = () => undefined;
 
-  constructor(options: Partial<ConnectionOptions> = {}) {
+  constructor(options: CommonOptions = {}) {
     this.connection = new ReconnectingConnection({
       port: 1,
       dial: this.script.dial,
@@ -1023,7 +1023,7 @@ describe('connect() in a `close` listener', () => {
 
 describe('a misbehaving transport', () => {
   /** A connection whose first transport is changed by `first`. */
-  async function setupWith(first: (link: ScriptedLink) => void, options: Partial<ConnectionOptions> = {}) {
+  async function setupWith(first: (link: ScriptedLink) => void, options: CommonOptions = {}) {
     const setup: Setup = new Setup({
       ...options,
       dial: (target, signal) => {
@@ -1123,7 +1123,7 @@ describe('decoder', () => {
   const passThrough = () => new Transform({ transform: (chunk: Buffer, _encoding, done) => done(null, chunk) });
 
   /** An open session with this decoder, and its messages. */
-  async function decodingWith(decoder: () => Transform, options: Partial<ConnectionOptions> = {}) {
+  async function decodingWith(decoder: () => Transform, options: CommonOptions = {}) {
     const setup = new Setup({ ...options, decoder });
     const messages: string[] = [];
     setup.connection.on('message', (message) => messages.push(String(message)));

@@ -1,6 +1,6 @@
 import { ReconnectingConnection, constantBackoff } from 'reconnecting-connection';
 
-import type { ConnectionOptions, TargetContext } from '../../lib/options/options';
+import type { CommonOptions, TargetContext } from '../../lib/options/options';
 import { payload } from '../kit/connections';
 import { type Heard, record } from '../kit/record';
 import { ScriptedDial, type ScriptedLink, pass, settle, useFakeClock } from '../kit/scripted';
@@ -22,7 +22,7 @@ class Setup {
   readonly connection: ReconnectingConnection;
   readonly #recorded: Heard[];
 
-  constructor(options: Partial<ConnectionOptions> = {}) {
+  constructor(options: CommonOptions = {}) {
     this.connection = new ReconnectingConnection({
       port: 1,
       dial: this.script.dial,

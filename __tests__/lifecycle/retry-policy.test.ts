@@ -1,6 +1,6 @@
 import { type Backoff, type BackoffContext, constantBackoff, exponentialBackoff } from '../../lib/options/backoff';
 import { ConnectionError } from '../../lib/errors';
-import type { ConnectionOptions, Failure } from '../../lib/options/options';
+import type { MemberOptions, Failure } from '../../lib/options/options';
 import { type RetryDecision, RetryPolicy } from '../../lib/lifecycle/retry-policy';
 import { resolveOptions } from '../../lib/options/settings';
 
@@ -8,7 +8,7 @@ const TAG = '127.0.0.1:6379';
 const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
 const failure = { reason: 'error', error: refused } as const;
 
-function policyOf(options: ConnectionOptions): RetryPolicy {
+function policyOf(options: MemberOptions): RetryPolicy {
   return new RetryPolicy(resolveOptions({ port: 6379, backoff: constantBackoff(100), ...options }));
 }
 

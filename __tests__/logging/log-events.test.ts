@@ -141,9 +141,9 @@ test('a logger needs only the methods that `levels` names', () => {
 
 test.each<[unknown, string | RegExp]>([
   [null, 'Expected the options to be an object, got null'],
-  [{ level: 'info' }, /^Unknown option `level`, expected one of: levels, convention, /],
+  [{ level: 'info' }, /^Unknown option `level`: did you mean `levels`\?$/],
   [{ levels: 'info' }, 'Expected option `levels` to be an object, got "info" (string)'],
-  [{ levels: { opened: 'info' } }, /^Unknown option `levels\.opened`, expected one of: open, reset, /],
+  [{ levels: { opened: 'info' } }, /^Unknown option `levels\.opened`: did you mean `levels\.open`\?$/],
   [
     { levels: { open: '' } },
     'Expected option `levels.open` to be the name of a method of the logger, or false, got "" (string)',

@@ -90,7 +90,7 @@ describe('exponentialBackoff()', () => {
     [{ maxDelay: 0 }, [10, 10]],
     [{ maxDelay: LONGEST, initialDelay: LONGEST }, [LONGEST, LONGEST]],
     [{ maxDelay: LONGEST, multiplier: Number.MAX_VALUE }, [100, LONGEST, LONGEST]],
-    [{ initialDelay: undefined, maxDelay: undefined } as object, [100, 200]],
+    [{ initialDelay: undefined, maxDelay: undefined }, [100, 200]],
   ])('with %j returns %j', (options, delays) => {
     expect(outage(exponentialBackoff({ ...options, jitter: 'none' }), delays.length)).toEqual(delays);
   });

@@ -115,7 +115,7 @@ describe('abortSignal', () => {
     [undefined, 'undefined'],
     [null, 'null'],
     ['SIGTERM', '"SIGTERM" (string)'],
-    [new AbortController(), 'an object'],
+    [new AbortController(), 'an AbortController: use its `signal`'],
     [new EventTarget(), 'an object'],
     [{ aborted: false }, 'an object'],
     [{ aborted: false, addEventListener }, 'an object'],
@@ -232,7 +232,7 @@ describe('checkRecord()', () => {
   it.each([
     [{ z: 1 }, 'z'],
     [{ z: undefined }, 'z'],
-    [{ X: 1 }, 'X'],
+    [{ Q: 1 }, 'Q'],
     [{ constructor: 1 }, 'constructor'],
     [{ toString: undefined }, 'toString'],
     [JSON.parse('{ "__proto__": { "x": 1 } }'), '__proto__'],

@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm';
 
 import { frozen } from '../../lib/options/checks';
 import { describe as describeValue } from '../../lib/errors';
-import type { ConnectionOptions } from '../../lib/options/options';
+import type { MemberOptions } from '../../lib/options/options';
 import { checkOptions, resolveOptions, resolveTarget } from '../../lib/options/settings';
 import type { Target } from '../../lib/options/target';
 import { refusal } from '../kit/refusal';
@@ -12,7 +12,7 @@ import { refusal } from '../kit/refusal';
 jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
 
 /** Complete options in which the option called `name`, such as `minUptime` or `queue.maxBytes`, has the value `value`. */
-function optionsWith(name: string, value: unknown): ConnectionOptions {
+function optionsWith(name: string, value: unknown): MemberOptions {
   const [outer = '', inner] = name.split('.');
   const base = outer === 'path' ? {} : { port: 6379 };
   const whole = outer === 'heartbeat' ? { interval: 1_000, ping } : {};
@@ -35,6 +35,12 @@ function plain(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plain(each)]));
 }
 
+/** What an error message advises for a value of the wrong type. */
+function adviceOn(expected: string, value: unknown): string {
+  const isNumeric = /^an? (?:number|integer)/.test(expected) && typeof value === 'string' && /^ ?\d+ ?$/.test(value);
+  return isNumeric ? ': use `Number(…)`' : '';
+}
+
 const ping = () => undefined;
 const noop = () => undefined as never;
 const longestPath = 'x'.repeat(process.platform === 'linux' ? 107 : process.platform === 'win32' ? 256 : 103);
@@ -52,7 +58,9 @@ describe('resolveOptions()', () => {
       handshake: undefined,
       decoder: undefined,
       heartbeat: undefined,
-      queue: { maxBytes: 1_048_576, maxAge: Infinity },
+      beforeTls: undefined,
+      writeTimeout: 0,
+      queue: { maxBytes: 1_048_576, maxAge: Infinity, overflow: 'refuse' },
       minUptime: 5_000,
       maxRetries: Infinity,
       maxElapsed: Infinity,
@@ -71,12 +79,11 @@ describe('resolveOptions()', () => {
     const names = Object.keys(resolveOptions({ port: 1 })).filter((name) => name !== 'target' && name !== 'nextTarget');
     const unset = Object.fromEntries(names.map((name) => [name, undefined]));
     const nested = { socket: { noDelay: undefined }, queue: { maxAge: undefined }, backoff: { jitter: undefined } };
-    // `as`: the types do not allow undefined.
-    const settings = resolveOptions({ ...unset, ...nested, port: 1 } as unknown as ConnectionOptions);
+    const settings = resolveOptions({ ...unset, ...nested, port: 1 });
     expect(plain(settings)).toEqual(plain(resolveOptions({ port: 1, backoff: {} })));
   });
 
-  it.each<[ConnectionOptions, object | undefined]>([
+  it.each<[MemberOptions, object | undefined]>([
     [{ port: 1 }, { host: '127.0.0.1', port: 1 }],
     [
       { port: 65_535, host: 'db.example' },
@@ -138,6 +145,14 @@ describe('resolveOptions()', () => {
     ['backoff', noop],
     ['idleTimeout', 0],
     ['idleTimeout', 2 ** 31 - 1],
+    ['idleTimeout', Infinity, 0],
+    ['writeTimeout', 5_000],
+    ['writeTimeout', Infinity, 0],
+    ['beforeTls', noop],
+    ['heartbeat.timeout', Infinity],
+    ['heartbeat.idle', true],
+    ['heartbeat.idle', undefined, false],
+    ['queue.overflow', 'drop-oldest'],
     ['heartbeat.interval', 1],
     ['heartbeat.timeout', 250],
     ['heartbeat.timeout', undefined, 1_000],
@@ -216,13 +231,13 @@ describe('resolveOptions()', () => {
   const aHost = 'a host name or an address without port, brackets or spaces';
   const refused: [option: string, expected: string, ...bad: unknown[]][] = [
     ['port', range, '6379', '0x1', ' 1 ', 0, -1, 65_536, 1.5, Number.NaN, Infinity, true, [6379], {}, 80n],
-    ['host', aHost, '', ' ', 'a b', 'a\tb', 'a\n', '[::1]', 'db:6379', '::1:6379:x', 'a/b', '127.0.0.1\0.evil.test'],
+    ['host', aHost, '', ' ', 'a b', 'a\tb', 'a\n', '[::1]', '::1:6379:x', 'a/b', '127.0.0.1\0.evil.test'],
     ['host', aHost, 'a\x01b', 'a\x7fb', 'a\u0085b', 'a\u00a0b', 'a\u2028b'],
     ['host', aHost, 5, true, ['127.0.0.1'], {}, new String('db')],
     ['path', aPath, '', 'a\0b', '/a\nb', '/a\u001b[2J', 5, ['/x'], {}, Buffer.from('/x')],
     ['path', aPath, `${longestPath}x`, `${longestPath.slice(1)}ä`],
-    ['tls', 'an object', 1, [], noop],
-    ['target', 'a function', { port: 1 }, ...notFunctions],
+    ['tls', 'an object, or true', []],
+    ['target', 'a function that returns a target', { port: 1 }, ...notFunctions],
     ['socket', 'an object', ...notObjects],
     ['socket.noDelay', 'a boolean', ...notBooleans],
     ['socket.keepAlive', 'a boolean', ...notBooleans],
@@ -236,8 +251,9 @@ describe('resolveOptions()', () => {
     ['socket.autoSelectFamily', 'a boolean', ...notBooleans],
     ['socket.autoSelectFamilyAttemptTimeout', 'an integer ≥ 10', 0, 9, 10.5, '250', Number.NaN],
     ['socket.autoSelectFamilyAttemptTimeout', `an integer ≤ ${2 ** 31 - 1}`, 2 ** 31, Infinity],
-    ['dial', 'a function', ...notFunctions],
-    ['backoff', 'an object', true, 1_000, 'full', []],
+    ['dial', 'a function that returns a stream', ...notFunctions],
+    ['backoff', 'an object, or a function', true, 'full', []],
+    ['backoff', 'an object, or a function, such as `constantBackoff(…)`', 1_000],
     ['backoff.initialDelay', anyDelay, ...notDelays],
     ['backoff.initialDelay', tooLong, ...tooLongs],
     ['backoff.maxDelay', anyDelay, ...notDelays],
@@ -250,38 +266,107 @@ describe('resolveOptions()', () => {
     ['minUptime', tooLong, ...tooLongs],
     ['maxRetries', 'an integer ≥ 0', -1, 0.5, '5', Number.NaN, -Infinity, true],
     ['maxElapsed', 'a number ≥ 0', -1, '5', Number.NaN, -Infinity, true],
-    ['shouldRetry', 'a function', ...notFunctions],
+    ['shouldRetry', 'a function that returns true or false', ...notFunctions],
     ['connectTimeout', anyDelay, ...notDelays],
     ['connectTimeout', tooLong, ...tooLongs],
     ['handshake', 'a function', ...notFunctions],
-    ['decoder', 'a function', ...notFunctions],
+    ['decoder', 'a function that returns a Transform', ...notFunctions],
     ['idleTimeout', anyDelay, ...notDelays],
-    ['idleTimeout', tooLong, ...tooLongs],
-    ['heartbeat', 'an object', ...notObjects],
+    ['idleTimeout', tooLong, 2 ** 31],
+    ['writeTimeout', anyDelay, -0.001, '100', Number.NaN, -Infinity],
+    ['writeTimeout', tooLong, 2 ** 31],
+    ['beforeTls', 'a function', ...notFunctions],
+    ['heartbeat', 'an object with `interval` and `ping`', ...notObjects],
     ['heartbeat.interval', 'a number ≥ 1', undefined, 0, 0.5, -1, '1000', Number.NaN],
     ['heartbeat.interval', tooLong, ...tooLongs],
     ['heartbeat.timeout', 'a number ≥ 1', 0, 0.5, -1, '1000', Number.NaN],
-    ['heartbeat.timeout', tooLong, ...tooLongs],
-    ['heartbeat.ping', 'a function', undefined, ...notFunctions],
+    ['heartbeat.timeout', tooLong, 2 ** 31],
+    ['heartbeat.idle', 'a boolean', ...notBooleans],
+    ['queue.overflow', "'refuse', 'drop-oldest'", 'drop', true],
+    ['heartbeat.ping', 'a function that writes a ping', undefined, ...notFunctions],
     ['queue', 'an object', ...notObjects],
     ['queue.maxBytes', 'an integer ≥ 0', -1, 0.5, '1024', Number.NaN, -Infinity],
     ['queue.maxAge', anyDelay, ...notDelays],
     ['queue.maxAge', tooLong, 2 ** 31],
     ['closeTimeout', anyDelay, ...notDelays],
     ['closeTimeout', tooLong, ...tooLongs],
-    ['signal', 'an AbortSignal', new AbortController(), {}, { aborted: 'no' }, { aborted: true }, 'SIGTERM', 1, true],
+    ['signal', 'an AbortSignal', {}, { aborted: 'no' }, { aborted: true }, 'SIGTERM', 1, true],
     ['autoConnect', 'a boolean', ...notBooleans],
     ['reuseReadBuffer', 'a boolean', ...notBooleans],
   ];
 
-  it('does not quote a string given as `tls`, which may be a key', () => {
-    const words = 'Expected option `tls` to be an object, got a value of type string';
-    expect(refusal(() => resolveOptions(optionsWith('tls', 'hush')))).toBe(words);
+  it.each([['hush'], [1], [noop]])('does not quote %p given as `tls`, which may be a key', (value) => {
+    const words = `Expected option \`tls\` to be an object, or true, got a value of type ${typeof value}`;
+    expect(refusal(() => resolveOptions(optionsWith('tls', value)))).toBe(words);
+  });
+
+  it.each([
+    ['tcp://db', 'the scheme `tcp://` (a URL is the first argument, before the options)'],
+    ['https://db.example/x', 'the scheme `https://` (a URL is the first argument, before the options)'],
+    ['db:6379', 'the port `:6379` (it is the option `port`)'],
+    ['[::1]:6379', 'the port `:6379` (it is the option `port`)'],
+    ['10.0.0.1:80', 'the port `:80` (it is the option `port`)'],
+    ['[::1]', 'port, brackets or spaces'],
+  ])('says what %j has too much for a host', (host, words) => {
+    const expected = `Expected option \`host\` to be a host name or an address without ${words}, got "${host}" (string)`;
+    expect(refusal(() => resolveOptions({ port: 1, host }))).toBe(expected);
+  });
+
+  it.each<[string, unknown]>([
+    ['localAddress', '127.0.0.1'],
+    ['localPort', 5000],
+    ['family', 4],
+    ['hints', 0],
+    ['lookup', noop],
+    ['autoSelectFamily', false],
+    ['autoSelectFamilyAttemptTimeout', 250],
+  ])('refuses `socket.%s` beside `dial`, where it could have no effect', (name, value) => {
+    const socket = { [name]: value };
+    expect(refusal(() => resolveOptions({ port: 1, dial: noop, socket }))).toBe(
+      `Expected option \`socket.${name}\` to be absent beside \`dial\`, which opens the socket, got ${describeValue(value)}`,
+    );
+    expect(resolveOptions({ port: 1, dial: noop, socket: { [name]: undefined, noDelay: false } }).dial).toBe(noop);
+    expect(resolveOptions({ port: 1, socket }).socket).toMatchObject(socket);
+  });
+
+  it.each([
+    [4, '::1'],
+    [6, '127.0.0.1'],
+  ] as const)('refuses an address to connect from that is not of family %d', (family, localAddress) => {
+    expect(refusal(() => resolveOptions({ port: 1, socket: { family, localAddress } }))).toMatch(
+      `Expected option \`socket.localAddress\` to be an address of \`family\` ${family}, got `,
+    );
+    expect(resolveOptions({ port: 1, socket: { family: 0, localAddress } }).socket.localAddress).toBe(localAddress);
+  });
+
+  const onLinux = process.platform === 'linux' ? it : it.skip;
+
+  onLinux('takes abstract sockets, as long as the kernel does', () => {
+    const longest = `\0${'x'.repeat(107)}`;
+    for (const path of ['\0x', '\0@bus/1', longest]) expect(resolveOptions({ path }).target).toEqual({ path });
+    for (const path of ['\0', '\0\0x', '\0x\0', '\0x\n', `${longest}x`]) {
+      expect(refusal(() => resolveOptions({ path }))).toMatch(/^Expected option `path` to be a path of 1 to 107 bytes/);
+    }
+    expect(resolveTarget({ path: '\0x' }, undefined)).toEqual({ path: '\0x' });
+  });
+
+  it('refuses abstract sockets on other systems', () => {
+    const { platform } = process;
+    Object.defineProperty(process, 'platform', { value: 'darwin' });
+    const message = refusal(() => resolveOptions({ path: '\0x' }));
+    Object.defineProperty(process, 'platform', { value: platform });
+    expect(message).toBe(
+      'Expected option `path` to be a path: only Linux has abstract sockets, got "\\u0000x" (string)',
+    );
+  });
+
+  it('does not quote the password of a URL given as a host', () => {
+    expect(refusal(() => resolveOptions({ port: 1, host: 'tcp://me:hush@db:1' }))).not.toContain('hush');
   });
 
   describe.each(refused)('`%s` has to be %s', (option, expected, ...bad) => {
     it.each(bad.map((value) => [describeValue(value), value]))('and %s is refused', (_words, value) => {
-      const words = `Expected option \`${option}\` to be ${expected}, got ${describeValue(value)}`;
+      const words = `Expected option \`${option}\` to be ${expected}, got ${describeValue(value)}${adviceOn(expected, value)}`;
       expect(refusal(() => resolveOptions(optionsWith(option, value)))).toBe(words);
     });
   });
@@ -294,7 +379,7 @@ describe('resolveOptions()', () => {
   it('refuses a symbol for every option', () => {
     // The setting `target` stands for the options `port`, `host` and `path`, and `nextTarget` for `target`.
     const names = Object.keys(resolveOptions({ port: 1 })).filter((name) => name !== 'nextTarget');
-    for (const name of [...names, 'port', 'host', 'path']) {
+    for (const name of [...names.filter((each) => each !== 'tls'), 'port', 'host', 'path']) {
       const message = refusal(() => resolveOptions({ port: 1, [name]: Symbol('x') }));
       expect(message).toMatch(new RegExp(`^Expected option \`${name}\` to be .+, got Symbol\\(x\\) \\(symbol\\)$`));
     }
@@ -329,17 +414,17 @@ describe('resolveOptions()', () => {
     [{ tls: { rejectUnauthorised: false } }, 'tls.rejectUnauthorised'],
   ])('refuses the unknown name in %j', (wrong, option) => {
     expect(refusal(() => resolveOptions({ port: 1, ...wrong }))).toMatch(
-      new RegExp(`^Unknown option \`${option}\`, expected one of: `),
+      new RegExp(`^Unknown option \`${option}\`(?:, expected one of: |: did you mean \`)`),
     );
   });
 
   it('lists the known names if one is unknown', () => {
     expect(refusal(() => resolveOptions({ port: 1, queue: { size: 1 } as object }))).toBe(
-      'Unknown option `queue.size`, expected one of: maxBytes, maxAge',
+      'Unknown option `queue.size`, expected one of: maxBytes, maxAge, overflow',
     );
   });
 
-  it.each<[options: ConnectionOptions, words: string]>([
+  it.each<[options: MemberOptions, words: string]>([
     [{ path: '/x', port: 1 }, 'option `port` to be absent when `path` is set, got 1 (number)'],
     [{ host: 'db', target: () => ({ port: 1 }) }, 'option `port` to be an integer from 1 to 65535, got undefined'],
     [{ path: '/x', host: 'db' }, 'option `host` to be absent when `path` is set, got "db" (string)'],
@@ -390,7 +475,7 @@ describe('resolveOptions()', () => {
     const tls = { key: 'hush-key', passphrase: 'hush-passphrase', servername: 'db.example' };
     const messages = [
       refusal(() => resolveOptions({ tls, port: 0 })),
-      refusal(() => resolveOptions({ tls, port: 1, hots: 'db' } as ConnectionOptions)),
+      refusal(() => resolveOptions({ tls, port: 1, hots: 'db' } as MemberOptions)),
       refusal(() => resolveOptions({ port: 1, tls: { ...tls, requestCert: 1 } as object })),
       refusal(() => resolveOptions({ port: 1, tls: [tls] as object })),
     ];
@@ -491,7 +576,8 @@ describe('−0', () => {
   ];
   const refused = [
     ...['port', 'heartbeat.interval', 'heartbeat.timeout', 'backoff.multiplier', 'tls.minDHSize'],
-    ...['keepAliveInitialDelay', 'localPort', 'autoSelectFamilyAttemptTimeout'].map((name) => `socket.${name}`),
+    ...['keepAliveInitialDelay', 'keepAliveInterval', 'keepAliveCount'].map((name) => `socket.${name}`),
+    ...['localPort', 'autoSelectFamilyAttemptTimeout'].map((name) => `socket.${name}`),
   ];
 
   it.each(taken)('is 0 for `%s`', (option) => {
@@ -553,13 +639,16 @@ describe('resolveTarget()', () => {
     [null, 'Expected option `target` to be an object, got null'],
     ['127.0.0.1:80', 'Expected option `target` to be an object, got "127.0.0.1:80" (string)'],
     [[80], 'Expected option `target` to be an object, got an array'],
-    [{ port: '80' }, 'Expected option `target.port` to be an integer from 1 to 65535, got "80" (string)'],
+    [
+      { port: '80' },
+      'Expected option `target.port` to be an integer from 1 to 65535, got "80" (string): use `Number(…)`',
+    ],
     [
       { port: 80, host: '127.0.0.1\0.evil.test' },
       'Expected option `target.host` to be a host name or an address without port, brackets or spaces, ' +
         String.raw`got "127.0.0.1\u0000.evil.test" (string)`,
     ],
-    [{ port: 80, hots: 'db' }, 'Unknown option `target.hots`, expected one of: port, host, path, tls'],
+    [{ port: 80, hots: 'db' }, 'Unknown option `target.hots`: did you mean `target.host`?'],
     [{ path: '/x', port: 80 }, 'Expected option `port` to be absent when `path` is set, got 80 (number)'],
     [{}, 'Expected the target to be an object with `port` or `path`, got an object'],
     [{ host: 'db' }, 'Expected the target to be an object with `port` or `path`, got an object'],

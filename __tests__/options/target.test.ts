@@ -11,6 +11,7 @@ describe('tagOf()', () => {
     [{ port: 443, host: 'db.example', tls: true }, 'db.example:443'],
     [{ path: '/run/db.sock' }, 'unix:/run/db.sock'],
     [{ path: 'relative.sock', tls: {} }, 'unix:relative.sock'],
+    [{ path: '\0bus' }, 'unix:@bus'],
     [{ path: String.raw`\\.\pipe\db` }, String.raw`unix:\\.\pipe\db`],
   ])('of %j is %s', (target, tag) => {
     expect(tagOf(target)).toBe(tag);

@@ -4,12 +4,7 @@ import { once } from 'node:events';
 import { type LookupFunction, connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-import {
-  type ConnectionOptions,
-  type PoolOptions,
-  ConnectionPool,
-  ReconnectingConnection,
-} from 'reconnecting-connection';
+import { type MemberOptions, type PoolOptions, ConnectionPool, ReconnectingConnection } from 'reconnecting-connection';
 
 import * as dialling from '../../lib/socket/open-socket';
 import type { JoinGate } from '../../lib/attempt/dial-gate';
@@ -27,7 +22,7 @@ function newPool(options: PoolOptions = {}): ConnectionPool {
 }
 
 /** A pool of so many members. */
-function fill(pool: ConnectionPool, count: number, options: ConnectionOptions = {}): ReconnectingConnection[] {
+function fill(pool: ConnectionPool, count: number, options: MemberOptions = {}): ReconnectingConnection[] {
   return Array.from({ length: count }, () => pool.add(options));
 }
 
@@ -257,7 +252,7 @@ describe('members that share a target', () => {
       refusal('Expected option `coordinateDials` to be a boolean, got 1 (number)'),
     );
     expect(() => newPool({ canary: true } as PoolOptions)).toThrow(
-      refusal('Unknown option `canary`: it is called `coordinateDials` now'),
+      refusal('Unknown option `canary`: did you mean `coordinateDials`?'),
     );
   });
 });
@@ -379,7 +374,7 @@ describe('a member that is held at the gate', () => {
 
 describe('a dial that goes unanswered', () => {
   /** A connection to a server at 127.0.0.2 by a name that is first taken to be at a silent address. */
-  async function unanswered(options: ConnectionOptions = {}, tls?: Parameters<typeof Loopback.start>[0]) {
+  async function unanswered(options: MemberOptions = {}, tls?: Parameters<typeof Loopback.start>[0]) {
     const server = await halfSilent(tls);
     const connection = track(
       new ReconnectingConnection(

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 
-import type { ConnectionOptions } from 'reconnecting-connection';
+import type { MemberOptions } from 'reconnecting-connection';
 import { type RequestsOptions, Requests } from 'reconnecting-connection/requests';
 import split2 from 'split2';
 
@@ -17,7 +17,7 @@ function lines(onLine: (line: string, socket: Socket, session: number) => void):
   });
 }
 
-function talkTo(server: Loopback, options: Partial<RequestsOptions<string>> = {}, more: ConnectionOptions = {}) {
+function talkTo(server: Loopback, options: Partial<RequestsOptions<string>> = {}, more: MemberOptions = {}) {
   const connection = connectTo<string>(server, { decoder: () => split2(), ...more });
   const requests = new Requests(connection, { timeout: 10_000, ...options });
   track({ destroy: () => requests.close() });

@@ -1,6 +1,6 @@
 import {
   type ConnectionError,
-  type ConnectionOptions,
+  type CommonOptions,
   ConnectionPool,
   ReconnectingConnection,
 } from 'reconnecting-connection';
@@ -18,10 +18,7 @@ afterEach(async () => {
 });
 
 /** Requests over lines, whose peer the test plays. */
-function scripted<Command = string>(
-  options: Partial<RequestsOptions<string, Command>> = {},
-  more: Partial<ConnectionOptions> = {},
-) {
+function scripted<Command = string>(options: Partial<RequestsOptions<string, Command>> = {}, more: CommonOptions = {}) {
   const { dial, links } = new ScriptedDial();
   const connection = track(
     new ReconnectingConnection<string>({ port: 1, dial, backoff: () => 10, decoder: () => split2(), ...more }),

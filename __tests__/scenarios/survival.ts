@@ -1,5 +1,5 @@
 // What the library makes of faults of the kernel. Played in a private network: see `inPrivateNetwork`.
-import type { ConnectionOptions, ReconnectingConnection, ResetInfo } from 'reconnecting-connection';
+import type { MemberOptions, ReconnectingConnection, ResetInfo } from 'reconnecting-connection';
 
 import { connectTo, payload, receives, written } from '../kit/connections';
 import { FaultProxy } from '../kit/fault-proxy';
@@ -31,7 +31,7 @@ function diary(connection: ReconnectingConnection) {
   };
 }
 
-async function opened(server: { readonly target: ConnectionOptions }, options: ConnectionOptions = {}) {
+async function opened(server: { readonly target: MemberOptions }, options: MemberOptions = {}) {
   const connection = connectTo(server, options);
   const heard = diary(connection);
   await connection.whenOpen();

@@ -3,6 +3,7 @@ import { Transform } from 'node:stream';
 
 import {
   ConnectionPool,
+  type CommonOptions,
   type ConnectionOptions,
   ConnectionRegistry,
   type Dial,
@@ -45,7 +46,7 @@ export class Traces {
 }
 
 /** Options that make everything a session can have, and have it followed. */
-function followed(traces: Traces, kind: string): ConnectionOptions {
+function followed(traces: Traces, kind: string): CommonOptions {
   return {
     decoder: () => {
       const decoder = new Transform({ transform: (chunk: Buffer, _encoding, done) => done(null, chunk) });

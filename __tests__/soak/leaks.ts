@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Transform } from 'node:stream';
 
-import type { ConnectionOptions, Handshake } from 'reconnecting-connection';
+import type { CommonOptions, ConnectionOptions, Handshake } from 'reconnecting-connection';
 
 import { failingPool, failuresWithWaiters, oneSignal, passingConnections, passingMembers } from './crowds';
 import { type Cycle, cycle } from './cycles';
@@ -28,12 +28,12 @@ const HELLO = Buffer.from('hello');
 const BULK = Buffer.alloc(8_388_608, 'x');
 /** Nobody listens there, and no socket is ever bound to it by chance. */
 const REFUSED: ConnectionOptions = { port: 1 };
-const TIMERS: ConnectionOptions = {
+const TIMERS: CommonOptions = {
   idleTimeout: 60_000,
   heartbeat: { interval: 60_000, ping: () => {} },
   queue: { maxAge: 60_000 },
 };
-const DECODER: ConnectionOptions = {
+const DECODER: CommonOptions = {
   decoder: () => new Transform({ transform: (chunk: Buffer, _encoding, done) => done(null, chunk) }),
 };
 
@@ -120,7 +120,10 @@ function withPeer(wish: PeerWish, measure: (target: ConnectionOptions, count: nu
   };
 }
 
-function losing(wish: PeerWish, { options, hello }: Partial<Cycle> = {}): Leak['measure'] {
+function losing(
+  wish: PeerWish,
+  { options, hello }: { options?: CommonOptions; hello?: Cycle['hello'] } = {},
+): Leak['measure'] {
   return withPeer(wish, (target, count) =>
     cycle(count, { options: { ...target, ...options }, ...(hello !== undefined && { hello }) }),
   );

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 
-import { type ConnectionOptions, ReconnectingConnection } from 'reconnecting-connection';
+import { type MemberOptions, ReconnectingConnection } from 'reconnecting-connection';
 
 import { Random } from '../kit/random';
 import { Grammar } from '../fuzz/grammar';
@@ -160,7 +160,7 @@ export class Round {
     ledger.checkLast(generation, arrivals);
   }
 
-  #options(inbox: Inbox): ConnectionOptions {
+  #options(inbox: Inbox): MemberOptions {
     const random = this.#random;
     return {
       backoff: { initialDelay: 10, maxDelay: random.integer(20, 200) },

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Duplex, PassThrough } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 
-import type { ConnectionOptions, ResolvedTarget } from 'reconnecting-connection';
+import type { MemberOptions, ResolvedTarget } from 'reconnecting-connection';
 
 import { openSocket } from '../../lib/socket/open-socket';
 import { type Certificates, makeCertificates } from '../kit/certificates';
@@ -20,7 +20,7 @@ jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
 const NOWHERE = { target: { port: 7, host: 'nowhere.test' } };
 
 /** The options of `socket`, with a `lookup` of our own for a name that is looked up nowhere else. */
-function looking(lookup: NonNullable<NonNullable<ConnectionOptions['socket']>['lookup']>): ConnectionOptions {
+function looking(lookup: NonNullable<NonNullable<MemberOptions['socket']>['lookup']>): MemberOptions {
   return { host: 'looked-up.test', socket: { lookup } };
 }
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type Duplex, Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
-import type { ConnectionOptions, DuplexOptions, ReconnectingConnection } from 'reconnecting-connection';
+import type { MemberOptions, DuplexOptions, ReconnectingConnection } from 'reconnecting-connection';
 import split2 from 'split2';
 
 import { Loopback, connectTo, next, payload, serveElsewhere, track } from '../kit/loopback';
@@ -17,7 +17,7 @@ function streamOf(connection: ReconnectingConnection, options?: DuplexOptions): 
 }
 
 /** A connection with a scripted dial that is dialling, and a stream of it. */
-async function scripted(options: ConnectionOptions = {}, duplex?: DuplexOptions) {
+async function scripted(options: MemberOptions = {}, duplex?: DuplexOptions) {
   const script = new ScriptedDial();
   const connection = connectTo({ target: { port: 1 } }, { dial: script.dial, ...options });
   await settle();

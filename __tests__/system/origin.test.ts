@@ -23,12 +23,14 @@ describe('new Connection(port, host, onOpen, onData, onReset, options)', () => {
   });
 
   test('requires a port', () => {
+    // @ts-expect-error the compiler says so too
     expect(() => new ReconnectingConnection({})).toThrow(
       expect.objectContaining({
         code: 'ERR_INVALID_OPTION',
         message: expect.stringContaining('port') as string,
       }) as Error,
     );
+    // @ts-expect-error the compiler says so too
     expect(() => new ReconnectingConnection({ host: 'localhost' })).toThrow(/port/);
     expect(() => new ReconnectingConnection({ port: 0 })).toThrow(/port/);
   });

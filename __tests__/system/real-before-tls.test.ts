@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 
-import type { BeforeTls, ConnectionOptions } from 'reconnecting-connection';
+import type { BeforeTls, ConnectionOptions, MemberOptions } from 'reconnecting-connection';
 
 import { type Certificates, type Pair, makeCertificates } from '../kit/certificates';
 import { watch, withServers } from '../kit/lives';
@@ -31,7 +31,7 @@ const pem = ({ cert, key }: Pair) => ({ pair: `${cert}\n${key}` });
 const tls = () => ({ tls: { ca: certificates.ca.cert } });
 
 withServers('STARTTLS with Exim', ['exim'], () => {
-  const client = (): ConnectionOptions => ({ ...tls(), host: 'localhost', beforeTls: startTls });
+  const client = (): MemberOptions => ({ ...tls(), host: 'localhost', beforeTls: startTls });
 
   test('opens over TLS, and again after the server was killed', async () => {
     const server = await RealServer.start('exim', [], pem(certificates.server));

@@ -124,7 +124,7 @@ describe('options of an unusual make', () => {
       },
     };
     for (const value of [proxy, throwing]) {
-      expect(refusal(() => new ReconnectingConnection(value))).toMatch(/the options/);
+      expect(refusal(() => new ReconnectingConnection(value as { port: number }))).toMatch(/the options/);
       expect(refusal(() => new ConnectionPool(value))).toMatch(/the options/);
       expect(refusal(() => track(new ConnectionPool()).add(value))).toMatch(/the options/);
       expect(refusal(() => new ReconnectingConnection({ port: 1, socket: value }))).toMatch(/`socket/);

@@ -1,6 +1,6 @@
 import { Transform, type TransformCallback } from 'node:stream';
 
-import type { BackoffInfo, ConnectionOptions, ReconnectingConnection, ResetInfo } from 'reconnecting-connection';
+import type { BackoffInfo, MemberOptions, ReconnectingConnection, ResetInfo } from 'reconnecting-connection';
 
 import { makeCertificates } from '../kit/certificates';
 import { FaultProxy } from '../kit/fault-proxy';
@@ -39,7 +39,7 @@ class Lines extends Transform {
   }
 }
 
-function lines(target: { readonly target: ConnectionOptions }, options: ConnectionOptions = {}) {
+function lines(target: { readonly target: MemberOptions }, options: MemberOptions = {}) {
   const connection = connectTo<string>(target, { decoder: () => new Lines(), ...options });
   const messages: string[] = [];
   connection.on('message', (message) => messages.push(message));

@@ -2,7 +2,7 @@ import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
 import { TLSSocket, checkServerIdentity } from 'node:tls';
 import { inspect } from 'node:util';
 
-import { type ConnectionOptions, ConnectionPool, ReconnectingConnection } from 'reconnecting-connection';
+import { type MemberOptions, ConnectionPool, ReconnectingConnection } from 'reconnecting-connection';
 
 import { type Certificates, makeCertificates } from '../kit/certificates';
 import { Loopback, connectTo, next, payload, payloads, receives, run, track, written } from '../kit/loopback';
@@ -282,7 +282,7 @@ describe('verification', () => {
   });
 
   describe('checkServerIdentity', () => {
-    type Check = NonNullable<Exclude<ConnectionOptions['tls'], boolean | undefined>['checkServerIdentity']>;
+    type Check = NonNullable<Exclude<MemberOptions['tls'], boolean | undefined>['checkServerIdentity']>;
 
     test.each<[string, Check, RegExp]>([
       ['throws', () => throwing(new Error('wrong pin')), /wrong pin/],

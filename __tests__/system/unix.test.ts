@@ -27,6 +27,29 @@ describe('a Unix socket', () => {
     expect(await receives(connection, 'echo')).toBe('echo');
   });
 
+  const onLinux = process.platform === 'linux' ? test : test.skip;
+
+  onLinux.each([1, 60, 107])(
+    'that is abstract opens by a name of %d bytes, and no raw NUL is in its tag',
+    async (length) => {
+      const name = `${process.pid}-abstract-`.padEnd(length, 'x').slice(-length);
+      const server = await Loopback.start({ path: `\0${name}`, echo: true });
+      const connection = connectTo(server);
+      connection.write('echo');
+
+      expect(await receives(connection, 'echo')).toBe('echo');
+      expect(connection.tag).toBe(`unix:@${name}`);
+    },
+  );
+
+  onLinux('that is abstract is not the one whose name only begins alike', async () => {
+    const name = `\0${process.pid}-begins`;
+    await Loopback.start({ path: `${name}-alike` });
+    const connection = connectTo({ target: { path: name } });
+
+    expect(await payload(connection, 'backoff')).toMatchObject({ reason: 'error', error: { code: 'ECONNREFUSED' } });
+  });
+
   test('C16 that is not there yet is retried until it is', async () => {
     const connection = connectTo({ target: { path } });
     const fate = written(connection, 'waited for you');

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { type ConnectionOptions, ReconnectingConnection } from 'reconnecting-connection';
+import { type CommonOptions, ReconnectingConnection } from 'reconnecting-connection';
 import { FaultProxy, LoopbackServer, type ProxyOptions, record, until } from 'reconnecting-connection/testing';
 
 import { cleanUp, track } from '../kit/clean-up';
@@ -14,7 +14,7 @@ jest.setTimeout(20_000);
 // What each fault does to the bytes is tested in faults.test.ts, by way of a proxy in a process of its own.
 
 /** An echo server, a proxy in front of it, and a connection through it that is open. */
-async function connected(options: ConnectionOptions = {}, own: Partial<ProxyOptions> = {}) {
+async function connected(options: CommonOptions = {}, own: Partial<ProxyOptions> = {}) {
   const server = await LoopbackServer.start({ echo: true });
   track({ destroy: () => server.close() });
   const proxy = await FaultProxy.start({ target: server.target, ...own });

@@ -200,7 +200,7 @@ test.each<[string, () => unknown, string]>([
   [
     'an attempt with a typo',
     () => new ScriptedDial(['open', { delivr: 'x' } as never]),
-    'Unknown option `script[1].delivr`, expected one of: deliver, then, after',
+    'Unknown option `script[1].delivr`: did you mean `script[1].deliver`?',
   ],
   [
     'a chunk that is none',

@@ -2,19 +2,24 @@ import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 
 import { expectTypeOf } from 'expect-type';
-import type { ConnectionPool } from 'reconnecting-connection';
 import {
   type BackoffInfo,
   type CloseInfo,
+  type CommonOptions,
   type ConnectionEvents,
+  type ConnectionOptions,
   type ConnectionSession,
   type OpenInfo,
   type PoolEvents,
   type Reason,
   type ResetInfo,
   type StateName,
+  type Target,
+  ConnectionPool,
   ConnectionRegistry,
   ReconnectingConnection,
+  exponentialBackoff,
+  logEvents,
 } from 'reconnecting-connection';
 import type { default as TypedEmitter } from 'typed-emitter';
 
@@ -62,6 +67,30 @@ function check(connection: ReconnectingConnection<string>, pool: ConnectionPool<
   new ReconnectingConnection({ port: 1, idleTimout: 5 });
   // @ts-expect-error ports are numbers
   new ReconnectingConnection({ port: '80' });
+  // @ts-expect-error nowhere to connect to
+  new ReconnectingConnection({ host: 'db' });
+  // @ts-expect-error nowhere to connect to
+  new ReconnectingConnection({ tls: true } satisfies ConnectionOptions);
+
+  // Options that come from the environment may be undefined.
+  const { HOST, CA } = process.env;
+  const timeout = HOST === undefined ? undefined : 5;
+  const signal = HOST === undefined ? undefined : AbortSignal.timeout(5);
+  new ReconnectingConnection({ port: 1, host: HOST, tls: { ca: CA, servername: HOST }, socket: { family: undefined } });
+  new ReconnectingConnection({ port: undefined, host: undefined, target: () => ({ port: 1, host: HOST }) });
+  const fromElsewhere: ConnectionOptions = { port: 1, idleTimeout: timeout, signal, queue: { maxAge: timeout } };
+  new ConnectionPool({ signal, select: undefined, maxConnecting: timeout }).add({ port: 1, backoff: undefined });
+  void connection.whenOpen({ signal, attempts: timeout });
+  connection.sessions({ signal, highWaterMark: timeout });
+  exponentialBackoff({ initialDelay: timeout, random: undefined });
+  logEvents(connection, console, { interval: timeout, levels: undefined });
+  // A pool may say for all where its members connect to.
+  new ConnectionPool({ port: 1 }).add({ host: HOST });
+  // Options beside a target that is added later, and functions that work for each of the targets.
+  const common: CommonOptions = { idleTimeout: timeout };
+  const connectTo = (target: Target) => new ReconnectingConnection({ ...common, ...target });
+  connectTo({ path: '/x' });
+  new ReconnectingConnection({ ...fromElsewhere, port: 2 });
 
   // Methods.
   expectTypeOf(connection.disconnect()).toEqualTypeOf<Promise<CloseInfo>>();

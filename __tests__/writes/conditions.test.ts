@@ -448,7 +448,7 @@ describe('after any sequence of writes with conditions', () => {
     { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('clear' as const, 'session' as const) }) },
   );
 
-  it.each<Required<QueueOptions>['overflow']>(['refuse', 'drop-oldest'])(
+  it.each<NonNullable<QueueOptions['overflow']>>(['refuse', 'drop-oldest'])(
     'the queue does as an array would: %s',
     async (overflow) => {
       const MAX = 40;

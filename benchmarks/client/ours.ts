@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 
 import type * as Library from 'reconnecting-connection';
-import type { ConnectionOptions, ReconnectingConnection } from 'reconnecting-connection';
+import type { CommonOptions, ReconnectingConnection } from 'reconnecting-connection';
 
 import type { Connector, Handlers, Wait } from './endpoint';
 
@@ -23,7 +23,7 @@ export function loadLibrary(directory: string): typeof Library {
 }
 
 /** Connections without a pool. */
-export function ours(library: typeof Library, options: ConnectionOptions): Connector {
+export function ours(library: typeof Library, options: CommonOptions): Connector {
   return (address, handlers, wait) => {
     const settings = { ...address, ...options, ...waiting(library, wait) };
     const onOpen = opener(handlers);
@@ -37,7 +37,7 @@ export function ours(library: typeof Library, options: ConnectionOptions): Conne
 }
 
 /** The same in a pool, which emits the events of all of them. */
-export function pooled(library: typeof Library, options: ConnectionOptions): Connector {
+export function pooled(library: typeof Library, options: CommonOptions): Connector {
   return (address, handlers, wait) => {
     const pool = new library.ConnectionPool({ ...options, ...waiting(library, wait) });
     pool.on('open', (_info, _tag, connection) => handlers.onOpen(connection)).on('data', handlers.onData);
@@ -53,7 +53,7 @@ function opener(handlers: Handlers): () => void {
   };
 }
 
-function waiting({ constantBackoff }: typeof Library, wait: Wait): ConnectionOptions {
+function waiting({ constantBackoff }: typeof Library, wait: Wait): CommonOptions {
   if (wait === 'default') return {};
   const { first, then } = wait;
   return { backoff: first === then ? constantBackoff(first) : ({ attempt }) => (attempt === 1 ? first : then) };

@@ -1,4 +1,4 @@
-import type { ConnectionOptions } from 'reconnecting-connection';
+import type { MemberOptions } from 'reconnecting-connection';
 
 import { bare, corked, reused } from './bare';
 import type { Address, Connector } from './endpoint';
@@ -10,7 +10,7 @@ export interface Setup {
   readonly client: ClientName;
   /** The directory of this library, for `ours` and `pooled`. */
   readonly library?: string;
-  readonly options?: ConnectionOptions;
+  readonly options?: MemberOptions;
 }
 
 /** Work for a client process. */

@@ -58,12 +58,12 @@ export interface OpenTelemetryMeter {
 /** Options of {@link exportMetrics}. */
 export interface OpenTelemetryOptions {
   /** Attributes of all series of this source, such as `{ pool: 'cache' }`. Default: none. */
-  readonly attributes?: OpenTelemetryAttributes;
+  readonly attributes?: OpenTelemetryAttributes | undefined;
   /**
    * Number of targets that have their own `server.address` and `server.port`; all further ones share the address
    * `_OTHER`. 0 for no attributes of the target. Default: 50.
    */
-  readonly maxTargets?: number;
+  readonly maxTargets?: number | undefined;
 }
 
 /** Number of values of `error.type`; all further ones are `_OTHER`. */

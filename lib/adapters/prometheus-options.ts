@@ -1,4 +1,12 @@
-import { type Check, type Checks, checkObject, checkRecord, integer, readProperties } from '../options/checks';
+import {
+  type Check,
+  type Checks,
+  type Complete,
+  checkObject,
+  checkRecord,
+  integer,
+  readProperties,
+} from '../options/checks';
 import { invalidOption } from '../errors';
 
 /** Labels and their values. */
@@ -15,16 +23,16 @@ export interface PrometheusRegistry {
 /** Options of {@link exportMetrics}. */
 export interface PrometheusOptions {
   /** The registry for the metrics. Default: prom-client's `register`. */
-  readonly registry?: PrometheusRegistry;
+  readonly registry?: PrometheusRegistry | undefined;
   /** The start of the metrics' names. Default: `'reconnecting_connection_'`. */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
   /** Labels of all series of this source, such as `{ pool: 'cache' }`. Default: none. */
-  readonly labels?: PrometheusLabels;
+  readonly labels?: PrometheusLabels | undefined;
   /**
    * Number of targets that have their own value of the label `target`, such as `10.0.0.1:6379`; all further ones share
    * the value `'other'`. 0 for no such label. Default: 50.
    */
-  readonly maxTargets?: number;
+  readonly maxTargets?: number | undefined;
 }
 
 /** Labels that this module sets; `le` belongs to histograms. */
@@ -58,7 +66,7 @@ const registry: Check<PrometheusRegistry> = (value, name) => {
 const checks: Checks<PrometheusOptions> = { registry, prefix, labels, maxTargets: integer(0) };
 
 /** Checks the options and fills in the defaults. */
-export function resolveOptions(options: unknown, fallback: PrometheusRegistry): Required<PrometheusOptions> {
+export function resolveOptions(options: unknown, fallback: PrometheusRegistry): Complete<PrometheusOptions> {
   const given = checkRecord<PrometheusOptions>('', options, checks);
   return { registry: fallback, prefix: 'reconnecting_connection_', labels: {}, maxTargets: 50, ...given };
 }

@@ -6,9 +6,9 @@ import type { OpenInfo } from '../events/events';
 /** Options of `whenOpen()`. */
 export interface WhenOpenOptions {
   /** Rejects the promise with `ERR_ABORTED` when it is aborted; the connection goes on. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Number of failed attempts after which the promise rejects with the error of the last one. Default: Infinity. */
-  readonly attempts?: number;
+  readonly attempts?: number | undefined;
 }
 
 interface Waiter {

@@ -2,7 +2,7 @@ import type { ChannelEvent } from '../events/diagnostics-channel';
 import { HEALTHY } from '../events/events';
 import { type Check, type Checks, checkObject, checkRecord, interval, oneOf, orInfinity } from '../options/checks';
 import type { ReconnectingConnection } from '../connection';
-import { invalidOption } from '../errors';
+import { fromCaller, invalidOption } from '../errors';
 import type { LogEvent, LogLine } from './lines';
 import { type LogConvention, type Logger, LogWriter, checkLogger, conventionOf } from './logger';
 import type { ConnectionPool, PoolEvents } from '../pool/pool';
@@ -18,25 +18,25 @@ export interface LogEventsOptions {
    * `{ open: 'info', reset: 'warn', reconnect: 'info', backoff: 'warn', drop: 'warn', close: 'info', giveUp: 'error' }`;
    * `notRetryable` has the level of `reset`: the application decided on that end, and knows of it.
    */
-  readonly levels?: LogLevels;
+  readonly levels?: LogLevels | undefined;
   /**
    * How the logger's methods are called: `'fields-first'` for pino and bunyan, `'message-first'` for winston and most
    * others, or `'message-only'`. Default: `'fields-first'` for a logger with pino's `bindings` or bunyan's `addStream`,
    * `'message-only'` for one with a console's `table` and `dir`, and otherwise `'message-first'`.
    */
-  readonly convention?: LogConvention;
+  readonly convention?: LogConvention | undefined;
   /**
    * Milliseconds until the first summary of an outage. The interval doubles with each summary. A summary is logged with
    * the first event after it is due, so it needs no timer. Default: 10,000.
    */
-  readonly interval?: number;
+  readonly interval?: number | undefined;
   /** The longest interval between summaries, in milliseconds; Infinity for no limit. Default: 600,000. */
-  readonly maxInterval?: number;
+  readonly maxInterval?: number | undefined;
   /**
    * Milliseconds without a failure after which an outage is over, if the sessions are healthy by then (see `minUptime`
    * and `markHealthy()`). Default: 5000.
    */
-  readonly settleTime?: number;
+  readonly settleTime?: number | undefined;
 }
 
 const DEFAULT_LEVELS: Readonly<Record<Exclude<LogEvent, 'notRetryable'>, string | false>> = {
@@ -94,6 +94,14 @@ export function logEvents<Message>(
   emitter: ReconnectingConnection<Message> | ConnectionPool<Message>,
   logger: Logger,
   options: LogEventsOptions = {},
+): () => void {
+  return fromCaller(logEvents, () => startLogging(emitter, logger, options));
+}
+
+function startLogging<Message>(
+  emitter: ReconnectingConnection<Message> | ConnectionPool<Message>,
+  logger: Logger,
+  options: LogEventsOptions,
 ): () => void {
   checkEmitter(emitter);
   const given = checkRecord<LogEventsOptions>('', options, checks);

@@ -1,6 +1,6 @@
 import { LONGEST_DELAY } from '../timers/deadline';
 import { checkRecord, delay, func, number, oneOf } from './checks';
-import { ignoreRejection, invalidOption } from '../errors';
+import { fromCaller, ignoreRejection, invalidOption } from '../errors';
 
 /** The argument of a {@link Backoff}. */
 export interface BackoffContext {
@@ -49,23 +49,23 @@ export type Jitter =
 /** Options of {@link exponentialBackoff}. */
 export interface ExponentialBackoffOptions {
   /** Milliseconds before the first retry, before jitter. Default: 100, or `maxDelay` if that is less. */
-  readonly initialDelay?: number;
+  readonly initialDelay?: number | undefined;
   /** The longest wait, in milliseconds. Default: 30,000, or `initialDelay` if that is more. */
-  readonly maxDelay?: number;
+  readonly maxDelay?: number | undefined;
   /** The factor from one retry's delay to the next, at least 1. Default: 2; 3 with `'decorrelated'` jitter. */
-  readonly multiplier?: number;
+  readonly multiplier?: number | undefined;
   /** How the delay is randomized. Default: `'full'`. */
-  readonly jitter?: Jitter;
+  readonly jitter?: Jitter | undefined;
   /** Returns a random number from 0 (inclusive) to 1 (exclusive). Default: `Math.random`. */
-  readonly random?: () => number;
+  readonly random?: (() => number) | undefined;
 }
 
 /** Options of {@link constantBackoff}. */
 export interface ConstantBackoffOptions {
   /** How the delay is randomized. Default: `'none'`. */
-  readonly jitter?: 'full' | 'equal' | 'none';
+  readonly jitter?: 'full' | 'equal' | 'none' | undefined;
   /** Returns a random number from 0 (inclusive) to 1 (exclusive). Default: `Math.random`. */
-  readonly random?: () => number;
+  readonly random?: (() => number) | undefined;
 }
 
 /** The shortest wait, in milliseconds. No option goes below it, so that a retry loop never becomes a busy loop. */
@@ -92,20 +92,9 @@ export function clampDelay(value: number): number {
  * ```
  */
 export function exponentialBackoff(options: ExponentialBackoffOptions = {}): Backoff {
-  const given = checkRecord<ExponentialBackoffOptions>('backoff', options, {
-    initialDelay: delay,
-    maxDelay: delay,
-    multiplier: number(1),
-    jitter: oneOf('full', 'equal', 'decorrelated', 'none'),
-    random: func,
-  });
-  const maxDelay = given.maxDelay ?? Math.max(30_000, given.initialDelay ?? 0);
-  const initialDelay = given.initialDelay ?? Math.min(100, maxDelay);
-  const { jitter = 'full', random = Math.random } = given;
+  const given = fromCaller(exponentialBackoff, () => checkExponential(options));
+  const { initialDelay, maxDelay, jitter = 'full', random = Math.random } = given;
   const multiplier = given.multiplier ?? (jitter === 'decorrelated' ? 3 : 2);
-  if (initialDelay > maxDelay) {
-    throw invalidOption('option `backoff.initialDelay`', `at most \`maxDelay\` (${maxDelay})`, initialDelay);
-  }
 
   if (jitter === 'decorrelated') {
     const minAtCap = Math.max(initialDelay, maxDelay * MIN_SHARE_AT_CAP);
@@ -123,6 +112,20 @@ export function exponentialBackoff(options: ExponentialBackoffOptions = {}): Bac
   };
 }
 
+function checkExponential(options: ExponentialBackoffOptions) {
+  const given = checkRecord<ExponentialBackoffOptions>('backoff', options, {
+    initialDelay: delay,
+    maxDelay: delay,
+    multiplier: number(1),
+    jitter: oneOf('full', 'equal', 'decorrelated', 'none'),
+    random: func,
+  });
+  const maxDelay = given.maxDelay ?? Math.max(30_000, given.initialDelay ?? 0);
+  const initialDelay = given.initialDelay ?? Math.min(100, maxDelay);
+  if (initialDelay <= maxDelay) return { ...given, initialDelay, maxDelay };
+  throw invalidOption('option `backoff.initialDelay`', `at most \`maxDelay\` (${maxDelay})`, initialDelay);
+}
+
 /**
  * The same wait every time.
  *
@@ -135,11 +138,10 @@ export function exponentialBackoff(options: ExponentialBackoffOptions = {}): Bac
  * ```
  */
 export function constantBackoff(milliseconds: number, options: ConstantBackoffOptions = {}): Backoff {
-  const wait = delay(milliseconds, 'the delay of `constantBackoff`');
-  const { jitter = 'none', random = Math.random } = checkRecord<ConstantBackoffOptions>('backoff', options, {
-    jitter: oneOf('full', 'equal', 'none'),
-    random: func,
-  });
+  const wait = fromCaller(constantBackoff, () => delay(milliseconds, 'the delay of `constantBackoff`'));
+  const { jitter = 'none', random = Math.random } = fromCaller(constantBackoff, () =>
+    checkRecord<ConstantBackoffOptions>('backoff', options, { jitter: oneOf('full', 'equal', 'none'), random: func }),
+  );
   return () => clampDelay(between(wait * MIN_SHARE[jitter], wait, random()));
 }
 
@@ -162,7 +164,9 @@ export function connmanBackoff(): Backoff {
  * @throws ConnectionError `ERR_INVALID_OPTION`
  */
 export function defaultBackoff(options: Pick<ExponentialBackoffOptions, 'random'> = {}): Backoff {
-  const { random = Math.random } = checkRecord<typeof options>('backoff', options, { random: func });
+  const { random = Math.random } = fromCaller(defaultBackoff, () =>
+    checkRecord<typeof options>('backoff', options, { random: func }),
+  );
   const growing = exponentialBackoff({ initialDelay: 1_000, maxDelay: 8_000, jitter: 'decorrelated', random });
   return (context) => (context.attempt === 1 ? clampDelay(between(0, 250, random())) : growing(context));
 }

@@ -14,23 +14,23 @@ export interface SocketOptions extends Partial<
   >
 > {
   /** Send small writes at once (`TCP_NODELAY`). Default: true. */
-  readonly noDelay?: boolean;
+  readonly noDelay?: boolean | undefined;
   /**
    * Let the kernel probe an idle peer (`SO_KEEPALIVE`). It supplements `idleTimeout` and `heartbeat` and replaces
    * neither. Default: true.
    */
-  readonly keepAlive?: boolean;
+  readonly keepAlive?: boolean | undefined;
   /** Milliseconds of idleness before the first probe: from 1000 to 32,767,000, rounded up to whole seconds. Default: 30,000. */
-  readonly keepAliveInitialDelay?: number;
+  readonly keepAliveInitialDelay?: number | undefined;
   /** Milliseconds from one probe to the next, in whole seconds, where Node has it (26.4). Default: the system's. */
-  readonly keepAliveInterval?: number;
+  readonly keepAliveInterval?: number | undefined;
   /** Probes without an answer after which the kernel resets the socket, where Node has it (26.4). Default: the system's. */
-  readonly keepAliveCount?: number;
+  readonly keepAliveCount?: number | undefined;
   /**
    * As in Node: after the peer's end the session goes on for writes, until the application ends it or it breaks. By
    * default the session ends with the peer's end.
    */
-  readonly allowHalfOpen?: boolean;
+  readonly allowHalfOpen?: boolean | undefined;
 }
 
 /** The second argument of `beforeTls`. */
@@ -46,10 +46,7 @@ export interface BeforeTlsContext extends HandshakeContext {
  * with another value, the attempt fails with `ERR_HANDSHAKE_FAILED`, whose `cause` is the error; so it does if bytes are
  * unread when TLS begins, for they came in clear.
  */
-export type BeforeTls = (
-  socket: Duplex,
-  context: BeforeTlsContext,
-) => Duplex | void | undefined | Promise<Duplex | void | undefined>;
+export type BeforeTls = (socket: Duplex, context: BeforeTlsContext) => Prepared | Promise<Prepared>;
 
 /** The second argument of a `handshake`. */
 export interface HandshakeContext {
@@ -77,10 +74,11 @@ export interface HandshakeContext {
  * const connection = new ReconnectingConnection({ port: 6379, handshake });
  * ```
  */
-export type Handshake = (
-  socket: Duplex,
-  context: HandshakeContext,
-) => Duplex | void | undefined | Promise<Duplex | void | undefined>;
+export type Handshake = (socket: Duplex, context: HandshakeContext) => Prepared | Promise<Prepared>;
+
+/** A stream that takes the socket's place, or nothing: `void`, so that a function without a `return` fits too. */
+// eslint-disable-next-line @typescript-eslint/no-invalid-void-type
+export type Prepared = Duplex | void | undefined;
 
 /**
  * Opens a new stream to `target`, unless `signal` is aborted first. The attempt waits until the stream is connected; it
@@ -138,9 +136,9 @@ export interface HeartbeatOptions {
    * Milliseconds after a ping within which a byte, any byte, has to arrive; Infinity expects none. The time runs from
    * the later of the ping and the last time that the kernel took bytes. Default: `interval`.
    */
-  readonly timeout?: number;
+  readonly timeout?: number | undefined;
   /** Ping only when nothing was written for `interval`. Default: false. */
-  readonly idle?: boolean;
+  readonly idle?: boolean | undefined;
   /** Sends a ping. */
   readonly ping: (connection: HeartbeatConnection) => void;
 }
@@ -152,14 +150,14 @@ export interface QueueOptions {
    * is refused if this many bytes (or the socket's high-water mark, if that is more) already wait for a slow peer. The
    * number of writes is limited too: to one per 16 bytes, but at least 1024. Default: 1,048,576.
    */
-  readonly maxBytes?: number;
+  readonly maxBytes?: number | undefined;
   /** Milliseconds after which a write that is queued for a session is dropped. Default: Infinity. */
-  readonly maxAge?: number;
+  readonly maxAge?: number | undefined;
   /**
    * What happens to a write for which the queue has no room: it is refused, or the writes that have waited longest are
    * dropped in its favour. Default: `'refuse'`.
    */
-  readonly overflow?: 'refuse' | 'drop-oldest';
+  readonly overflow?: 'refuse' | 'drop-oldest' | undefined;
 }
 
 /**
@@ -183,78 +181,96 @@ export interface Failure {
   readonly attempt: number;
 }
 
-/** Options of a connection. Only `port` (or `path`, or `target`) is required. Durations are in milliseconds. */
-export interface ConnectionOptions {
-  /** Port to connect to, an integer from 1 to 65535. */
-  readonly port?: number;
-  /** Name or address to connect to. Default: `'127.0.0.1'`. */
-  readonly host?: string;
-  /** Unix socket or Windows named pipe, instead of `port` and `host`. */
-  readonly path?: string;
+/** Options of a connection beside its target. `undefined` is the same as absent. Durations are in milliseconds. */
+export interface CommonOptions {
   /**
    * TLS: `true`, or options of `tls.connect` (`ALPNProtocols` as strings only). Keys and certificates are parsed at
    * construction. The options of a pool's member are merged over the pool's, property by property. The peer's certificate
    * is verified unless `rejectUnauthorized` is `false`; the environment variable `NODE_TLS_REJECT_UNAUTHORIZED` is
    * ignored. Default: off.
    */
-  readonly tls?: boolean | TlsOptions;
-  /**
-   * Called before every dial for the target to connect to: for failover, service discovery or rotated certificates.
-   * `attempt` is 1 for the first dial of an outage, then 2, and so on; a session that was not healthy does not start it
-   * afresh. If the function throws or
-   * rejects, the attempt fails. `port` or `path` may be set too: they give the connection its `tag` until the function
-   * has returned a target.
-   */
-  readonly target?: NextTarget;
+  readonly tls?: boolean | TlsOptions | undefined;
   /** Options of the Node socket. Default: `{ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }`. */
-  readonly socket?: SocketOptions;
+  readonly socket?: SocketOptions | undefined;
   /**
    * Opens the stream, instead of `net.connect` and `tls.connect`: for proxies, tunnels or tests. It has to return a new
    * stream each time; one that a connection has, or has had, fails the attempt. `socket.noDelay` and `keepAlive` are
    * applied where it has the methods. If `tls` is set, a stream that is not encrypted is wrapped in TLS.
    */
-  readonly dial?: Dial;
+  readonly dial?: Dial | undefined;
   /** The waits between attempts: options of `exponentialBackoff`, or a function. Default: `defaultBackoff()`. */
-  readonly backoff?: ExponentialBackoffOptions | Backoff;
+  readonly backoff?: ExponentialBackoffOptions | Backoff | undefined;
   /** A session that is shorter than this, or than the wait before it, counts as a failed attempt. Default: 5000. */
-  readonly minUptime?: number;
+  readonly minUptime?: number | undefined;
   /** Number of retries in an outage after which the connection closes with `'max-retries'`. Default: Infinity. */
-  readonly maxRetries?: number;
+  readonly maxRetries?: number | undefined;
   /** Duration of an outage after which no retry may begin: the connection closes with `'max-elapsed'`. Default: Infinity. */
-  readonly maxElapsed?: number;
+  readonly maxElapsed?: number | undefined;
   /** Whether to retry after a failure; false closes the connection with `'not-retryable'`. Default: always. */
-  readonly shouldRetry?: (failure: Failure) => boolean;
+  readonly shouldRetry?: ((failure: Failure) => boolean) | undefined;
   /** Time limit for `target`, name resolution, TCP, TLS and `handshake` together; 0 for none. Default: 10,000. */
-  readonly connectTimeout?: number;
+  readonly connectTimeout?: number | undefined;
   /** Runs on every new socket when it is connected and before TLS: for STARTTLS, proxies and PROXY headers. */
-  readonly beforeTls?: BeforeTls;
+  readonly beforeTls?: BeforeTls | undefined;
   /**
    * Runs on every new socket before `open`: for authentication, a greeting or a negotiation. If it throws or rejects,
    * the attempt fails. Bytes that it leaves unread are emitted as `data`.
    */
-  readonly handshake?: Handshake;
+  readonly handshake?: Handshake | undefined;
   /** Returns a new Transform for each session; its output is emitted as `message`. */
-  readonly decoder?: () => Transform;
+  readonly decoder?: (() => Transform) | undefined;
   /** The session is reset if nothing is received for this long; 0 or Infinity for never. Default: 0. */
-  readonly idleTimeout?: number;
+  readonly idleTimeout?: number | undefined;
   /**
    * The session is reset with `'stalled'` if bytes wait in the socket and the kernel takes none of them for this long; 0
    * or Infinity for never. Default: 0.
    */
-  readonly writeTimeout?: number;
+  readonly writeTimeout?: number | undefined;
   /** Pings the peer at an interval. Default: off. */
-  readonly heartbeat?: HeartbeatOptions;
+  readonly heartbeat?: HeartbeatOptions | undefined;
   /** Limits of the queue of writes. Default: `{ maxBytes: 1_048_576, maxAge: Infinity, overflow: 'refuse' }`. */
-  readonly queue?: QueueOptions;
+  readonly queue?: QueueOptions | undefined;
   /** How long `disconnect()` waits until everything is written and the peer has ended its side. Default: 2000. */
-  readonly closeTimeout?: number;
+  readonly closeTimeout?: number | undefined;
   /** Closes the connection with `'aborted'` when it is aborted. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Whether to dial without a call of `connect()`. Default: true. */
-  readonly autoConnect?: boolean;
+  readonly autoConnect?: boolean | undefined;
   /**
    * Read into the same buffer each time: a chunk is valid only while its listener runs. This saves a copy on plain TCP
    * and Unix sockets without `handshake` and `decoder`, and has no effect otherwise. Default: false.
    */
-  readonly reuseReadBuffer?: boolean;
+  readonly reuseReadBuffer?: boolean | undefined;
 }
+
+/** Options of a member of a pool: none is required, for those of the pool are the defaults. */
+export interface MemberOptions extends CommonOptions {
+  /** Port to connect to, an integer from 1 to 65535. */
+  readonly port?: number | undefined;
+  /** Name or address to connect to. Default: `'127.0.0.1'`. */
+  readonly host?: string | undefined;
+  /**
+   * Unix socket, an abstract one (`'\0name'`) on Linux, or Windows named pipe, instead of `port` and `host`. Node 20 fills
+   * the name of an abstract socket up with NULs, and so reaches only servers that do the same, as those of Node 20.
+   */
+  readonly path?: string | undefined;
+  /**
+   * Called before every dial for the target to connect to: for failover, service discovery or rotated certificates.
+   * `attempt` is 1 for the first dial of an outage, then 2, and so on; a session that was not healthy does not start it
+   * afresh. If the function throws or rejects, the attempt fails. `port` or `path` may be set too: they give the
+   * connection its `tag` until the function has returned a target.
+   */
+  readonly target?: NextTarget | undefined;
+}
+
+/**
+ * Options of a connection, of which one of `port`, `path` and `target` is required.
+ *
+ * @example
+ * ```ts
+ * const options: ConnectionOptions = { port: 6379, host: process.env['REDIS_HOST'], idleTimeout: 60_000 };
+ * const connection = new ReconnectingConnection(options);
+ * ```
+ */
+export type ConnectionOptions = MemberOptions &
+  ({ readonly port: number } | { readonly path: string } | { readonly target: NextTarget });

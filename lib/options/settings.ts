@@ -5,12 +5,16 @@ import { type Backoff, defaultBackoff, exponentialBackoff } from './backoff';
 import {
   type Check,
   type Checks,
+  type Complete,
+  type Given,
   abortSignal,
   boolean,
+  checkObject,
   checkRecord,
   delay,
   frozen,
   func,
+  funcThat,
   integer,
   interval,
   number,
@@ -19,24 +23,24 @@ import {
 } from './checks';
 import { invalidOption } from '../errors';
 import { LONGEST_DELAY } from '../timers/deadline';
-import type { ConnectionOptions, HeartbeatOptions, QueueOptions, SocketOptions } from './options';
+import type { HeartbeatOptions, MemberOptions, QueueOptions, SocketOptions } from './options';
 import { type ResolvedTarget, type Target, type TlsOptions, DEFAULT_HOST } from './target';
 import { checkTls, checkTlsOver, withoutGiven } from './tls-merge';
 
 /** Options with all defaults filled in. Frozen, and without a prototype. */
-export interface Settings extends Omit<Required<ConnectionOptions>, OptionalSettings | 'port' | 'host' | 'path'> {
+export interface Settings extends Omit<Complete<MemberOptions>, OptionalSettings | 'port' | 'host' | 'path'> {
   /** The target of `port`, `host` and `path`; undefined if there is only the `target` function. */
   readonly target: ResolvedTarget | undefined;
   /** The `target` option. */
-  readonly nextTarget: ConnectionOptions['target'];
+  readonly nextTarget: MemberOptions['target'];
   readonly tls: TlsOptions | undefined;
   readonly backoff: Backoff;
-  readonly dial: ConnectionOptions['dial'];
-  readonly beforeTls: ConnectionOptions['beforeTls'];
-  readonly handshake: ConnectionOptions['handshake'];
-  readonly decoder: ConnectionOptions['decoder'];
-  readonly heartbeat: Required<HeartbeatOptions> | undefined;
-  readonly queue: Required<QueueOptions>;
+  readonly dial: MemberOptions['dial'];
+  readonly beforeTls: MemberOptions['beforeTls'];
+  readonly handshake: MemberOptions['handshake'];
+  readonly decoder: MemberOptions['decoder'];
+  readonly heartbeat: Complete<HeartbeatOptions> | undefined;
+  readonly queue: Complete<QueueOptions>;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -49,7 +53,7 @@ type OptionalSettings =
  * @param defaults - Checked options for those that are absent or undefined. `tls` is merged over theirs.
  * @throws ConnectionError `ERR_INVALID_OPTION`
  */
-export function checkOptions(options: ConnectionOptions, defaults?: ConnectionOptions): ConnectionOptions {
+export function checkOptions(options: MemberOptions, defaults?: MemberOptions): Given<MemberOptions> {
   if (defaults === undefined) return checkRecord('', options, checks);
   const own = checkRecord('', options, { ...checks, tls: checkTlsOver(checkedTls(defaults.tls), defaults) });
   return frozen({ ...defaults, ...own });
@@ -60,32 +64,58 @@ export function checkOptions(options: ConnectionOptions, defaults?: ConnectionOp
  *
  * @throws ConnectionError `ERR_INVALID_OPTION`, which names the option, the expected value and the given one
  */
-export function resolveOptions(options: ConnectionOptions): Settings {
+export function resolveOptions(options: MemberOptions): Settings {
   const given = checkOptions(options);
   if (latest === undefined || !areEqual(given, latest.given)) latest = { given, settings: settingsOf(given) };
   return latest.settings;
 }
 
 /** The last result: connections created one after another with equal options, as in a pool, share their settings. */
-let latest: { readonly given: ConnectionOptions; readonly settings: Settings } | undefined;
+let latest: { readonly given: Given<MemberOptions>; readonly settings: Settings } | undefined;
 
 /** Whether checked options are equal, value by value. Nested options never are: each check returns a new object. */
-function areEqual(some: ConnectionOptions, others: ConnectionOptions): boolean {
+function areEqual(some: MemberOptions, others: MemberOptions): boolean {
   // `as`: the check has refused unknown names.
-  const names = Object.keys(some) as (keyof ConnectionOptions)[];
+  const names = Object.keys(some) as (keyof MemberOptions)[];
   return names.length === Object.keys(others).length && names.every((name) => some[name] === others[name]);
 }
 
 const SOCKET: SocketOptions = frozen({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 });
-const QUEUE: Required<QueueOptions> = frozen({ maxBytes: 1_048_576, maxAge: Infinity, overflow: 'refuse' });
+const QUEUE: Complete<QueueOptions> = frozen({ maxBytes: 1_048_576, maxAge: Infinity, overflow: 'refuse' });
 
 /** 0 for a time limit that is off. */
 function orOff(timeout = 0): number {
   return timeout === Infinity ? 0 : timeout;
 }
 
-function settingsOf(given: ConnectionOptions): Settings {
-  const { heartbeat } = given;
+/** The options of `socket` that say from where and to which address Node connects. */
+const ADDRESSING = [
+  'localAddress',
+  'localPort',
+  'family',
+  'hints',
+  'lookup',
+  'autoSelectFamily',
+  'autoSelectFamilyAttemptTimeout',
+] as const satisfies readonly (keyof SocketOptions)[];
+
+/** Throws if `socket` has options that could have no effect, or only a failing one. */
+function checkAddressing(socket: SocketOptions, dial: unknown): void {
+  const { localAddress, family } = socket;
+  if (localAddress !== undefined && (family === 4 || family === 6) && isIP(localAddress) !== family) {
+    throw invalidOption('option `socket.localAddress`', `an address of \`family\` ${family}`, localAddress);
+  }
+  if (dial === undefined) return;
+  const name = ADDRESSING.find((each) => socket[each] !== undefined);
+  if (name === undefined) return;
+  throw invalidOption(`option \`socket.${name}\``, 'absent beside `dial`, which opens the socket', socket[name]);
+}
+
+function settingsOf(given: Given<MemberOptions>): Settings {
+  if (given.socket !== undefined) checkAddressing(given.socket, given.dial);
+  // `as`: the checks of these two leave out what is undefined.
+  const heartbeat = given.heartbeat as Given<HeartbeatOptions> | undefined;
+  const queue = given.queue as Given<QueueOptions> | undefined;
   const checked = checkedTls(given.tls);
   // A target's `tls` is merged over it.
   const tls = checked === undefined || given.target !== undefined ? checked : withoutGiven(checked);
@@ -109,7 +139,7 @@ function settingsOf(given: ConnectionOptions): Settings {
     idleTimeout: orOff(given.idleTimeout),
     writeTimeout: orOff(given.writeTimeout),
     heartbeat: heartbeat && frozen({ timeout: heartbeat.interval, idle: false, ...heartbeat }),
-    queue: given.queue === undefined ? QUEUE : frozen({ ...QUEUE, ...given.queue }),
+    queue: queue === undefined ? QUEUE : frozen({ ...QUEUE, ...queue }),
     closeTimeout: given.closeTimeout ?? 2_000,
     signal: given.signal,
     autoConnect: given.autoConnect ?? true,
@@ -136,9 +166,9 @@ export function resolveTarget(target: Target, tls: TlsOptions | undefined): Reso
 }
 
 /** Fields of a target that may contradict each other. */
-type TargetFields = Pick<ConnectionOptions, 'port' | 'host' | 'path' | 'tls'>;
+type TargetFields = Pick<MemberOptions, 'port' | 'host' | 'path' | 'tls'>;
 
-function checkedTls(tls: ConnectionOptions['tls']): TlsOptions | undefined {
+function checkedTls(tls: MemberOptions['tls']): TlsOptions | undefined {
   // `as`: `checkTls` returns options or false.
   return tls === false ? undefined : (tls as TlsOptions | undefined);
 }
@@ -165,20 +195,36 @@ const checkHost: Check<string> = (value, name) => {
     !/^[^\s\p{Cc}\p{Cf}\p{Cs}/[\]]+$/u.test(value) ||
     (value.includes(':') && !isIPv6(value))
   ) {
-    throw invalidOption(name, 'a host name or an address without port, brackets or spaces', value);
+    throw invalidOption(name, `a host name or an address without ${withoutIn(value)}`, value);
   }
   return value;
 };
+
+/** What the value of `host` may not have, and where that belongs. */
+function withoutIn(value: unknown): string {
+  if (typeof value === 'string') {
+    const [scheme] = /^[a-z][a-z\d+.-]*:\/\//i.exec(value) ?? [];
+    if (scheme !== undefined) return `the scheme \`${scheme}\` (a URL is the first argument, before the options)`;
+    const [port] = /(?<=^[^:]+|\]):\d+$/.exec(value) ?? [];
+    if (port !== undefined) return `the port \`${port}\` (it is the option \`port\`)`;
+  }
+  return 'port, brackets or spaces';
+}
 
 /** The longest socket path that the kernel takes, in bytes; libuv would truncate a longer one without an error. */
 const PATH_BYTES = { linux: 107, win32: 256 } as Readonly<Record<string, number>>;
 
 const checkPath: Check<string> = (value, name) => {
   const max = PATH_BYTES[process.platform] ?? 103;
-  if (typeof value !== 'string' || value === '' || /\p{Cc}/u.test(value) || Buffer.byteLength(value) > max) {
+  const isAbstract = typeof value === 'string' && value.startsWith('\0');
+  const text = isAbstract ? value.slice(1) : value;
+  if (typeof text !== 'string' || text === '' || /\p{Cc}/u.test(text) || Buffer.byteLength(text) > max) {
     throw invalidOption(name, `a path of 1 to ${max} bytes without control characters`, value);
   }
-  return value;
+  // Elsewhere a NUL ends the path.
+  if (isAbstract && process.platform !== 'linux')
+    throw invalidOption(name, 'a path: only Linux has abstract sockets', value);
+  return isAbstract ? `\0${text}` : text;
 };
 
 const checkAddress: Check<string> = (value, name) => {
@@ -208,12 +254,13 @@ const checkFamily: Check<4 | 6 | 0> = (value, name) => {
   return value === 0 ? 0 : value;
 };
 
-const checks: Checks<ConnectionOptions> = {
+/** The check of each option of a connection. */
+export const checks: Checks<MemberOptions> = {
   port: integer(1, 65_535),
   host: checkHost,
   path: checkPath,
   tls: checkTls,
-  target: func,
+  target: funcThat('returns a target'),
   socket: (value) =>
     checkRecord<SocketOptions>('socket', value, {
       noDelay: boolean,
@@ -232,27 +279,33 @@ const checks: Checks<ConnectionOptions> = {
       autoSelectFamily: boolean,
       autoSelectFamilyAttemptTimeout: integer(10, LONGEST_DELAY),
     }),
-  dial: func,
-  backoff: (value) => (typeof value === 'function' ? func(value, '') : exponentialBackoff(value as object)),
+  dial: funcThat('returns a stream'),
+  backoff: (value, name) => {
+    if (typeof value === 'function') return func(value, name);
+    const functions = typeof value === 'number' ? 'a function, such as `constantBackoff(…)`' : 'a function';
+    checkObject(value, name, `an object, or ${functions}`);
+    return exponentialBackoff(value);
+  },
   minUptime: delay,
   maxRetries: orInfinity(integer(0)),
   maxElapsed: orInfinity(number(0)),
-  shouldRetry: func,
+  shouldRetry: funcThat('returns true or false'),
   connectTimeout: delay,
   beforeTls: func,
   handshake: func,
-  decoder: func,
+  decoder: funcThat('returns a Transform'),
   idleTimeout: orInfinity(delay),
   writeTimeout: orInfinity(delay),
-  heartbeat: (value) => {
+  heartbeat: (value, name) => {
+    checkObject(value, name, 'an object with `interval` and `ping`');
     const heartbeat = checkRecord<HeartbeatOptions>('heartbeat', value, {
       interval,
       timeout: orInfinity(interval),
-      ping: func,
+      ping: funcThat('writes a ping'),
       idle: boolean,
     });
     interval(heartbeat.interval, 'option `heartbeat.interval`');
-    func(heartbeat.ping, 'option `heartbeat.ping`');
+    funcThat('writes a ping')(heartbeat.ping, 'option `heartbeat.ping`');
     return heartbeat;
   },
   queue: (value) =>

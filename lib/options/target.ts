@@ -12,17 +12,17 @@ export interface TcpTarget {
   /** An integer from 1 to 65535. */
   readonly port: number;
   /** A name or an address, an IPv6 one without brackets. Default: `'127.0.0.1'`. */
-  readonly host?: string;
+  readonly host?: string | undefined;
   /** TLS: `true`, or options of `tls.connect`, which are merged over the connection's `tls`. Default: that. */
-  readonly tls?: boolean | TlsOptions;
+  readonly tls?: boolean | TlsOptions | undefined;
 }
 
 /** Where to connect on this machine. */
 export interface PathTarget {
-  /** A Unix socket or a Windows named pipe. */
+  /** A Unix socket, an abstract one (`'\0name'`) on Linux, or a Windows named pipe. */
   readonly path: string;
   /** TLS: `true`, or options of `tls.connect`, which are merged over the connection's `tls`. Default: that. */
-  readonly tls?: boolean | TlsOptions;
+  readonly tls?: boolean | TlsOptions | undefined;
 }
 
 /**
@@ -61,7 +61,7 @@ export const DEFAULT_HOST = '127.0.0.1';
 /** The tags of frozen targets: a tag is needed at every dial. */
 const tags = new WeakMap<Target, string>();
 
-/** A target as text: `host:port`, `[v6]:port` or `unix:/path`. */
+/** A target as text: `host:port`, `[v6]:port`, `unix:/path`, or `unix:@name` for an abstract socket. */
 export function tagOf(target: Target): string {
   let tag = tags.get(target);
   if (tag === undefined) {
@@ -72,7 +72,8 @@ export function tagOf(target: Target): string {
 }
 
 function textOf(target: Target): string {
-  if (isPath(target)) return `unix:${target.path}`;
+  // An abstract socket as the tools of Linux write it.
+  if (isPath(target)) return `unix:${target.path.replace(/^\0/, '@')}`;
   const { host = DEFAULT_HOST } = { host: undefined, ...target };
   return isIPv6(host) ? `[${host}]:${target.port}` : `${host}:${target.port}`;
 }

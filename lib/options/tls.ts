@@ -136,8 +136,9 @@ export const CONTEXT_INPUTS: ReadonlySet<string> = new Set(
  * @throws ConnectionError `ERR_INVALID_OPTION`
  */
 export function checkTlsOptions(value: unknown, name: string): TlsOptions {
-  // The string may be a key: `checkRecord` would quote it.
-  if (typeof value === 'string') throw invalid(name, 'an object', value);
+  // `checkRecord` would quote a string, which may be a key.
+  const isRecord = typeof value === 'object' && value !== null && !isArray(value);
+  if (value !== true && !isRecord) throw invalid(name, 'an object, or true', value);
   const options = checkRecord('tls', value === true ? {} : value, checks);
   if (options.rejectUnauthorized === false) warnOnce();
   return options;

@@ -1,5 +1,5 @@
 import { ConnectionError, describe, escape } from '../errors';
-import type { ConnectionOptions } from '../options/options';
+import type { MemberOptions } from '../options/options';
 
 /**
  * The error for invalid options of a member, with what the member connects to: the options may be one entry of a list.
@@ -7,7 +7,7 @@ import type { ConnectionOptions } from '../options/options';
  * @param defaults - The pool's options.
  * @param thrown - What the check of the options threw.
  */
-export function memberError(options: unknown, defaults: ConnectionOptions, thrown: unknown): unknown {
+export function memberError(options: unknown, defaults: MemberOptions, thrown: unknown): unknown {
   if (!(thrown instanceof ConnectionError)) return thrown;
   const device = deviceOf(options, defaults);
   if (device === undefined) return thrown;
@@ -16,7 +16,7 @@ export function memberError(options: unknown, defaults: ConnectionOptions, throw
 }
 
 /** `host:port` or the path as they were given, right or wrong; undefined where there is neither. */
-function deviceOf(options: unknown, defaults: ConnectionOptions): string | undefined {
+function deviceOf(options: unknown, defaults: MemberOptions): string | undefined {
   if (typeof options !== 'object' || options === null) return undefined;
   let given: { readonly host?: unknown; readonly port?: unknown; readonly path?: unknown };
   try {

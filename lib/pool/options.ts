@@ -1,8 +1,8 @@
-import { type Checks, boolean, func, integer, oneOf, orInfinity } from '../options/checks';
+import { type Checks, boolean, checkRecord, frozen, func, integer, oneOf, orInfinity } from '../options/checks';
 import type { ReconnectingConnection } from '../connection';
-import { ConnectionError } from '../errors';
 import type { EndpointStats } from './endpoint';
-import type { ConnectionOptions } from '../options/options';
+import type { MemberOptions } from '../options/options';
+import { checks } from '../options/settings';
 import type { SelectorName } from './selection';
 
 /**
@@ -24,23 +24,23 @@ export type SelectMember<Message = unknown> = (
 ) => ReconnectingConnection<Message> | undefined;
 
 /** Options of a pool: defaults for its members, and its own. */
-export interface PoolOptions<Message = unknown> extends ConnectionOptions {
+export interface PoolOptions<Message = unknown> extends MemberOptions {
   /** Dials at a time, over all members; the others wait. Default: Infinity. */
-  readonly maxConnecting?: number;
+  readonly maxConnecting?: number | undefined;
   /**
    * Members share what they know of an endpoint: while it is not known to be there, one dials for all, and when it is
    * back the others follow in a growing number. False: each dials by its own backoff, whatever becomes of the others.
    * Default: true.
    */
-  readonly coordinateDials?: boolean;
+  readonly coordinateDials?: boolean | undefined;
   /**
    * Whether a dial that goes unanswered for longer than others may have a second socket beside it, of which the first to
    * connect is kept. Never where a member is the only one at its endpoint, for some devices drop their first session when
    * a second arrives. Without `coordinateDials` there is none. Default: true.
    */
-  readonly hedge?: boolean;
+  readonly hedge?: boolean | undefined;
   /** Which open member `pick()` returns. Default: `'round-robin'`. */
-  readonly select?: SelectorName | SelectMember<Message>;
+  readonly select?: SelectorName | SelectMember<Message> | undefined;
 }
 
 /** A pool in figures, as they are when `stats` is read. */
@@ -61,13 +61,24 @@ export interface PoolStats {
   readonly endpoints: Readonly<Record<string, EndpointStats>>;
 }
 
-/** Options that are the pool's own. */
-export type OwnOptions<Message> = Pick<PoolOptions<Message>, 'coordinateDials' | 'hedge' | 'maxConnecting' | 'select'>;
+/**
+ * Checks the options of a pool, and separates the defaults for its members from its own.
+ *
+ * @throws ConnectionError `ERR_INVALID_OPTION`
+ */
+export function checkPoolOptions<Message>(options: PoolOptions<Message>) {
+  const {
+    maxConnecting = Infinity,
+    coordinateDials = true,
+    hedge = true,
+    select = 'round-robin',
+    ...defaults
+  } = checkRecord<PoolOptions<Message>>('', options, poolChecks);
+  return { maxConnecting, coordinateDials, hedge, select, defaults: frozen(defaults) };
+}
 
-export const ownChecks: Checks<OwnOptions<unknown> & { canary?: never }> = {
-  canary(_value, name) {
-    throw new ConnectionError('ERR_INVALID_OPTION', `Unknown ${name}: it is called \`coordinateDials\` now`);
-  },
+const poolChecks: Checks<PoolOptions> = {
+  ...checks,
   coordinateDials: boolean,
   hedge: boolean,
   maxConnecting: orInfinity(integer(1)),

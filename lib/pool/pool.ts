@@ -1,16 +1,16 @@
 import { type ConnectionHost, ReconnectingConnection, machineOf } from '../connection';
-import { ConnectionError } from '../errors';
+import { ConnectionError, beginAt, fromCaller } from '../errors';
 import { DeliveryQueue } from '../events/delivery-queue';
 import { Emitter, onListenerAdded } from '../events/emitter';
 import type { ConnectionEvents } from '../events/events';
-import { checkObject, checkRecord, readProperties } from '../options/checks';
-import type { ConnectionOptions } from '../options/options';
+import type { CommonOptions, MemberOptions } from '../options/options';
 import { type Settings, checkOptions, resolveOptions } from '../options/settings';
+import { checkArguments } from '../options/url';
 import type { WriteChunk, WriteOptions } from '../options/write-options';
 import { toBytes, toWrite } from '../writes/chunk';
 import type { WriteCallback } from '../writes/write';
 import { type PoolEvents, forward } from './event-forwarder';
-import { type OwnOptions, type PoolOptions, type PoolStats, ownChecks } from './options';
+import { type PoolOptions, type PoolStats, checkPoolOptions } from './options';
 import { DialSlot } from './dial-slot';
 import { memberError } from './member-error';
 import { type PoolWhenOpenOptions, PoolOpenWaiters } from './open-waiters';
@@ -44,7 +44,7 @@ export type { PoolOptions, PoolStats, SelectMember } from './options';
  * ```
  */
 export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Message>> {
-  readonly #defaults: ConnectionOptions;
+  readonly #defaults: MemberOptions;
   readonly #gate: SharedGate;
   readonly #members = new Set<ReconnectingConnection<Message>>();
   readonly #delivery = new DeliveryQueue<PoolEvents<Message>>(this);
@@ -66,20 +66,16 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   /** @throws ConnectionError `ERR_INVALID_OPTION` */
   constructor(options: PoolOptions<Message> = {}) {
     super();
-    checkObject(options, 'the options');
-    // Own properties only: properties of `Object.prototype` are not options.
-    const given = readProperties(options, '');
-    const isOwn = ([name]: [string, unknown]) => Object.hasOwn(ownChecks, name);
-    const own = checkRecord<OwnOptions<Message>>('', Object.fromEntries(given.filter(isOwn)), ownChecks);
-    this.#defaults = checkOptions(Object.fromEntries(given.filter((each) => !isOwn(each))));
-    this.#gate = new SharedGate(own.maxConnecting ?? Infinity, own.coordinateDials ?? true, own.hedge ?? true);
+    const own = fromCaller(ConnectionPool, () => checkPoolOptions(options));
+    this.#defaults = own.defaults;
+    this.#gate = new SharedGate(own.maxConnecting, own.coordinateDials, own.hedge);
     this.#host = {
       joinGate: (settings, member) => new DialSlot(this.#gate, settings, member),
       observe: (member, event, args) => this.#observe(member, event, args),
       // `as`: the pool has every event of a member.
       hears: (event) => this.listenerCount(event as keyof ConnectionEvents) > 0,
     };
-    this.#picker = new Picker(this.#members, own.select ?? 'round-robin');
+    this.#picker = new Picker(this.#members, own.select);
   }
 
   /** The members, in the order in which they joined. */
@@ -107,15 +103,17 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * Creates a member. It dials when `maxConnecting` and the connect window of its endpoint allow it. Of many members
    * that are added at once, 20 dial per millisecond.
    *
-   * @param options - Options of the member; the pool's options are the defaults, and its `tls` is merged over the pool's.
+   * @param target - Options of the member, or a URL as for `new ReconnectingConnection`. The pool's options are the
+   *   defaults, and `tls` is merged over the pool's.
+   * @param options - Options beside a URL.
    * @throws ConnectionError `ERR_INVALID_OPTION`, which names the target as it was given; `ERR_CLOSED` while the pool is
    *   disconnecting
    */
-  add(options: ConnectionOptions): ReconnectingConnection<Message> {
-    if (this.#disconnecting !== undefined) {
+  add(target: MemberOptions | string | Pick<URL, 'href'>, options?: CommonOptions): ReconnectingConnection<Message> {
+    return fromCaller([this, 'add'], () => {
+      if (this.#disconnecting === undefined) return this.#join(this.#settingsOf(checkArguments(target, options)));
       throw new ConnectionError('ERR_CLOSED', 'The pool is disconnecting: members can be added when that is done');
-    }
-    return this.#join(this.#settingsOf(options));
+    });
   }
 
   /**
@@ -173,7 +171,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    */
   whenOpen(count = 1, options: PoolWhenOpenOptions = {}): Promise<void> {
     const waiters = (this.#waiters ??= new PoolOpenWaiters());
-    const opened = waiters.add(count, options);
+    const opened = fromCaller([this, 'whenOpen'], () => waiters.add(count, options));
     if (this.#disconnecting === undefined) waiters.settle(() => this.#picker.count);
     else waiters.reject(disconnected());
     return opened;
@@ -219,6 +217,18 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     encoding?: BufferEncoding | WriteOptions | WriteCallback,
     callback?: WriteCallback,
   ): boolean {
+    try {
+      return this.#write(chunk, encoding, callback);
+    } catch (error) {
+      throw beginAt(error, [this, 'write']);
+    }
+  }
+
+  #write(
+    chunk: WriteChunk,
+    encoding?: BufferEncoding | WriteOptions | WriteCallback,
+    callback?: WriteCallback,
+  ): boolean {
     const member = this.pick();
     if (member !== undefined) {
       // One without room was the only choice: its drain counts, whatever the room of others.
@@ -245,7 +255,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * @throws ConnectionError `ERR_INVALID_CHUNK`
    */
   broadcast(chunk: WriteChunk, encoding?: BufferEncoding): number {
-    const bytes = toBytes(chunk, encoding);
+    const bytes = fromCaller([this, 'broadcast'], () => toBytes(chunk, encoding));
     const open = this.connections.filter((member) => this.#picker.isOpen(member));
     for (const member of open) member.write(bytes);
     return open.length;
@@ -296,7 +306,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     if (event === 'data' || event === 'message') for (const member of this.#members) member[onListenerAdded](event);
   }
 
-  #settingsOf(options: ConnectionOptions): Settings {
+  #settingsOf(options: MemberOptions): Settings {
     try {
       return resolveOptions(checkOptions(options, this.#defaults));
     } catch (thrown) {

@@ -1,5 +1,6 @@
 import { ConnectionError } from '../errors';
 import { shielded } from '../events/emitter';
+import type { Complete } from '../options/checks';
 import type { HeartbeatOptions } from '../options/options';
 import { type Refable, Deadline } from '../timers/deadline';
 import { type SilenceHandler, Silence } from '../timers/silence';
@@ -17,7 +18,7 @@ export class Heartbeat implements Refable, SilenceHandler {
   /** The answers to the pings up to now. */
   roundTrip: RoundTrip | undefined;
 
-  readonly #options: Required<Omit<HeartbeatOptions, 'ping'>>;
+  readonly #options: Complete<Omit<HeartbeatOptions, 'ping'>>;
   readonly #ping: () => void;
   readonly #watched: Watched;
   #ref: boolean;
@@ -37,7 +38,7 @@ export class Heartbeat implements Refable, SilenceHandler {
   /** Whether the kernel has taken bytes behind which that ping may wait. */
   #hasProgress = false;
 
-  constructor(options: Required<Omit<HeartbeatOptions, 'ping'>>, ping: () => void, watched: Watched, ref: boolean) {
+  constructor(options: Complete<Omit<HeartbeatOptions, 'ping'>>, ping: () => void, watched: Watched, ref: boolean) {
     this.#options = options;
     this.#ping = ping;
     this.#watched = watched;

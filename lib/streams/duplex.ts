@@ -15,11 +15,11 @@ export interface DuplexOptions {
    * `reset.uncertain`, and their callbacks receive the error. `'end'`: the stream and the connection end. `'destroy'`:
    * both are destroyed, the stream with `ERR_SESSION_ENDED`. Default: `'continue'`.
    */
-  readonly onReset?: 'continue' | 'end' | 'destroy';
+  readonly onReset?: 'continue' | 'end' | 'destroy' | undefined;
   /** Bytes, or messages where there is a `decoder`, buffered for the reader. Default: that of Node's streams. */
-  readonly readableHighWaterMark?: number;
+  readonly readableHighWaterMark?: number | undefined;
   /** Bytes buffered behind the write in progress. Default: that of Node's streams. */
-  readonly writableHighWaterMark?: number;
+  readonly writableHighWaterMark?: number | undefined;
 }
 
 type Done = (error?: Error | null) => void;

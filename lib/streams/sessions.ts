@@ -13,12 +13,12 @@ export interface SessionsOptions {
   /**
    * Ends the loop over the sessions, and a loop over a session within it, with `ERR_ABORTED`. The connection goes on.
    */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /**
    * Bytes, or messages where there is a `decoder`, that a session queues before reading stops; the chunk that reaches
    * this is still queued. Default: that of Node's streams, 65,536 bytes (16,384 in Node 20) or 16 messages.
    */
-  readonly highWaterMark?: number;
+  readonly highWaterMark?: number | undefined;
 }
 
 /** What a session yields: messages of the connection's `Message` type where that is named, otherwise buffers. */

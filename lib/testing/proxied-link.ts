@@ -9,21 +9,21 @@ export type Direction = 'toTarget' | 'toClient';
 /** What is done to one direction. Without a default, it is off; a 0 or a false puts it off again. */
 export interface Faults {
   /** Milliseconds by which bytes and ends come later. */
-  readonly latency?: number;
+  readonly latency?: number | undefined;
   /** Up to so many milliseconds more, by chance. The order is kept. */
-  readonly jitter?: number;
+  readonly jitter?: number | undefined;
   /** Bytes that are sent at once, at the most. */
-  readonly slice?: number;
+  readonly slice?: number | undefined;
   /** Milliseconds from one slice to the next, so that they are read apart. Default: 1. */
-  readonly gap?: number;
+  readonly gap?: number | undefined;
   /** Bytes a second, at the most. */
-  readonly rate?: number;
+  readonly rate?: number | undefined;
   /** Nothing more is forwarded, neither bytes nor an end, and what comes is kept while there is room. */
-  readonly stall?: boolean;
+  readonly stall?: boolean | undefined;
   /** What comes is read and thrown away, ends included. */
-  readonly blackhole?: boolean;
+  readonly blackhole?: boolean | undefined;
   /** Milliseconds by which an end (FIN or RST) is passed on later. */
-  readonly lateClose?: number;
+  readonly lateClose?: number | undefined;
 }
 
 /** When a link is cut by itself: so many bytes of payload after this was set, or after the link was made. */

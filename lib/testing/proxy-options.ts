@@ -24,7 +24,7 @@ export interface PortPlace {
 /** A port to connect to. */
 export interface PortTarget {
   /** Default: `'127.0.0.1'`. */
-  readonly host?: string;
+  readonly host?: string | undefined;
   /** An integer from 1 to 65535. */
   readonly port: number;
 }
@@ -43,9 +43,9 @@ export interface ProxyOptions {
   /** The server that it stands in front of: the `target` of a `LoopbackServer`, say. */
   readonly target: PortTarget | PathPlace;
   /** Where it listens. Default: a free port. */
-  readonly port?: number;
+  readonly port?: number | undefined;
   /** A Unix socket to listen at, in place of a port. */
-  readonly path?: string;
+  readonly path?: string | undefined;
 }
 
 /** What becomes of a client that dials. */
@@ -54,9 +54,9 @@ export type Treatment = 'forward' | 'drop' | 'reset' | 'blackhole';
 /** How `cutAfter` cuts. */
 export interface CutAfterOptions {
   /** In good order (FIN), or not (RST). Default: `'reset'`. */
-  readonly how?: Cut;
+  readonly how?: Cut | undefined;
   /** Which bytes count. Default: `'both'`. */
-  readonly counting?: Direction | 'both';
+  readonly counting?: Direction | 'both' | undefined;
 }
 
 /** What a proxy knows. */

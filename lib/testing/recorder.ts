@@ -19,9 +19,9 @@ export type Recorded<Events extends Listeners> = {
 /** How {@link Recorder.next} waits. */
 export interface NextOptions<Args extends readonly unknown[] = readonly unknown[]> {
   /** Which of the events of that name is meant. Default: any. */
-  readonly where?: (...args: Args) => boolean;
+  readonly where?: ((...args: Args) => boolean) | undefined;
   /** Milliseconds to wait at the most, by the real clock. Default: 5000. */
-  readonly deadline?: number;
+  readonly deadline?: number | undefined;
 }
 
 /** Every event of a connection, and so of a pool: leaving one out does not compile. */

@@ -6,14 +6,14 @@ import { invalidOption } from '../errors';
 /** A link that opens, and what its peer does then. */
 export interface Opening {
   /** What the peer sends, each chunk by itself. Default: nothing. */
-  readonly deliver?: Chunk | readonly Chunk[];
+  readonly deliver?: Chunk | readonly Chunk[] | undefined;
   /**
    * What the peer does then: it stays, ends the link in good order, resets it (ECONNRESET), or the link fails with an
    * error of yours. Default: `'stay'`.
    */
-  readonly then?: 'stay' | 'drop' | 'reset' | Error;
+  readonly then?: 'stay' | 'drop' | 'reset' | Error | undefined;
   /** Milliseconds from what was sent to what comes then, by the clock of the test. Default: 0. */
-  readonly after?: number;
+  readonly after?: number | undefined;
 }
 
 /**

@@ -18,29 +18,29 @@ import { ConnectionError, invalidOption } from '../errors';
 /** How a `LoopbackServer` is set up. */
 export interface LoopbackOptions {
   /** Default: a free one. */
-  readonly port?: number;
+  readonly port?: number | undefined;
   /** The address it listens on. Default: `'127.0.0.1'`. */
-  readonly host?: string;
+  readonly host?: string | undefined;
   /** A Unix socket in place of a port. */
-  readonly path?: string;
+  readonly path?: string | undefined;
   /** Server options of TLS: `key` and `cert` at the least. Default: off. */
-  readonly tls?: TlsOptions;
+  readonly tls?: TlsOptions | undefined;
   /** Whether it sends back what it receives. Default: false. */
-  readonly echo?: boolean;
+  readonly echo?: boolean | undefined;
   /** Whether the server's side of a session stays open when the client ends its own. Default: false. */
-  readonly allowHalfOpen?: boolean;
+  readonly allowHalfOpen?: boolean | undefined;
   /** The `deadline` of waits that have none of their own. Default: 5000. */
-  readonly deadline?: number;
+  readonly deadline?: number | undefined;
   /** Called with each session's socket (a `tls.TLSSocket` if there is TLS) and its number, 1 for the first. */
-  readonly onSession?: (socket: Socket, number: number) => void;
+  readonly onSession?: ((socket: Socket, number: number) => void) | undefined;
 }
 
 /** What a `LoopbackServer` does to every session as it begins. */
 export interface FlapOptions {
   /** Milliseconds for which a session lives, by the real clock. Default: 0. */
-  readonly after?: number;
+  readonly after?: number | undefined;
   /** How it is cut: in good order (FIN), or reset (RST). Default: `'drop'`. */
-  readonly how?: 'drop' | 'reset';
+  readonly how?: 'drop' | 'reset' | undefined;
 }
 
 function text(expected: string): Check<string> {

@@ -5,9 +5,9 @@ import { DEADLINE, clearTimer, now, setTimer } from './clock';
 /** How long is waited, and what for. */
 export interface WaitOptions {
   /** Milliseconds to wait at the most, by the real clock. Default: 5000. */
-  readonly deadline?: number;
+  readonly deadline?: number | undefined;
   /** Says what was waited for, in the error when the deadline has passed. Default: the condition's own code. */
-  readonly what?: () => string;
+  readonly what?: (() => string) | undefined;
 }
 
 const checks: Checks<WaitOptions> = { deadline: interval, what: func };

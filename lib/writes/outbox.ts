@@ -1,6 +1,7 @@
 import type { ConnectionError } from '../errors';
 import type { DeliveryQueue } from '../events/delivery-queue';
 import type { ConnectionEvents, DropReason, WriteCount } from '../events/events';
+import type { Complete } from '../options/checks';
 import type { QueueOptions } from '../options/options';
 import type { WriteOptions } from '../options/write-options';
 import type { Transport } from '../socket/transport';
@@ -24,7 +25,7 @@ const NOTHING_UNCERTAIN = { uncertain: { writes: 0, bytes: 0 }, settle: () => un
 
 /** Takes the writes of a connection: each is sent at most once, and its callback is called exactly once. */
 export class Outbox {
-  readonly #bounds: Required<QueueOptions>;
+  readonly #bounds: Complete<QueueOptions>;
   readonly #delivery: DeliveryQueue<ConnectionEvents>;
   readonly #connection: { readonly tag: string };
   #phase: Phase = 'queueing';
@@ -39,7 +40,7 @@ export class Outbox {
 
   /** @param connection - Named in errors. */
   constructor(
-    bounds: Required<QueueOptions>,
+    bounds: Complete<QueueOptions>,
     delivery: DeliveryQueue<ConnectionEvents>,
     connection: { readonly tag: string },
   ) {

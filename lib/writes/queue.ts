@@ -1,5 +1,6 @@
 import type { DropReason } from '../events/events';
 import { onAbort } from '../events/on-abort';
+import type { Complete } from '../options/checks';
 import type { QueueOptions } from '../options/options';
 import type { WriteOptions } from '../options/write-options';
 import { mostWrites } from './bounds';
@@ -14,7 +15,7 @@ export type OnQueueDrop = (writes: readonly Write[], reason: QueueDropReason) =>
 
 /** Writes that wait for a session: those that are urgent, and behind them the others. */
 export class Queue {
-  readonly #bounds: Required<QueueOptions>;
+  readonly #bounds: Complete<QueueOptions>;
   readonly #onDrop: OnQueueDrop;
   readonly #urgent = new WriteList();
   readonly #normal = new WriteList();
@@ -22,7 +23,7 @@ export class Queue {
   #byKey: Map<string, Write> | undefined;
   #expiry: Expiry<Write> | undefined;
 
-  constructor(bounds: Required<QueueOptions>, onDrop: OnQueueDrop) {
+  constructor(bounds: Complete<QueueOptions>, onDrop: OnQueueDrop) {
     this.#bounds = bounds;
     this.#onDrop = onDrop;
   }

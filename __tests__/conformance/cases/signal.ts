@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 
-import { ConnectionError, type CloseInfo, type ConnectionOptions } from 'reconnecting-connection';
+import { ConnectionError, type CloseInfo, type CommonOptions } from 'reconnecting-connection';
 
 import { track } from '../../kit/clean-up';
 import { Loopback } from '../../kit/server';
@@ -84,7 +84,7 @@ export const signal: readonly Case[] = [
       const other = await Loopback.start({ path: join(directory, 'other') });
       const controller = new AbortController();
       const listeners = countListeners(controller.signal);
-      const options: ConnectionOptions = { backoff: () => 10, signal: controller.signal };
+      const options: CommonOptions = { backoff: () => 10, signal: controller.signal };
       const connection = lab.own({ ...server.target, ...options });
       const wanted = 10_000;
       let resets = 0;
@@ -124,12 +124,12 @@ export const signal: readonly Case[] = [
 interface Moment {
   readonly when: 'connecting' | 'open' | 'backoff' | 'closing';
   readonly sessions: number;
-  readonly options?: ConnectionOptions;
+  readonly options?: CommonOptions;
   readonly reach: (subject: Subject, server: Loopback) => Promise<void>;
 }
 
 /** For sessions that are not the first: it is the handshake that holds the second up. */
-const mute: ConnectionOptions = {
+const mute: CommonOptions = {
   handshake: (_socket, { generation }) => (generation === 1 ? Promise.resolve() : new Promise(() => {})),
 };
 

@@ -7,7 +7,7 @@ import { type Pair, makeCertificates } from '../../kit/certificates';
 import { heal, partition } from '../../kit/kernel';
 import type { Loopback } from '../../kit/server';
 import { until } from '../../kit/until';
-import type { ClientOptions } from '../adapter';
+import type { CommonOptions } from 'reconnecting-connection';
 import { type Case, type Lab, type Subject, quiet, within } from '../lab';
 
 const SESSIONS = 3;
@@ -55,7 +55,7 @@ interface Asked {
 /** Puts the same question to the sessions of one client, which the server ends by RST. */
 async function forEachSession(
   lab: Lab,
-  options: ClientOptions,
+  options: CommonOptions,
   ask: (asked: Asked) => Promise<void>,
   tls?: Pair,
 ): Promise<void> {

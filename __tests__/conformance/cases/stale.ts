@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { PassThrough, Transform } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 
-import type { ConnectionOptions } from 'reconnecting-connection';
+import type { CommonOptions } from 'reconnecting-connection';
 
 import { next } from '../../kit/connections';
 import { until } from '../../kit/until';
@@ -129,7 +129,7 @@ function checkLabels(sessions: readonly Buffer[], count: number): void {
 }
 
 /** A reader that is paused leaves bytes in the session that it loses, and reads again in the next. */
-async function leavesBytes(lab: Lab, options: ConnectionOptions): Promise<void> {
+async function leavesBytes(lab: Lab, options: CommonOptions): Promise<void> {
   const server = await lab.serve({ onSession: (socket, number) => void flood(socket, number) });
   const connection = lab.own<Buffer>({ ...server.target, ...options });
   const heard: Said[] = [];

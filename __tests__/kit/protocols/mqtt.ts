@@ -1,4 +1,4 @@
-import type { ConnectionOptions, Handshake } from 'reconnecting-connection';
+import type { CommonOptions, Handshake } from 'reconnecting-connection';
 
 import { type Parse, decoderOf, read } from './frames';
 
@@ -48,7 +48,7 @@ const greetMqtt =
   };
 
 /** The options of a client. */
-export const speakMqtt = (keepAlive?: number): ConnectionOptions => ({
+export const speakMqtt = (keepAlive?: number): CommonOptions => ({
   handshake: greetMqtt(keepAlive),
   decoder: decoderOf(parsePacket),
 });

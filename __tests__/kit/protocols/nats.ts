@@ -1,4 +1,4 @@
-import type { ConnectionOptions, Handshake } from 'reconnecting-connection';
+import type { CommonOptions, Handshake } from 'reconnecting-connection';
 
 import { type Parse, decoderOf, read } from './frames';
 
@@ -38,7 +38,7 @@ const greetNats =
   };
 
 /** The options of a client. */
-export const speakNats = (token?: string): ConnectionOptions => ({
+export const speakNats = (token?: string): CommonOptions => ({
   handshake: greetNats(token),
   decoder: decoderOf(parseLine),
 });

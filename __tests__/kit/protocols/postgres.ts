@@ -1,4 +1,4 @@
-import type { ConnectionOptions, Handshake, ReconnectingConnection } from 'reconnecting-connection';
+import type { CommonOptions, Handshake, ReconnectingConnection } from 'reconnecting-connection';
 
 import { type Parse, answer, decoderOf, read } from './frames';
 
@@ -49,7 +49,7 @@ const greetPostgres: Handshake = async (socket, { signal }) => {
 };
 
 /** The options of a client. */
-export const speakPostgres: ConnectionOptions = { handshake: greetPostgres, decoder: decoderOf(parseMessage) };
+export const speakPostgres: CommonOptions = { handshake: greetPostgres, decoder: decoderOf(parseMessage) };
 
 /** A message that has the server run a statement. */
 export const query = (text: string): Buffer => sized('Q', Buffer.from(`${text}\0`));

@@ -1,4 +1,4 @@
-import type { ConnectionOptions, Handshake, ReconnectingConnection } from 'reconnecting-connection';
+import type { CommonOptions, Handshake, ReconnectingConnection } from 'reconnecting-connection';
 
 import { type Parse, answer, decoderOf, read } from './frames';
 
@@ -66,7 +66,7 @@ const greetRedis =
   };
 
 /** The options of a client. */
-export const speakRedis = (password?: string): ConnectionOptions => ({
+export const speakRedis = (password?: string): CommonOptions => ({
   handshake: greetRedis(password),
   decoder: decoderOf(parseReply),
 });

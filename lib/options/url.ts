@@ -1,0 +1,82 @@
+import { ConnectionError } from '../errors';
+import { checkObject, frozen, readProperties } from './checks';
+import type { CommonOptions, MemberOptions } from './options';
+
+/** Whether `value` is a URL, also one of another realm. */
+function isUrl(value: unknown): value is string | Pick<URL, 'href'> {
+  return typeof value === 'string' || Object.prototype.toString.call(value) === '[object URL]';
+}
+
+/**
+ * The options in the arguments of a constructor: options, or a URL and options.
+ *
+ * @throws ConnectionError `ERR_INVALID_OPTION`
+ */
+export function checkArguments(
+  target: MemberOptions | string | Pick<URL, 'href'>,
+  options?: CommonOptions,
+): MemberOptions {
+  if (isUrl(target)) return optionsOfUrl(target, options);
+  if (options === undefined) return target;
+  throw invalid('Expected the second argument to be absent: it is for options beside a URL');
+}
+
+/**
+ * The options of a connection to a URL: `tcp://host:port`, `tls://host:port` or `unix:///path`. Its scheme, host, port and
+ * path are used; a URL with anything else is refused.
+ *
+ * @throws ConnectionError `ERR_INVALID_OPTION`, without a cause and without the URL, which may hold a password
+ */
+function optionsOfUrl(url: string | Pick<URL, 'href'>, options: CommonOptions | undefined): MemberOptions {
+  if (options !== undefined) checkObject(options, 'the options');
+  const given: MemberOptions = frozen(Object.fromEntries(readProperties(options ?? {}, '')));
+  for (const name of ['port', 'host', 'path', 'target'] as const) {
+    if (given[name] !== undefined) throw invalid(`Expected option \`${name}\` to be absent beside a URL`);
+  }
+  const { protocol, ...target } = parse(typeof url === 'string' ? url : url.href);
+  if (protocol !== 'tls:') return { ...given, ...target };
+  if (given.tls === false)
+    throw invalid('Expected option `tls` not to be false beside a URL that begins with `tls://`');
+  return { ...given, ...target, tls: given.tls ?? true };
+}
+
+function parse(text: string): { protocol: string; host: string; port: number } | { protocol: string; path: string } {
+  // `URL` would remove spaces.
+  if (/[\s\p{Cc}]/u.test(text) || !URL.canParse(text)) throw unparsable();
+  const { protocol, username, password, hostname, port, pathname, search, hash } = new URL(text);
+  if (protocol !== 'tcp:' && protocol !== 'tls:' && protocol !== 'unix:') {
+    const [scheme = 'text without one'] = /^[a-z][a-z\d+.-]*:\/\//i.exec(text) ?? [];
+    throw invalid(`Expected the scheme of the URL to be \`tcp://\`, \`tls://\` or \`unix://\`, got ${scheme}`);
+  }
+  if (username !== '' || password !== '') {
+    throw invalid('Expected the URL to have no user name and no password: `handshake` is for those');
+  }
+  if (search !== '' || hash !== '')
+    throw invalid('Expected the URL to have no query and no fragment: options are the second argument');
+  if (protocol === 'unix:') {
+    if (hostname !== '' || !/^\/./.test(pathname)) {
+      throw invalid('Expected the URL to have an absolute path and no host, as in `unix:///run/db.sock`');
+    }
+    return { protocol, path: decode(pathname) };
+  }
+  if (pathname !== '' && pathname !== '/') throw invalid('Expected the URL to have no path after the port');
+  if (hostname === '' || port === '')
+    throw invalid(`Expected the URL to have a host and a port, as in \`${protocol}//db:6380\``);
+  return { protocol, host: decode(hostname).replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw unparsable();
+  }
+}
+
+function unparsable(): ConnectionError {
+  return invalid('Expected a URL that can be parsed, such as `tcp://127.0.0.1:6379`');
+}
+
+function invalid(message: string): ConnectionError {
+  return new ConnectionError('ERR_INVALID_OPTION', message);
+}
