@@ -1,6 +1,6 @@
 import { ReconnectingConnection, constantBackoff } from 'reconnecting-connection';
 
-import type { CommonOptions, TargetContext } from '../../lib/options/options';
+import type { CommonOptions, MemberOptions, TargetContext } from '../../lib/options/options';
 import { payload } from '../kit/connections';
 import { type Heard, record } from '../kit/record';
 import { ScriptedDial, type ScriptedLink, pass, settle, useFakeClock } from '../kit/scripted';
@@ -22,7 +22,7 @@ class Setup {
   readonly connection: ReconnectingConnection;
   readonly #recorded: Heard[];
 
-  constructor(options: CommonOptions = {}) {
+  constructor(options: CommonOptions & Pick<MemberOptions, 'target'> = {}) {
     this.connection = new ReconnectingConnection({
       port: 1,
       dial: this.script.dial,
@@ -116,7 +116,7 @@ describe('while open', () => {
 
   test('another target › does not wait for the old socket', async () => {
     let port = 1;
-    const setup = new Setup({ port: 1, target: () => ({ port }) });
+    const setup = new Setup({ target: () => ({ port }) });
     await setup.openHealthy();
     port = 2;
     setup.connection.reconnect();

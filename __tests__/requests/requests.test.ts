@@ -517,9 +517,10 @@ describe('`send`', () => {
     ['makes a request', ({ requests }) => void requests.request('inner\n'), ['outer', 'inner'], /answer/],
     [
       'ends the session',
-      ({ connection }) => {
+      ({ connection, link }) => {
         connection.markHealthy();
         connection.reconnect();
+        link().finish();
       },
       ['outer'],
       /answer/,
