@@ -4,9 +4,12 @@ import { types } from 'node:util';
 export type ErrorCode =
   /** Thrown: an option or an argument is invalid. The message names it, what was expected, and the value. */
   | 'ERR_INVALID_OPTION'
-  /** Thrown by a write: the chunk is neither a string nor bytes, or the encoding is not one of Buffer's. */
+  /**
+   * Thrown by a write: the chunk is neither a string nor bytes, the encoding is not one of Buffer's, or the string is not
+   * what its encoding says.
+   */
   | 'ERR_INVALID_CHUNK'
-  /** The write was refused: the limit of `queue` is reached. */
+  /** The write was refused: the limit of `queue` is reached. Or it was dropped for newer ones, as `overflow` says. */
   | 'ERR_QUEUE_FULL'
   /** The write was queued for longer than its own `maxAge`, or `queue.maxAge`. */
   | 'ERR_EXPIRED'

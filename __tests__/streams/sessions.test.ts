@@ -207,6 +207,20 @@ describe('write() of a session', () => {
     expect(connection.stats.writes).toMatchObject({ accepted: { writes: 1 }, refused: { writes: 3 } });
   });
 
+  test('is refused where handing over what came before it breaks the session, and does not wait for the next', async () => {
+    const script = new ScriptedDial();
+    const connection = connectTo({ target: { port: 1 } }, { dial: script.dial });
+    await settle();
+    const link = script.last.connect();
+    const session = await first(connection.sessions());
+    session.write('a');
+    link._write = () => link.destroy();
+    session.write('b');
+    const refused = new Promise((resolve) => session.write(['c', Buffer.alloc(20_000)], resolve));
+    expect(await refused).toEqual(withCode('ERR_SESSION_ENDED'));
+    expect(connection.stats.writes).toMatchObject({ accepted: { writes: 2 }, queued: { writes: 0 } });
+  });
+
   test('is refused after the peer’s FIN, when the connection’s write() waits for the next session', async () => {
     const script = new ScriptedDial();
     const connection = connectTo({ target: { port: 1 } }, { dial: script.dial });

@@ -205,14 +205,15 @@ describe('the options of a write', () => {
   it.each<[unknown, string]>([
     [{ maxAge: -1 }, 'Expected option `write.maxAge` to be a number ≥ 0, got -1 (number)'],
     [{ maxAge: NaN }, 'Expected option `write.maxAge` to be a number ≥ 0, got NaN (number)'],
-    [{ maxAge: '5' }, 'Expected option `write.maxAge` to be a number ≥ 0, got "5" (string)'],
+    [{ maxAge: '5' }, 'Expected option `write.maxAge` to be a number ≥ 0, got "5" (string): use `Number(…)`'],
     [{ signal: {} }, 'Expected option `write.signal` to be an AbortSignal, got an object'],
     [{ key: 5 }, 'Expected option `write.key` to be a string, got 5 (number)'],
     [{ priority: 'high' }, "Expected option `write.priority` to be 'normal', 'urgent', got \"high\" (string)"],
     [{ encoding: 'utf9' }, 'Expected option `write.encoding` to be one of Buffer\'s encodings, got "utf9" (string)'],
     [{ key: null }, 'Expected option `write.key` to be a string, got null'],
     [[], 'Expected option `write` to be an object, got an array'],
-    [{ maxage: 1 }, expect.stringContaining('encoding, signal, maxAge, key, priority') as string],
+    [{ maxage: 1 }, 'Unknown option `write.maxage`: did you mean `write.maxAge`?'],
+    [{ colour: 1 }, expect.stringContaining('encoding, signal, maxAge, key, priority') as string],
   ])('are refused as %p', (options, message) => {
     const error = refusal(() => given(options));
     expect([error.code, error.message]).toEqual(['ERR_INVALID_OPTION', message]);

@@ -155,7 +155,8 @@ export interface QueueOptions {
   readonly maxAge?: number | undefined;
   /**
    * What happens to a write for which the queue has no room: it is refused, or the writes that have waited longest are
-   * dropped in its favour. Default: `'refuse'`.
+   * dropped in its favour, an urgent one only for another. A write larger than `maxBytes` is refused in any case. Default:
+   * `'refuse'`.
    */
   readonly overflow?: 'refuse' | 'drop-oldest' | undefined;
 }

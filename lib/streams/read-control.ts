@@ -19,7 +19,7 @@ export interface ReadSource {
     | undefined;
   /** How the lifecycle ended; undefined until then. */
   readonly closeInfo: CloseInfo | undefined;
-  readonly outbox: Pick<Outbox, 'write' | 'refuse' | 'refusals' | 'isConnected'>;
+  readonly outbox: Pick<Outbox, 'write' | 'refuse' | 'refusals' | 'takesNow'>;
   pause(): void;
   resume(): void;
   disconnect(): Promise<CloseInfo>;

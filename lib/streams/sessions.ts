@@ -86,8 +86,9 @@ class IterableSession<Chunk> implements ConnectionSession<Chunk> {
     const write = toWrite(chunk, encoding, callback);
     const { outbox, session, tag } = this.#control.source;
     // A write that would have to wait for the next session is refused.
-    if (session?.info === this.info && outbox.isConnected)
+    if (session?.info === this.info && outbox.takesNow(write.bytes)) {
       return outbox.write(write.bytes, write.callback, write.options);
+    }
     const error = new ConnectionError('ERR_SESSION_ENDED', `Session ${this.generation} with ${tag} has ended`, { tag });
     outbox.refuse(write.bytes, write.callback, error);
     return false;

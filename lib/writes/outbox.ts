@@ -69,8 +69,9 @@ export class Outbox {
     return this.#queue !== undefined && this.#queue.writes > 0;
   }
 
-  /** Whether a write goes to a transport, and not into the queue. */
-  get isConnected(): boolean {
+  /** Whether a write of these bytes goes to a transport, and not into the queue. */
+  takesNow(bytes: Bytes): boolean {
+    this.#makeRoomFor(bytes);
     return this.#writableTransport() !== undefined;
   }
 
@@ -98,8 +99,9 @@ export class Outbox {
   write(bytes: Bytes, callback: WriteCallback | undefined, options?: WriteOptions): boolean {
     const transport = this.#writableTransport();
     const isSimple = transport !== undefined && options === undefined && !Array.isArray(bytes);
-    if (!isSimple || this.#isSealed || this.#sender?.isFarFromFull(this.#bounds.maxBytes) !== true)
+    if (!isSimple || this.#isSealed || this.#sender?.isFarFromFull(this.#bounds.maxBytes) !== true) {
       return this.#writeWithChecks(bytes, callback, options);
+    }
     this.#fates.counts.accepted.add(1, bytes.length);
     return this.#wantRoomUnless(this.#senderTo(transport).send(bytes, callback));
   }
@@ -202,6 +204,10 @@ export class Outbox {
     return (this.#queue ??= new Queue(this.#bounds, (writes, reason) => this.#onQueueDrop(writes, reason)));
   }
 
+  get #isFull(): boolean {
+    return this.#sender?.isFull(this.#bounds.maxBytes) === true;
+  }
+
   get #isBelowMark(): boolean {
     return (this.#queue?.bytes ?? 0) < highWaterMark(this.#bounds.maxBytes);
   }
@@ -217,8 +223,7 @@ export class Outbox {
   }
 
   #writeWithChecks(bytes: Bytes, callback: WriteCallback | undefined, options: WriteOptions | undefined): boolean {
-    // The transport may break here, or its stream call back into the application: all else is asked afterwards.
-    if (Array.isArray(bytes) || this.#sender?.isFull(this.#bounds.maxBytes) === true) this.sendNow();
+    this.#makeRoomFor(bytes);
     const size = sizeOf(bytes);
     const transport = this.#writableTransport();
     const refusal = this.#refusal(size, options, transport);
@@ -239,6 +244,14 @@ export class Outbox {
     );
   }
 
+  /**
+   * Hands over what this tick has brought so far, where the transport may be full and for parts, which go out behind it.
+   * The transport may break here, or its stream call back into the application: all else is asked afterwards.
+   */
+  #makeRoomFor(bytes: Bytes): void {
+    if (Array.isArray(bytes) || this.#isFull) this.sendNow();
+  }
+
   #wantRoomUnless(hasRoom: boolean): boolean {
     if (!hasRoom) this.#wantsRoom = true;
     return hasRoom;
@@ -252,15 +265,14 @@ export class Outbox {
     const { tag } = this.#connection;
     if (this.#isSealed) return closedError(tag);
     if (options?.signal?.aborted === true) {
-      // Its `false` says to wait for `drain`, as any other.
+      // Its `false` says to wait for `drain`, as any other. Not in this tick: a writer that repeats it must not spin.
       this.#wantsRoom = true;
-      process.nextTick(() => this.#checkRoom());
+      setImmediate(() => this.#checkRoom());
       return abortedError(tag, options.signal);
     }
     // A transport is full when its bound is reached, so that one large chunk passes; the queue never exceeds its bound.
     const isConnected = transport !== undefined;
-    if (isConnected ? this.#sender?.isFull(this.#bounds.maxBytes) !== true : this.#waiting.accepts(bytes, options))
-      return undefined;
+    if (isConnected ? !this.#isFull : this.#waiting.accepts(bytes, options)) return undefined;
     this.#wantsRoom = true;
     return fullError(tag, bytes, this.#bounds.maxBytes, isConnected);
   }
