@@ -395,8 +395,12 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
 }
 
 function isHost(second: CommonOptions | ConnectionHost | undefined): second is ConnectionHost {
-  const host = second ?? {};
-  return Object.hasOwn(host, 'joinGate') || Object.hasOwn(host, 'observe');
+  try {
+    return Object.hasOwn(second ?? {}, 'joinGate') || Object.hasOwn(second ?? {}, 'observe');
+  } catch {
+    // A proxy that throws: the check of the options says so.
+    return false;
+  }
 }
 
 /**

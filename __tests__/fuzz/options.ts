@@ -100,7 +100,9 @@ async function outcomeOf(candidate: Candidate): Promise<Outcome> {
 }
 
 function checkRefusal(error: unknown): void {
-  const named = error instanceof ConnectionError && /option `.*`|the options/s.test(error.message);
+  const named =
+    error instanceof ConnectionError &&
+    /option `.*`|the options|the URL|a URL|the second argument/s.test(error.message);
   if (!named || error.code !== 'ERR_INVALID_OPTION') throw error;
 }
 

@@ -176,11 +176,10 @@ export function dialledOptions(dial: () => unknown): fc.Arbitrary<Options> {
     .map(([place, rest]) => ({ ...rest, ...place, dial }));
 }
 
-/** URLs of targets. */
+/** URLs of targets, without TLS, which a stream in memory does not speak. */
 export const urls: fc.Arbitrary<string> = fc.oneof(
   fc
     .tuple(
-      fc.constantFrom('tcp', 'tls'),
       fc.oneof(
         fc.domain(),
         fc.ipV4(),
@@ -188,6 +187,6 @@ export const urls: fc.Arbitrary<string> = fc.oneof(
       ),
       fc.integer({ min: 1, max: 65_535 }),
     )
-    .map(([scheme, host, port]) => `${scheme}://${host}:${port}`),
-  fc.stringMatching(/^[\w/.-]{1,100}$/).map((path) => `unix:///${path.replace(/^\/+/, '')}`),
+    .map(([host, port]) => `tcp://${host}:${port}`),
+  fc.stringMatching(/^\w[\w/.-]{0,99}$/).map((path) => `unix:///${path}`),
 );

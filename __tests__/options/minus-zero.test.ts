@@ -8,7 +8,8 @@ import { run } from '../kit/processes';
 
 /** How a value is put to use, by the interface that has the option: the body of a function of `name`. */
 const USES: Readonly<Record<string, string>> = {
-  ConnectionOptions: `return dial({ [name]: value });`,
+  CommonOptions: `return dial({ [name]: value });`,
+  MemberOptions: `return dial({ [name]: value });`,
   SocketOptions: `return dial({ socket: { [name]: value } });`,
   HeartbeatOptions: `return dial({ heartbeat: { interval: 1000, ping() {}, [name]: value } });`,
   QueueOptions: `return dial({ queue: { [name]: value } });`,

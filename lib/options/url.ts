@@ -4,7 +4,13 @@ import type { CommonOptions, MemberOptions } from './options';
 
 /** Whether `value` is a URL, also one of another realm. */
 function isUrl(value: unknown): value is string | Pick<URL, 'href'> {
-  return typeof value === 'string' || Object.prototype.toString.call(value) === '[object URL]';
+  if (typeof value === 'string') return true;
+  try {
+    return Object.prototype.toString.call(value) === '[object URL]';
+  } catch {
+    // A proxy that throws: the check of the options says so.
+    return false;
+  }
 }
 
 /**
@@ -33,11 +39,19 @@ function optionsOfUrl(url: string | Pick<URL, 'href'>, options: CommonOptions | 
   for (const name of ['port', 'host', 'path', 'target'] as const) {
     if (given[name] !== undefined) throw invalid(`Expected option \`${name}\` to be absent beside a URL`);
   }
-  const { protocol, ...target } = parse(typeof url === 'string' ? url : url.href);
+  const { protocol, ...target } = parse(textOf(url));
   if (protocol !== 'tls:') return { ...given, ...target };
   if (given.tls === false)
     throw invalid('Expected option `tls` not to be false beside a URL that begins with `tls://`');
   return { ...given, ...target, tls: given.tls ?? true };
+}
+
+function textOf(url: string | Pick<URL, 'href'>): string {
+  try {
+    return typeof url === 'string' ? url : String(url.href);
+  } catch {
+    throw unparsable();
+  }
 }
 
 function parse(text: string): { protocol: string; host: string; port: number } | { protocol: string; path: string } {
