@@ -31,12 +31,16 @@ function propertiesOf(path: string, name: string): Map<string, string> {
 }
 
 function membersOf(constructor: { readonly prototype: object }): string[] {
-  return Reflect.ownKeys(constructor.prototype)
-    .filter((key) => key !== 'constructor' && key !== Symbol.for('nodejs.util.inspect.custom'))
-    .map((key) => {
-      if (typeof key === 'string') return key;
-      return key === Symbol.asyncDispose ? '[Symbol.asyncDispose]' : `[${key.description ?? ''}]`;
-    });
+  return (
+    Reflect.ownKeys(constructor.prototype)
+      .filter((key) => key !== 'constructor')
+      .map((key) => {
+        if (typeof key === 'string') return key;
+        return key === Symbol.asyncDispose ? '[Symbol.asyncDispose]' : `[${key.description ?? ''}]`;
+      })
+      // Other symbols are for `util.inspect`, or internal.
+      .filter((key) => !key.startsWith('[') || key.startsWith('[Symbol.'))
+  );
 }
 
 test('the first example begins within the first thirty lines', () => {
