@@ -25,5 +25,7 @@ connection.on('backoff', ({ attempt }) => {
   if (attempt === 12) server.listen(port, '127.0.0.1');
 });
 connection.on('open', ({ reopened }) => {
-  if (reopened) connection.disconnect().then(() => server.close());
+  if (!reopened) return;
+  connection.markHealthy(); // otherwise it is on trial for 5 s, for servers may accept and hang up
+  connection.disconnect().then(() => server.close());
 });

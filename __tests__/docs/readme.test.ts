@@ -23,11 +23,17 @@ function namesUnder(heading: string): string[] {
   );
 }
 
-/** The properties of an interface in a source file, with their doc comments. */
+/** The properties of an interface in a source file, with their doc comments; not those of what it extends. */
 function propertiesOf(path: string, name: string): Map<string, string> {
-  const [, body = ''] = read(path).split(`export interface ${name} {`);
+  const [, body = ''] = read(path).split(new RegExp(`export interface ${name} (?:extends \\w+ )?{`));
   const properties = body.slice(0, body.indexOf('\n}')).matchAll(/\/\*\*([\s\S]*?)\*\/\s+readonly (\w+)\??:/g);
   return new Map([...properties].map(([, doc = '', property = '']) => [property, doc.replace(/\s+\*?\s*/g, ' ')]));
+}
+
+/** The options of a connection: where to, then how. */
+function documentedOptions(): Map<string, string> {
+  const path = 'lib/options/options.ts';
+  return new Map([...propertiesOf(path, 'MemberOptions'), ...propertiesOf(path, 'CommonOptions')]);
 }
 
 function membersOf(constructor: { readonly prototype: object }): string[] {
@@ -97,7 +103,7 @@ test('the page on the API names every reason', () => {
 });
 
 test('the table of options lists every option, with the default that its doc comment gives', () => {
-  const documented = propertiesOf('lib/options/options.ts', 'ConnectionOptions');
+  const documented = documentedOptions();
   const rows = tableUnder(api, 'Options');
   expect(rows.map(([name = '']) => name.replaceAll('`', ''))).toEqual([...documented.keys()]);
   for (const [name = '', value = ''] of rows) {
@@ -111,7 +117,7 @@ test('the documented options are the ones that the constructor accepts', () => {
   const error = expect.objectContaining({ code: 'ERR_INVALID_OPTION' }) as Error;
   const unknown = () => new library.ReconnectingConnection({ unknown: 1 } as never);
   expect(unknown).toThrow(error);
-  for (const name of propertiesOf('lib/options/options.ts', 'ConnectionOptions').keys()) {
+  for (const name of documentedOptions().keys()) {
     expect(unknown).toThrow(new RegExp(`\\b${name}\\b`));
   }
 });

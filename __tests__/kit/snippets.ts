@@ -124,7 +124,8 @@ function besideAnEcho(code: string, names: readonly string[]): string {
     pool: `const pool = new ConnectionPool(); await pool.add({ port }).whenOpen();`,
   };
   const ended: Record<string, string> = {
-    connection: `await connection.whenOpen({ attempts: 2 }).catch(() => {}); await connection.disconnect();`,
+    // It dials on the next microtask, unless `autoConnect` is false.
+    connection: `await null; if (connection.state !== 'idle') await connection.whenOpen({ attempts: 2 }).catch(() => {}); await connection.disconnect();`,
     pool: `await Promise.all(pool.connections.map((each) => each.whenOpen())); await pool.disconnect();`,
   };
   const present = Object.keys(made).filter(uses);
