@@ -216,9 +216,9 @@ describe('the packed package', () => {
     expect(Object.keys(manifest.scripts).filter((name) => name.includes('install'))).toEqual([]);
   });
 
-  test('stays within its budget: 430 kB to download, 1.7 MB on disk with the source maps', () => {
-    expect(bytes.size).toBeLessThan(430_000);
-    expect(bytes.unpackedSize).toBeLessThan(1_700_000);
+  test('stays within its budget: 460 kB to download, 1.8 MB on disk with the source maps', () => {
+    expect(bytes.size).toBeLessThan(460_000);
+    expect(bytes.unpackedSize).toBeLessThan(1_800_000);
   });
 
   test('is what publint and are-the-types-wrong ask for, entry by entry', async () => {

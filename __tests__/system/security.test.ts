@@ -262,7 +262,7 @@ describe('where a connection goes', () => {
     expectClean(refusal(() => new ReconnectingConnection({ port: 1, host })));
   });
 
-  test.each(['/tmp/a\nb', '/tmp/\u001b[31mred', '/tmp/a\u0085', '/tmp/\0a', '\0abstract', ''])(
+  test.each(['/tmp/a\nb', '/tmp/\u001b[31mred', '/tmp/a\u0085', '/tmp/\0a', '\0', '\0a\0b', ''])(
     'the path %j is refused, and not repeated raw',
     (path) => {
       expectClean(refusal(() => new ReconnectingConnection({ path })));

@@ -16,7 +16,8 @@ import type { Case } from '../lab';
 const BAD_KEY = '-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0\n-----END PRIVATE KEY-----\n';
 
 /** What no timer and no kernel can wait for. */
-const badDelays = [NaN, Infinity, -1, 2 ** 31, 2 ** 53, 'abc', '100', {}, [], null, true, 1n];
+const badTimeouts = [NaN, -1, 2 ** 31, 2 ** 53, 'abc', '100', {}, [], null, true, 1n];
+const badDelays = [...badTimeouts, Infinity];
 
 /** For each option, named as the message has to name it, what is not to be taken for it. */
 const bad: Readonly<Record<string, readonly unknown[]>> = {
@@ -63,7 +64,8 @@ const bad: Readonly<Record<string, readonly unknown[]>> = {
   'backoff.random': [null, 0.5],
   minUptime: badDelays,
   connectTimeout: badDelays,
-  idleTimeout: badDelays,
+  idleTimeout: badTimeouts,
+  writeTimeout: badTimeouts,
   closeTimeout: badDelays,
   maxRetries: [NaN, -1, 1.5, '3', null],
   maxElapsed: [NaN, -1, '3', null],
@@ -71,7 +73,7 @@ const bad: Readonly<Record<string, readonly unknown[]>> = {
   handshake: [null, 'AUTH'],
   decoder: [null, {}],
   'heartbeat.interval': [...badDelays, 0],
-  'heartbeat.timeout': [...badDelays, 0],
+  'heartbeat.timeout': [...badTimeouts, 0],
   'heartbeat.ping': [null, 'PING', undefined],
   'queue.maxBytes': [NaN, -1, 1.5, '1', null],
   'queue.maxAge': [NaN, -1, '1', null],

@@ -208,15 +208,16 @@ export const trust: readonly Case[] = [
       const connection = lab.own({ ...server.target, reuseReadBuffer: true });
       const other = lab.own({ ...server.target, reuseReadBuffer: true });
       await Promise.all([connection.whenOpen(), other.whenOpen()]);
-      const tries: unknown[] = [];
       let heard = '';
+      let lost = 0;
       connection.on('data', (chunk) => {
         try {
           // `as`: what a program that does not know whose memory it is would do.
           structuredClone(chunk, { transfer: [chunk.buffer as ArrayBuffer] });
-        } catch (error) {
-          tries.push(error);
+        } catch {
+          // Node 20 gives a copy away, and later versions throw.
         }
+        if (chunk.buffer.byteLength === 0) lost += 1;
         heard += chunk.toString('latin1');
       });
       for (const text of ['one ', 'two ', 'three']) {
@@ -224,7 +225,7 @@ export const trust: readonly Case[] = [
         connection.write(text);
         await within(echoed, 'an echo');
       }
-      assert.deepEqual([heard, tries.length], ['one two three', 3]);
+      assert.deepEqual([heard, lost], ['one two three', 0]);
       const echo = receives(other, 'other');
       other.write('other');
       await within(echo, 'an echo of the other connection');
