@@ -209,7 +209,7 @@ export interface CommonOptions {
   readonly maxElapsed?: number | undefined;
   /** Whether to retry after a failure; false closes the connection with `'not-retryable'`. Default: always. */
   readonly shouldRetry?: ((failure: Failure) => boolean) | undefined;
-  /** Time limit for `target`, name resolution, TCP, TLS and `handshake` together; 0 for none. Default: 10,000. */
+  /** Time limit for `target`, name resolution, TCP, `beforeTls`, TLS and `handshake` together; 0 for none. Default: 10,000. */
   readonly connectTimeout?: number | undefined;
   /** Runs on every new socket when it is connected and before TLS: for STARTTLS, proxies and PROXY headers. */
   readonly beforeTls?: BeforeTls | undefined;
