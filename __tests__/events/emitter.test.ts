@@ -1,12 +1,11 @@
-import { execFile } from 'node:child_process';
-import NodeEmitter, { on, once } from 'node:events';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
+import NodeEmitter, { on, once, setMaxListeners } from 'node:events';
 
 import { EventEmitter } from 'eventemitter3';
 import * as fc from 'fast-check';
 
+import { ReconnectingConnection } from '../../lib/connection';
 import { Emitter, onListenerAdded, shielded } from '../../lib/events/emitter';
+import { run } from '../kit/processes';
 
 type Events = {
   one: (...args: unknown[]) => void;
@@ -118,14 +117,75 @@ describe('Emitter', () => {
     },
   );
 
-  it('does not count listeners in order to warn', () => {
-    const warn = jest.spyOn(process, 'emitWarning').mockReturnValue();
-    const subject = new Subject();
-    expect(subject.setMaxListeners()).toBe(subject);
-    for (let count = 0; count < 100; count++) subject.on('one', () => undefined);
-    expect(subject.getMaxListeners()).toBe(Infinity);
-    expect(subject.listenerCount('one')).toBe(100);
-    expect(warn).not.toHaveBeenCalled();
+  describe('with many listeners of an event', () => {
+    it('warns of the eleventh, or where the limit that was set is exceeded, as Node does', async () => {
+      const { said, stderr } = await run(
+        `
+        const warned = [];
+        process.on('warning', ({ name, type, count, emitter }) => warned.push([name, type, count, emitter.label]));
+        const cases = [
+          ['ten', 10, (emitter) => emitter],
+          ['eleven', 11, (emitter) => emitter],
+          ['fifty', 50, (emitter) => emitter],
+          ['twelve of twelve', 12, (emitter) => emitter.setMaxListeners(12)],
+          ['thirteen of twelve', 13, (emitter) => emitter.setMaxListeners(12)],
+          ['no limit: 0', 99, (emitter) => emitter.setMaxListeners(0)],
+          ['no limit: Infinity', 99, (emitter) => emitter.setMaxListeners(Infinity)],
+        ];
+        const make = {
+          node: () => new (require('node:events'))(),
+          ours: () => new ReconnectingConnection({ port: 1, autoConnect: false }),
+        };
+        (async () => {
+          for (const kind of ['node', 'ours']) {
+            for (const [label, count, set] of cases) {
+              for (const method of ['on', 'once', 'prependListener', 'addListener']) {
+                const emitter = Object.assign(set(make[kind]()), { label });
+                for (const event of ['drain', 'open']) for (let i = 0; i < count; i++) emitter[method](event, () => {});
+              }
+            }
+            await new Promise(setImmediate);
+            say(warned.splice(0));
+          }
+        })();`,
+        { flags: ['--no-warnings'] },
+      );
+
+      expect(stderr).toBe('');
+      const [node, ours] = said as [unknown[], unknown[]];
+      expect(node).toHaveLength(3 * 4 * 2);
+      expect(ours).toEqual(node);
+    });
+
+    it('warns once, also when listeners come and go', () => {
+      const warn = jest.spyOn(process, 'emitWarning').mockReturnValue();
+      const subject = new Subject();
+      for (let index = 0; index < 11; index++) subject.on('one', () => undefined);
+      for (let index = 0; index < 20; index++) subject.once('one', () => undefined).emit('one');
+
+      expect(warn).toHaveBeenCalledTimes(1);
+    });
+
+    it('says to which connection they were added', () => {
+      const warn = jest.spyOn(process, 'emitWarning').mockReturnValue();
+      const connection = new ReconnectingConnection({ port: 7, autoConnect: false });
+      for (let index = 0; index < 11; index++) connection.on('data', () => undefined);
+
+      expect(String(warn.mock.calls[0]?.[0])).toMatch(
+        /: 11 data listeners added to ReconnectingConnection \{.*'127\.0\.0\.1:7'.*MaxListeners is 10\./,
+      );
+    });
+
+    it('has the limit of Node, or the one that was set', () => {
+      for (const emitter of bothKinds()) {
+        expect(emitter.getMaxListeners()).toBe(NodeEmitter.defaultMaxListeners);
+        expect(emitter.setMaxListeners(3)).toBe(emitter);
+        expect(emitter.getMaxListeners()).toBe(3);
+        setMaxListeners(5, emitter);
+        expect(emitter.getMaxListeners()).toBe(5);
+        for (const bad of [-1, Number.NaN, '5']) expect(() => emitter.setMaxListeners(bad as number)).toThrow();
+      }
+    });
   });
 
   it('returns as raw listeners the functions that were added', () => {
@@ -196,19 +256,15 @@ describe('a listener that throws', () => {
   });
 
   it('is an uncaught exception of a real process, once, after the others have heard', async () => {
-    const script = `
-      const { ModuleKind, transpileModule } = require('typescript');
-      const source = require('fs').readFileSync('lib/events/emitter.ts', 'utf8');
-      eval(transpileModule(source, { compilerOptions: { module: ModuleKind.CommonJS, target: 9 } }).outputText);
-      process.on('uncaughtException', (error, origin) => console.log(origin, error.message));
-      const emitter = new exports.Emitter();
-      emitter.on('one', () => { throw new Error('listener'); });
-      emitter.on('one', () => console.log('heard'));
-      console.log(emitter.emit('one'));
-      setImmediate(() => console.log('alive'));`;
-    const root = join(__dirname, '..', '..');
-    const { stdout } = await promisify(execFile)(process.execPath, ['-e', script], { cwd: root });
-    expect(stdout.trim().split('\n')).toEqual(['heard', 'true', 'uncaughtException listener', 'alive']);
+    const { said } = await run(`
+      process.on('uncaughtException', (error, origin) => say([origin, error.message]));
+      const emitter = new ReconnectingConnection({ port: 1, autoConnect: false });
+      emitter.on('drain', () => { throw new Error('listener'); });
+      emitter.on('drain', () => say('heard'));
+      say(emitter.emit('drain'));
+      setImmediate(() => say('alive'));
+    `);
+    expect(said).toEqual(['heard', true, ['uncaughtException', 'listener'], 'alive']);
   });
 });
 

@@ -1,6 +1,9 @@
 import { EventEmitter } from 'eventemitter3';
 import type { default as TypedEventEmitter, EventMap } from 'typed-emitter';
 
+import { fromCaller } from '../errors';
+import { listenerLimit, setListenerLimit, warnOfMany } from './listener-limit';
+
 /** What eventemitter3 has for each listener. */
 interface Entry {
   readonly fn: (...args: unknown[]) => unknown;
@@ -35,8 +38,8 @@ const TypedEventEmitter3 = EventEmitter as unknown as new <Events extends EventM
 export const onListenerAdded: unique symbol = Symbol('onListenerAdded');
 
 /**
- * eventemitter3 with two differences. A listener that throws is reported once, as an uncaught exception, and the others
- * still get the event. And the listener methods of `node:events` that eventemitter3 leaves out are there.
+ * eventemitter3 with what `node:events` has besides: its other listener methods, and a warning of too many listeners. A
+ * listener that throws is reported once, as an uncaught exception, and the others still get the event.
  */
 export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events> {
   /** Calls the listeners of `event` now. Returns whether there were any. */
@@ -60,7 +63,7 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
    */
   override on<E extends keyof Events>(event: E, listener: Events[E], context?: unknown): this {
     super.on(event, listener, context);
-    this[onListenerAdded]?.(event);
+    this.#added(event);
     return this;
   }
 
@@ -76,7 +79,7 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
    */
   override once<E extends keyof Events>(event: E, listener: Events[E], context?: unknown): this {
     super.once(event, listener, context);
-    this[onListenerAdded]?.(event);
+    this.#added(event);
     return this;
   }
 
@@ -98,14 +101,26 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
     return this.listeners(event);
   }
 
-  /** Always Infinity: there is no warning about the number of listeners. */
+  /** How many listeners an event may have before the process warns of a leak. Default: that of Node's emitters, 10. */
   override getMaxListeners(): number {
-    return Infinity;
+    return listenerLimit(this);
   }
 
-  /** Changes nothing: there is no warning about the number of listeners. */
-  override setMaxListeners(): this {
+  /**
+   * Changes how many listeners an event may have before the process warns of a leak, once for each event.
+   *
+   * @param n - 0 or Infinity for no limit.
+   * @throws ConnectionError `ERR_INVALID_OPTION`
+   */
+  override setMaxListeners(n: number): this {
+    fromCaller([this, 'setMaxListeners'], () => setListenerLimit(this, n));
     return this;
+  }
+
+  #added(event: keyof Events): void {
+    const entries = this.#internals._events[event];
+    if (Array.isArray(entries)) warnOfMany(this, event, entries.length);
+    this[onListenerAdded]?.(event);
   }
 
   get #internals(): Internals {
