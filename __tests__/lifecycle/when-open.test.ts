@@ -166,7 +166,7 @@ describe('options', () => {
 
   it('that are undefined count as absent', async () => {
     const waiters = new OpenWaiters();
-    const waiting = waiters.add({ attempts: undefined, signal: undefined } as object, TAG);
+    const waiting = waiters.add({ attempts: undefined, signal: undefined }, TAG);
     waiters.countFailure(new Error('refused'));
     waiters.resolve(opened);
     expect(await waiting).toBe(opened);

@@ -23,7 +23,7 @@ function parsedBy(work: () => unknown): TlsOptions[] {
   const parsing = jest.spyOn(tls, 'createSecureContext');
   try {
     work();
-    return parsing.mock.calls.map(([options]) => ({ ...options }) as TlsOptions);
+    return parsing.mock.calls.map(([options]) => ({ ...options }));
   } finally {
     parsing.mockRestore();
   }
@@ -128,7 +128,7 @@ describe('TLS options that are merged over others', () => {
 describe('settings', () => {
   it('are the same object for members with equal `tls`, who share one secure context', () => {
     const defaults = checkOptions({ port: 1, tls: { ca } });
-    const settingsOf = (own: object) => resolveOptions(checkOptions(own as never, defaults));
+    const settingsOf = (own: object) => resolveOptions(checkOptions(own, defaults));
     expect(settingsOf({})).toBe(settingsOf({}));
     const first = settingsOf({ tls: { servername: 'own.test', key } });
     expect(settingsOf({ tls: { servername: 'own.test', key } })).toBe(first);

@@ -194,7 +194,7 @@ describe('add()', () => {
       pool.add({}),
       pool.add({ port: 6 }),
       pool.add({ host: 'own.test' }),
-      pool.add({ port: undefined, host: undefined } as never),
+      pool.add({ port: undefined, host: undefined }),
     ].map(({ tag }) => tag);
 
     expect(tags).toEqual(['pool.test:5', 'pool.test:6', 'own.test:5', 'pool.test:5']);

@@ -160,7 +160,7 @@ describe('secrets', () => {
   test('of a URL are in no error either, where it was taken for options, a target or a host', async () => {
     const url = 'redis://user:open-sesame@db.test:6379';
     expectNone(
-      refusalOf(() => new ReconnectingConnection(url as never)),
+      refusalOf(() => new ReconnectingConnection(url)),
       [passphrase],
     );
     expectNone(

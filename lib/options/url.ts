@@ -48,7 +48,7 @@ function optionsOfUrl(url: string | Pick<URL, 'href'>, options: CommonOptions | 
 
 function textOf(url: string | Pick<URL, 'href'>): string {
   try {
-    return typeof url === 'string' ? url : String(url.href);
+    return typeof url === 'string' ? url : url.href;
   } catch {
     throw unparsable();
   }
