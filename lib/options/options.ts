@@ -1,4 +1,4 @@
-import type { TcpSocketConnectOpts } from 'node:net';
+import type { LookupFunction, TcpSocketConnectOpts } from 'node:net';
 import type { Duplex, Transform } from 'node:stream';
 
 import type { Backoff, ExponentialBackoffOptions } from './backoff';
@@ -10,9 +10,14 @@ import type { WriteChunk, WriteOptions } from './write-options';
 export interface SocketOptions extends Partial<
   Pick<
     TcpSocketConnectOpts,
-    'localAddress' | 'localPort' | 'family' | 'hints' | 'lookup' | 'autoSelectFamily' | 'autoSelectFamilyAttemptTimeout'
+    'localAddress' | 'localPort' | 'family' | 'hints' | 'autoSelectFamily' | 'autoSelectFamilyAttemptTimeout'
   >
 > {
+  /**
+   * Finds the addresses of `host`, as in Node. It may answer with one address where a list was asked for, and may return or
+   * resolve with its answer in place of calling back. Default: `dns.lookup`.
+   */
+  readonly lookup?: LookupFunction | undefined;
   /** Send small writes at once (`TCP_NODELAY`). Default: true. */
   readonly noDelay?: boolean | undefined;
   /**

@@ -1,37 +1,63 @@
+import type { LookupAddress } from 'node:dns';
 import { type LookupFunction, isIP } from 'node:net';
 
-import { toError } from '../errors';
-
-type Callback = Parameters<LookupFunction>[2];
+import { describe, isArray, toError } from '../errors';
 
 /** An application may also pass an async function. */
 type Lookup = (...args: Parameters<LookupFunction>) => unknown;
 
-/** Makes sure that a `lookup` calls back once, with addresses or an error, even if it throws or rejects. */
+/**
+ * Makes sure that a `lookup` calls back once, with what Node asked for or an error. It may throw or reject, answer with
+ * one address in place of a list or the other way round, and return its answer (or a promise of it) in place of calling
+ * back.
+ */
 export function guardLookup(lookup: Lookup): LookupFunction {
   return (hostname, options, callback) => {
     let isCalled = false;
-    const callOnce: Callback = (error, address, family) => {
+    const callOnce = (error: unknown, answer?: unknown) => {
       if (isCalled) return;
       isCalled = true;
-      callback(error ?? notAnAddress(hostname, address), address, family);
+      // Node takes only null and undefined for no error, as functions of this kind do.
+      const addresses = error === null || error === undefined ? addressesOf(answer) : [];
+      const [first] = addresses;
+      if (error !== null && error !== undefined) callback(toError(error), []);
+      else if (first === undefined) callback(notAnAddress(hostname, answer), []);
+      else if (options.all === true) callback(null, addresses);
+      else callback(null, first.address, first.family);
     };
-    const fail = (error: unknown) => {
-      process.nextTick(callOnce, toError(error), []);
+    const callLater = (error: unknown, answer?: unknown) => process.nextTick(callOnce, error, answer);
+    const onReturn = (answer: unknown) => {
+      // Objects are returned by functions that call back, such as `dns.lookup`.
+      if (typeof answer === 'string' || isArray(answer)) callLater(null, answer);
     };
     try {
       const returned = lookup(hostname, options, callOnce);
-      if (returned instanceof Promise) returned.catch(fail);
+      if (returned instanceof Promise) {
+        returned.then((answer: unknown) => {
+          if (answer !== undefined) callLater(null, answer);
+        }, callLater);
+      } else onReturn(returned);
     } catch (error) {
-      fail(error);
+      callLater(error);
     }
   };
 }
 
-function notAnAddress(hostname: string, address: Parameters<Callback>[1]): Error | null {
-  const addresses: unknown[] = Array.isArray(address)
-    ? address.map((each: { address?: unknown } | null) => each?.address)
-    : [address];
-  if (addresses.length > 0 && addresses.every((each) => typeof each === 'string' && isIP(each) !== 0)) return null;
-  return Object.assign(new Error(`The lookup of ${hostname} brought no address`), { code: 'ENOTFOUND', hostname });
+/** The addresses of an answer, of which each may be text or `{ address }`; none if one of them is no address. */
+function addressesOf(answer: unknown): LookupAddress[] {
+  const addresses: LookupAddress[] = [];
+  for (const each of isArray(answer) ? answer : [answer]) {
+    const address: unknown = typeof each === 'object' && each !== null && 'address' in each ? each.address : each;
+    const family = typeof address === 'string' ? isIP(address) : 0;
+    if (family === 0) return [];
+    // Not the family in the answer: Node passes over an address whose family is wrong or absent.
+    addresses.push({ address: address as string, family });
+  }
+  return addresses;
+}
+
+function notAnAddress(hostname: string, answer: unknown): Error {
+  const what = isArray(answer) && answer.length > 0 ? describe(answer[0]) : describe(answer);
+  const message = `Expected the lookup of ${hostname} to answer with an IP address, got ${what}`;
+  return Object.assign(new Error(message), { code: 'ENOTFOUND', hostname });
 }
