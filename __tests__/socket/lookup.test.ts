@@ -2,7 +2,7 @@ import dns, { type LookupAddress } from 'node:dns';
 import { type LookupFunction, connect } from 'node:net';
 import { once } from 'node:events';
 
-import { guardLookup } from '../../lib/socket/lookup';
+import { guardLookup, lookupOf } from '../../lib/socket/lookup';
 import { Loopback, connectTo, payload } from '../kit/loopback';
 
 type Lookup = (...args: Parameters<LookupFunction>) => unknown;
@@ -114,5 +114,70 @@ describe('a lookup', () => {
 
     const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException];
     expect(error.code).toBe('ERR_INVALID_IP_ADDRESS');
+  });
+});
+
+describe('the family of the addresses', () => {
+  const OTHER: LookupAddress = { address: '127.0.0.2', family: 4 };
+
+  /** What Node gets for one address (`all: false`) or for a list. */
+  function ask(options: Parameters<typeof lookupOf>[0], all: boolean): Promise<unknown[]> {
+    return new Promise((resolve) => {
+      lookupOf(options)!('lamp.local', { all }, (error, ...answer) => resolve(error === null ? answer : [error]));
+    });
+  }
+
+  test('is left to Node where neither `family` nor `localAddress` is set', () => {
+    expect(lookupOf({})).toBeUndefined();
+    expect(lookupOf({ family: 0 })).toBeUndefined();
+  });
+
+  test('`family` has a list of all its addresses for Node, which dials one after another', async () => {
+    const asked: unknown[] = [];
+    const lookup: LookupFunction = (_name, options, callback) => {
+      asked.push(options);
+      callback(null, [SIX, FOUR, OTHER]);
+    };
+    expect(await ask({ lookup, family: 4 }, true)).toEqual([[FOUR, OTHER]]);
+    expect(asked).toEqual([{ all: true, family: 4, hints: 0 }]);
+  });
+
+  test('`localAddress` has one address of its family, and in time each of them', async () => {
+    const lookup: LookupFunction = (_name, _options, callback) => callback(null, [SIX, FOUR, OTHER]);
+    const seen = new Set<unknown>();
+    for (let dial = 0; seen.size < 2; dial++) {
+      expect(dial).toBeLessThan(1_000);
+      const [address, family] = await ask({ lookup, localAddress: '127.0.0.1' }, false);
+      expect(family).toBe(4);
+      seen.add(address);
+    }
+    expect([...seen].sort()).toEqual(['127.0.0.1', '127.0.0.2']);
+  });
+
+  test('an answer of another family alone is passed on, for the dial to fail by', async () => {
+    const lookup: LookupFunction = (_name, _options, callback) => callback(null, [SIX]);
+    expect(await ask({ lookup, family: 4 }, true)).toEqual([[SIX]]);
+  });
+
+  test('an error is passed on', async () => {
+    const wrong = new Error('no such lamp');
+    const lookup: LookupFunction = (_name, _options, callback) => callback(wrong, []);
+    expect(await ask({ lookup, family: 4 }, true)).toEqual([wrong]);
+  });
+
+  test('a first address that refuses gives way to the next', async () => {
+    const server = await Loopback.start({ host: '127.0.0.3' });
+    const lookup: LookupFunction = (_name, { all }, callback) => {
+      const found = ['127.0.0.2', '127.0.0.3'].map((address) => ({ address, family: 4 }));
+      if (all === true) callback(null, found);
+      else callback(null, found[0]!.address, 4);
+    };
+    for (const socket of [
+      { lookup, family: 4 },
+      { lookup, localAddress: '127.0.0.1' },
+    ] as const) {
+      const connection = connectTo(server, { host: 'two.test', socket });
+      expect((await payload(connection, 'open')).remoteAddress).toBe('127.0.0.3');
+    }
   });
 });

@@ -1,10 +1,41 @@
-import type { LookupAddress } from 'node:dns';
+import { type LookupAddress, lookup as lookUp } from 'node:dns';
 import { type LookupFunction, isIP } from 'node:net';
 
 import { describe, isArray, toError } from '../errors';
+import type { SocketOptions } from '../options/options';
 
 /** An application may also pass an async function. */
 type Lookup = (...args: Parameters<LookupFunction>) => unknown;
+
+/**
+ * The `lookup` for a socket with these options, which is to get no `family`; undefined for Node's own. Node dials the
+ * addresses of a name one after another, but with `family` or `localAddress` the first alone. So the family is asked for
+ * here, and with `localAddress`, for which Node takes one address, each dial has one of its family at random: a first
+ * address that is dead does not keep a connection from the others.
+ */
+export function lookupOf({
+  lookup,
+  family: given,
+  hints = 0,
+  localAddress = '',
+}: SocketOptions): LookupFunction | undefined {
+  const family = given === undefined || given === 0 ? isIP(localAddress) : given;
+  if (family === 0) return lookup && guardLookup(lookup);
+  const ask = guardLookup(lookup ?? lookUp);
+  return (hostname, options, callback) => {
+    const isOne = options.all !== true && localAddress !== '';
+    ask(hostname, { ...options, family, hints, all: options.all === true || isOne }, (error, found, ...rest) => {
+      if (error !== null || !isArray(found)) return callback(error, found, ...rest);
+      // An application's `lookup` may not heed the family.
+      const fitting = found.filter((each) => each.family === family);
+      const addresses = fitting.length > 0 ? fitting : found;
+      if (!isOne) return callback(null, addresses);
+      // `!`: an answer without an address is an error.
+      const one = addresses[Math.floor(Math.random() * addresses.length)]!;
+      callback(null, one.address, one.family);
+    });
+  };
+}
 
 /**
  * Makes sure that a `lookup` calls back once, with what Node asked for or an error. It may throw or reject, answer with

@@ -4,7 +4,7 @@ import { checkServerIdentity, connect as connectTls } from 'node:tls';
 
 import { ConnectionError, because, toError } from '../errors';
 import { type Transport, ignore } from './transport';
-import { guardLookup } from './lookup';
+import { lookupOf } from './lookup';
 import type { SocketOptions } from '../options/options';
 import type { FastRead } from './fast-read';
 import { type ResolvedTarget, type TlsOptions, tagOf } from '../options/target';
@@ -49,8 +49,7 @@ const networks = new WeakMap<ResolvedTarget, { readonly options: SocketOptions; 
 function networkOf(target: ResolvedTarget, options: SocketOptions): typeof UNSET {
   const known = networks.get(target);
   if (known?.options === options) return known.network;
-  const lookup = options.lookup && guardLookup(options.lookup);
-  const network = { ...UNSET, ...options, ...target, tls: undefined, lookup };
+  const network = { ...UNSET, ...options, ...target, tls: undefined, family: undefined, lookup: lookupOf(options) };
   networks.set(target, { options, network });
   return network;
 }
