@@ -1,7 +1,7 @@
 // Makes dist/ of lib/: JavaScript with source maps, and one file of types for each entry and format.
 // What package.json exports, that is built: a new entry needs no line here.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, join, relative, resolve } from 'node:path';
 
@@ -22,6 +22,7 @@ for (const [name, target] of Object.entries(manifest.exports)) {
   const types = relative('dist', target.require.types);
   rollUp(name === '.' ? manifest.name : `${manifest.name}-${basename(name)}`, types);
   copyFileSync(join(root, 'temp/types', types.replace(/ts$/, 'mts')), join(root, target.import.types));
+  for (const each of [target.require.types, target.import.types]) referToNode(join(root, each));
   if (name === '.') keepAside(target.require.types);
 }
 
@@ -45,6 +46,16 @@ function rollUp(report, types) {
 /** @param {import('@microsoft/api-extractor').ExtractorMessage} message only warnings and errors are shown */
 function silence(message) {
   if (message.logLevel === 'info' || message.logLevel === 'verbose') message.handled = true;
+}
+
+/**
+ * Brings in the types of Node by name: without `types` in its tsconfig.json, a project has none by itself from TypeScript 6
+ * on, and a Buffer would silently be `any`.
+ *
+ * @param {string} file
+ */
+function referToNode(file) {
+  writeFileSync(file, `/// <reference types="node" />\n\n${readFileSync(file, 'utf8')}`);
 }
 
 /** The types of the main entry where a consumer has them, so that those of the others point there and copy nothing. */

@@ -377,4 +377,19 @@ describe('the shipped types', () => {
 
     expect(stdout).toBe('');
   });
+
+  // With libraries checked and in older compilers too: `npm run consumers`.
+  test('bring in the types of Node by themselves, in a project that has the defaults of the compiler', async () => {
+    const program = readFileSync(join(__dirname, 'consumers/defaults.mts'), 'utf8');
+    const files = ['defaults.cts', 'defaults.mts'];
+    for (const file of files) writeFileSync(join(project, file), program);
+    const compilerOptions = { module: 'nodenext', exactOptionalPropertyTypes: true, noEmit: true, skipLibCheck: true };
+    writeFileSync(join(project, 'tsconfig.defaults.json'), JSON.stringify({ compilerOptions, files }));
+    const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+    const { stdout } = await execute(process.execPath, [tsc, '-p', 'tsconfig.defaults.json'], { cwd: project }).catch(
+      (failed: unknown) => failed as { stdout: string },
+    );
+
+    expect(stdout).toBe('');
+  });
 });

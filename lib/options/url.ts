@@ -47,11 +47,14 @@ function optionsOfUrl(url: string | Pick<URL, 'href'>, options: CommonOptions | 
 }
 
 function textOf(url: string | Pick<URL, 'href'>): string {
+  let text: unknown = url;
   try {
-    return typeof url === 'string' ? url : url.href;
+    if (typeof url !== 'string') text = url.href;
   } catch {
-    throw unparsable();
+    // A getter that throws.
   }
+  if (typeof text !== 'string') throw unparsable();
+  return text;
 }
 
 function parse(text: string): { protocol: string; host: string; port: number } | { protocol: string; path: string } {

@@ -21,7 +21,7 @@ import type { SelectorName } from './selection';
 export type SelectMember<Message = unknown> = (
   open: readonly ReconnectingConnection<Message>[],
   key?: string,
-) => ReconnectingConnection<Message> | undefined;
+) => ReconnectingConnection<Message> | null | undefined;
 
 /** Options of a pool: defaults for its members, and its own. */
 export interface PoolOptions<Message = unknown> extends MemberOptions {

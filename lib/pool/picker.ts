@@ -133,11 +133,11 @@ export class Picker<Message> {
     while (key === undefined && this.#full.size < open.length) {
       const candidates = this.#full.size === 0 ? open : open.filter((member) => !this.#full.has(member));
       const chosen = select(candidates);
-      if (chosen === undefined || !this.#isCandidate(chosen) || has(this.#full, chosen)) break;
+      if (!chosen || !this.#isCandidate(chosen) || has(this.#full, chosen)) break;
       if (this.#hasRoom(chosen)) return chosen;
     }
     const chosen = select(open, key);
-    return chosen !== undefined && this.#isCandidate(chosen) ? chosen : undefined;
+    return chosen && this.#isCandidate(chosen) ? chosen : undefined;
   }
 
   /** The application's function may return anything. */
