@@ -51,6 +51,49 @@ export const bundled = program(`import { ${NAMES} } from 'reconnecting-connectio
 import { ${KIT} } from 'reconnecting-connection/testing';
 if (registry.getConnection(1) !== undefined) throw new Error('A registry with a connection');`);
 
+/** For workerd: three sessions, of which the server ends two. It answers a request with what it has to say. */
+export const worker = `import { ReconnectingConnection } from 'reconnecting-connection';
+export default {
+  async fetch(request) {
+    const port = Number(new URL(request.url).searchParams.get('port'));
+    const connection = new ReconnectingConnection({ port, minUptime: 0, backoff: () => 10 });
+    const signal = AbortSignal.timeout(10_000);
+    const heard = [];
+    try {
+      for (let session = 1; session <= 3; session++) {
+        const { generation } = await connection.whenOpen({ signal });
+        if (generation !== session) throw new Error('Session ' + generation + ' in place of ' + session);
+        connection.write('echo ' + session);
+        heard.push(String(await new Promise((resolve) => connection.once('data', resolve))));
+        if (session < 3) {
+          connection.write('end');
+          await new Promise((resolve) => connection.once('reset', resolve));
+        }
+      }
+      const { reason } = await connection.disconnect();
+      if (heard.join() !== 'echo 1,echo 2,echo 3' || reason !== 'disconnected') throw new Error(heard.join() + reason);
+      return new Response('all is well\\n');
+    } catch (error) {
+      return new Response(String(error.stack));
+    }
+  },
+};
+`;
+
+export const workerd = `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = (
+      modules = [(name = "worker", esModule = embed "worker.bundle.mjs")],
+      compatibilityDate = "2026-03-17",
+      compatibilityFlags = ["nodejs_compat"],
+    )),
+    (name = "internet", network = (allow = ["private", "local"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+);
+`;
+
 /** As TypeScript: the types of both entries fit together. */
 export const types = `import { ConnectionPool, type ConnectionEvents, ReconnectingConnection, registry } from 'reconnecting-connection';
 import { FaultProxy, LoopbackServer, type Recorder, ScriptedDial, record } from 'reconnecting-connection/testing';
