@@ -67,7 +67,7 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
     return this;
   }
 
-  /** The same as {@link Emitter.on}. */
+  /** The same as `on()`. */
   override addListener<E extends keyof Events>(event: E, listener: Events[E], context?: unknown): this {
     return this.on(event, listener, context);
   }

@@ -279,4 +279,17 @@ export interface MemberOptions extends CommonOptions {
  * ```
  */
 export type ConnectionOptions = MemberOptions &
-  ({ readonly port: number } | { readonly path: string } | { readonly target: NextTarget });
+  (
+    | {
+        /** Port to connect to. */
+        readonly port: number;
+      }
+    | {
+        /** Unix socket or Windows named pipe. */
+        readonly path: string;
+      }
+    | {
+        /** Called before every dial. */
+        readonly target: NextTarget;
+      }
+  );
