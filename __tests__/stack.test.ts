@@ -9,6 +9,9 @@ import {
   exponentialBackoff,
   logEvents,
 } from 'reconnecting-connection';
+import { exportMetrics as exportOpenTelemetry } from 'reconnecting-connection/opentelemetry';
+import { exportMetrics as exportPrometheus } from 'reconnecting-connection/prometheus';
+import { Requests } from 'reconnecting-connection/requests';
 
 import { fromCaller } from '../lib/errors';
 import { track } from './kit/clean-up';
@@ -35,6 +38,7 @@ class WithConstructor extends ReconnectingConnection {
 }
 
 const connection = track(new ReconnectingConnection({ port: 1, autoConnect: false }));
+const other = track(new ReconnectingConnection({ port: 1, autoConnect: false }));
 const pool = new ConnectionPool();
 const registry = new ConnectionRegistry();
 
@@ -63,6 +67,11 @@ describe('the stack of an error for a bad argument begins in the file of the cal
     ['exponentialBackoff()', () => exponentialBackoff({ initialDelay: 2, maxDelay: 1 })],
     ['constantBackoff()', () => constantBackoff(-1)],
     ['defaultBackoff()', () => defaultBackoff({ random: 1 as never })],
+    ['new Requests()', () => new Requests({} as never, { timeout: 1 })],
+    ['request()', () => new Requests(other, { timeout: 1 }).request(5 as never)],
+    ['exportMetrics() for Prometheus', () => exportPrometheus(connection, {} as never)],
+    ['exportMetrics() for OpenTelemetry', () => exportOpenTelemetry(connection, {} as never)],
+    ['setMaxListeners()', () => connection.setMaxListeners(-1)],
     ['logEvents()', () => logEvents(connection, {} as never)],
   ])('%s', (_what, call) => {
     const { error, first } = thrownBy(call);

@@ -1,4 +1,4 @@
-import type { Transform } from 'node:stream';
+import { type Transform, Duplex } from 'node:stream';
 
 import { type Decoder, decode } from 'frame-stream';
 import split2 from 'split2';
@@ -93,6 +93,18 @@ describe.each(framings)('%s', (_name, { decoder, frame }) => {
     expect(looped).toEqual(texts);
     expect(streamed).toEqual(texts);
   });
+});
+
+test('a decoder may be any stream that decodes, a generator for instance', async () => {
+  const server = await Loopback.start({ onSession: (socket) => socket.end('one\ntwo\n') });
+  const connection = connectTo(server, {
+    decoder: () =>
+      Duplex.from(async function* (chunks: AsyncIterable<Buffer>) {
+        for await (const chunk of chunks) yield* chunk.toString().trim().split('\n');
+      }),
+  });
+
+  expect(await payloads(connection, 'message', 2)).toEqual(['one', 'two']);
 });
 
 test('a frame with too large a length resets its session, and not the next', async () => {

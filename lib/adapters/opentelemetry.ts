@@ -1,5 +1,5 @@
 import { type Check, type Checks, checkObject, checkRecord, integer, readProperties } from '../options/checks';
-import { invalidOption } from '../errors';
+import { fromCaller, invalidOption } from '../errors';
 import { causeAttributes, targetAttributes } from './attributes';
 import { BoundedSet } from './bounded-set';
 import { type Instrument, counters, gauges, histograms, mapValues } from './instruments';
@@ -107,9 +107,11 @@ export function exportMetrics<Message>(
   meter: OpenTelemetryMeter,
   options: OpenTelemetryOptions = {},
 ): () => void {
-  checkSource(source);
-  checkMeter(meter);
-  const { attributes = {}, maxTargets = 50 } = checkRecord<OpenTelemetryOptions>('', options, checks);
+  const { attributes = {}, maxTargets = 50 } = fromCaller(exportMetrics, () => {
+    checkSource(source);
+    checkMeter(meter);
+    return checkRecord<OpenTelemetryOptions>('', options, checks);
+  });
 
   const targets = new BoundedSet(maxTargets, '');
   const errorTypes = new BoundedSet(MAX_ERROR_TYPES, '_OTHER');

@@ -1,4 +1,4 @@
-import { invalidOption } from '../errors';
+import { fromCaller, invalidOption } from '../errors';
 import { type MetricsSource, checkSource } from './observation';
 import { type PrometheusOptions, type PrometheusRegistry, resolveOptions } from './prometheus-options';
 import { type PrometheusClient, PrometheusMetrics } from './prometheus-metrics';
@@ -36,9 +36,11 @@ export function exportMetrics<Message>(
   client: PrometheusClient,
   options: PrometheusOptions = {},
 ): () => void {
-  checkSource(source);
-  checkClient(client);
-  const { registry, prefix, labels, maxTargets } = resolveOptions(options, client.register);
+  const { registry, prefix, labels, maxTargets } = fromCaller(exportMetrics, () => {
+    checkSource(source);
+    checkClient(client);
+    return resolveOptions(options, client.register);
+  });
 
   const metrics = metricsOf(registry, prefix, () => {
     const names = [...Object.keys(labels), ...(maxTargets > 0 ? ['target'] : [])];

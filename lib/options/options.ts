@@ -1,5 +1,5 @@
 import type { LookupFunction, TcpSocketConnectOpts } from 'node:net';
-import type { Duplex, Transform } from 'node:stream';
+import type { Duplex } from 'node:stream';
 
 import type { Backoff, ExponentialBackoffOptions } from './backoff';
 import type { FailureReason } from '../events/events';
@@ -223,8 +223,8 @@ export interface CommonOptions {
    * the attempt fails. Bytes that it leaves unread are emitted as `data`.
    */
   readonly handshake?: Handshake | undefined;
-  /** Returns a new Transform for each session; its output is emitted as `message`. */
-  readonly decoder?: (() => Transform) | undefined;
+  /** Returns a new Transform, or another stream that decodes, for each session; its output is emitted as `message`. */
+  readonly decoder?: (() => Duplex) | undefined;
   /** The session is reset if nothing is received for this long; 0 or Infinity for never. Default: 0. */
   readonly idleTimeout?: number | undefined;
   /**

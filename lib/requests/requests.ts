@@ -9,7 +9,7 @@ import type {
   WriteChunk,
 } from 'reconnecting-connection';
 
-import { ConnectionError, describe, ignoreRejection, invalidOption } from '../errors';
+import { ConnectionError, describe, fromCaller, ignoreRejection, invalidOption } from '../errors';
 import { checkRecord } from '../options/checks';
 import { Heartbeat } from './heartbeat';
 import {
@@ -55,9 +55,11 @@ export class Requests<Message = unknown, Command = WriteChunk> extends EventEmit
    */
   constructor(connection: ReconnectingConnection<Message>, options: RequestsOptions<Message, Command>) {
     super();
-    checkConnection(connection);
-    this.#settings = resolveOptions(options);
-    if (taken.has(connection)) throw invalidOption('`connection`', 'one that has no Requests yet', connection);
+    this.#settings = fromCaller(Requests, () => {
+      checkConnection(connection);
+      if (taken.has(connection)) throw invalidOption('`connection`', 'one that has no Requests yet', connection);
+      return resolveOptions(options);
+    });
     taken.add(connection);
     this.#connection = connection;
     this.#queue = new RequestQueue(connection, this.#settings);
@@ -86,8 +88,15 @@ export class Requests<Message = unknown, Command = WriteChunk> extends EventEmit
    * @throws ConnectionError `ERR_INVALID_OPTION`, `ERR_INVALID_CHUNK`
    */
   request(command: Command, options: RequestOptions = {}): Promise<SessionChunk<Message>> {
-    const { timeout = this.#settings.timeout, signal, key } = checkRecord<RequestOptions>('', options, requestChecks);
-    this.#check(command, key);
+    const {
+      timeout = this.#settings.timeout,
+      signal,
+      key,
+    } = fromCaller([this, 'request'], () => {
+      const given = checkRecord<RequestOptions>('', options, requestChecks);
+      this.#check(command, given.key);
+      return given;
+    });
     const pending = new Pending(command, key, timeout);
     const { state } = this.#connection;
     if (this.#isClosed || state === 'closing' || state === 'closed') {
@@ -107,10 +116,16 @@ export class Requests<Message = unknown, Command = WriteChunk> extends EventEmit
    * @throws ConnectionError `ERR_INVALID_OPTION`, `ERR_INVALID_CHUNK`
    */
   heartbeat(command: Command, options: RequestHeartbeatOptions): () => void {
-    const given = checkRecord<RequestHeartbeatOptions>('', options, heartbeatChecks);
-    const interval = heartbeatChecks.interval(given.interval, 'option `interval`');
-    const { timeout = interval, key } = given;
-    this.#check(command, key);
+    const {
+      interval,
+      timeout = interval,
+      key,
+    } = fromCaller([this, 'heartbeat'], () => {
+      const given = checkRecord<RequestHeartbeatOptions>('', options, heartbeatChecks);
+      heartbeatChecks.interval(given.interval, 'option `interval`');
+      this.#check(command, given.key);
+      return given;
+    });
     this.#heartbeat?.stop();
     const heartbeat = new Heartbeat(interval, () => this.#queue.ping(command, key, timeout));
     this.#heartbeat = heartbeat;

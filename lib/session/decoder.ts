@@ -1,4 +1,4 @@
-import type { Transform } from 'node:stream';
+import type { Duplex } from 'node:stream';
 
 import { toError } from '../errors';
 import { type Transport, ignore } from '../socket/transport';
@@ -20,11 +20,11 @@ export interface DecoderHandler {
 export class SessionDecoder {
   /** Whether all messages up to the peer's end have been emitted. */
   isDone = false;
-  readonly #decoder: Transform;
+  readonly #decoder: Duplex;
   readonly #transport: Transport;
   readonly #handler: DecoderHandler;
 
-  constructor(decoder: Transform, transport: Transport, handler: DecoderHandler) {
+  constructor(decoder: Duplex, transport: Transport, handler: DecoderHandler) {
     this.#decoder = decoder;
     this.#transport = transport;
     this.#handler = handler;

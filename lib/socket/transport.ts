@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Duplex, Transform } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 
 import { ignoreRejection, invalidOption } from '../errors';
@@ -71,7 +71,7 @@ export interface Established {
   /** Whether it is a socket of Node's that this library has opened, and not a stream of the application's. */
   readonly isOwn: boolean;
   /** Made for this session by the `decoder` option. */
-  readonly decoder: Transform | undefined;
+  readonly decoder: Duplex | undefined;
 }
 
 /** Handles the events of a transport. There is one at a time: while it is dialled, and while it is a session's. */
@@ -227,7 +227,7 @@ export function checkStream<T extends Duplex>(value: T, name: string, expected =
 }
 
 /** Throws unless `decoder` is a stream that has not ended. */
-export function checkDecoder(decoder: Transform): Transform {
+export function checkDecoder(decoder: Duplex): Duplex {
   checkStream(decoder, 'what `decoder` returns');
   if (decoder.writable && decoder.readable) return decoder;
   throw invalidOption('what `decoder` returns', 'a stream that is not used up', decoder);

@@ -3,7 +3,7 @@ import type { WriteCount } from '../events/events';
 import type { Expiring } from './expiry';
 
 /** Called without an error when the kernel took the write, else with the reason why not. */
-export type WriteCallback = (error?: ConnectionError | null) => void;
+export type WriteCallback = (error?: ConnectionError) => void;
 
 /** A write that waits for a session. */
 export interface Write {

@@ -1,6 +1,8 @@
 /* eslint-disable @typescript-eslint/no-unsafe-call, @typescript-eslint/no-unsafe-return -- the expected errors */
 // What a user writes in a project whose tsconfig.json says nothing of Node. It is compiled and never run: each error that
 // is expected here has to be one, with the compiler's defaults, and nothing may be `any`.
+import { Duplex } from 'node:stream';
+
 import {
   type CommonOptions,
   type ConnectionOptions,
@@ -46,6 +48,10 @@ export function main(config: Config, environment: Record<string, string | undefi
     handshake: async (socket) => {
       await Promise.resolve(socket);
     },
+    decoder: () =>
+      Duplex.from(async function* (chunks: AsyncIterable<Buffer>) {
+        for await (const chunk of chunks) yield chunk.toString();
+      }),
     shouldRetry: ({ error }) => error?.code !== 'EACCES',
     backoff: ({ attempt }) => (attempt > 3 ? undefined : 100),
     socket: { lookup: (_name, _options, callback) => callback(null, '127.0.0.1', 4) },
@@ -53,6 +59,7 @@ export function main(config: Config, environment: Record<string, string | undefi
   const connectTo = (target: Target) => new ReconnectingConnection({ ...common, ...target });
   new ConnectionPool({ select });
   connection.write('x', (error: Error | null | undefined) => error?.message);
+  connection.write('x', (error?: Error) => error?.message);
   connection.write('x', 'utf8', (error) => error?.code);
 
   // The types of Node are there, and none of them is `any`.
