@@ -208,7 +208,8 @@ export function because(cause: unknown): string {
   if (cause === undefined) return '';
   if (!isError(cause)) return `: ${describe(cause)}`;
   const { message, name, code } = cause as NodeJS.ErrnoException;
-  return `: ${message === '' ? (code ?? name) : message}`;
+  // Node names an abstract socket by its NUL.
+  return `: ${message === '' ? (code ?? name) : message.replaceAll('\0', '@')}`;
 }
 
 /** The default case of a `switch` over a union: it compiles only if all members are handled. */

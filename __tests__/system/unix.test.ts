@@ -50,6 +50,14 @@ describe('a Unix socket', () => {
     expect(await payload(connection, 'backoff')).toMatchObject({ reason: 'error', error: { code: 'ECONNREFUSED' } });
   });
 
+  onLinux('that is abstract and does not exist is named without a NUL', async () => {
+    const name = `${process.pid}-nobody`;
+    const connection = connectTo({ target: { path: `\0${name}` } }, { maxRetries: 0 });
+    const { error } = await payload(connection, 'close');
+
+    expect(error?.message).toBe(`Gave up on unix:@${name}: \`maxRetries\` is 0: connect ECONNREFUSED @${name}`);
+  });
+
   test('C16 that is not there yet is retried until it is', async () => {
     const connection = connectTo({ target: { path } });
     const fate = written(connection, 'waited for you');
