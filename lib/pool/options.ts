@@ -2,7 +2,7 @@ import { type Checks, boolean, checkRecord, frozen, func, integer, oneOf, orInfi
 import type { ReconnectingConnection } from '../connection';
 import type { EndpointStats } from './endpoint';
 import type { MemberOptions } from '../options/options';
-import { checks } from '../options/settings';
+import { checks } from '../options/option-checks';
 import type { SelectorName } from './selection';
 
 /**
