@@ -62,6 +62,10 @@ const keeping: FastRead = (open) => {
     buffer: () => own ?? sharedBuffer(),
     callback: (size, from) => {
       const isLarge = size >= LARGE;
+      if (isLarge && isDiscarded(transport)) {
+        own = undefined;
+        return true;
+      }
       const readsOn = deliver(transport, isLarge && from !== shared ? from.subarray(0, size) : copy(from, size));
       own = isLarge ? Buffer.allocUnsafeSlow(READ_SIZE) : undefined;
       return readsOn;
@@ -114,6 +118,11 @@ function deliver(transport: Transport, chunk: Buffer): boolean {
 
 function isFlowing(transport: Transport): boolean {
   return transport.readableFlowing === true && transport.readableLength === 0;
+}
+
+/** Whether nothing takes what arrives: a socket that was ended reads on until its peer ends. */
+function isDiscarded(transport: Transport): boolean {
+  return isFlowing(transport) && handlerOf(transport).onData === undefined;
 }
 
 function copy(bytes: Buffer, size: number): Buffer {
