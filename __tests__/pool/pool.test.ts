@@ -408,7 +408,7 @@ describe('whenOpen()', () => {
     await expect(opened).rejects.toMatchObject({
       code: 'ERR_ABORTED',
       cause: reason,
-      message: 'Waiting for 2 open members was aborted',
+      message: 'Waiting for 2 open members was aborted: enough',
     });
     expect(members[0]?.state).toBe('open');
   });
