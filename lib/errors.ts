@@ -134,7 +134,7 @@ type Entry = PublicFunction | readonly [owner: object, method: string];
 export function describe(value: unknown): string {
   switch (typeof value) {
     case 'string':
-      return `${quote(value)} (string)`;
+      return `"${shorten(value, 40)}" (string)`;
     case 'object':
       if (value === null) return 'null';
       return isArray(value) ? 'an array' : 'an object';
@@ -147,10 +147,10 @@ export function describe(value: unknown): string {
   }
 }
 
-/** Text in quotes for an error message: short, without the password of a URL and without control characters. */
-function quote(text: string): string {
+/** Text for an error message: at most so many characters, without the password of a URL and without control characters. */
+export function shorten(text: string, most: number): string {
   const shown = text.replace(/^.*@/s, '…@');
-  return `"${escape(shown.length > 40 ? `${shown.slice(0, 40)}…` : shown)}"`;
+  return escape(shown.length > most ? `${shown.slice(0, most)}…` : shown);
 }
 
 /** Escapes text as JSON does, and also all invisible characters: `\u{202e}`. */

@@ -1,4 +1,4 @@
-import { ConnectionError, describe, escape } from '../errors';
+import { ConnectionError, describe, shorten } from '../errors';
 import type { MemberOptions } from '../options/options';
 
 /**
@@ -33,7 +33,6 @@ function deviceOf(options: unknown, defaults: MemberOptions): string | undefined
 
 /** Text without what may be a password, and without control characters. */
 function shown(value: unknown): string {
-  if (typeof value !== 'string') return typeof value === 'number' ? String(value) : describe(value);
-  const text = value.replace(/^.*@/s, '…@');
-  return escape(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+  if (typeof value === 'string') return shorten(value, 80);
+  return typeof value === 'number' ? String(value) : describe(value);
 }
