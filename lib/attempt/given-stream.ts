@@ -17,7 +17,7 @@ export async function takeDialled(answer: Duplex | Promise<Duplex>): Promise<Tra
 /** Takes a stream of the application's: it may fail from now on, and no byte of it gets lost. */
 export function take(stream: Transport): void {
   clearHandler(stream);
-  // It flows on after `await once(stream, 'data')`, say, and what it then emits nobody hears.
+  // It flows on after `await once(stream, 'data')`, say, and what it then emits is lost.
   if (stream.readableFlowing === true && stream.listenerCount('data') === 0) stream.pause();
 }
 

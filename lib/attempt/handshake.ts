@@ -8,8 +8,8 @@ export type Preparation = 'beforeTls' | 'handshake';
 
 /**
  * Runs `handshake` on a stream and sees to it that no byte is lost on the way. A stream that has begun to flow goes on
- * flowing when its last `data` listener leaves, and what it then emits nobody hears: so `await once(stream, 'data')`
- * would lose whatever follows that chunk. Here the stream stands still for as long as nobody listens.
+ * flowing when its last `data` listener leaves, and what it then emits is lost: so `await once(stream, 'data')`
+ * would lose whatever follows that chunk. Here the stream stands still for as long as it has no listener.
  *
  * @returns the stream that takes the place of this one, if there is one. It is taken from then on.
  */

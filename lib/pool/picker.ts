@@ -5,7 +5,7 @@ import { type Selector, type SelectorName, selector } from './selection';
 
 type Member<Message> = ReconnectingConnection<Message>;
 
-const everyone = () => true;
+const anyMember = () => true;
 
 /** Chooses among the open members of a pool, and knows which of them have no room for writes. */
 export class Picker<Message> {
@@ -121,7 +121,7 @@ export class Picker<Message> {
     const open = this.#candidates;
     if (open.length === 0) return undefined;
     if (this.#function !== undefined) return this.#ask(this.#function, open, key);
-    return this.#selector?.(open, key, this.#full.size < open.length ? this.#hasRoom : everyone);
+    return this.#selector?.(open, key, this.#full.size < open.length ? this.#hasRoom : anyMember);
   }
 
   /** Asks the application's function: among the members with room, unless there is a key or no other member will do. */
