@@ -14,7 +14,7 @@ import { type ReconnectOptions, reconnectDelay } from './lifecycle/reconnect-opt
 import type { ConnectionStats } from './lifecycle/stats';
 import type { WhenOpenOptions } from './lifecycle/when-open';
 import type { CommonOptions, ConnectionOptions, MemberOptions } from './options/options';
-import { type Settings, resolveOptions } from './options/settings';
+import { type ResolvedOptions, resolveOptions } from './options/settings';
 import { checkArguments } from './options/url';
 import type { WriteChunk, WriteOptions } from './options/write-options';
 import { type DuplexOptions, ConnectionDuplex } from './streams/duplex';
@@ -35,8 +35,8 @@ export type Observer = (
 
 /** What a pool or a registry passes to a connection that it creates. */
 export interface ConnectionHost {
-  /** The settings, which are checked already: the options are not read then. */
-  readonly settings?: Settings | undefined;
+  /** Options that are checked already, in place of the first argument. */
+  readonly resolved?: ResolvedOptions | undefined;
   readonly joinGate?: JoinGate | undefined;
   /** Called after the connection's own listeners, also when `removeAllListeners()` was called. */
   readonly observe?: Observer | undefined;
@@ -98,19 +98,19 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   /** @internal For pools and registries; the published types leave this out. */
   constructor(options: MemberOptions, host: ConnectionHost);
   /** @internal The same, with options that are checked already. */
-  constructor(options: undefined, host: ConnectionHost & { readonly settings: Settings });
+  constructor(options: undefined, host: ConnectionHost & { readonly resolved: ResolvedOptions });
   constructor(target: MemberOptions | string | Pick<URL, 'href'> | undefined, second?: CommonOptions | ConnectionHost) {
     super();
     const host = isHost(second) ? second : undefined;
     const options = isHost(second) ? undefined : second;
-    // `!`: only settings may take their place.
-    const settings =
-      host?.settings ?? fromCaller(ReconnectingConnection, () => resolveOptions(checkArguments(target!, options)));
+    // `!`: only resolved options may take their place.
+    const { settings, target: place } =
+      host?.resolved ?? fromCaller(ReconnectingConnection, () => resolveOptions(checkArguments(target!, options)));
     const { joinGate, observe, hears } = host ?? {};
     // `as`: the type of messages does not matter here, and the emitter that the queue passes to its hooks is `this`.
     const emitter = this as unknown as Emitter<ConnectionEvents>;
     const delivery = new DeliveryQueue(emitter, publish as EventHook, observe as EventHook | undefined, hears);
-    this.#machine = new Machine({ settings, joinGate, delivery, connection: this });
+    this.#machine = new Machine({ settings, target: place, joinGate, delivery, connection: this });
     if (settings.autoConnect) {
       queueMicrotask(() => {
         if (this.state === 'idle') this.connect();

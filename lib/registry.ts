@@ -1,7 +1,7 @@
 import { type Observer, ReconnectingConnection } from './connection';
 import { ConnectionError, fromCaller, invalidOption } from './errors';
 import type { CommonOptions, ConnectionOptions, MemberOptions } from './options/options';
-import { checkOptions, resolveOptions } from './options/settings';
+import { resolveOptions } from './options/settings';
 import { tagOf } from './options/target';
 import { checkArguments } from './options/url';
 import { type PoolOptions, ConnectionPool } from './pool/pool';
@@ -41,14 +41,13 @@ export class ConnectionRegistry {
   }
 
   #connect<Message>(options: MemberOptions): ReconnectingConnection<Message> {
-    // Checked here, so that the key material is parsed once: checked options pass the constructor's check as they are.
-    const checked = checkOptions(options);
-    const { target } = resolveOptions(checked);
+    const resolved = resolveOptions(options);
+    const { target } = resolved;
     const tag = target && tagOf(target);
     if (tag !== undefined && this.getConnection(tag) !== undefined) {
       throw new ConnectionError('ERR_DUPLICATE_TARGET', `There is a connection to ${tag} already`, { tag });
     }
-    const connection = new ReconnectingConnection<Message>(checked, { observe: this.#observe });
+    const connection = new ReconnectingConnection<Message>(undefined, { observe: this.#observe, resolved });
     this.#connections.add(connection);
     return connection;
   }

@@ -9,7 +9,7 @@ const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
 const failure = { reason: 'error', error: refused } as const;
 
 function policyOf(options: MemberOptions): RetryPolicy {
-  return new RetryPolicy(resolveOptions({ port: 6379, backoff: constantBackoff(100), ...options }));
+  return new RetryPolicy(resolveOptions({ port: 6379, backoff: constantBackoff(100), ...options }).settings);
 }
 
 /** Fails `count` times, each time after the wait that was decided, and returns the decisions. */

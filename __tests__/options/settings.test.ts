@@ -20,10 +20,13 @@ function optionsWith(name: string, value: unknown): MemberOptions {
   return { ...base, [outer]: inner === undefined ? value : { ...whole, [inner]: value } };
 }
 
+/** The settings of `options`. */
+const settingsOf = (options: MemberOptions) => resolveOptions(options).settings;
+
 /** The setting for an option, such as `minUptime` or `queue.maxBytes`, with the value `value`. */
 function settingOf(name: string, value: unknown): unknown {
   const [outer = '', inner] = name.split('.');
-  const settings = resolveOptions(optionsWith(name, value)) as unknown as Record<string, unknown>;
+  const settings = settingsOf(optionsWith(name, value)) as unknown as Record<string, unknown>;
   return inner === undefined ? settings[outer] : (settings[outer] as Record<string, unknown>)[inner];
 }
 
@@ -48,9 +51,8 @@ const aPath = `a path of 1 to ${longestPath.length} bytes without control charac
 
 describe('resolveOptions()', () => {
   it('fills in the defaults', () => {
-    const { shouldRetry, backoff, ...settings } = resolveOptions({ port: 6379 });
+    const { shouldRetry, backoff, ...settings } = settingsOf({ port: 6379 });
     expect(plain({ ...settings })).toEqual({
-      target: { host: '127.0.0.1', port: 6379 },
       nextTarget: undefined,
       tls: undefined,
       socket: { noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 },
@@ -76,11 +78,11 @@ describe('resolveOptions()', () => {
   });
 
   it('takes undefined as absent, at every level', () => {
-    const names = Object.keys(resolveOptions({ port: 1 })).filter((name) => name !== 'target' && name !== 'nextTarget');
+    const names = Object.keys(settingsOf({ port: 1 })).filter((name) => name !== 'nextTarget');
     const unset = Object.fromEntries(names.map((name) => [name, undefined]));
     const nested = { socket: { noDelay: undefined }, queue: { maxAge: undefined }, backoff: { jitter: undefined } };
-    const settings = resolveOptions({ ...unset, ...nested, port: 1 });
-    expect(plain(settings)).toEqual(plain(resolveOptions({ port: 1, backoff: {} })));
+    const settings = settingsOf({ ...unset, ...nested, port: 1 });
+    expect(plain(settings)).toEqual(plain(settingsOf({ port: 1, backoff: {} })));
   });
 
   it.each<[MemberOptions, object | undefined]>([
@@ -108,20 +110,20 @@ describe('resolveOptions()', () => {
   });
 
   it('takes `tls: false` as no TLS', () => {
-    expect(resolveOptions({ port: 80, tls: false }).tls).toBeUndefined();
+    expect(settingsOf({ port: 80, tls: false }).tls).toBeUndefined();
   });
 
   it('adds the TLS options to the target', () => {
     for (const place of [{ port: 443 }, { path: '/run/db.sock' }]) {
-      const { target, tls } = resolveOptions({ ...place, tls: { servername: 'db.example' } });
-      expect(tls?.servername).toBe('db.example');
-      expect(target?.tls).toBe(tls);
+      const { target, settings } = resolveOptions({ ...place, tls: { servername: 'db.example' } });
+      expect(settings.tls?.servername).toBe('db.example');
+      expect(target?.tls).toBe(settings.tls);
     }
   });
 
   it('keeps the `target` function', () => {
     const target = () => ({ port: 1 });
-    expect(resolveOptions({ target }).nextTarget).toBe(target);
+    expect(settingsOf({ target }).nextTarget).toBe(target);
   });
 
   const { signal } = new AbortController();
@@ -325,8 +327,8 @@ describe('resolveOptions()', () => {
     expect(refusal(() => resolveOptions({ port: 1, dial: noop, socket }))).toBe(
       `Expected option \`socket.${name}\` to be absent beside \`dial\`, which opens the socket, got ${describeValue(value)}`,
     );
-    expect(resolveOptions({ port: 1, dial: noop, socket: { [name]: undefined, noDelay: false } }).dial).toBe(noop);
-    expect(resolveOptions({ port: 1, socket }).socket).toMatchObject(socket);
+    expect(settingsOf({ port: 1, dial: noop, socket: { [name]: undefined, noDelay: false } }).dial).toBe(noop);
+    expect(settingsOf({ port: 1, socket }).socket).toMatchObject(socket);
   });
 
   it.each([
@@ -336,7 +338,7 @@ describe('resolveOptions()', () => {
     expect(refusal(() => resolveOptions({ port: 1, socket: { family, localAddress } }))).toMatch(
       `Expected option \`socket.localAddress\` to be an address of \`family\` ${family}, got `,
     );
-    expect(resolveOptions({ port: 1, socket: { family: 0, localAddress } }).socket.localAddress).toBe(localAddress);
+    expect(settingsOf({ port: 1, socket: { family: 0, localAddress } }).socket.localAddress).toBe(localAddress);
   });
 
   const onLinux = process.platform === 'linux' ? it : it.skip;
@@ -378,7 +380,7 @@ describe('resolveOptions()', () => {
 
   it('refuses a symbol for every option', () => {
     // The setting `target` stands for the options `port`, `host` and `path`, and `nextTarget` for `target`.
-    const names = Object.keys(resolveOptions({ port: 1 })).filter((name) => name !== 'nextTarget');
+    const names = Object.keys(settingsOf({ port: 1 })).filter((name) => name !== 'nextTarget');
     for (const name of [...names.filter((each) => each !== 'tls'), 'port', 'host', 'path']) {
       const message = refusal(() => resolveOptions({ port: 1, [name]: Symbol('x') }));
       expect(message).toMatch(new RegExp(`^Expected option \`${name}\` to be .+, got Symbol\\(x\\) \\(symbol\\)$`));
@@ -439,8 +441,8 @@ describe('resolveOptions()', () => {
   });
 
   it('returns frozen objects without prototypes', () => {
-    const settings = resolveOptions({ port: 1, tls: true, heartbeat: { interval: 1, ping } });
-    const { target, tls, socket, queue, heartbeat } = settings;
+    const { settings, target } = resolveOptions({ port: 1, tls: true, heartbeat: { interval: 1, ping } });
+    const { tls, socket, queue, heartbeat } = settings;
     for (const part of [settings, target, tls, socket, queue, heartbeat]) {
       expect(Object.getPrototypeOf(part)).toBeNull();
       expect(Object.isFrozen(part)).toBe(true);
@@ -458,8 +460,8 @@ describe('resolveOptions()', () => {
       heartbeat: { interval: 1, timeout: 1, ping },
       backoff: { initialDelay: 100, jitter: 'none' as const },
     };
-    const settings = resolveOptions(input);
-    const before = structuredClone(plain(settings));
+    const { settings, target } = resolveOptions(input);
+    const before = structuredClone([plain(settings), plain(target)]);
     Object.assign(input, { port: 2, host: 'evil', minUptime: 2 });
     input.tls.ALPNProtocols.push('two');
     Object.assign(input.tls, { servername: 'evil.example', rejectUnauthorized: false });
@@ -467,7 +469,7 @@ describe('resolveOptions()', () => {
     Object.assign(input.queue, { maxBytes: 2 });
     Object.assign(input.heartbeat, { interval: 2, timeout: 2 });
     Object.assign(input.backoff, { initialDelay: 200 });
-    expect(plain(settings)).toEqual(before);
+    expect([plain(settings), plain(target)]).toEqual(before);
     expect(settings.backoff({ attempt: 1 })).toBe(100);
   });
 
@@ -484,14 +486,14 @@ describe('resolveOptions()', () => {
 
   describe('while Object.prototype is polluted', () => {
     const scenes: Record<string, () => unknown> = {
-      'resolveOptions({ port })': () => resolveOptions({ port: 1 }),
-      'resolveOptions({ path })': () => resolveOptions({ path: '/run/db.sock' }),
-      'resolveOptions({ port, tls: true })': () => resolveOptions({ port: 1, tls: true }),
-      'resolveOptions({ port, tls: {} })': () => resolveOptions({ port: 1, tls: {} }),
+      'resolveOptions({ port })': () => frozen(resolveOptions({ port: 1 })),
+      'resolveOptions({ path })': () => frozen(resolveOptions({ path: '/run/db.sock' })),
+      'resolveOptions({ port, tls: true })': () => frozen(resolveOptions({ port: 1, tls: true })),
+      'resolveOptions({ port, tls: {} })': () => frozen(resolveOptions({ port: 1, tls: {} })),
       'resolveOptions() with nested options': () =>
-        resolveOptions({ port: 1, socket: {}, queue: {}, heartbeat: { interval: 5, ping } }),
+        frozen(resolveOptions({ port: 1, socket: {}, queue: {}, heartbeat: { interval: 5, ping } })),
       'resolveOptions({ port, backoff })': () => {
-        const { backoff, ...settings } = resolveOptions({ port: 1, backoff: { jitter: 'none' } });
+        const { backoff, ...settings } = settingsOf({ port: 1, backoff: { jitter: 'none' } });
         return frozen({ ...settings, delays: [1, 99].map((attempt) => backoff({ attempt })) });
       },
       'resolveTarget({ port })': () => resolveTarget({ port: 1 }, undefined),
@@ -605,7 +607,7 @@ describe('checkOptions()', () => {
 });
 
 describe('resolveTarget()', () => {
-  const { tls } = resolveOptions({ port: 1, tls: { servername: 'db.example' } });
+  const { tls } = settingsOf({ port: 1, tls: { servername: 'db.example' } });
 
   it.each<[Target, object]>([
     [{ port: 80 }, { host: '127.0.0.1', port: 80 }],

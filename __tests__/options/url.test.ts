@@ -34,9 +34,8 @@ describe('a URL as the target', () => {
   });
 
   it('takes the options beside it, and merges its TLS with theirs', () => {
-    const { tls, idleTimeout } = resolveOptions(
-      checkArguments('tls://10.0.0.1:1', { tls: { servername: 'db' }, idleTimeout: 5 }),
-    );
+    const options = checkArguments('tls://10.0.0.1:1', { tls: { servername: 'db' }, idleTimeout: 5 });
+    const { tls, idleTimeout } = resolveOptions(options).settings;
     expect([tls?.servername, idleTimeout]).toEqual(['db', 5]);
     expect(targetOf('tcp://db:1', { tls: true })).toMatchObject({ tls: true });
     expect(targetOf('unix:///x', { tls: true })).toMatchObject({ tls: true });

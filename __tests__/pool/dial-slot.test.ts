@@ -24,7 +24,7 @@ class Caller {
   readonly #options: ConnectionOptions;
 
   constructor(gate: SharedGate, options: ConnectionOptions = { port: 1 }) {
-    const settings = resolveOptions(options);
+    const { settings } = resolveOptions(options);
     this.timeout = settings.connectTimeout === 0 ? Infinity : settings.connectTimeout;
     this.#options = options;
     this.#gate = new DialSlot(gate, settings, { retryNow: () => this.#retryNow() });
@@ -682,15 +682,15 @@ describe('members in backoff after a failed dial', () => {
 test('the asynchronous context of `retryNow` is that in which the member joined', async () => {
   const contexts = new AsyncLocalStorage<string>();
   const gate = new SharedGate(Infinity, true);
-  const settings = resolveOptions({ port: 1 });
+  const { settings, target } = resolveOptions({ port: 1 });
   const stores: unknown[] = [];
   const retryNow = () => (stores.push(contexts.getStore()), false);
   const slot = contexts.run('own', () => new DialSlot(gate, settings, { retryNow }));
-  await slot.acquire(settings.target!, { timeout: 1_000 });
+  await slot.acquire(target!, { timeout: 1_000 });
   slot.failed(1, REFUSED);
   slot.release();
   const other = new DialSlot(gate, settings, { retryNow: () => false });
-  const granted = other.acquire(settings.target!, { timeout: 1_000 });
+  const granted = other.acquire(target!, { timeout: 1_000 });
   await elapse(25);
   await granted;
   contexts.run('other', () => other.connected(1));

@@ -24,7 +24,7 @@ class Feed {
 
   constructor(lends: boolean, modules = { fastReadFor, setHandler }) {
     this.#setHandler = modules.setHandler;
-    const read = modules.fastReadFor(resolveOptions({ port: 1, reuseReadBuffer: lends }), {
+    const read = modules.fastReadFor(resolveOptions({ port: 1, reuseReadBuffer: lends }).settings, {
       host: '127.0.0.1',
       port: 1,
     })!;
@@ -202,11 +202,11 @@ describe('fastReadFor()', () => {
   const target = { host: '127.0.0.1', port: 1 };
 
   it('is for sockets that nothing needs as a stream, and lends where it may', () => {
-    const keeping = fastReadFor(resolveOptions({ port: 1 }), target);
-    const lending = fastReadFor(resolveOptions({ port: 1, reuseReadBuffer: true }), target);
+    const keeping = fastReadFor(resolveOptions({ port: 1 }).settings, target);
+    const lending = fastReadFor(resolveOptions({ port: 1, reuseReadBuffer: true }).settings, target);
     expect([keeping, lending]).toEqual([expect.any(Function), expect.any(Function)]);
     expect(lending).not.toBe(keeping);
-    expect(fastReadFor(resolveOptions({ path: '/tmp/a' }), { path: '/tmp/a' })).toBe(keeping);
+    expect(fastReadFor(resolveOptions({ path: '/tmp/a' }).settings, { path: '/tmp/a' })).toBe(keeping);
   });
 
   it.each([
@@ -215,7 +215,7 @@ describe('fastReadFor()', () => {
     ['a decoder', { decoder: () => new PassThrough() }, target],
     ['a dial of the application’s', { dial: () => new PassThrough() }, target],
   ])('%s needs the stream', (_, options, place) => {
-    expect(fastReadFor(resolveOptions({ port: 1, ...options }), place)).toBeUndefined();
+    expect(fastReadFor(resolveOptions({ port: 1, ...options }).settings, place)).toBeUndefined();
   });
 });
 

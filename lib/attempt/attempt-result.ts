@@ -1,6 +1,6 @@
 import type { DialGate } from './dial-gate';
 import type { AttemptFailure } from './failure';
-import type { Settings } from '../options/settings';
+import type { ResolvedOptions } from '../options/settings';
 import type { TargetContext } from '../options/options';
 import type { ResolvedTarget, Target } from '../options/target';
 import type { EndingTransport } from '../socket/ending-transport';
@@ -21,8 +21,7 @@ export interface AttemptObserver {
   onResult(result: AttemptResult): void;
 }
 
-export interface AttemptContext {
-  readonly settings: Settings;
+export interface AttemptContext extends ResolvedOptions {
   /** Undefined for a connection that belongs to no pool. */
   readonly gate: DialGate | undefined;
   readonly observer: AttemptObserver;

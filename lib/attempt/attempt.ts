@@ -39,9 +39,8 @@ export class Attempt implements Refable, ConnectorObserver {
   constructor(context: AttemptContext) {
     this.#context = context;
     this.#ending = context.ending;
-    const { target, connectTimeout } = context.settings;
-    this.#target = target;
-    this.#timer = new AttemptTimer(connectTimeout, context.ref);
+    this.#target = context.target;
+    this.#timer = new AttemptTimer(context.settings.connectTimeout, context.ref);
     this.#ref = context.ref;
   }
 
@@ -87,8 +86,8 @@ export class Attempt implements Refable, ConnectorObserver {
   }
 
   #findTarget(): void {
-    const { settings, observer, targetContext } = this.#context;
-    const { nextTarget, target, tls } = settings;
+    const { settings, target, observer, targetContext } = this.#context;
+    const { nextTarget, tls } = settings;
     this.#phase = 'target';
     // `!`: options without either are refused.
     if (nextTarget === undefined) return this.#acquire(target!);

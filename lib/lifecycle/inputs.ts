@@ -3,13 +3,12 @@ import type { ConnectionError } from '../errors';
 import type { DeliveryQueue } from '../events/delivery-queue';
 import type { BackoffInfo, CloseReason, ConnectionEvents, FailureReason, StateName } from '../events/events';
 import type { HeartbeatConnection } from '../options/options';
-import type { Settings } from '../options/settings';
+import type { ResolvedOptions } from '../options/settings';
 import type { Established } from '../socket/transport';
 import type { StateOf } from './states';
 
 /** The connection around a machine. */
-export interface MachineContext {
-  readonly settings: Settings;
+export interface MachineContext extends ResolvedOptions {
   readonly joinGate: JoinGate | undefined;
   readonly delivery: DeliveryQueue<ConnectionEvents>;
   readonly connection: HeartbeatConnection;

@@ -124,6 +124,8 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   };
 
   readonly settings: Settings;
+  /** The target of the options; undefined where only the `target` function knows one. */
+  readonly target: ResolvedTarget | undefined;
   readonly delivery: DeliveryQueue<ConnectionEvents>;
   readonly connection: HeartbeatConnection;
   readonly outbox: Outbox;
@@ -145,12 +147,13 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   /** Created by the first `disconnect()` of a lifecycle. */
   #disconnected: Deferred<CloseInfo> | undefined;
 
-  constructor({ settings, joinGate, delivery, connection }: MachineContext) {
+  constructor({ settings, target, joinGate, delivery, connection }: MachineContext) {
     this.settings = settings;
+    this.target = target;
     this.delivery = delivery;
     this.connection = connection;
     this.outbox = new Outbox(settings.queue, delivery, this);
-    this.tag = settings.target === undefined ? 'unresolved' : tagOf(settings.target);
+    this.tag = target === undefined ? 'unresolved' : tagOf(target);
     this.#gate = joinGate?.(settings, this);
     this.#retryPolicy = new RetryPolicy(settings);
     const onAborted = () => this.#handle('destroy', { reason: 'aborted', error: this.#signal?.error(this.tag) });
@@ -342,6 +345,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   #newAttempt(failure: Failure | undefined): Attempt {
     return new Attempt({
       settings: this.settings,
+      target: this.target,
       gate: this.#gate,
       observer: this,
       targetContext: {

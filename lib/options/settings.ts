@@ -8,10 +8,16 @@ import type { HeartbeatOptions, MemberOptions, QueueOptions, SocketOptions } fro
 import { type ResolvedTarget, type Target, type TlsOptions, DEFAULT_HOST } from './target';
 import { checkTlsOver, withoutGiven } from './tls-merge';
 
-/** Options with all defaults filled in. Frozen, and without a prototype. */
-export interface Settings extends Omit<Complete<MemberOptions>, OptionalSettings | 'port' | 'host' | 'path'> {
+/** Checked options of one connection. */
+export interface ResolvedOptions {
+  /** Shared with other connections. */
+  readonly settings: Settings;
   /** The target of `port`, `host` and `path`; undefined if there is only the `target` function. */
   readonly target: ResolvedTarget | undefined;
+}
+
+/** Options but the target, with all defaults filled in. Frozen, and without a prototype. */
+export interface Settings extends Omit<Complete<MemberOptions>, OptionalSettings | keyof Place> {
   /** The `target` option. */
   readonly nextTarget: MemberOptions['target'];
   readonly tls: TlsOptions | undefined;
@@ -24,6 +30,9 @@ export interface Settings extends Omit<Complete<MemberOptions>, OptionalSettings
   readonly queue: Complete<QueueOptions>;
   readonly signal: AbortSignal | undefined;
 }
+
+/** The options that say where a connection goes to. */
+type Place = Pick<MemberOptions, 'port' | 'host' | 'path'>;
 
 type OptionalSettings =
   'target' | 'tls' | 'backoff' | 'dial' | 'beforeTls' | 'handshake' | 'decoder' | 'heartbeat' | 'queue' | 'signal';
@@ -45,14 +54,19 @@ export function checkOptions(options: MemberOptions, defaults?: MemberOptions): 
  *
  * @throws ConnectionError `ERR_INVALID_OPTION`, which names the option, the expected value and the given one
  */
-export function resolveOptions(options: MemberOptions): Settings {
+export function resolveOptions(options: MemberOptions): ResolvedOptions {
   const given = checkOptions(options);
-  if (latest === undefined || !areEqual(given, latest.given)) latest = { given, settings: settingsOf(given) };
-  return latest.settings;
+  const { port, host, path, ...others } = given;
+  const rest = frozen(others);
+  if (latest === undefined || !areEqual(rest, latest.given)) latest = { given: rest, settings: settingsOf(rest) };
+  const { settings } = latest;
+  // `host` without `port` is an error, also beside a `target` function.
+  const isOptional = given.target !== undefined && host === undefined;
+  return { settings, target: staticTarget({ port, host, path }, settings.tls, isOptional) };
 }
 
 /** The last result: connections created one after another with equal options, as in a pool, share their settings. */
-let latest: { readonly given: Given<MemberOptions>; readonly settings: Settings } | undefined;
+let latest: { readonly given: Given<Omit<MemberOptions, keyof Place>>; readonly settings: Settings } | undefined;
 
 /** Whether checked options are equal, value by value. Nested options never are: each check returns a new object. */
 function areEqual(some: MemberOptions, others: MemberOptions): boolean {
@@ -92,7 +106,7 @@ function checkAddressing(socket: SocketOptions, dial: unknown): void {
   throw invalidOption(`option \`socket.${name}\``, 'absent beside `dial`, which opens the socket', socket[name]);
 }
 
-function settingsOf(given: Given<MemberOptions>): Settings {
+function settingsOf(given: Given<Omit<MemberOptions, keyof Place>>): Settings {
   if (given.socket !== undefined) checkAddressing(given.socket, given.dial);
   // `as`: the checks of these two leave out what is undefined.
   const heartbeat = given.heartbeat as Given<HeartbeatOptions> | undefined;
@@ -101,8 +115,6 @@ function settingsOf(given: Given<MemberOptions>): Settings {
   // A target's `tls` is merged over it.
   const tls = checked === undefined || given.target !== undefined ? checked : withoutGiven(checked);
   return frozen<Settings>({
-    // `host` without `port` is an error, also beside a `target` function.
-    target: staticTarget(given, tls, given.target !== undefined && given.host === undefined),
     nextTarget: given.target,
     tls,
     socket: given.socket === undefined ? SOCKET : frozen({ ...SOCKET, ...given.socket }),
@@ -146,8 +158,7 @@ export function resolveTarget(target: Target, tls: TlsOptions | undefined): Reso
   return resolved;
 }
 
-/** Fields of a target that may contradict each other. */
-type TargetFields = Pick<MemberOptions, 'port' | 'host' | 'path' | 'tls'>;
+type TargetFields = Place & Pick<MemberOptions, 'tls'>;
 
 function checkedTls(tls: MemberOptions['tls']): TlsOptions | undefined {
   // `as`: `checkTls` returns options or false.
@@ -155,7 +166,7 @@ function checkedTls(tls: MemberOptions['tls']): TlsOptions | undefined {
 }
 
 function staticTarget(
-  { port, host, path }: TargetFields,
+  { port, host, path }: Place,
   tls: TlsOptions | undefined,
   optional: boolean,
 ): ResolvedTarget | undefined {

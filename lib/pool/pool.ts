@@ -4,7 +4,7 @@ import { DeliveryQueue } from '../events/delivery-queue';
 import { Emitter, onListenerAdded } from '../events/emitter';
 import type { ConnectionEvents } from '../events/events';
 import type { CommonOptions, MemberOptions } from '../options/options';
-import { type Settings, checkOptions, resolveOptions } from '../options/settings';
+import { type ResolvedOptions, checkOptions, resolveOptions } from '../options/settings';
 import { checkArguments } from '../options/url';
 import type { WriteChunk, WriteOptions } from '../options/write-options';
 import { toBytes, toWrite } from '../writes/chunk';
@@ -111,7 +111,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    */
   add(target: MemberOptions | string | Pick<URL, 'href'>, options?: CommonOptions): ReconnectingConnection<Message> {
     return fromCaller([this, 'add'], () => {
-      if (this.#disconnecting === undefined) return this.#join(this.#settingsOf(checkArguments(target, options)));
+      if (this.#disconnecting === undefined) return this.#join(this.#resolve(checkArguments(target, options)));
       throw new ConnectionError('ERR_CLOSED', 'The pool is disconnecting: members can be added when that is done');
     });
   }
@@ -306,7 +306,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     if (event === 'data' || event === 'message') for (const member of this.#members) member[onListenerAdded](event);
   }
 
-  #settingsOf(options: MemberOptions): Settings {
+  #resolve(options: MemberOptions): ResolvedOptions {
     try {
       return resolveOptions(checkOptions(options, this.#defaults));
     } catch (thrown) {
@@ -314,8 +314,8 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     }
   }
 
-  #join(settings: Settings): ReconnectingConnection<Message> {
-    const member = new ReconnectingConnection<Message>(undefined, { ...this.#host, settings });
+  #join(resolved: ResolvedOptions): ReconnectingConnection<Message> {
+    const member = new ReconnectingConnection<Message>(undefined, { ...this.#host, resolved });
     this.#known.add(member);
     this.#members.add(member);
     return member;
@@ -326,8 +326,8 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
       isMember: (member) => this.#members.has(member),
       addTwin: (member) => {
         if (this.#disconnecting !== undefined) return undefined;
-        const { settings, isRef } = machineOf(member);
-        const twin = this.#join(settings);
+        const { settings, target, isRef } = machineOf(member);
+        const twin = this.#join({ settings, target });
         if (!isRef) twin.unref();
         if (!settings.autoConnect) twin.connect();
         return twin;
