@@ -1,4 +1,4 @@
-// Makes dist/ of lib/: JavaScript with source maps, and one file of types for each entry and format.
+// Makes dist/ of lib/: one file of JavaScript and one of types for each entry and format.
 // What package.json exports, that is built: a new entry needs no line here.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -6,6 +6,8 @@ import { createRequire } from 'node:module';
 import { basename, join, relative, resolve } from 'node:path';
 
 import { Extractor, ExtractorConfig } from '@microsoft/api-extractor';
+
+import { bundle } from './bundle.mjs';
 
 const root = resolve(import.meta.dirname, '..');
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -17,8 +19,12 @@ for (const made of ['dist', 'temp/types', 'temp/node_modules']) {
 const { status } = spawnSync(process.execPath, [tsc, '-p', join(root, 'lib')], { stdio: 'inherit' });
 if (status !== 0) process.exit(1);
 
-for (const [name, target] of Object.entries(manifest.exports)) {
-  if (typeof target === 'string') continue;
+const entries = Object.entries(manifest.exports).filter(([, target]) => typeof target !== 'string');
+await bundle(
+  root,
+  entries.map(([, target]) => relative('dist', target.require.default).replace('.js', '')),
+);
+for (const [name, target] of entries) {
   const types = relative('dist', target.require.types);
   rollUp(name === '.' ? manifest.name : `${manifest.name}-${basename(name)}`, types);
   copyFileSync(join(root, 'temp/types', types.replace(/ts$/, 'mts')), join(root, target.import.types));

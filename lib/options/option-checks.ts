@@ -1,4 +1,3 @@
-import { ADDRCONFIG, ALL, V4MAPPED } from 'node:dns';
 import { isIP, isIPv6 } from 'node:net';
 
 import { exponentialBackoff } from './backoff';
@@ -18,6 +17,7 @@ import {
   oneOf,
   orInfinity,
 } from './checks';
+import { builtins } from '../builtins';
 import { invalidOption } from '../errors';
 import { LONGEST_DELAY } from '../timers/deadline';
 import type { HeartbeatOptions, MemberOptions, QueueOptions, SocketOptions } from './options';
@@ -79,6 +79,7 @@ function probes(value: number, name: string): number {
 
 const checkHints: Check<number> = (value, name) => {
   const hints = integer(0)(value, name);
+  const { ADDRCONFIG, ALL, V4MAPPED } = builtins.dns;
   if ((hints & ~(ADDRCONFIG | ALL | V4MAPPED)) === 0) return hints;
   throw invalidOption(name, 'a combination of the hints of `node:dns`', value);
 };

@@ -1,7 +1,7 @@
-import { X509Certificate } from 'node:crypto';
-import { type SecureContext, createSecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 
 import { type Check, type Checks, boolean, checkRecord, integer } from './checks';
+import { builtins } from '../builtins';
 import { ConnectionError, invalidOption, isArray, toError } from '../errors';
 import type { TlsOptions } from './target';
 
@@ -37,7 +37,7 @@ const authorities: Check<never> = (value, name) => {
     if (certificates.length === 0) throw invalid(name, 'certificates in PEM', value);
     for (const certificate of certificates) {
       try {
-        new X509Certificate(certificate);
+        new builtins.crypto.X509Certificate(certificate);
       } catch (cause) {
         throw invalid(name, 'certificates in PEM that parse', value, cause);
       }
@@ -63,7 +63,7 @@ let nativeContext: (new () => object) | undefined;
  */
 function nativeContextClass(): new () => object {
   // `as`: every object has its constructor.
-  return (nativeContext ??= (createSecureContext().context as object).constructor as new () => object);
+  return (nativeContext ??= (builtins.tls.createSecureContext().context as object).constructor as new () => object);
 }
 
 const protocols: Check<string[]> = (value, name) => {
@@ -151,7 +151,7 @@ export function checkTlsOptions(value: unknown, name: string): TlsOptions {
  */
 export function parse(options: TlsOptions, name: string): SecureContext {
   try {
-    return createSecureContext(options);
+    return builtins.tls.createSecureContext(options);
   } catch (thrown) {
     const cause = toError(thrown);
     // OpenSSL's messages never quote a key; Node's, for a value of a wrong type, do.

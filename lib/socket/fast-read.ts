@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
-import { markAsUntransferable } from 'node:worker_threads';
 
+import { builtins } from '../builtins';
 import { type Transport, handlerOf } from './transport';
 import type { Settings } from '../options/settings';
 import type { ResolvedTarget } from '../options/target';
@@ -31,14 +31,14 @@ export type FastRead = (open: (onread: OnRead) => Transport) => Transport;
  * the next read. `buffer()` is called after each read, so each socket asks for it anew.
  * https://github.com/nodejs/node/blob/v20.20.2/lib/internal/stream_base_commons.js#L168 (`onStreamRead`)
  */
-let shared = allocateShared();
+let shared: Buffer | undefined;
 
 function allocateShared(): Buffer {
   const buffer = Buffer.allocUnsafeSlow(READ_SIZE);
   try {
     // Node reads into the address of this memory. If a lent chunk took it along to another thread, that would be freed
     // memory. With the mark Node 20 sends a copy, and later versions throw a `DataCloneError`.
-    markAsUntransferable(buffer.buffer);
+    builtins.threads.markAsUntransferable(buffer.buffer);
   } catch {
     // Bun throws where it has no such mark: https://github.com/oven-sh/bun/issues/22405. It has its own `net` besides.
   }
@@ -46,12 +46,12 @@ function allocateShared(): Buffer {
 }
 
 /**
- * The shared memory, or new one in its place where it was detached. workerd's `net` detaches what it reads into, and
+ * The shared memory, or new one at first and where it was detached. workerd's `net` detaches what it reads into, and
  * calls back with memory of its own.
  * https://github.com/cloudflare/workerd/blob/039dc1be8029e0d83fe934368e7aa7c8ec389a11/src/node/internal/internal_net.ts
  */
 function sharedBuffer(): Buffer {
-  if (shared.byteLength === 0) shared = allocateShared();
+  if (shared === undefined || shared.byteLength === 0) shared = allocateShared();
   return shared;
 }
 

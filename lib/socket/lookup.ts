@@ -1,6 +1,7 @@
-import { type LookupAddress, lookup as lookUp } from 'node:dns';
+import type { LookupAddress } from 'node:dns';
 import { type LookupFunction, isIP } from 'node:net';
 
+import { builtins } from '../builtins';
 import { describe, isArray, toError } from '../errors';
 import type { SocketOptions } from '../options/options';
 
@@ -21,7 +22,7 @@ export function lookupOf({
 }: SocketOptions): LookupFunction | undefined {
   const family = given === undefined || given === 0 ? isIP(localAddress) : given;
   if (family === 0) return lookup && guardLookup(lookup);
-  const ask = guardLookup(lookup ?? lookUp);
+  const ask = guardLookup(lookup ?? builtins.dns.lookup);
   return (hostname, options, callback) => {
     const isOne = options.all !== true && localAddress !== '';
     ask(hostname, { ...options, family, hints, all: options.all === true || isOne }, (error, found, ...rest) => {

@@ -1,7 +1,8 @@
 import { connect, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { checkServerIdentity, connect as connectTls } from 'node:tls';
+import type { checkServerIdentity } from 'node:tls';
 
+import { builtins } from '../builtins';
 import { ConnectionError, because, toError } from '../errors';
 import { type Transport, ignore } from './transport';
 import { lookupOf } from './lookup';
@@ -30,7 +31,7 @@ export function openSocket(target: ResolvedTarget, options: SocketOptions, { rea
     }
     return socket;
   }
-  const socket = connectTls({ ...network, ...tlsOf(target) });
+  const socket = builtins.tls.connect({ ...network, ...tlsOf(target) });
   // `tls.connect` does not pass these on to its socket.
   socket.once('connect', () => applyOptions(socket, options));
   return socket;
@@ -56,7 +57,7 @@ function networkOf(target: ResolvedTarget, options: SocketOptions): typeof UNSET
 
 /** Puts TLS over a connected stream. */
 export function secure(stream: Duplex, target: ResolvedTarget): Transport {
-  return connectTls({ ...UNSET, ...tlsOf(target), host: hostOf(target), socket: stream });
+  return builtins.tls.connect({ ...UNSET, ...tlsOf(target), host: hostOf(target), socket: stream });
 }
 
 /**
@@ -117,7 +118,7 @@ const UNSET_TLS = Object.fromEntries(
 
 function tlsOf(target: ResolvedTarget): object {
   const host = hostOf(target);
-  const identityCheck = target.tls?.checkServerIdentity ?? checkServerIdentity;
+  const identityCheck = target.tls?.checkServerIdentity ?? builtins.tls.checkServerIdentity;
   return {
     ...UNSET_TLS,
     ...(isIP(host) === 0 && { servername: host }),

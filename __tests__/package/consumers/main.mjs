@@ -267,7 +267,7 @@ const core = await bundle(put('core.mjs', connectionOnly), 'core.cjs', 'cjs');
 await works(async () => expect(String(core <= CORE_BUDGET), /true/), `${core} bytes of ${CORE_BUDGET}`);
 const sizes = [
   ['download', size(packed.size)],
-  ['on disk, with source maps', size(packed.unpackedSize)],
+  ['on disk, with the types', size(packed.unpackedSize)],
   [
     'one file of `ReconnectingConnection`, minified by esbuild, gzipped',
     `${size(core)} (at most ${size(CORE_BUDGET)})`,
