@@ -75,6 +75,30 @@ describe('Emitter', () => {
     expect(contexts).toEqual([context, subject]);
   });
 
+  it.each([1, 2])(
+    'removes a listener by its context, and those of once() alone, as eventemitter3 does (%i of them)',
+    (count) => {
+      const [listener, context] = [() => undefined, {}];
+      const left = [new EventEmitter(), new Subject() as unknown as EventEmitter].map((emitter) => {
+        const add = (method: 'on' | 'once', own?: object) => {
+          for (let index = 0; index < count; index++) emitter[method]('one', listener, own);
+          return emitter;
+        };
+        const counts = [
+          add('on').off('one', listener, context).listenerCount('one'),
+          emitter.off('one', listener, emitter).listenerCount('one'),
+          add('on', context).off('one', listener, emitter).listenerCount('one'),
+          emitter.off('one', listener, context).listenerCount('one'),
+          add('on').off('one', listener, undefined, true).listenerCount('one'),
+          add('once').off('one', listener, undefined, true).listenerCount('one'),
+        ];
+        return [...counts, emitter.removeListener('one', undefined).eventNames()];
+      });
+      expect(left[0]).toEqual([count, 0, count, 0, count, count, []]);
+      expect(left[1]).toEqual(left[0]);
+    },
+  );
+
   it('is an EventEmitter of eventemitter3', () => {
     expect(new Subject()).toBeInstanceOf(EventEmitter);
   });

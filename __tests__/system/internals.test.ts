@@ -375,6 +375,21 @@ describe('`_events` of eventemitter3 (lib/events/emitter.ts)', () => {
     expect(eventsOf(subject)['event']).not.toBe(before);
   });
 
+  it('is what is changed by `on()` and `removeListener()`, also where an entry was put there', () => {
+    const [only, other] = [() => undefined, () => undefined];
+    const subject = new EventEmitter().on('event', () => undefined);
+    const entry = { fn: only, context: subject, once: false };
+    eventsOf(subject)['event'] = entry;
+    subject.on('event', other);
+    expect(eventsOf(subject)['event']).toEqual([entry, { ...entry, fn: other }]);
+    subject.off('event', other);
+    expect(eventsOf(subject)['event']).toBe(entry);
+    subject.off('event', only, {}).off('event', only, undefined, true);
+    expect(eventsOf(subject)['event']).toBe(entry);
+    subject.off('event', only, subject);
+    expect(subject.eventNames()).toEqual([]);
+  });
+
   it('is what is asked for listeners, so that what is put there is one', () => {
     const listener = () => undefined;
     const subject = new EventEmitter();

@@ -4,9 +4,11 @@ import type { default as TypedEventEmitter, EventMap } from 'typed-emitter';
 import { fromCaller } from '../errors';
 import { listenerLimit, setListenerLimit, warnOfMany } from './listener-limit';
 
+type Listener = (...args: unknown[]) => unknown;
+
 /** What eventemitter3 has for each listener. */
 interface Entry {
-  readonly fn: (...args: unknown[]) => unknown;
+  readonly fn: Listener;
   readonly context: unknown;
   readonly once: boolean;
   /** Ours: that one of `once` has been called. An event that is being delivered may still have it in its list. */
@@ -18,15 +20,19 @@ interface Entry {
  * added by `once()`, or inserts one in front of the others; without this, each listener would be registered twice.
  * https://github.com/primus/eventemitter3/blob/5.0.4/index.js#L58, tested with eventemitter3 5.0.4 by
  * `internals.test.ts`. If another version kept its listeners elsewhere, no event would be delivered.
+ *
+ * Ours: the only listener of an event is there by itself, without an entry, unless it has a context or is for one event.
+ * That is how most events are listened to; the entries would take as much memory as all else of an idle emitter.
  */
 interface Internals {
-  readonly _events: Record<PropertyKey, Entry | Entry[] | undefined>;
+  readonly _events: Record<PropertyKey, Listener | Entry | Entry[] | undefined>;
 }
 
-/** A parameter of eventemitter3: what `this` is in the listener. */
+/** Parameters of eventemitter3: what `this` is in the listener, and for removal whether it is for one event. */
 interface WithContext<Events extends EventMap> {
   on<E extends keyof Events>(event: E, listener: Events[E], context?: unknown): this;
   once<E extends keyof Events>(event: E, listener: Events[E], context?: unknown): this;
+  removeListener<E extends keyof Events>(event: E, listener: Events[E], context?: unknown, once?: boolean): this;
 }
 
 // eventemitter3 seen through typed-emitter's type, whose plain `Events[K]` lets generic code compile where
@@ -44,14 +50,28 @@ export const onListenerAdded: unique symbol = Symbol('onListenerAdded');
 export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events> {
   /** Calls the listeners of `event` now. Returns whether there were any. */
   override emit<E extends keyof Events>(event: E, ...args: Parameters<Events[E]>): boolean {
-    const entries = this.#internals._events[event];
-    if (entries === undefined) return false;
-    if (Array.isArray(entries)) {
-      // Listeners added by a listener get the next event and not this one: eventemitter3 pushes them into this array.
-      const count = entries.length;
-      for (let index = 0; index < count; index++) this.#call(event, entries[index]!, args);
-    } else {
-      this.#call(event, entries, args);
+    const listeners = eventsOf(this)[event];
+    if (listeners === undefined) return false;
+    // Both calls are made here: only then does V8 call a listener without making the array of arguments.
+    if (typeof listeners === 'function') {
+      try {
+        listeners.apply(this, args);
+      } catch (error) {
+        report(error);
+      }
+      return true;
+    }
+    const entries: readonly Entry[] = Array.isArray(listeners) ? listeners : [listeners];
+    // Listeners added by a listener get the next event and not this one: eventemitter3 pushes them into this array.
+    const count = entries.length;
+    for (let index = 0; index < count; index++) {
+      const entry = entries[index]!;
+      if (entry.once && !takeOnce(this, event, entry)) continue;
+      try {
+        entry.fn.apply(entry.context, args);
+      } catch (error) {
+        report(error);
+      }
     }
     return true;
   }
@@ -62,9 +82,9 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
    * @param context - What `this` is in the listener. Default: this emitter.
    */
   override on<E extends keyof Events>(event: E, listener: Events[E], context?: unknown): this {
+    expand(this, event);
     super.on(event, listener, context);
-    this.#added(event);
-    return this;
+    return added(this, event);
   }
 
   /** The same as `on()`. */
@@ -78,9 +98,32 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
    * @param context - What `this` is in the listener. Default: this emitter.
    */
   override once<E extends keyof Events>(event: E, listener: Events[E], context?: unknown): this {
+    expand(this, event);
     super.once(event, listener, context);
-    this.#added(event);
+    return added(this, event);
+  }
+
+  /**
+   * Removes a listener, wherever it was added for `event`.
+   *
+   * @param context - Only where this is its context.
+   * @param once - Whether to remove only those that were added for one event.
+   */
+  override removeListener<E extends keyof Events>(
+    event: E,
+    listener: Events[E],
+    context?: unknown,
+    once?: boolean,
+  ): this {
+    expand(this, event);
+    super.removeListener(event, listener, context, once);
+    compact(this, event);
     return this;
+  }
+
+  /** The same as `removeListener()`. */
+  override off<E extends keyof Events>(event: E, listener: Events[E], context?: unknown, once?: boolean): this {
+    return this.removeListener(event, listener, context, once);
   }
 
   /** @internal For subclasses. */
@@ -88,12 +131,24 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
 
   /** Adds a listener in front of the others. */
   override prependListener<E extends keyof Events>(event: E, listener: Events[E]): this {
-    return this.#toFront(this.on(event, listener), event);
+    return toFront(this.on(event, listener), event);
   }
 
   /** Adds a listener for one event, in front of the others. */
   override prependOnceListener<E extends keyof Events>(event: E, listener: Events[E]): this {
-    return this.#toFront(this.once(event, listener), event);
+    return toFront(this.once(event, listener), event);
+  }
+
+  /** The listeners of `event`. */
+  override listeners<E extends keyof Events>(event: E): Events[E][] {
+    const only = eventsOf(this)[event];
+    // `as`: it is a listener of this event.
+    return typeof only === 'function' ? [only as Events[E]] : super.listeners(event);
+  }
+
+  /** How many listeners `event` has. */
+  override listenerCount(event: keyof Events): number {
+    return typeof eventsOf(this)[event] === 'function' ? 1 : super.listenerCount(event);
   }
 
   /** The listeners of `event`; eventemitter3 wraps none, so these are the functions that were added. */
@@ -116,49 +171,63 @@ export class Emitter<Events extends EventMap> extends TypedEventEmitter3<Events>
     fromCaller([this, 'setMaxListeners'], () => setListenerLimit(this, n));
     return this;
   }
+}
 
-  #added(event: keyof Events): void {
-    const entries = this.#internals._events[event];
-    if (Array.isArray(entries)) warnOfMany(this, event, entries.length);
-    this[onListenerAdded]?.(event);
+function eventsOf(emitter: object): Internals['_events'] {
+  // `as`: the two declared types of one object, see `TypedEventEmitter3`.
+  return (emitter as Internals)._events;
+}
+
+/** Gives the only listener of an event an entry: eventemitter3 is about to look at it. */
+function expand(emitter: object, event: PropertyKey): void {
+  const events = eventsOf(emitter);
+  const fn = events[event];
+  if (typeof fn === 'function') events[event] = { fn, context: emitter, once: false };
+}
+
+/** Takes the entry from an only listener that needs none. */
+function compact(emitter: object, event: PropertyKey): void {
+  const events = eventsOf(emitter);
+  const entry = events[event];
+  if (typeof entry === 'object' && !Array.isArray(entry) && !entry.once && entry.context === emitter) {
+    events[event] = entry.fn;
   }
+}
 
-  get #internals(): Internals {
-    // `as`: the two declared types of one object, see `TypedEventEmitter3`.
-    return this as unknown as Internals;
-  }
+/** A listener was added. */
+function added<E extends { [onListenerAdded]?(event: PropertyKey): void }>(emitter: E, event: PropertyKey): E {
+  const entries = eventsOf(emitter)[event];
+  if (Array.isArray(entries)) warnOfMany(emitter, event, entries.length);
+  else compact(emitter, event);
+  emitter[onListenerAdded]?.(event);
+  return emitter;
+}
 
-  #call(event: keyof Events, entry: Entry, args: unknown[]): void {
-    if (entry.once) {
-      if (entry.fired === true) return;
-      entry.fired = true;
-      this.#remove(event, entry);
-    }
-    try {
-      entry.fn.apply(entry.context, args);
-    } catch (error) {
-      report(error);
-    }
-  }
+function toFront<E extends object>(emitter: E, event: PropertyKey): E {
+  const events = eventsOf(emitter);
+  const entries = events[event];
+  // A new array: a delivery that is under way iterates over the old one.
+  if (Array.isArray(entries)) events[event] = [entries.at(-1)!, ...entries.slice(0, -1)];
+  return emitter;
+}
 
-  /** Removes this very entry, where eventemitter3 would remove all that have its function. */
-  #remove(event: keyof Events, entry: Entry): void {
-    const entries = this.#internals._events[event];
-    // `as`: it is a listener of this event.
-    if (entries === entry) this.removeListener(event, entry.fn as Events[typeof event]);
-    if (!Array.isArray(entries)) return;
+/**
+ * Removes an entry of `once()`: this very one, where eventemitter3 would remove all that have its function. Returns false
+ * if it was removed before.
+ */
+function takeOnce(emitter: object, event: PropertyKey, entry: Entry): boolean {
+  if (entry.fired === true) return false;
+  entry.fired = true;
+  const events = eventsOf(emitter);
+  const entries = events[event];
+  // `as`: the other declared type of it.
+  if (entries === entry) (emitter as EventEmitter).removeListener(event as string, entry.fn);
+  if (Array.isArray(entries)) {
     const rest = entries.filter((each) => each !== entry);
-    this.#internals._events[event] = rest.length === 1 ? rest[0] : rest;
+    events[event] = rest.length === 1 ? rest[0] : rest;
+    compact(emitter, event);
   }
-
-  #toFront(self: this, event: keyof Events): this {
-    const entries = this.#internals._events[event];
-    if (Array.isArray(entries)) {
-      // A new array: a delivery that is under way iterates over the old one.
-      this.#internals._events[event] = [entries.at(-1)!, ...entries.slice(0, -1)];
-    }
-    return self;
-  }
+  return true;
 }
 
 /** Calls a function of the application's. What it throws is reported, and never unwinds this library. */
