@@ -113,6 +113,8 @@ describe('chunks that are lent', () => {
 });
 
 describe('memory that is detached', () => {
+  afterEach(() => jest.dontMock('node:worker_threads'));
+
   /** The module in a runtime that cannot keep memory from being detached. */
   function load(): { fastReadFor: typeof fastReadFor; setHandler: typeof setHandler } {
     jest.doMock('node:worker_threads', () => ({
@@ -125,7 +127,6 @@ describe('memory that is detached', () => {
       Object.assign(modules, jest.requireActual('../../lib/socket/transport'));
       Object.assign(modules, jest.requireActual('../../lib/socket/fast-read'));
     });
-    jest.dontMock('node:worker_threads');
     // `as`: these are in it now.
     return modules as ReturnType<typeof load>;
   }
