@@ -1,5 +1,5 @@
 import type { ConnectionOptions } from '../../lib/options/options';
-import { ScriptedLink as PublishedLink } from '../../lib/testing/scripted-link';
+import { ScriptedLink as PublishedLink } from '../../lib/testing/scripted-peer';
 
 /** The published scripted link, whose other end the test plays. */
 export class ScriptedLink extends PublishedLink {
@@ -11,7 +11,11 @@ export class ScriptedLink extends PublishedLink {
   readonly #pending: (() => void)[] = [];
 
   constructor(signal: AbortSignal) {
-    super(false, { onWrite: (chunk, taken) => this.#onWrite(chunk, taken), onEnd: () => undefined });
+    super(
+      false,
+      (chunk, taken) => this.#onWrite(chunk, taken),
+      () => undefined,
+    );
     this.signal = signal;
   }
 
@@ -28,7 +32,7 @@ export class ScriptedLink extends PublishedLink {
 
   /** The dial or the session fails. */
   fail(code = 'ECONNRESET'): void {
-    this.break(Object.assign(new Error(`scripted ${code}`), { code }));
+    this.destroy(Object.assign(new Error(`scripted ${code}`), { code }));
   }
 
   /** Confirms what was written while stalled. */

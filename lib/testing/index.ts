@@ -3,6 +3,8 @@ export type { Direction, Faults } from './proxied-link';
 export { FaultProxy } from './proxy';
 export type {
   CutAfterOptions,
+  FlapOptions,
+  LoopbackOptions,
   PathPlace,
   Place,
   PortPlace,
@@ -10,12 +12,18 @@ export type {
   ProxyOptions,
   ProxyStats,
   Treatment,
-} from './proxy-options';
-export { type Args, type Listeners, type NextOptions, type Recorded, type Recorder, record } from './recorder';
+} from './options';
+export {
+  type Args,
+  type Heard,
+  type Listeners,
+  type NextOptions,
+  type Recorded,
+  type Recorder,
+  record,
+} from './recorder';
 export type { Chunk, Opening, ScriptedAttempt } from './script';
 export { ScriptedDial } from './scripted-dial';
 export type { ScriptedPeer } from './scripted-peer';
 export { LoopbackServer } from './server';
-export type { FlapOptions, LoopbackOptions } from './server-options';
-export type { Heard } from './timeline';
 export { type WaitOptions, until } from './until';

@@ -1,93 +1,102 @@
 import type { Socket } from 'node:net';
 
-import { clearTimer, now, setTimer } from './clock';
 import { type Cut, cutSocket } from './cut';
+import { clearTimer, now, setTimer } from './until';
 
 /** From the client to the target, or back. */
 export type Direction = 'toTarget' | 'toClient';
 
-/** What is done to one direction. Without a default, it is off; a 0 or a false puts it off again. */
+/** The faults of one direction. A fault without a default is off; 0 or false turns it off again. */
 export interface Faults {
-  /** Milliseconds by which bytes and ends come later. */
+  /** Milliseconds by which bytes and ends are delayed. */
   readonly latency?: number | undefined;
-  /** Up to so many milliseconds more, by chance. The order is kept. */
+  /** A random part of so many milliseconds is added to `latency`. The order is kept. */
   readonly jitter?: number | undefined;
-  /** Bytes that are sent at once, at the most. */
+  /** The largest number of bytes that are sent at once. */
   readonly slice?: number | undefined;
-  /** Milliseconds from one slice to the next, so that they are read apart. Default: 1. */
+  /** Milliseconds between two slices, so that they are read separately. Default: 1. */
   readonly gap?: number | undefined;
-  /** Bytes a second, at the most. */
+  /** The largest number of bytes per second. */
   readonly rate?: number | undefined;
-  /** Nothing more is forwarded, neither bytes nor an end, and what comes is kept while there is room. */
+  /** Nothing is forwarded, neither bytes nor an end. Up to 256 KiB are kept, then the source has to wait. */
   readonly stall?: boolean | undefined;
-  /** What comes is read and thrown away, ends included. */
+  /** Bytes and ends are read and thrown away. */
   readonly blackhole?: boolean | undefined;
-  /** Milliseconds by which an end (FIN or RST) is passed on later. */
+  /** Milliseconds by which an end (FIN or RST) is delayed further. */
   readonly lateClose?: number | undefined;
 }
 
-/** When a link is cut by itself: so many bytes of payload after this was set, or after the link was made. */
+/** When a link is cut: after so many bytes since this was set or the link was made. */
 export interface CutAfter {
   readonly bytes: number;
   readonly how: Cut;
   readonly counting: Direction | 'both';
 }
 
-/** Bytes that one direction keeps at the most, before its source has to wait. */
+/** Bytes that one direction keeps before its source has to wait. */
 const ROOM = 262_144;
 
 type Item = { readonly due: number } & (
   { readonly kind: 'bytes'; readonly bytes: Buffer } | { readonly kind: 'end' } | { readonly kind: 'reset' }
 );
 
-/** A client and the target, and what goes from one to the other. */
+/** A client, the target, and the bytes between them. */
 export class ProxiedLink {
-  readonly #client: Socket;
-  readonly #target: Socket;
+  readonly #sockets: readonly Socket[];
+  readonly #faults: Readonly<Record<Direction, Faults>>;
+  readonly #onForward: (direction: Direction, bytes: number) => void;
   readonly #flows: readonly Flow[];
   #cutAfter: CutAfter | undefined;
   #left = Infinity;
 
-  /** @param onForward - told of bytes as they are handed over */
+  /** @param onForward - Called with the number of bytes that are forwarded. */
   constructor(
     client: Socket,
     target: Socket,
     faults: Readonly<Record<Direction, Faults>>,
     onForward: (direction: Direction, bytes: number) => void,
   ) {
-    this.#client = client;
-    this.#target = target;
-    const flow = (direction: Direction, from: Socket, to: Socket) =>
-      new Flow(from, to, {
-        faults: () => faults[direction],
-        allowance: () => (this.#counts(direction) ? this.#left : Infinity),
-        onSent: (bytes) => {
-          onForward(direction, bytes);
-          if (this.#counts(direction)) this.#left -= bytes;
-        },
-        onTaken: () => {
-          if (this.#left === 0) this.cut(this.#cutAfter!.how);
-        },
-      });
-    this.#flows = [flow('toTarget', client, target), flow('toClient', target, client)];
+    this.#sockets = [client, target];
+    this.#faults = faults;
+    this.#onForward = onForward;
+    this.#flows = [new Flow(this, 'toTarget', client, target), new Flow(this, 'toClient', target, client)];
   }
 
-  /** Starts a count afresh, or ends it. */
+  /** Starts to count anew, or stops. */
   set cutAfter(cutAfter: CutAfter | undefined) {
     this.#cutAfter = cutAfter;
     this.#left = cutAfter?.bytes ?? Infinity;
     this.refresh();
   }
 
-  /** To be called when faults have changed. */
+  /** Applies faults that have changed. */
   refresh(): void {
     for (const flow of this.#flows) flow.step();
   }
 
-  /** Cuts both sides; what was kept is gone. */
+  /** Cuts both sides, and discards what was kept. */
   cut(how: Cut): void {
     for (const flow of this.#flows) flow.stop();
-    for (const socket of [this.#client, this.#target]) cutSocket(socket, how);
+    for (const socket of this.#sockets) cutSocket(socket, how);
+  }
+
+  faultsOf(direction: Direction): Faults {
+    return this.#faults[direction];
+  }
+
+  /** Bytes that may be sent before the link is cut. */
+  allowance(direction: Direction): number {
+    return this.#counts(direction) ? this.#left : Infinity;
+  }
+
+  onSent(direction: Direction, bytes: number): void {
+    this.#onForward(direction, bytes);
+    if (this.#counts(direction)) this.#left -= bytes;
+  }
+
+  /** The kernel has taken what was sent. */
+  onTaken(): void {
+    if (this.#left === 0) this.cut(this.#cutAfter!.how);
   }
 
   #counts(direction: Direction): boolean {
@@ -96,91 +105,85 @@ export class ProxiedLink {
   }
 }
 
-interface FlowContext {
-  readonly faults: () => Faults;
-  /** Bytes that may be sent before the link is cut. */
-  readonly allowance: () => number;
-  /** Told of bytes that are sent, at once. */
-  readonly onSent: (bytes: number) => void;
-  /** Told when the kernel has taken what was sent. */
-  readonly onTaken: () => void;
-}
-
-/** One direction: a line of what came and has not gone yet. */
+/** One direction: a queue of what has arrived and was not sent. */
 class Flow {
+  readonly #link: ProxiedLink;
+  readonly #direction: Direction;
   readonly #from: Socket;
   readonly #to: Socket;
-  readonly #context: FlowContext;
-  #line: Item[] = [];
+  #queue: Item[] = [];
   #kept = 0;
+  /** When the last item of the queue is due. */
   #latest = 0;
-  /** When the next piece may go, by the rate and the gap. */
+  /** When the next piece may be sent, by the rate and the gap. */
   #free = 0;
-  #full = false;
-  #stopped = false;
+  #isFull = false;
+  #isStopped = false;
   #timer: ReturnType<typeof setTimer> | undefined;
 
-  constructor(from: Socket, to: Socket, context: FlowContext) {
+  constructor(link: ProxiedLink, direction: Direction, from: Socket, to: Socket) {
+    this.#link = link;
+    this.#direction = direction;
     this.#from = from;
     this.#to = to;
-    this.#context = context;
-    from.on('data', (bytes) => this.#enter({ kind: 'bytes', bytes }));
-    from.on('end', () => this.#enter({ kind: 'end' }));
-    from.on('error', () => this.#enter({ kind: 'reset' }));
+    from.on('data', (bytes) => this.#add({ kind: 'bytes', bytes }));
+    from.on('end', () => this.#add({ kind: 'end' }));
+    from.on('error', () => this.#add({ kind: 'reset' }));
     to.on('drain', () => {
-      this.#full = false;
+      this.#isFull = false;
       this.step();
     });
     to.on('close', () => this.stop());
   }
 
-  /** Sends what may go now, and sees to it that the rest follows. */
+  /** Sends what may be sent now, and sets a timer for the rest. */
   step(): void {
     clearTimer(this.#timer);
-    for (let item = this.#line[0]; item !== undefined && !this.#stopped; item = this.#line[0]) {
-      if (this.#context.faults().stall === true || this.#full || this.#context.allowance() === 0) return;
+    for (let item = this.#queue[0]; item !== undefined && !this.#isStopped; item = this.#queue[0]) {
+      const { stall = false } = this.#link.faultsOf(this.#direction);
+      if (stall || this.#isFull || this.#link.allowance(this.#direction) === 0) return;
       const wait = Math.max(item.due, this.#free) - now();
       if (wait > 0) {
         this.#timer = setTimer(() => this.step(), Math.ceil(wait));
         return;
       }
-      this.#line.shift();
+      this.#queue.shift();
       if (item.kind === 'bytes') this.#send(item.bytes, item.due);
       else if (item.kind === 'end') this.#to.end();
       else cutSocket(this.#to, 'reset');
     }
   }
 
-  /** Forwards nothing any more, and lets the source run dry. */
+  /** Forwards nothing more, and discards what arrives. */
   stop(): void {
-    this.#stopped = true;
+    this.#isStopped = true;
     clearTimer(this.#timer);
-    this.#line = [];
+    this.#queue = [];
     this.#from.resume();
   }
 
-  #enter(what: { kind: 'bytes'; bytes: Buffer } | { kind: 'end' | 'reset' }): void {
-    const { latency = 0, jitter = 0, lateClose = 0, blackhole = false } = this.#context.faults();
-    if (this.#stopped || blackhole) return;
+  #add(what: { kind: 'bytes'; bytes: Buffer } | { kind: 'end' | 'reset' }): void {
+    const { latency = 0, jitter = 0, lateClose = 0, blackhole = false } = this.#link.faultsOf(this.#direction);
+    if (this.#isStopped || blackhole) return;
     const late = what.kind === 'bytes' ? 0 : lateClose;
     this.#latest = Math.max(this.#latest, now() + latency + Math.random() * jitter);
-    this.#line.push({ ...what, due: this.#latest + late });
+    this.#queue.push({ ...what, due: this.#latest + late });
     if (what.kind === 'bytes') this.#kept += what.bytes.length;
     if (this.#kept >= ROOM) this.#from.pause();
     this.step();
   }
 
-  /** Sends as much of `bytes` as may go at once, and puts the rest back. */
+  /** Sends as much of `bytes` as may be sent at once, and puts the rest back. */
   #send(bytes: Buffer, due: number): void {
-    const { slice = 0, gap = 1, rate = 0 } = this.#context.faults();
-    // A fiftieth of a second's worth, so that a slow line is slow all the time and not by fits.
+    const { slice = 0, gap = 1, rate = 0 } = this.#link.faultsOf(this.#direction);
+    // The bytes of 20 ms, so that a slow link is slow all the time and not in bursts.
     const size = Math.min(slice || Infinity, rate ? Math.max(1, Math.floor(rate / 50)) : Infinity);
-    const piece = bytes.subarray(0, Math.min(size, this.#context.allowance()));
-    if (piece.length < bytes.length) this.#line.unshift({ kind: 'bytes', bytes: bytes.subarray(piece.length), due });
+    const piece = bytes.subarray(0, Math.min(size, this.#link.allowance(this.#direction)));
+    if (piece.length < bytes.length) this.#queue.unshift({ kind: 'bytes', bytes: bytes.subarray(piece.length), due });
     this.#free = now() + Math.max(slice ? gap : 0, rate ? (piece.length * 1_000) / rate : 0);
     this.#kept -= piece.length;
-    this.#context.onSent(piece.length);
-    this.#full = !this.#to.write(piece, this.#context.onTaken);
+    this.#link.onSent(this.#direction, piece.length);
+    this.#isFull = !this.#to.write(piece, () => this.#link.onTaken());
     if (this.#kept < ROOM) this.#from.resume();
   }
 }

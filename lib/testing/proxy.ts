@@ -2,9 +2,7 @@ import { once } from 'node:events';
 import { type NetConnectOpts, type Server, type Socket, connect, createServer } from 'node:net';
 
 import { checkRecord } from '../options/checks';
-import { now } from './clock';
 import { type Cut, cutSocket, ignore } from './cut';
-import { type CutAfter, type Direction, type Faults, ProxiedLink } from './proxied-link';
 import {
   type CutAfterOptions,
   type Place,
@@ -17,20 +15,27 @@ import {
   checkProxyOptions,
   checkTreatment,
   faultChecks,
-} from './proxy-options';
-import { Waiting } from './until';
+} from './options';
+import { type CutAfter, type Direction, type Faults, ProxiedLink } from './proxied-link';
+import { Waiting, now } from './until';
 
-/** More than a test looks at, so that a long run does not fill the memory. */
+/** The number of `acceptedAt` that are kept, so that a long run does not fill the memory. */
 const REMEMBERED = 10_000;
 
+/** A client that was accepted: forwarded, or not. */
+interface Client {
+  readonly cut: (how: Cut) => void;
+  readonly link?: ProxiedLink;
+}
+
 /**
- * A proxy on 127.0.0.1, or on a Unix socket, in front of a server: every link through it suffers what it is told to.
- * It forwards bytes, so TLS goes through it as it is. It runs by the real clock.
+ * A proxy on 127.0.0.1, or on a Unix socket, that adds faults to the links through it. It forwards bytes, so TLS passes
+ * through unchanged. It runs by the real clock.
  */
 export class FaultProxy {
   readonly #options: ProxyOptions;
   readonly #faults: Record<Direction, Faults> = { toTarget: {}, toClient: {} };
-  readonly #links = new Set<{ cut(how: Cut): void; link?: ProxiedLink }>();
+  readonly #clients = new Set<Client>();
   readonly #bytes = { toTarget: 0, toClient: 0 };
   readonly #waiting = new Waiting();
   #acceptedAt: number[] = [];
@@ -46,9 +51,9 @@ export class FaultProxy {
   }
 
   /**
-   * Starts a proxy that forwards all as it is.
+   * Starts a proxy without faults.
    *
-   * @throws ConnectionError `ERR_INVALID_OPTION`; what Node says where it cannot listen
+   * @throws ConnectionError `ERR_INVALID_OPTION`; Node's error if it cannot listen
    */
   static async start(options: ProxyOptions): Promise<FaultProxy> {
     const proxy = new FaultProxy(checkProxyOptions(options));
@@ -56,20 +61,20 @@ export class FaultProxy {
     return proxy;
   }
 
-  /** Where it listens, to be given to a connection. */
+  /** Where it listens, as options of a connection. */
   get target(): Place {
     return this.#place;
   }
 
-  /** Where it listens; 0 for a Unix socket. */
+  /** The port; 0 for a Unix socket. */
   get port(): number {
     return 'port' in this.#place ? this.#place.port : 0;
   }
 
-  /** The proxy in figures. */
+  /** Counts of links, clients and bytes. */
   get stats(): ProxyStats {
     return {
-      links: this.#links.size,
+      links: this.#clients.size,
       accepted: this.#accepted,
       bytes: { ...this.#bytes },
       acceptedAt: [...this.#acceptedAt],
@@ -77,7 +82,7 @@ export class FaultProxy {
   }
 
   /**
-   * Changes what is done to links, those that are open included. What is not named stays as it was.
+   * Changes the faults of all links, open ones included. Faults that are not named stay as they were.
    *
    * @param direction - Default: `'both'`.
    * @throws ConnectionError `ERR_INVALID_OPTION`
@@ -88,7 +93,7 @@ export class FaultProxy {
     this.#refresh();
   }
 
-  /** Forwards all as it is again: faults, `cutAfter` and `clients` are as at the start. */
+  /** Resets all faults, `cutAfter` and `clients`. */
   clear(): void {
     this.#faults.toTarget = {};
     this.#faults.toClient = {};
@@ -98,17 +103,17 @@ export class FaultProxy {
   }
 
   /**
-   * What becomes of clients from now on: they are forwarded, or accepted and cut at once, or accepted and never hear a
-   * word (`'blackhole'`).
+   * Decides about clients from now on: they are forwarded, cut at once (`'drop'`, `'reset'`), or accepted and never
+   * answered (`'blackhole'`).
    *
    * @throws ConnectionError `ERR_INVALID_OPTION`
    */
   clients(treatment: Treatment): void {
-    this.#treatment = checkTreatment(treatment);
+    this.#treatment = checkTreatment(treatment, '`treatment`');
   }
 
   /**
-   * Cuts each link, open now or made later, when so many bytes more have gone through it.
+   * Cuts each link, open now or made later, after so many more bytes.
    *
    * @throws ConnectionError `ERR_INVALID_OPTION`
    */
@@ -117,45 +122,41 @@ export class FaultProxy {
   }
 
   /**
-   * Cuts all links now: in good order (`'drop'`, a FIN to both ends) or not (`'reset'`, an RST).
+   * Cuts all links now: `'drop'` sends a FIN to both ends, `'reset'` an RST.
    *
    * @param how - Default: `'reset'`.
-   * @returns how many there were
+   * @returns the number of links
    * @throws ConnectionError `ERR_INVALID_OPTION`
    */
   cut(how: Cut = 'reset'): number {
     checkCut(how, '`how`');
-    for (const link of this.#links) link.cut(how);
-    return this.#links.size;
+    for (const client of this.#clients) client.cut(how);
+    return this.#clients.size;
   }
 
-  /** Listens no more: dials are refused. Links live on. */
+  /** Stops listening, so that dials are refused. Links stay open. */
   refuse(): void {
     this.#server?.close();
     this.#server = undefined;
   }
 
-  /** Listens again where it did before. While nobody listens the system may give the port away, which is rare. */
+  /** Listens again at the same place. Meanwhile another process may have taken a port, which is rare. */
   async accept(): Promise<void> {
     if (this.#server !== undefined) return;
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => this.#onClient(client));
-    this.#server = server;
-    server.listen(this.#place);
+    this.#server = server.listen(this.#place);
     await once(server, 'listening');
     const address = server.address();
     if (typeof address === 'object' && address !== null) this.#place = { port: address.port, host: address.address };
   }
 
-  /** The end, for good: all links are cut. Resolves when they are gone. */
+  /** Stops for good and cuts all links. Resolves when they are closed. */
   async close(): Promise<void> {
     this.refuse();
     this.#treatment = 'reset';
     this.cut('reset');
-    await this.#waiting.until(
-      () => this.#links.size === 0,
-      {},
-      () => 'the proxy is closed',
-    );
+    const what = () => 'the proxy is closed';
+    await this.#waiting.until(() => this.#clients.size === 0, {}, what);
   }
 
   /** `await using`: {@link FaultProxy.close}. */
@@ -165,11 +166,11 @@ export class FaultProxy {
 
   #countDown(cutAfter: CutAfter | undefined): void {
     this.#cutAfter = cutAfter;
-    for (const { link } of this.#links) if (link !== undefined) link.cutAfter = cutAfter;
+    for (const { link } of this.#clients) if (link !== undefined) link.cutAfter = cutAfter;
   }
 
   #refresh(): void {
-    for (const { link } of this.#links) link?.refresh();
+    for (const { link } of this.#clients) link?.refresh();
   }
 
   #onClient(client: Socket): void {
@@ -177,34 +178,31 @@ export class FaultProxy {
     this.#acceptedAt.push(performance.timeOrigin + now());
     if (this.#acceptedAt.length > REMEMBERED) this.#acceptedAt = this.#acceptedAt.slice(REMEMBERED / 2);
     client.on('error', ignore);
-    if (this.#treatment === 'forward') {
-      this.#forward(client);
-    } else {
-      this.#keep({ cut: (how) => cutSocket(client, how) }, [client]);
-      if (this.#treatment === 'blackhole') client.resume();
-      else cutSocket(client, this.#treatment);
-    }
+    if (this.#treatment === 'forward') return this.#forward(client);
+    this.#keep({ cut: (how) => cutSocket(client, how) }, [client]);
+    if (this.#treatment === 'blackhole') client.resume();
+    else cutSocket(client, this.#treatment);
   }
 
   #forward(client: Socket): void {
-    // `as`: Node's own types ask for a port even where there is a path.
+    // `as`: Node's types require a port also beside a path.
     const target = connect({ ...this.#options.target, allowHalfOpen: true, noDelay: true } as NetConnectOpts);
-    // A target that refuses shows as an RST, by way of the link.
+    // The link passes a refusal on as an RST.
     target.on('error', ignore);
     const link = new ProxiedLink(client, target, this.#faults, (direction, bytes) => (this.#bytes[direction] += bytes));
     link.cutAfter = this.#cutAfter;
     this.#keep({ link, cut: (how) => link.cut(how) }, [client, target]);
   }
 
-  /** Keeps a link for as long as one of its sockets is open. */
-  #keep(link: { cut(how: Cut): void; link?: ProxiedLink }, sockets: readonly Socket[]): void {
-    this.#links.add(link);
+  /** Keeps a client until its sockets are closed. */
+  #keep(client: Client, sockets: readonly Socket[]): void {
+    this.#clients.add(client);
     let open = sockets.length;
     for (const socket of sockets) {
       socket.on('close', () => {
         open -= 1;
         if (open > 0) return;
-        this.#links.delete(link);
+        this.#clients.delete(client);
         this.#waiting.changed();
       });
     }

@@ -1,30 +1,41 @@
+import { inspect } from 'node:util';
+
 import type { ConnectionEvents, ConnectionPool, PoolEvents, ReconnectingConnection } from 'reconnecting-connection';
 
 import { type Checks, checkRecord, func, interval, oneOf } from '../options/checks';
 import { invalidOption } from '../errors';
-import { DEADLINE, clearTimer, now, setTimer } from './clock';
-import { type Heard, timeline } from './timeline';
+import { DEADLINE, Waiting, now } from './until';
 
 /** Any map of events. */
 export type Listeners = Readonly<Record<string, (...args: never) => void>>;
 
-/** What an event tells. */
+/** The arguments of an event. */
 export type Args<Events extends Listeners, E extends keyof Events> = Parameters<Events[E]>;
 
-/** What a recorder has heard: one of its events. */
+/** An event that was recorded. */
+export interface Heard<Event extends string = string, Args extends readonly unknown[] = readonly unknown[]> {
+  /** Its name. */
+  readonly event: Event;
+  /** The arguments of its listeners. */
+  readonly args: Args;
+  /** Milliseconds since the recorder was made, by the real clock. */
+  readonly at: number;
+}
+
+/** Any event of a recorder. */
 export type Recorded<Events extends Listeners> = {
   readonly [E in keyof Events & string]: Heard<E, Args<Events, E>>;
 }[keyof Events & string];
 
-/** How {@link Recorder.next} waits. */
+/** Options of {@link Recorder.next}. */
 export interface NextOptions<Args extends readonly unknown[] = readonly unknown[]> {
-  /** Which of the events of that name is meant. Default: any. */
+  /** Which events of that name count. Default: all. */
   readonly where?: ((...args: Args) => boolean) | undefined;
-  /** Milliseconds to wait at the most, by the real clock. Default: 5000. */
+  /** The longest wait in milliseconds, by the real clock. Default: 5000. */
   readonly deadline?: number | undefined;
 }
 
-/** Every event of a connection, and so of a pool: leaving one out does not compile. */
+/** All events of a connection and of a pool; a missing one does not compile. */
 const EVENTS = Object.keys({
   open: true,
   data: true,
@@ -39,52 +50,45 @@ const EVENTS = Object.keys({
 
 const nextChecks: Checks<NextOptions> = { where: func, deadline: interval };
 
-/** The part of an emitter that is listened to. */
+/** The part of an emitter that is used. */
 interface Source {
   on(event: string, listener: (...args: unknown[]) => void): unknown;
   off(event: string, listener: (...args: unknown[]) => void): unknown;
 }
 
-/** One who waits for an event. */
-interface Waiter {
-  readonly wants: (heard: Heard) => boolean;
-  readonly settle: (heard: Heard) => void;
-}
-
 /**
- * Writes down every event of a connection or a pool, in the order in which they are told. Make it with
- * `record`.
+ * Records every event of a connection or a pool, in order. `record` makes it.
  *
- * @typeParam Events - The events of what is recorded: `ConnectionEvents` or `PoolEvents`.
+ * @typeParam Events - `ConnectionEvents` or `PoolEvents`.
  */
 export class Recorder<Events extends Listeners> {
   readonly #source: Source;
-  readonly #began = now();
+  readonly #startedAt = now();
   readonly #heard: Heard[] = [];
   readonly #listeners: readonly (readonly [event: string, listener: (...args: unknown[]) => void])[];
-  #waiters: Waiter[] = [];
-  /** How many events `next` has taken or passed over. */
+  readonly #waiting = new Waiting();
+  /** Number of events that `next` has returned or passed over. */
   #taken = 0;
 
-  /** @internal Others call `record`, which knows the events by the type of what is recorded. */
+  /** @internal */
   constructor(source: Source) {
     this.#source = source;
     this.#listeners = EVENTS.map((event) => [event, (...args) => this.#hear(event, args)] as const);
     for (const [event, listener] of this.#listeners) source.on(event, listener);
   }
 
-  /** Everything that was heard. */
+  /** All events so far. */
   get events(): readonly Recorded<Events>[] {
-    // `as`: what is emitted under a name has the arguments that the map gives for it.
+    // `as`: what is emitted under a name has the arguments of that name.
     return [...this.#heard] as unknown as Recorded<Events>[];
   }
 
-  /** The names of what was heard, for when the order is the question. */
+  /** The names of all events so far. */
   get names(): readonly (keyof Events & string)[] {
     return this.#heard.map(({ event }) => event);
   }
 
-  /** The first arguments of all events of one name: the payloads of every `backoff`, say. */
+  /** The first arguments of all events of one name, such as the payloads of every `backoff`. */
   payloads<E extends keyof Events & string>(event: E): readonly Args<Events, E>[0][] {
     checkEvent(event);
     const found = this.#heard.filter((heard) => heard.event === event);
@@ -92,11 +96,10 @@ export class Recorder<Events extends Listeners> {
   }
 
   /**
-   * The arguments of the next event of that name, as `events.once` would give them. Next is what comes after the event
-   * that was returned last, whether it was heard already or not: so nothing is missed between two calls, and calls one
-   * after the other assert an order.
+   * The arguments of the next event of that name after the one that was returned last, whether it was recorded before or is
+   * yet to come. So no event is missed between two calls, and successive calls assert an order.
    *
-   * @returns rejects with an Error that shows the whole timeline when there is none by the deadline
+   * @returns rejects with an Error that shows all events if the deadline passes first
    * @throws ConnectionError `ERR_INVALID_OPTION`
    */
   next<E extends keyof Events & string>(
@@ -105,35 +108,27 @@ export class Recorder<Events extends Listeners> {
   ): Promise<Args<Events, E>> {
     checkEvent(event);
     const { where, deadline = DEADLINE } = checkRecord<NextOptions>('', options, nextChecks);
-    const wants = (heard: Heard) => heard.event === event && (where === undefined || where(...heard.args));
-    return new Promise((resolve, reject) => {
-      const index = this.#heard.findIndex((heard, position) => position >= this.#taken && wants(heard));
-      if (index !== -1) {
-        this.#taken = index + 1;
-        resolve(this.#heard[index]!.args as Args<Events, E>); // `as`: see `events`.
-        return;
+    let position = this.#taken;
+    const isFound = () => {
+      while (position < this.#heard.length) {
+        const heard = this.#heard[position++]!;
+        if (heard.event !== event || (where !== undefined && !where(...heard.args))) continue;
+        this.#taken = position;
+        return true;
       }
-      const waiter: Waiter = {
-        wants,
-        settle: (heard) => {
-          clearTimer(timer);
-          resolve(heard.args as Args<Events, E>); // `as`: see `events`.
-        },
-      };
-      const timer = setTimer(() => {
-        this.#waiters = this.#waiters.filter((each) => each !== waiter);
-        reject(new Error(`No \`${event}\` within ${deadline} ms. What was heard:\n${this.timeline()}`));
-      }, deadline);
-      this.#waiters.push(waiter);
-    });
+      return false;
+    };
+    const error = () => new Error(`No \`${event}\` within ${deadline} ms. What was heard:\n${this.timeline()}`);
+    const found = this.#waiting.wait(isFound, deadline, error);
+    return found.then(() => this.#heard[position - 1]!.args as Args<Events, E>); // `as`: see `events`.
   }
 
-  /** All that was heard as text, an event a line: when (in milliseconds since the recorder began), what, with what. */
+  /** All events so far as text, one a line: milliseconds since the recorder was made, name, arguments. */
   timeline(): string {
-    return timeline(this.#heard);
+    return this.#heard.map(({ event, args, at }) => `${at.toFixed(0).padStart(6)} ms  ${line(event, args)}`).join('\n');
   }
 
-  /** Listens no more. What was heard stays. */
+  /** Removes its listeners. What was recorded stays. */
   close(): void {
     for (const [event, listener] of this.#listeners) this.#source.off(event, listener);
   }
@@ -144,24 +139,19 @@ export class Recorder<Events extends Listeners> {
   }
 
   #hear(event: string, args: readonly unknown[]): void {
-    const heard = { event, args, at: now() - this.#began };
-    this.#heard.push(heard);
-    const satisfied = this.#waiters.filter(({ wants }) => wants(heard));
-    if (satisfied.length === 0) return;
-    this.#taken = this.#heard.length;
-    this.#waiters = this.#waiters.filter((waiter) => !satisfied.includes(waiter));
-    for (const { settle } of satisfied) settle(heard);
+    this.#heard.push({ event, args, at: now() - this.#startedAt });
+    this.#waiting.changed();
   }
 }
 
 /**
- * Starts to write down the events of a connection or a pool. Made in the tick in which the connection is made, it
- * misses none.
+ * Starts to record the events of a connection or a pool. Called in the tick in which the connection is made, it misses
+ * none.
  *
- * @throws ConnectionError `ERR_INVALID_OPTION` for what is neither
+ * @throws ConnectionError `ERR_INVALID_OPTION` unless `source` is a connection or a pool
  */
 export function record<Message>(source: ReconnectingConnection<Message>): Recorder<ConnectionEvents<Message>>;
-/** The same for a pool: each event comes with the tag of its member, and the member. */
+/** The same for a pool: the tag and the member follow the arguments of each event. */
 export function record<Message>(source: ConnectionPool<Message>): Recorder<PoolEvents<Message>>;
 export function record(source: object): object {
   // By its members: it may come from another realm, as test runners have them.
@@ -173,3 +163,29 @@ export function record(source: object): object {
 }
 
 const checkEvent = (event: unknown): void => void oneOf(...EVENTS)(event, 'the event');
+
+function line(event: string, args: readonly unknown[]): string {
+  // The last arguments of a pool's event are the tag, which is shown first, and the member, which is left out.
+  const member = args.findIndex((arg) => typeof arg === 'object' && arg !== null && 'disconnect' in arg);
+  const [tag, payload] = member === -1 ? [[], args] : [[args[member - 1]], args.slice(0, member - 1)];
+  const shown = event === 'state' ? `${String(payload[0])} (was ${String(payload[1])})` : payload.map(show).join(' ');
+  return [event.padEnd(7), ...tag, shown].join(' ').trimEnd();
+}
+
+function show(value: unknown): string {
+  if (value instanceof Uint8Array) return short(value);
+  if (typeof value !== 'object' || value === null) return inspect(value);
+  // `retryAt` follows from the time of the event and the delay.
+  const fields = Object.entries(value).filter(([name, field]) => field !== undefined && name !== 'retryAt');
+  return fields.map(([name, field]) => `${name}=${short(field)}`).join(' ');
+}
+
+function short(value: unknown): string {
+  if (value instanceof Error) return 'code' in value ? String(value.code) : value.message;
+  if (typeof value === 'number') return String(Math.round(value));
+  if (!(value instanceof Uint8Array)) {
+    return typeof value === 'string' ? value : inspect(value, { breakLength: Infinity, depth: 1 });
+  }
+  const start = JSON.stringify(Buffer.from(value.subarray(0, 40)).toString('latin1'));
+  return `${value.length} bytes ${start}${value.length > 40 ? '…' : ''}`;
+}

@@ -6,11 +6,11 @@ import { ScriptedPeer } from './scripted-peer';
 import { Waiting, type WaitOptions } from './until';
 
 /**
- * A `dial` without a network: what becomes of each attempt is written down beforehand, or decided by the test as it
- * goes. Its links behave as sockets do. With `tls` set, TLS is taken for done and the certificate for right.
+ * A `dial` without a network: a script, or the test as it runs, decides the result of each attempt. Its links behave as
+ * sockets do. With `tls` set, they count as encrypted and authorized.
  */
 export class ScriptedDial {
-  /** To be given to a connection, or a pool, as its `dial`. */
+  /** The option `dial` of a connection or a pool. */
   readonly dial: Dial;
   readonly #peers: ScriptedPeer[] = [];
   readonly #waiting = new Waiting();
@@ -18,34 +18,33 @@ export class ScriptedDial {
   #last: ScriptedAttempt = 'open';
 
   /**
-   * @param script - What becomes of the first attempt, the second, and so on; the last holds for all that follow.
-   *   Default: every attempt opens.
+   * @param script - The results of the first attempt, the second, and so on; the last one repeats. Default: all open.
    * @throws ConnectionError `ERR_INVALID_OPTION`
    */
   constructor(script: readonly ScriptedAttempt[] = []) {
     this.follow(script);
     this.dial = (target) => {
-      const attempt = (this.#last = this.#script.shift() ?? this.#last);
+      this.#last = this.#script.shift() ?? this.#last;
       const peer = new ScriptedPeer(this.#peers.length + 1, target);
       this.#peers.push(peer);
-      peer.play(checkAttempt(attempt, 'script'));
+      peer.play(checkAttempt(this.#last, 'script'));
       this.#waiting.changed();
       return peer.link;
     };
   }
 
-  /** How often it was asked for a link. */
+  /** Number of attempts. */
   get attempts(): number {
     return this.#peers.length;
   }
 
-  /** The other ends, of all attempts up to now. */
+  /** The other ends of all attempts. */
   get peers(): readonly ScriptedPeer[] {
     return [...this.#peers];
   }
 
   /**
-   * Writes the script anew from here: what becomes of the next attempt, of the one after it, and so on.
+   * Replaces the script, beginning with the next attempt.
    *
    * @throws ConnectionError `ERR_INVALID_OPTION`
    */
@@ -58,8 +57,8 @@ export class ScriptedDial {
   /**
    * Waits for an attempt, and returns its other end.
    *
-   * @param number - 1 for the first of this dial.
-   * @returns rejects with an Error when there was none by the deadline
+   * @param number - 1 for the first.
+   * @returns rejects with an Error if the deadline passes first
    * @throws ConnectionError `ERR_INVALID_OPTION`
    */
   async attempt(number: number, options: WaitOptions = {}): Promise<ScriptedPeer> {
@@ -69,7 +68,7 @@ export class ScriptedDial {
     return this.#peers[number - 1]!;
   }
 
-  /** Resets every link that there still is. Connections are not its own: they may dial again. */
+  /** Resets all open links. Connections may dial again. */
   close(): void {
     for (const peer of this.#peers) peer.reset();
   }

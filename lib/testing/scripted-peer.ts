@@ -1,21 +1,81 @@
-import type { Duplex } from 'node:stream';
+import { Duplex } from 'node:stream';
 
 import type { ResolvedTarget } from 'reconnecting-connection';
 
+import { isError } from '../errors';
 import { type Chunk, type Played, checkChunk, cut, refusal } from './script';
-import { nextTurn } from './clock';
-import { ScriptedLink } from './scripted-link';
-import { Waiting, type WaitOptions } from './until';
+import { Waiting, type WaitOptions, nextTurn } from './until';
 
-/** The other end of one attempt: what a server would see, and may do. Made by a `ScriptedDial`. */
+/** The stream that a connection has in place of a socket. It behaves as a socket without a network does. */
+export class ScriptedLink extends Duplex {
+  connecting = true;
+  readonly encrypted: boolean;
+  readonly authorized: boolean;
+  readonly #onWrite: (chunk: Buffer, taken: () => void) => void;
+  readonly #onEnd: () => void;
+  #isFinished = false;
+
+  /**
+   * @param onWrite - Called with each chunk that the connection sends, and a function that confirms it.
+   * @param onEnd - Called when the connection has ended its side.
+   */
+  constructor(secure: boolean, onWrite: (chunk: Buffer, taken: () => void) => void, onEnd: () => void) {
+    super({ allowHalfOpen: false });
+    this.encrypted = this.authorized = secure;
+    this.#onWrite = onWrite;
+    this.#onEnd = onEnd;
+  }
+
+  /** The dial succeeds. */
+  open(): void {
+    if (!this.connecting || this.destroyed) return;
+    this.connecting = false;
+    this.emit('connect');
+  }
+
+  /** The peer sends. */
+  deliver(chunk: Chunk): void {
+    if (!this.destroyed && !this.#isFinished) this.push(Buffer.from(chunk));
+  }
+
+  /** The peer ends its side. */
+  finish(): void {
+    if (this.destroyed || this.#isFinished) return;
+    this.#isFinished = true;
+    this.push(null);
+  }
+
+  ref(): this {
+    return this;
+  }
+
+  unref(): this {
+    return this;
+  }
+
+  override _read(): void {
+    // deliver() pushes.
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
+    this.#onWrite(chunk, callback);
+  }
+
+  override _final(callback: () => void): void {
+    this.#onEnd();
+    callback();
+  }
+}
+
+/** The other end of one attempt of a `ScriptedDial`. */
 export class ScriptedPeer {
-  /** Number of the attempt, 1 for the first that the dial was asked for. */
+  /** Number of the attempt, 1 for the first of this dial. */
   readonly number: number;
   /** What was dialled. */
   readonly target: ResolvedTarget;
   readonly #link: ScriptedLink;
   readonly #waiting = new Waiting();
-  #received: Buffer[] = [];
+  readonly #received: Buffer[] = [];
   #untaken: (() => void)[] = [];
   #isMuted = false;
   /** Whether the connection has ended its side. */
@@ -26,22 +86,23 @@ export class ScriptedPeer {
   constructor(number: number, target: ResolvedTarget) {
     this.number = number;
     this.target = target;
-    this.#link = new ScriptedLink(target.tls !== undefined, {
-      onWrite: (chunk, taken) => this.#onWrite(chunk, taken),
-      onEnd: () => this.#onEnd(),
-    });
+    this.#link = new ScriptedLink(
+      target.tls !== undefined,
+      (chunk, taken) => this.#onWrite(chunk, taken),
+      () => this.#onEnd(),
+    );
     this.#link.on('close', () => {
       clearTimeout(this.#timer);
       this.#waiting.changed();
     });
   }
 
-  /** @internal The end that the connection is given. */
+  /** @internal The connection's end. */
   get link(): Duplex {
     return this.#link;
   }
 
-  /** Whether the dial has succeeded and neither end is gone. */
+  /** Whether the dial has succeeded and the link is not closed. */
   get isOpen(): boolean {
     return !this.#link.connecting && !this.#link.destroyed;
   }
@@ -59,35 +120,35 @@ export class ScriptedPeer {
 
   /** Refuses a dial that hangs: ECONNREFUSED. */
   refuse(): void {
-    if (this.#link.connecting) this.#link.break(refusal());
+    if (this.#link.connecting) this.fail(refusal());
   }
 
-  /** @throws ConnectionError `ERR_INVALID_OPTION` for what is neither a string nor bytes */
+  /** @throws ConnectionError `ERR_INVALID_OPTION` unless `chunk` is a string or bytes */
   send(chunk: Chunk): void {
     this.#link.deliver(checkChunk(chunk, 'the chunk'));
   }
 
-  /** Ends the link in good order (FIN). */
+  /** Ends the link (FIN). */
   drop(): void {
     this.#link.finish();
   }
 
   /** Cuts the link: ECONNRESET. */
   reset(): void {
-    this.#link.break(cut());
+    this.fail(cut());
   }
 
-  /** Breaks the link, or the dial, with an error of yours. */
+  /** Breaks the link, or the dial, with this error. */
   fail(error: Error): void {
-    this.#link.break(error);
+    this.#link.destroy(error);
   }
 
-  /** Takes nothing any more: what the connection writes is handed over, and not confirmed. Its end goes unanswered. */
+  /** Stops confirming what the connection writes, and answering its end. */
   mute(): void {
     this.#isMuted = true;
   }
 
-  /** Takes what came while it was muted, and goes on. */
+  /** Confirms what came while it was muted, and continues. */
   unmute(): void {
     this.#isMuted = false;
     const untaken = this.#untaken;
@@ -97,38 +158,32 @@ export class ScriptedPeer {
   }
 
   /**
-   * Waits until the connection has sent `text`, alone or among other things.
+   * Waits until the connection has sent `text`, alone or among other bytes.
    *
-   * @returns rejects with an Error that says what came in its place when it has not by the deadline
+   * @returns rejects with an Error that shows what was received if the deadline passes first
    * @throws ConnectionError `ERR_INVALID_OPTION`
    */
   receives(text: string, options: WaitOptions = {}): Promise<void> {
-    return this.#waiting.until(
-      () => this.received.includes(text),
-      options,
-      () => `the peer receives ${JSON.stringify(text)}; it has ${JSON.stringify(this.received.toString())}`,
-    );
+    const what = () => `the peer receives ${JSON.stringify(text)}; it has ${JSON.stringify(String(this.received))}`;
+    return this.#waiting.until(() => this.received.includes(text), options, what);
   }
 
-  /** Waits until the link is gone. Options and errors as with {@link ScriptedPeer.receives}. */
+  /** Waits until the link is closed. Options and errors as with {@link ScriptedPeer.receives}. */
   closed(options: WaitOptions = {}): Promise<void> {
-    return this.#waiting.until(
-      () => this.#link.closed,
-      options,
-      () => `the link of attempt ${this.number} is closed`,
-    );
+    const what = () => `the link of attempt ${this.number} is closed`;
+    return this.#waiting.until(() => this.#link.closed, options, what);
   }
 
   /** @internal Does what the script says. */
   play(attempt: Played): void {
     if (attempt === 'hang') return;
-    // In a turn of its own, as an answer of the network comes.
+    // Asynchronously, as a network answers.
     nextTurn(() => {
-      if (attempt instanceof Error || !('chunks' in attempt)) return this.fail(attempt);
+      if (isError(attempt)) return this.fail(attempt);
       this.open();
       for (const chunk of attempt.chunks) this.send(chunk);
-      if (attempt.end === 'stay') return;
       const { end, after } = attempt;
+      if (end === 'stay') return;
       const finish = () => (end === 'drop' ? this.drop() : this.fail(end));
       if (after === 0) nextTurn(finish);
       else this.#timer = setTimeout(finish, after);

@@ -3,17 +3,17 @@ import { type AddressInfo, type Server, type Socket, createServer } from 'node:n
 import { Server as TlsServer, createServer as createTlsServer } from 'node:tls';
 
 import { invalidOption } from '../errors';
-import { cutAfter, cutSocket, ignore } from './cut';
-import type { Place } from './proxy-options';
+import { checkRecord } from '../options/checks';
+import { cutSocket, ignore } from './cut';
+import { type FlapOptions, type LoopbackOptions, type Place, checkLoopbackOptions, flapChecks } from './options';
 import { type Chunk, checkChunk } from './script';
-import { type FlapOptions, type LoopbackOptions, checkFlapOptions, checkLoopbackOptions } from './server-options';
-import { Waiting, type WaitOptions } from './until';
+import { Waiting, type WaitOptions, clearTimer, setTimer } from './until';
 
-/** A server on this machine, with the faults that clients have to survive. */
+/** A server on this machine with faults that clients have to survive. */
 export class LoopbackServer {
   readonly #options: LoopbackOptions;
   readonly #waiting: Waiting;
-  /** Sockets that are open, those whose TLS is under way included. */
+  /** Open sockets, also before their TLS handshake. */
   readonly #raw = new Set<Socket>();
   readonly #sessions: { readonly socket: Socket; readonly chunks: Buffer[] }[] = [];
   #server: Server | undefined;
@@ -21,11 +21,7 @@ export class LoopbackServer {
   #isMuted = false;
   #flapping: FlapOptions | undefined;
 
-  /**
-   * Makes a server that does not listen yet: {@link LoopbackServer.accept} starts it.
-   *
-   * @throws ConnectionError `ERR_INVALID_OPTION`
-   */
+  /** For subclasses: creates a server that listens after {@link LoopbackServer.accept}. Throws `ERR_INVALID_OPTION`. */
   protected constructor(options: LoopbackOptions = {}) {
     this.#options = checkLoopbackOptions(options);
     this.#port = this.#options.port ?? 0;
@@ -35,7 +31,7 @@ export class LoopbackServer {
   /**
    * Starts a server.
    *
-   * @throws ConnectionError `ERR_INVALID_OPTION`; what Node says where it cannot listen
+   * @throws ConnectionError `ERR_INVALID_OPTION`; Node's error if it cannot listen
    */
   static async start(options: LoopbackOptions = {}): Promise<LoopbackServer> {
     const server = new LoopbackServer(options);
@@ -43,31 +39,31 @@ export class LoopbackServer {
     return server;
   }
 
-  /** Where it listens, to be given to a connection. */
+  /** Where it listens, as options of a connection. */
   get target(): Place {
     const { path, host = '127.0.0.1' } = this.#options;
     return path === undefined ? { host, port: this.#port } : { path };
   }
 
-  /** Where it listens; 0 for a Unix socket. */
+  /** The port; 0 for a Unix socket. */
   get port(): number {
     return this.#port;
   }
 
   /**
-   * The `net.Server` that listens, or the `tls.Server` if there is TLS, to change its certificate or to listen to its
-   * events. `undefined` while dials are refused; a new one after `accept()` and `restart()`.
+   * The `net.Server`, or with TLS the `tls.Server`, to change its certificate or listen to its events. `undefined` while
+   * dials are refused; a new one after `accept()` and `restart()`.
    */
   get server(): Server | undefined {
     return this.#server;
   }
 
-  /** The sockets of all sessions that there ever were, closed ones included. */
+  /** The sockets of all sessions so far, closed ones included. */
   get sockets(): readonly Socket[] {
     return this.#sessions.map(({ socket }) => socket);
   }
 
-  /** How many sessions are open. */
+  /** Number of open sessions. */
   get open(): number {
     return this.sockets.filter(({ destroyed }) => !destroyed).length;
   }
@@ -75,7 +71,7 @@ export class LoopbackServer {
   /**
    * What it has received.
    *
-   * @param session - Of which session, 1 being the first. Default: of all, one after the other.
+   * @param session - Number of the session, 1 for the first. Default: all, one after the other.
    */
   received(session?: number): Buffer {
     const sessions = session === undefined ? this.#sessions : this.#sessions.slice(session - 1, session);
@@ -83,9 +79,9 @@ export class LoopbackServer {
   }
 
   /**
-   * Waits until `holds` returns true: it is called now, and whenever a socket is accepted, receives, ends or closes.
+   * Waits until `holds` returns true. It is called now, and whenever a socket is accepted, receives, ends or closes.
    *
-   * @returns rejects with an Error that says what was waited for when the deadline passes first
+   * @returns rejects with an Error that describes the condition if the deadline passes first
    * @throws ConnectionError `ERR_INVALID_OPTION`
    */
   until(holds: () => boolean, options: WaitOptions = {}): Promise<void> {
@@ -94,9 +90,9 @@ export class LoopbackServer {
   }
 
   /**
-   * Waits until it has received `text` within one session, alone or among other things.
+   * Waits until it has received `text` within one session, alone or among other bytes.
    *
-   * @returns rejects with an Error that says what came in its place when it has not by the deadline
+   * @returns rejects with an Error that shows what was received if the deadline passes first
    * @throws ConnectionError `ERR_INVALID_OPTION`
    */
   receives(text: string, options: WaitOptions = {}): Promise<void> {
@@ -106,9 +102,10 @@ export class LoopbackServer {
   }
 
   /**
-   * Waits until there have been so many sessions, and returns the socket of the last of them at this end.
+   * Waits for a session, and returns its socket.
    *
-   * @returns rejects with an Error when there have not by the deadline
+   * @param number - 1 for the first.
+   * @returns rejects with an Error if the deadline passes first
    * @throws ConnectionError `ERR_INVALID_OPTION`
    */
   async session(number: number, options: WaitOptions = {}): Promise<Socket> {
@@ -124,7 +121,7 @@ export class LoopbackServer {
     return this.#waiting.until(() => this.open === count, options, what);
   }
 
-  /** Sends to every open session. Returns how many that were. */
+  /** Sends to every open session, and returns their number. */
   send(chunk: Chunk): number {
     checkChunk(chunk, 'the chunk');
     const open = this.sockets.filter(({ writable }) => writable);
@@ -132,40 +129,39 @@ export class LoopbackServer {
     return open.length;
   }
 
-  /** Ends all sessions in good order: a FIN each. */
+  /** Ends all sessions with a FIN. */
   drop(): void {
     for (const socket of this.#raw) socket.end().destroySoon();
   }
 
-  /** Cuts all sessions: an RST each. On Unix sockets there is no RST, and they end. */
+  /** Cuts all sessions with an RST. Unix sockets have no RST: they end. */
   reset(): void {
     for (const socket of this.#raw) cutSocket(socket, 'reset');
   }
 
-  /** Listens no more: dials are refused. Sessions live on. */
+  /** Stops listening, so that dials are refused. Sessions stay open. */
   refuse(): void {
     this.#server?.close();
     this.#server = undefined;
   }
 
-  /** Listens again where it did before. While nobody listens the system may give the port away, which is rare. */
+  /** Listens again at the same place. Meanwhile another process may have taken the port, which is rare. */
   async accept(): Promise<void> {
     if (this.#server !== undefined) return;
-    this.#server = this.#make();
-    this.#server.listen(this.target);
+    this.#server = this.#make().listen(this.target);
     await once(this.#server, 'listening');
-    // `as`: what listens on a port has such an address.
+    // `as`: it listens on a port.
     if (this.#options.path === undefined) this.#port = (this.#server.address() as AddressInfo).port;
   }
 
-  /** What a server that is killed and started again looks like: all sessions are cut, and it listens anew. */
+  /** Cuts all sessions and listens anew, as a server that is killed and started again. */
   async restart(): Promise<void> {
     this.refuse();
     this.reset();
     await this.accept();
   }
 
-  /** Neither reads nor answers from now on, in sessions that are open and in those to come. */
+  /** Stops reading and answering, in open sessions and new ones. */
   mute(): void {
     this.#isMuted = true;
     for (const socket of this.sockets) socket.pause();
@@ -177,25 +173,22 @@ export class LoopbackServer {
     for (const socket of this.sockets) socket.resume();
   }
 
-  /** Accepts every session from now on, and cuts it. */
+  /** Cuts every new session. */
   flap(options: FlapOptions = {}): void {
-    this.#flapping = checkFlapOptions(options);
+    this.#flapping = checkRecord<FlapOptions>('', options, flapChecks);
   }
 
-  /** Cuts no more. */
+  /** Ends `flap()`. */
   steady(): void {
     this.#flapping = undefined;
   }
 
-  /** The end, for good: all sessions are cut. Resolves when they are gone. */
+  /** Stops for good and cuts all sessions. Resolves when they are closed. */
   async close(): Promise<void> {
     this.refuse();
     for (const socket of this.#raw) socket.destroy();
-    await this.#waiting.until(
-      () => this.#raw.size === 0,
-      {},
-      () => 'the server is closed',
-    );
+    const what = () => 'the server is closed';
+    await this.#waiting.until(() => this.#raw.size === 0, {}, what);
   }
 
   /** `await using`: {@link LoopbackServer.close}. */
@@ -235,11 +228,22 @@ export class LoopbackServer {
     });
     if (this.#isMuted) socket.pause();
     this.#options.onSession?.(socket, number);
-    if (this.#flapping !== undefined) cutAfter(socket, this.#rawOf(socket), this.#flapping);
+    if (this.#flapping !== undefined) this.#cutLater(socket, this.#flapping);
     this.#waiting.changed();
   }
 
-  /** What a socket with TLS stands on: only that can be reset. */
+  #cutLater(socket: Socket, { after = 0, how = 'drop' }: FlapOptions): void {
+    const raw = this.#rawOf(socket);
+    const cut = () => {
+      if (how === 'drop') socket.end();
+      else cutSocket(raw, 'reset');
+    };
+    if (after === 0) return cut();
+    const timer = setTimer(cut, after);
+    socket.on('close', () => clearTimer(timer));
+  }
+
+  /** The socket under TLS: only that can be reset. */
   #rawOf(socket: Socket): Socket {
     const { remotePort } = socket;
     const same = [...this.#raw].find((raw) => remotePort !== undefined && raw.remotePort === remotePort);

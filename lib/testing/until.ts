@@ -1,24 +1,34 @@
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
+
 import { type Checks, checkRecord, func, interval } from '../options/checks';
 import { invalidOption } from '../errors';
-import { DEADLINE, clearTimer, now, setTimer } from './clock';
 
-/** How long is waited, and what for. */
+// The real clock, also where a test installs a fake one later.
+export const setTimer: typeof setTimeout = setTimeout;
+export const clearTimer: typeof clearTimeout = clearTimeout;
+export const nextTurn: typeof setImmediate = setImmediate;
+export const now: () => number = performance.now.bind(performance);
+
+/** Default deadline in milliseconds. */
+export const DEADLINE = 5_000;
+
+/** How long to wait, and for what. */
 export interface WaitOptions {
-  /** Milliseconds to wait at the most, by the real clock. Default: 5000. */
+  /** The longest wait in milliseconds, by the real clock. Default: 5000. */
   readonly deadline?: number | undefined;
-  /** Says what was waited for, in the error when the deadline has passed. Default: the condition's own code. */
+  /** Describes the condition in the error of a missed deadline. Default: its code. */
   readonly what?: (() => string) | undefined;
 }
 
 const checks: Checks<WaitOptions> = { deadline: interval, what: func };
 
-/** Milliseconds from one look to the next. */
+/** Milliseconds between two calls of the condition of {@link until}. */
 const PAUSE = 5;
 
 /**
- * Waits until `holds` returns true, asked again and again by the real clock: for what no event tells.
+ * Waits until `holds` returns true. It is called every 5 ms of the real clock, for conditions that no event announces.
  *
- * @returns rejects with an Error that says what was waited for when it is not so by the deadline
+ * @returns rejects with an Error that describes the condition if the deadline passes first
  * @throws ConnectionError `ERR_INVALID_OPTION`
  */
 export async function until(holds: () => boolean | Promise<boolean>, options: WaitOptions = {}): Promise<void> {
@@ -31,27 +41,26 @@ export async function until(holds: () => boolean | Promise<boolean>, options: Wa
   }
 }
 
-/** Those who wait for something to become so; whoever changes anything says so. */
+/** Waits for conditions that are checked again at each call of `changed()`. */
 export class Waiting {
   readonly #looks = new Set<() => void>();
   readonly #deadline: number;
 
-  /** @param deadline - of waits without one of their own */
   constructor(deadline: number = DEADLINE) {
     this.#deadline = deadline;
   }
 
-  /** Resolves when `holds` is true, which is asked now and at every change. */
   until(holds: () => boolean, options: WaitOptions, what: () => string): Promise<void> {
-    const { deadline = this.#deadline, what: said = what } = checkRecord<WaitOptions>('', options, checks);
+    const { deadline = this.#deadline, what: given = what } = checkRecord<WaitOptions>('', options, checks);
+    return this.wait(holds, deadline, () => late(deadline, given()));
+  }
+
+  wait(holds: () => boolean, deadline: number, error: () => Error): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (holds()) {
-        resolve();
-        return;
-      }
+      if (holds()) return resolve();
       const timer = setTimer(() => {
         this.#looks.delete(look);
-        reject(late(deadline, said()));
+        reject(error());
       }, deadline);
       const look = () => {
         if (!holds()) return;
