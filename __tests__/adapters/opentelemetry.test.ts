@@ -7,8 +7,7 @@ import {
 import { ConnectionPool, ReconnectingConnection } from 'reconnecting-connection';
 import { type OpenTelemetryOptions, exportMetrics } from 'reconnecting-connection/opentelemetry';
 
-import { causeAttributes, targetAttributes } from '../../lib/adapters/attributes';
-import { BoundedSet } from '../../lib/adapters/bounded-set';
+import { causeAttributes, limited, targetAttributes } from '../../lib/adapters/attributes';
 import { Loopback, QUICK, connectTo, next, payload, receives, track } from '../kit/loopback';
 import { until } from '../kit/until';
 
@@ -155,7 +154,7 @@ test.each([
 });
 
 test('a failure has the code of its error or the reason as its type, of a limited number; a request has none', () => {
-  const errors = new BoundedSet(2, '_OTHER');
+  const errors = limited(2, '_OTHER');
   const failed = (code: string) =>
     causeAttributes({ reason: 'error', error: Object.assign(new Error(code), { code }) }, errors)['error.type'];
 

@@ -1,7 +1,15 @@
-import type { BoundedSet } from './bounded-set';
 import type { Cause } from './observation';
 
 type Attributes = Readonly<Record<string, string | number>>;
+
+/** Returns a function that replaces all values but the first `maxSize`, so that the values of a label stay few. */
+export function limited(maxSize: number, replacement: string): (value: string) => string {
+  const values = new Set<string>();
+  return (value) => {
+    if (values.size < maxSize) values.add(value);
+    return values.has(value) ? value : replacement;
+  };
+}
 
 /** A tag as attributes of OpenTelemetry's semantic conventions; `''` stands for all targets beyond `maxTargets`. */
 export function targetAttributes(tag: string): Attributes {
@@ -21,8 +29,8 @@ export function targetAttributes(tag: string): Attributes {
 const REQUESTED: readonly string[] = ['forced', 'disconnected', 'destroyed', 'aborted'];
 
 /** The reason and, if it is a failure, its type: the code of the error, or the reason if there is none. */
-export function causeAttributes({ reason, error }: Cause, errorTypes: BoundedSet): Attributes {
+export function causeAttributes({ reason, error }: Cause, limitType: (type: string) => string): Attributes {
   const isFailure = !REQUESTED.includes(reason);
   const code = error !== undefined && 'code' in error && typeof error.code === 'string' ? error.code : reason;
-  return { 'reconnecting_connection.reason': reason, ...(isFailure && { 'error.type': errorTypes.limit(code) }) };
+  return { 'reconnecting_connection.reason': reason, ...(isFailure && { 'error.type': limitType(code) }) };
 }

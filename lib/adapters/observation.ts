@@ -142,15 +142,10 @@ export class Observation {
 
   #subscribe(): () => void {
     const subscriptions = EVENTS.map((event) => {
-      // `as`: the channel of an event carries the payload of that event.
-      const listener = this.#listeners[event] as (
-        info: unknown,
-        tag: string,
-        connection: ReconnectingConnection,
-      ) => void;
       const subscriber = (message: unknown) => {
+        // `as`: the channel of an event carries its payload, with the tag and the connection.
         const { tag, connection } = message as ChannelMessage;
-        listener(message, tag, connection);
+        this.#listeners[event](message as never, tag, connection);
       };
       const name = `reconnecting-connection:connection:${event}`;
       subscribe(name, subscriber);
@@ -162,23 +157,26 @@ export class Observation {
   }
 
   #listen(source: Exclude<MetricsSource, 'all'>): () => void {
-    // `as`: a pool passes the tag and the member to its listeners; for a connection they are added here.
-    const single = 'connections' in source ? undefined : source;
+    // `as`: a pool passes the tag and the member to its listeners; for a connection, the defaults stand in for them.
     const emitter = source as unknown as Emitter;
+    const single = source as ReconnectingConnection;
     const added = EVENTS.map((event) => {
-      const listener = this.#listeners[event] as (...args: unknown[]) => void;
-      return [event, single === undefined ? listener : (info: unknown) => listener(info, single.tag, single)] as const;
+      const listener: Listener = (info, tag = single.tag, connection = single) =>
+        this.#listeners[event](info, tag, connection);
+      emitter.on(event, listener);
+      return [event, listener] as const;
     });
-    for (const [event, listener] of added) emitter.on(event, listener);
     return () => {
       for (const [event, listener] of added) emitter.off(event, listener);
     };
   }
 }
 
+type Listener = (info: never, tag?: string, connection?: ReconnectingConnection) => void;
+
 interface Emitter {
-  on(event: string, listener: (...args: unknown[]) => void): unknown;
-  off(event: string, listener: (...args: unknown[]) => void): unknown;
+  on(event: string, listener: Listener): unknown;
+  off(event: string, listener: Listener): unknown;
 }
 
 /** Throws `ERR_INVALID_OPTION` unless `source` is a {@link MetricsSource}. */

@@ -1,7 +1,6 @@
 import { type Check, type Checks, checkObject, checkRecord, integer, readProperties } from '../options/checks';
 import { fromCaller, invalidOption } from '../errors';
-import { causeAttributes, targetAttributes } from './attributes';
-import { BoundedSet } from './bounded-set';
+import { causeAttributes, limited, targetAttributes } from './attributes';
 import { type Instrument, counters, gauges, histograms, mapValues } from './instruments';
 import { type MetricsSource, Observation, checkSource } from './observation';
 
@@ -59,10 +58,7 @@ export interface OpenTelemetryMeter {
 export interface OpenTelemetryOptions {
   /** Attributes of all series of this source, such as `{ pool: 'cache' }`. Default: none. */
   readonly attributes?: OpenTelemetryAttributes | undefined;
-  /**
-   * Number of targets that have their own `server.address` and `server.port`; all further ones share the address
-   * `_OTHER`. 0 for no attributes of the target. Default: 50.
-   */
+  /** Number of targets with attributes of their own; further ones share the address `_OTHER`. 0 for none. Default: 50. */
   readonly maxTargets?: number | undefined;
 }
 
@@ -93,8 +89,8 @@ const checks: Checks<OpenTelemetryOptions> = { attributes, maxTargets: integer(0
  * and records their measurements.
  *
  * The attributes of a series are those of the option `attributes`; `server.address`, `server.port` and
- * `network.transport` of the target (limited by `maxTargets`); and on some instruments `reconnecting_connection.state`,
- * or `reconnecting_connection.reason` and `error.type`, which have few values. Several sources with the same meter need
+ * `network.transport` of the target; and on some instruments `reconnecting_connection.state`, or
+ * `reconnecting_connection.reason` and `error.type`, which have few values. Several sources with the same meter need
  * different `attributes`. With `'all'`, a connection is included from its first `open` or `backoff` until its `close`.
  *
  * @param meter - A meter of `@opentelemetry/api` 1.3 or later, such as `metrics.getMeter('app')`. This module does not
@@ -113,11 +109,11 @@ export function exportMetrics<Message>(
     return checkRecord<OpenTelemetryOptions>('', options, checks);
   });
 
-  const targets = new BoundedSet(maxTargets, '');
-  const errorTypes = new BoundedSet(MAX_ERROR_TYPES, '_OTHER');
+  const limitTarget = limited(maxTargets, '');
+  const limitType = limited(MAX_ERROR_TYPES, '_OTHER');
   const attributesOf = (tag: string, more?: OpenTelemetryAttributes): OpenTelemetryAttributes => ({
     ...attributes,
-    ...(maxTargets > 0 && targetAttributes(targets.limit(tag))),
+    ...(maxTargets > 0 && targetAttributes(limitTarget(tag))),
     ...more,
   });
 
@@ -131,7 +127,7 @@ export function exportMetrics<Message>(
   };
   const observation = new Observation(source, {
     add: (name, amount, tag, cause) => {
-      created.counters[name].add(amount, attributesOf(tag, cause && causeAttributes(cause, errorTypes)));
+      created.counters[name].add(amount, attributesOf(tag, cause && causeAttributes(cause, limitType)));
     },
     record: (name, seconds, tag) => created.histograms[name].record(seconds, attributesOf(tag)),
   });
@@ -140,13 +136,15 @@ export function exportMetrics<Message>(
   const { connections, pending, waiting } = created.gauges as Record<keyof typeof gauges, never>;
   const observe = (result: OpenTelemetryResult) => {
     observation.flush();
-    const sums = new Sums();
+    const states = new Sums();
+    const bytes = new Sums();
     for (const { tag, state, pendingBytes } of observation.samples) {
-      sums.add(connections, 1, attributesOf(tag, { 'reconnecting_connection.state': state }));
-      sums.add(pending, pendingBytes, attributesOf(tag));
+      states.add(1, attributesOf(tag, { 'reconnecting_connection.state': state }));
+      bytes.add(pendingBytes, attributesOf(tag));
     }
-    if (observation.waiting !== undefined) sums.add(waiting, observation.waiting, attributes);
-    sums.observe(result);
+    states.observe(result, connections);
+    bytes.observe(result, pending);
+    if (observation.waiting !== undefined) result.observe(waiting, observation.waiting, attributes);
   };
   const instruments = [connections, pending, waiting];
   meter.addBatchObservableCallback(observe, instruments);
@@ -158,23 +156,17 @@ export function exportMetrics<Message>(
 
 /** Adds up the values of connections with equal attributes: a second observation would replace the first. */
 class Sums {
-  readonly #sums = new Map<
-    string,
-    { readonly instrument: never; readonly attributes: OpenTelemetryAttributes; value: number }
-  >();
-  readonly #numbers = new Map<unknown, number>();
+  readonly #sums = new Map<string, { readonly attributes: OpenTelemetryAttributes; value: number }>();
 
-  add(instrument: never, value: number, attributes: OpenTelemetryAttributes): void {
-    const number = this.#numbers.get(instrument) ?? this.#numbers.size;
-    this.#numbers.set(instrument, number);
-    const key = JSON.stringify([number, attributes]);
-    const sum = this.#sums.get(key);
-    if (sum === undefined) this.#sums.set(key, { instrument, attributes, value });
-    else sum.value += value;
+  add(value: number, attributes: OpenTelemetryAttributes): void {
+    const key = JSON.stringify(attributes);
+    const sum = this.#sums.get(key) ?? { attributes, value: 0 };
+    sum.value += value;
+    this.#sums.set(key, sum);
   }
 
-  observe(result: OpenTelemetryResult): void {
-    for (const { instrument, value, attributes } of this.#sums.values()) result.observe(instrument, value, attributes);
+  observe(result: OpenTelemetryResult, instrument: never): void {
+    for (const { value, attributes } of this.#sums.values()) result.observe(instrument, value, attributes);
   }
 }
 

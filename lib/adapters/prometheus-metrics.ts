@@ -1,6 +1,20 @@
+import type { StateName } from 'reconnecting-connection';
+
 import { invalidOption } from '../errors';
+import { limited } from './attributes';
 import { type Instrument, counters, gauges, histograms, mapValues } from './instruments';
-import type { PrometheusLabels, PrometheusRegistry } from './prometheus-options';
+import { type MetricsSource, Observation } from './observation';
+
+/** Labels and their values. */
+export type PrometheusLabels = Readonly<Record<string, string>>;
+
+/** The part of prom-client's `Registry` that is used. */
+export interface PrometheusRegistry {
+  /** The metric of that name, or undefined. */
+  getSingleMetric(name: string): unknown;
+  /** Removes the metric of that name. */
+  removeSingleMetric(name: string): void;
+}
 
 /** The configuration of a metric. */
 export interface PrometheusMetricConfig {
@@ -59,17 +73,8 @@ export interface PrometheusHistogram extends PrometheusMetric {
   observe(labels: PrometheusLabels, value: number): void;
 }
 
-/** The series of one source. */
-export interface Series {
-  /** Updates the counters. */
-  flush(): void;
-  /** Adds the current state to the gauges. */
-  sample(): void;
-  /** Whether it has the series of `metric` with that key. */
-  has(metric: PrometheusMetric, key: string): boolean;
-  /** The labels of all its series by metric and key. */
-  readonly all: Iterable<readonly [PrometheusMetric, ReadonlyMap<string, PrometheusLabels>]>;
-}
+/** All states, so that one without connections has the value 0. */
+const STATES: readonly StateName[] = ['idle', 'connecting', 'open', 'backoff', 'closing', 'closed'];
 
 /** The metrics of one registry and prefix. All sources share them. */
 export class PrometheusMetrics {
@@ -77,13 +82,13 @@ export class PrometheusMetrics {
   readonly gauges: Record<keyof typeof gauges, PrometheusGauge>;
   readonly histograms: Record<keyof typeof histograms, PrometheusHistogram>;
   readonly #registry: PrometheusRegistry;
-  readonly #labelNames: readonly string[];
+  readonly #labelNames: string;
   readonly #names: readonly string[];
-  readonly #series = new Set<Series>();
+  readonly #sources = new Set<Series>();
 
   constructor(client: PrometheusClient, registry: PrometheusRegistry, prefix: string, labelNames: readonly string[]) {
     this.#registry = registry;
-    this.#labelNames = labelNames;
+    this.#labelNames = [...labelNames].sort().join(', ');
     this.#names = [
       ...Object.values(counters).map((each) => nameOf(prefix, each, 'total')),
       ...Object.values(gauges).map((each) => nameOf(prefix, each)),
@@ -101,11 +106,11 @@ export class PrometheusMetrics {
       collect,
     });
     const flush = oncePerScrape(() => {
-      for (const series of this.#series) series.flush();
+      for (const series of this.#sources) series.observation.flush();
     });
     const sample = oncePerScrape(() => {
       for (const gauge of Object.values(this.gauges)) gauge.reset();
-      for (const series of this.#series) series.sample();
+      for (const series of this.#sources) series.sample();
     });
     const { Counter, Gauge, Histogram } = client;
     this.counters = mapValues(counters, (each) => new Counter(config(each, nameOf(prefix, each, 'total'), flush)));
@@ -121,34 +126,85 @@ export class PrometheusMetrics {
     return this.#names.every((name) => this.#registry.getSingleMetric(name) !== undefined);
   }
 
-  /** Throws unless the labels have the names with which the metrics were created: prom-client does not allow others. */
-  checkLabels(labels: PrometheusLabels, hasTarget: boolean): void {
-    const names = [...Object.keys(labels), ...(hasTarget ? ['target'] : [])].sort().join(', ');
-    const expected = [...this.#labelNames].sort().join(', ');
-    if (names === expected) return;
-    throw invalidOption(
-      'the label names',
-      `those of the registered metrics (${expected || 'none'}), unless another \`prefix\` or \`registry\` is set`,
-      names,
-    );
-  }
-
-  add(series: Series): void {
-    this.#series.add(series);
+  /**
+   * Adds a source, and returns the function that removes it. Throws unless its labels have the names with which the metrics
+   * were created: prom-client does not allow others.
+   */
+  add(source: MetricsSource, labels: PrometheusLabels, labelNames: readonly string[], maxTargets: number): () => void {
+    const names = [...labelNames].sort().join(', ');
+    if (names !== this.#labelNames) {
+      const expected = `those of the registered metrics (${this.#labelNames || 'none'})`;
+      throw invalidOption('the label names', `${expected}, unless another \`prefix\` or \`registry\` is set`, names);
+    }
+    const series = new Series(source, this, labels, maxTargets);
+    this.#sources.add(series);
+    return () => {
+      series.observation.stop();
+      this.#remove(series);
+    };
   }
 
   /** Removes the series that no other source has; with the last source, it removes the metrics. */
-  remove(series: Series): void {
-    if (!this.#series.delete(series)) return;
-    if (this.#series.size === 0) {
+  #remove(series: Series): void {
+    if (!this.#sources.delete(series)) return;
+    if (this.#sources.size === 0) {
       for (const name of this.#names) this.#registry.removeSingleMetric(name);
       return;
     }
     for (const [metric, byKey] of series.all) {
       for (const [key, labels] of byKey) {
-        if (![...this.#series].some((other) => other.has(metric, key))) metric.remove(labels);
+        if (![...this.#sources].some(({ all }) => all.get(metric)?.has(key) === true)) metric.remove(labels);
       }
     }
+  }
+}
+
+/** The series of one source. */
+class Series {
+  readonly observation: Observation;
+  /** The labels of all its counters and histograms by metric and key, so that they can be removed. */
+  readonly all = new Map<PrometheusMetric, Map<string, PrometheusLabels>>();
+  readonly #metrics: PrometheusMetrics;
+  readonly #labels: PrometheusLabels;
+  readonly #limitTarget: ((tag: string) => string) | undefined;
+
+  constructor(source: MetricsSource, metrics: PrometheusMetrics, labels: PrometheusLabels, maxTargets: number) {
+    this.#metrics = metrics;
+    this.#labels = labels;
+    this.#limitTarget = maxTargets === 0 ? undefined : limited(maxTargets, 'other');
+    const { counters, histograms } = metrics;
+    this.observation = new Observation(source, {
+      add: (name, amount, tag, cause) => {
+        // Only counters by reason have a cause.
+        const labels = this.#labelsOf(tag, cause && { reason: cause.reason });
+        counters[name].inc(this.#remember(counters[name], labels), amount);
+      },
+      record: (name, seconds, tag) => {
+        histograms[name].observe(this.#remember(histograms[name], this.#labelsOf(tag)), seconds);
+      },
+    });
+  }
+
+  /** Adds the current state to the gauges. */
+  sample(): void {
+    const { connections, pending, waiting } = this.#metrics.gauges;
+    for (const { tag, state, pendingBytes } of this.observation.samples) {
+      for (const each of STATES) connections.inc(this.#labelsOf(tag, { state: each }), each === state ? 1 : 0);
+      pending.inc(this.#labelsOf(tag), pendingBytes);
+    }
+    const members = this.observation.waiting;
+    if (members !== undefined) waiting.inc(this.#labels, members);
+  }
+
+  #labelsOf(tag: string, more?: PrometheusLabels): PrometheusLabels {
+    return { ...this.#labels, ...(this.#limitTarget && { target: this.#limitTarget(tag) }), ...more };
+  }
+
+  #remember(metric: PrometheusMetric, labels: PrometheusLabels): PrometheusLabels {
+    const byKey = this.all.get(metric) ?? new Map<string, PrometheusLabels>();
+    this.all.set(metric, byKey);
+    byKey.set(JSON.stringify(Object.values(labels)), labels);
+    return labels;
   }
 }
 

@@ -16,7 +16,7 @@ export type LogEvent =
   | 'drop'
   /** The application closed the connection, also by `shouldRetry` after an end without an error. */
   | 'close'
-  /** `shouldRetry` closed the connection after a failure: the application decided so, and may call it an error itself. */
+  /** `shouldRetry` closed the connection after a failure. */
   | 'notRetryable'
   /** The connection gave up. */
   | 'giveUp';
@@ -79,13 +79,14 @@ export function resetLine(tag: string, info: ResetInfo): LogLine {
 }
 
 export function backoffLine(tag: string, info: BackoffInfo): LogLine {
-  const { attempt, delay, fault } = info;
-  const failed = fault === undefined ? '' : `; \`backoff\` or \`shouldRetry\` failed: ${readable(fault.message)}`;
+  const { attempt, delay } = info;
+  const fault = info.fault && readable(info.fault.message);
+  const failed = fault === undefined ? '' : `; \`backoff\` or \`shouldRetry\` failed: ${fault}`;
   return {
     event: 'backoff',
     tag,
     text: `retry ${attempt} in ${duration(delay)} (${cause(info)})${failed}`,
-    fields: { attempt, delay, ...causeFields(info), ...(fault && { fault: readable(fault.message) }) },
+    fields: { attempt, delay, ...causeFields(info), ...(fault !== undefined && { fault }) },
     kind: `backoff ${tag} ${codeOf(info.error) ?? info.reason} ${fault === undefined ? '' : 'fault'}`,
   };
 }

@@ -14,28 +14,24 @@ export type LogLevels = Readonly<Partial<Record<LogEvent, string | false>>>;
 /** Options of {@link logEvents}. */
 export interface LogEventsOptions {
   /**
-   * The level of each line by its event: the name of a method of the logger, or false to omit such lines. Default:
+   * Levels that differ from the defaults:
    * `{ open: 'info', reset: 'warn', reconnect: 'info', backoff: 'warn', drop: 'warn', close: 'info', giveUp: 'error' }`;
-   * `notRetryable` has the level of `reset`: the application decided on that end, and knows of it.
+   * `notRetryable` has the level of `reset`.
    */
   readonly levels?: LogLevels | undefined;
   /**
-   * How the logger's methods are called: `'fields-first'` for pino and bunyan, `'message-first'` for winston and most
-   * others, or `'message-only'`. Default: `'fields-first'` for a logger with pino's `bindings` or bunyan's `addStream`,
-   * `'message-only'` for one with a console's `table` and `dir`, and otherwise `'message-first'`.
+   * How the logger's methods are called. Default: `'fields-first'` for a logger with pino's `bindings` or bunyan's
+   * `addStream`, `'message-only'` for one with a console's `table` and `dir`, and otherwise `'message-first'`.
    */
   readonly convention?: LogConvention | undefined;
   /**
-   * Milliseconds until the first summary of an outage. The interval doubles with each summary. A summary is logged with
-   * the first event after it is due, so it needs no timer. Default: 10,000.
+   * Milliseconds until the first summary of an outage, which is logged with the first event after it is due. The interval
+   * doubles with each summary. Default: 10,000.
    */
   readonly interval?: number | undefined;
   /** The longest interval between summaries, in milliseconds; Infinity for no limit. Default: 600,000. */
   readonly maxInterval?: number | undefined;
-  /**
-   * Milliseconds without a failure after which an outage is over, if the sessions are healthy by then (see `minUptime`
-   * and `markHealthy()`). Default: 5000.
-   */
+  /** Milliseconds without a failure after which an outage is over, if all sessions are healthy. Default: 5000. */
   readonly settleTime?: number | undefined;
 }
 
@@ -75,17 +71,16 @@ const checks: Checks<LogEventsOptions> = {
 };
 
 /**
- * Logs the events of a connection, or of all members of a pool, as lines with fields: `event`, `tag` and, depending on
- * the event, `generation`, `attempts`, `attempt`, `delay`, `reason`, `code`, `error`, `uptime` and others. All fields are
- * flat. Bytes that were sent or received are never logged.
+ * Logs the events of a connection, or of all members of a pool, as lines with flat fields: `event`, `tag` and, depending
+ * on the event, `generation`, `attempts`, `attempt`, `delay`, `reason`, `code`, `error`, `uptime` and others. Bytes that
+ * were sent or received are never logged.
  *
- * In an outage, such as a server that is down for hours or one that closes each connection at once, the first line of
- * each kind is logged at once. Repeated lines are counted, summarized at growing intervals, and summarized at the end.
- * All connections to the same target share an outage. A session that opens in an outage is on trial: the line that says
- * `back` comes when it has proved healthy, after `minUptime` or with `markHealthy()`.
+ * In an outage, the first line of each kind is logged at once. Repeated lines are counted, and summarized at growing
+ * intervals and at the end. All connections to the same target share an outage. The line that says `back` comes when the
+ * sessions have proved healthy, after `minUptime` or with `markHealthy()`.
  *
- * If the logger throws, or returns a promise that rejects, the line is lost, and the first time the process emits a
- * warning with the code `RECONNECTING_CONNECTION_LOGGER`.
+ * If the logger throws or rejects, the line is lost, and the first time the process emits a warning with the code
+ * `RECONNECTING_CONNECTION_LOGGER`.
  *
  * @returns a function that stops the logging
  * @throws ConnectionError `ERR_INVALID_OPTION`, also if the logger lacks a method that `levels` names
@@ -95,31 +90,28 @@ export function logEvents<Message>(
   logger: Logger,
   options: LogEventsOptions = {},
 ): () => void {
-  return fromCaller(logEvents, () => startLogging(emitter, logger, options));
-}
-
-function startLogging<Message>(
-  emitter: ReconnectingConnection<Message> | ConnectionPool<Message>,
-  logger: Logger,
-  options: LogEventsOptions,
-): () => void {
-  checkEmitter(emitter);
-  const given = checkRecord<LogEventsOptions>('', options, checks);
-  const { reset = DEFAULT_LEVELS.reset } = given.levels ?? {};
-  const levels = { ...DEFAULT_LEVELS, notRetryable: reset, ...given.levels };
-  checkLogger(
-    logger,
-    Object.values(levels).filter((name) => name !== false),
-  );
-  const { interval = 10_000, maxInterval = Math.max(interval, 600_000), settleTime = 5000 } = given;
-  if (maxInterval < interval) throw invalidOption('option `maxInterval`', `≥ \`interval\` (${interval})`, maxInterval);
-
-  const writer = new LogWriter(logger, given.convention ?? conventionOf(logger));
-  const log = new OutageLog({ interval, maxInterval, settleTime }, ({ event, tag, text, fields }: LogLine) => {
+  const { levels, convention, ...settings } = fromCaller(logEvents, () => {
+    checkEmitter(emitter);
+    return resolve(logger, options);
+  });
+  const writer = new LogWriter(logger, convention);
+  const log = new OutageLog(settings, ({ event, tag, text, fields }: LogLine) => {
     const level = levels[event];
     if (level !== false) writer.write(level, `${tag}: ${text}`, { event, tag, ...fields });
   });
   return listen(emitter, log);
+}
+
+/** Checks the logger and the options, and fills in the defaults. */
+function resolve(logger: Logger, options: LogEventsOptions) {
+  const given = checkRecord<LogEventsOptions>('', options, checks);
+  const { reset = DEFAULT_LEVELS.reset } = given.levels ?? {};
+  const levels = { ...DEFAULT_LEVELS, notRetryable: reset, ...given.levels };
+  const names = Object.values(levels).filter((name) => name !== false);
+  checkLogger(logger, names);
+  const { interval = 10_000, maxInterval = Math.max(interval, 600_000), settleTime = 5000 } = given;
+  if (maxInterval < interval) throw invalidOption('option `maxInterval`', `≥ \`interval\` (${interval})`, maxInterval);
+  return { levels, convention: given.convention ?? conventionOf(logger), interval, maxInterval, settleTime };
 }
 
 function checkEmitter(emitter: unknown): void {
@@ -137,19 +129,14 @@ function listen<Message>(
   // `as`: a pool passes the tag and the member to its listeners; for a connection, the defaults stand in for them.
   const pool = emitter as ConnectionPool<Message>;
   const single = emitter as ReconnectingConnection<Message>;
-  const {
-    open,
-    reset,
-    backoff,
-    drop,
-    close,
-  }: Pick<PoolEvents<Message>, ChannelEvent> = {
+  const on: Pick<PoolEvents<Message>, ChannelEvent> = {
     open: (info, tag = single.tag, connection = single) => log.onOpen(info, tag, connection),
     reset: (info, tag = single.tag, connection = single) => log.onReset(info, tag, connection),
     backoff: (info, tag = single.tag, connection = single) => log.onBackoff(info, tag, connection),
     drop: (info, tag = single.tag, connection = single) => log.onDrop(info, tag, connection),
     close: (info, tag = single.tag, connection = single) => log.onClose(info, tag, connection),
   };
+  const { open, reset, backoff, drop, close } = on;
   const onHealthy = (tag = single.tag, connection = single) => log.onHealthy(tag, connection);
   pool.on('open', open).on('reset', reset).on('backoff', backoff).on('drop', drop).on('close', close);
   pool.on(HEALTHY, onHealthy);

@@ -47,7 +47,9 @@ export class OutageLog {
   onOpen(info: OpenInfo, tag: string, connection: object): void {
     const outage = this.#byConnection.get(connection);
     if (outage === undefined) return this.#write(openLine(tag, info));
-    outage.addOpen(connection, info);
+    outage.setDown(connection, false);
+    outage.attempts += info.attempts;
+    outage.openedAt = outage.lastEventAt;
     const trial = healthyIn(connection);
     // Where it is the last one and needs no trial, the line of the recovery says it all.
     if (outage.isDown || trial > 0) outage.log(openLine(tag, info, trial));
@@ -68,19 +70,25 @@ export class OutageLog {
     const isForced = info.reason === 'forced';
     const outage = isForced ? this.#byConnection.get(connection) : this.#outageOf(tag, connection);
     if (outage === undefined) return this.#write(resetLine(tag, info));
-    outage.addLoss(connection, info);
+    outage.setDown(connection, true);
+    outage.totals.losses += 1;
+    outage.totals.uncertainWrites += info.uncertain.writes;
+    outage.totals.uncertainBytes += info.uncertain.bytes;
     outage.log(resetLine(tag, info));
   }
 
   onBackoff(info: BackoffInfo, tag: string, connection: object): void {
     const outage = this.#outageOf(tag, connection);
-    outage.addRetry(connection);
+    outage.setDown(connection, true);
+    outage.totals.retries += 1;
     outage.log(backoffLine(tag, info));
   }
 
   onDrop(info: DropInfo, tag: string, connection: object): void {
     const outage = this.#outageOf(tag, connection);
-    outage.addDrop(info);
+    outage.lastEventAt = performance.now();
+    outage.totals.droppedWrites += 1;
+    outage.totals.droppedBytes += info.bytes;
     outage.log(dropLine(tag, info));
     outage.settle(tag);
   }
@@ -91,7 +99,9 @@ export class OutageLog {
     const outage = this.#byConnection.get(connection);
     if (outage === undefined) return this.#write(line);
     this.#byConnection.delete(connection);
-    outage.addClose(connection);
+    outage.setDown(connection, false);
+    outage.connections.delete(connection);
+    outage.totals.closes += 1;
     outage.log(line);
     if (outage.connections.size === 0) outage.end();
     else outage.settle(tag);
@@ -123,17 +133,17 @@ export class OutageLog {
 class Outage {
   /** The connections that it affects, except closed ones. */
   readonly connections = new Set<object>();
-  /** Those of them that have no session. */
+  /** Those without a session. */
   readonly #down = new Set<object>();
   readonly #settings: OutageSettings;
   readonly #write: (line: LogLine) => void;
   readonly #onEnd: (outage: Outage) => void;
   readonly #startedAt = performance.now();
-  #openedAt = this.#startedAt;
-  #lastEventAt = this.#startedAt;
+  openedAt = this.#startedAt;
+  lastEventAt = this.#startedAt;
   /** Dials of all openings. */
-  #attempts = 0;
-  readonly #totals = {
+  attempts = 0;
+  readonly totals = {
     retries: 0,
     losses: 0,
     uncertainWrites: 0,
@@ -165,35 +175,15 @@ class Outage {
     return this.#down.size > 0;
   }
 
-  addOpen(connection: object, { attempts }: OpenInfo): void {
-    this.#down.delete(connection);
-    this.#attempts += attempts;
-    this.#openedAt = this.#lastEventAt = performance.now();
-  }
-
-  addLoss(connection: object, { uncertain }: ResetInfo): void {
-    this.#addDown(connection);
-    this.#totals.losses += 1;
-    this.#totals.uncertainWrites += uncertain.writes;
-    this.#totals.uncertainBytes += uncertain.bytes;
-  }
-
-  addRetry(connection: object): void {
-    this.#addDown(connection);
-    this.#totals.retries += 1;
-  }
-
-  addDrop({ bytes }: DropInfo): void {
-    this.#lastEventAt = performance.now();
-    this.#totals.droppedWrites += 1;
-    this.#totals.droppedBytes += bytes;
-  }
-
-  addClose(connection: object): void {
-    this.#lastEventAt = performance.now();
-    this.#down.delete(connection);
-    this.connections.delete(connection);
-    this.#totals.closes += 1;
+  setDown(connection: object, isDown: boolean): void {
+    if (isDown) {
+      this.#down.add(connection);
+      this.#isUnrecovered = true;
+      this.clearTimer();
+    } else {
+      this.#down.delete(connection);
+      this.lastEventAt = performance.now();
+    }
   }
 
   /** Logs `line` if it is the first of its kind, logs a summary if one is due, and otherwise suppresses the line. */
@@ -228,7 +218,7 @@ class Outage {
     if (trial > 0) return this.#settleIn(tag, trial);
     if (this.#isUnrecovered) this.log(this.#recoveryLine(tag));
     this.#isUnrecovered = false;
-    const rest = this.#settings.settleTime - (performance.now() - this.#lastEventAt);
+    const rest = this.#settings.settleTime - (performance.now() - this.lastEventAt);
     if (rest > 0) this.#settleIn(tag, rest);
     else this.end();
   }
@@ -237,9 +227,8 @@ class Outage {
     this.clearTimer();
     const last = this.#lastSuppressed;
     if (this.#suppressed > 0 && last !== undefined) {
-      this.#writeLine(
-        last.kind === RECOVERY ? this.#recoveryLine(last.tag) : this.#summaryLine(last, performance.now()),
-      );
+      const isRecovery = last.kind === RECOVERY;
+      this.#writeLine(isRecovery ? this.#recoveryLine(last.tag) : this.#summaryLine(last, performance.now()));
     }
     this.#onEnd(this);
   }
@@ -248,25 +237,18 @@ class Outage {
     clearTimeout(this.#timer);
   }
 
-  #addDown(connection: object): void {
-    this.#down.add(connection);
-    this.#isUnrecovered = true;
-    this.clearTimer();
-  }
-
   #settleIn(tag: string, milliseconds: number): void {
     // Rounded up, so that it is not found unhealthy for a fraction of a millisecond.
     this.#timer = setTimeout(() => this.settle(tag), Math.ceil(milliseconds)).unref();
   }
 
-  /** The line for the moment at which all sessions are healthy. */
   #recoveryLine(tag: string): LogLine {
-    const downtime = Math.round(this.#openedAt - this.#startedAt);
-    return recoveryLine(tag, this.connections.size, this.#attempts, downtime, this.#totalsAt(performance.now()));
+    const downtime = Math.round(this.openedAt - this.#startedAt);
+    return recoveryLine(tag, this.connections.size, this.attempts, downtime, this.#totalsAt(performance.now()));
   }
 
   #totalsAt(now: number): OutageTotals {
-    return { ...this.#totals, duration: now - this.#startedAt, down: this.#down.size };
+    return { ...this.totals, duration: now - this.#startedAt, down: this.#down.size };
   }
 
   #summaryLine(latest: LogLine, now: number): LogLine {
