@@ -1,15 +1,12 @@
 import { types } from 'node:util';
 
-/** Every code a {@link ConnectionError} can carry. Codes are API: they change only with a major version. */
+/** The codes of {@link ConnectionError}. They change only with a major version. */
 export type ErrorCode =
-  /** Thrown: an option or an argument is invalid. The message names it, what was expected, and the value. */
+  /** Thrown: an option or an argument is invalid. */
   | 'ERR_INVALID_OPTION'
-  /**
-   * Thrown by a write: the chunk is neither a string nor bytes, the encoding is not one of Buffer's, or the string is not
-   * what its encoding says.
-   */
+  /** Thrown by a write: the chunk is neither a string nor bytes, or does not match its encoding. */
   | 'ERR_INVALID_CHUNK'
-  /** The write was refused: the limit of `queue` is reached. Or it was dropped for newer ones, as `overflow` says. */
+  /** The write was refused at the limit of `queue`, or with `overflow` dropped for newer ones. */
   | 'ERR_QUEUE_FULL'
   /** The write was queued for longer than its own `maxAge`, or `queue.maxAge`. */
   | 'ERR_EXPIRED'
@@ -33,11 +30,11 @@ export type ErrorCode =
   | 'ERR_HEARTBEAT'
   /** The kernel took no byte of what was written for `writeTimeout`. */
   | 'ERR_STALLED'
-  /** The application called `fail()` without an error of its own; `cause` is what it passed. */
+  /** The application called `fail()`; `cause` is what it passed. */
   | 'ERR_FAILED'
   /** The kernel connected the socket to itself. */
   | 'ERR_SELF_CONNECT'
-  /** The connection closed because of `maxRetries`, `maxElapsed`, `shouldRetry` or `backoff`; `cause` is the last failure. */
+  /** Closed because of `maxRetries`, `maxElapsed`, `shouldRetry` or `backoff`; `cause` is the last failure. */
   | 'ERR_GAVE_UP'
   /** A signal was aborted; `cause` is its reason. */
   | 'ERR_ABORTED'
@@ -48,15 +45,15 @@ export type ErrorCode =
 
 /** Optional properties of a {@link ConnectionError}. */
 export interface ConnectionErrorDetails {
-  /** The error or other value that led to this error, unchanged. */
+  /** What led to this error. */
   readonly cause?: unknown;
   /** The target as text. */
   readonly tag?: string | undefined;
 }
 
 /**
- * The class of every error that this library creates. Node's own errors (`ECONNREFUSED`, certificate errors …) are passed
- * on unchanged; where this library wraps one, it is the `cause`.
+ * The class of this library's errors. Node's own errors (`ECONNREFUSED`, certificate errors …) are passed on unchanged,
+ * or as the `cause`.
  *
  * @example
  * ```ts
@@ -68,12 +65,12 @@ export interface ConnectionErrorDetails {
  * ```
  */
 export class ConnectionError extends Error {
-  /** What went wrong, for programs to compare. */
+  /** What went wrong. */
   readonly code: ErrorCode;
-  /** The target, such as `127.0.0.1:6379`; undefined if the error concerns none. */
+  /** The target, such as `127.0.0.1:6379`, if the error concerns one. */
   readonly tag: string | undefined;
 
-  /** Creates an error: useful in tests that imitate this library. */
+  /** For tests that imitate this library. */
   constructor(code: ErrorCode, message: string, details: ConnectionErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
@@ -94,11 +91,8 @@ export function invalidOption(
   cause?: unknown,
   show: (value: unknown) => string = describe,
 ): ConnectionError {
-  return new ConnectionError(
-    'ERR_INVALID_OPTION',
-    `Expected ${name} to be ${expected}, got ${show(value)}${because(cause)}`,
-    { cause },
-  );
+  const message = `Expected ${name} to be ${expected}, got ${show(value)}${because(cause)}`;
+  return new ConnectionError('ERR_INVALID_OPTION', message, { cause });
 }
 
 /**
@@ -159,13 +153,10 @@ export function escape(text: string): string {
   return json.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (each) => `\\u{${each.codePointAt(0)!.toString(16)}}`);
 }
 
-/** The longest message that `readable()` leaves whole, in characters. */
-const MAX_LENGTH = 200;
-
 /** The message of an error for a log: one short line without control characters and without the password of a URL. */
 export function readable(text: string): string {
   const plain = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').replace(/\/\/[^/\s@]*@/g, '//…@');
-  return plain.length > MAX_LENGTH ? `${plain.slice(0, MAX_LENGTH)}…` : plain;
+  return plain.length > 200 ? `${plain.slice(0, 200)}…` : plain;
 }
 
 /** `Array.isArray`, but false for a revoked Proxy, for which `Array.isArray` throws. */
@@ -190,9 +181,7 @@ export function isError(value: unknown): value is Error {
 
 /** A thrown value as an Error with a readable message. */
 export function toError(thrown: unknown): Error {
-  if (!isError(thrown)) {
-    return new Error(`Thrown: ${describe(thrown)}`, { cause: thrown });
-  }
+  if (!isError(thrown)) return new Error(`Thrown: ${describe(thrown)}`, { cause: thrown });
   if (thrown.message !== '' || !('errors' in thrown) || !Array.isArray(thrown.errors)) return thrown;
   // The message of Node's AggregateError (all of several addresses failed) is empty.
   const messages = thrown.errors.map((error) => (types.isNativeError(error) ? error.message : describe(error)));

@@ -14,7 +14,7 @@ export type LogLevels = Readonly<Partial<Record<LogEvent, string | false>>>;
 /** Options of {@link logEvents}. */
 export interface LogEventsOptions {
   /**
-   * Levels that differ from the defaults:
+   * The levels that differ from the default,
    * `{ open: 'info', reset: 'warn', reconnect: 'info', backoff: 'warn', drop: 'warn', close: 'info', giveUp: 'error' }`;
    * `notRetryable` has the level of `reset`.
    */

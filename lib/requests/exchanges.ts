@@ -4,7 +4,7 @@ import { Line, type Pending } from './pending';
 /** The number of keys that are remembered because their answers are late. */
 const MOST_OWED = 1024;
 
-/** The requests of a session that were sent. It pairs them with their answers, and gives the peer its time. */
+/** The requests of a session that were sent: pairs them with their answers, and limits the peer's time. */
 export class Exchanges {
   /** Those without a key: they are answered in this order. */
   readonly #ordered = new Line();
@@ -24,7 +24,6 @@ export class Exchanges {
     return this.#ordered.size + this.#keyed.size;
   }
 
-  /** Whether an answer with this key is waited for. */
   expects(key: RequestKey): boolean {
     return this.#keyed.has(key);
   }
@@ -34,7 +33,6 @@ export class Exchanges {
     return this.#owed.has(key);
   }
 
-  /** Takes a request that is being sent. */
   add(pending: Pending, now: number): void {
     pending.sentAt = now;
     if (pending.key === undefined) this.#ordered.add(pending);
@@ -55,10 +53,11 @@ export class Exchanges {
     if (!next.hasTimer) this.judge(next);
   }
 
-  /** Removes the request that is answered. The answer is late if the request's caller does not wait for it any more. */
-  answer(key: RequestKey | undefined): { readonly pending: Pending | undefined; readonly late: boolean } {
-    const pending = key === undefined ? this.#ordered.first : this.#keyed.get(key);
-    if (pending === undefined) return { pending, late: key !== undefined && this.#owed.delete(key) };
+  /** Removes the request that is answered. The answer is late if its promise is settled. */
+  answer(key: RequestKey | boolean): { readonly pending?: Pending; readonly late: boolean } {
+    if (key === false) return { late: false };
+    const pending = key === true ? this.#ordered.first : this.#keyed.get(key);
+    if (pending === undefined) return { late: key !== true && this.#owed.delete(key) };
     this.remove(pending);
     return { pending, late: pending.isSettled };
   }

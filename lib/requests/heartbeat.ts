@@ -11,7 +11,6 @@ export class Heartbeat {
     this.#ping = ping;
   }
 
-  /** A session has begun. */
   start(): void {
     this.stop();
     this.onAnswer();

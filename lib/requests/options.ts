@@ -14,40 +14,39 @@ import {
   orInfinity,
 } from '../options/checks';
 
-/** What pairs a request with its answer where the protocol has such a thing: an id, a transaction number, a command's name. */
+/** What pairs a request with its answer: an id, a transaction number, the name of a command. */
 export type RequestKey = string | number | bigint;
 
 /** Options of {@link Requests}. */
 export interface RequestsOptions<Message = unknown, Command = WriteChunk> {
   /**
-   * Milliseconds from the call of `request()` within which its answer has to come, waiting included; Infinity for no
-   * limit. The peer has this long from the moment at which the request was handed over, or was next to be answered.
+   * Milliseconds from the call of `request()` to its answer; Infinity for no limit. The peer has this long from the moment
+   * at which the request was handed over, or was next to be answered.
    */
   readonly timeout: number;
   /**
-   * Returns what is written for a request, when its turn has come: for framing, a checksum, the id. What it throws
-   * rejects the request, and nothing is written. Default: the request itself.
+   * Returns what is written for a request, when its turn has come: with framing, a checksum, the id. What it throws rejects
+   * the request. Default: the request itself.
    */
   readonly send?: ((command: Command, key: RequestKey | undefined) => WriteChunk) | undefined;
   /**
-   * Returns which request a message answers: the key of that request, or true for the oldest request without a key. With
-   * false or undefined it answers none, and is emitted as `unasked`. What it throws ends the session as `fail()` does.
-   * Default: every message answers the oldest request.
+   * Returns the key of the request that a message answers, true for the oldest request without a key, or false or
+   * undefined for none: the message is then `unasked`. What it throws ends the session as `fail()` does. Default: true.
    */
   readonly match?: ((message: SessionChunk<Message>) => RequestKey | boolean | undefined) | undefined;
-  /** Number of requests that may be unanswered at a time; Infinity for no limit. Default: 1. */
+  /** The largest number of unanswered requests; Infinity for no limit. Default: 1. */
   readonly concurrency?: number | undefined;
-  /** Milliseconds that pass after a request was written, and after an answer has come, before the next is written. Default: 0. */
+  /** Milliseconds from a request or an answer to the next request. Default: 0. */
   readonly gap?: number | undefined;
 }
 
 /** Options of one request. */
 export interface RequestOptions {
-  /** Takes the place of the {@link RequestsOptions}' `timeout`. */
+  /** As in {@link RequestsOptions}, for this request. */
   readonly timeout?: number | undefined;
-  /** Rejects the promise with `ERR_ABORTED` when it is aborted. A request that still waits is then never written. */
+  /** Rejects the promise with `ERR_ABORTED` when it is aborted. A request that waits is then never written. */
   readonly signal?: AbortSignal | undefined;
-  /** What `match` returns for the answer. A request with the key of one that is unanswered waits for that answer. */
+  /** What `match` returns for the answer. A request whose key an unanswered one has waits for that answer. */
   readonly key?: RequestKey | undefined;
 }
 
@@ -71,7 +70,7 @@ export interface UnaskedInfo {
 
 /** The events of {@link Requests}, with their arguments. */
 export type RequestsEvents<Message = unknown> = {
-  /** A message answers no request that anything waits for: news from the peer, or an answer that comes too late. */
+  /** A message answers no pending request: news from the peer, or an answer that comes too late. */
   unasked: [message: SessionChunk<Message>, info: UnaskedInfo];
 };
 

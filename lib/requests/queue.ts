@@ -2,17 +2,12 @@ import type { ErrorCode, ReconnectingConnection, WriteChunk } from 'reconnecting
 
 import { ConnectionError, describe } from '../errors';
 import { Exchanges } from './exchanges';
-import type { RequestKey } from './options';
+import type { RequestKey, Settings } from './options';
 import { Line, Pending } from './pending';
 
-/** When the next request may be sent, and what is written for it. */
-interface Pace {
-  readonly concurrency: number;
-  readonly gap: number;
-  readonly send?: ((command: never, key: RequestKey | undefined) => WriteChunk) | undefined;
-}
+type Pace = Pick<Settings<unknown, never>, 'concurrency' | 'gap' | 'send'>;
 
-/** Sends requests when their turn has come, and ends those that are not answered. */
+/** Sends requests when their turn has come, and rejects those that are not answered. */
 export class RequestQueue {
   readonly exchanges: Exchanges = new Exchanges((pending) => this.#onSilence(pending));
   readonly #connection: ReconnectingConnection;
@@ -72,12 +67,10 @@ export class RequestQueue {
     this.sendNext();
   }
 
-  /** An answer has come. */
   onAnswer(): void {
     this.#busyAt = performance.now();
   }
 
-  /** Sends what may be sent now. */
   sendNext(): void {
     // `send` may make requests.
     if (this.#isSending) return;

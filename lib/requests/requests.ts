@@ -1,23 +1,13 @@
 import { EventEmitter } from 'node:events';
 
-import type {
-  CloseInfo,
-  OpenInfo,
-  ReconnectingConnection,
-  ResetInfo,
-  SessionChunk,
-  WriteChunk,
-} from 'reconnecting-connection';
+import type { CloseInfo, OpenInfo, ReconnectingConnection, ResetInfo } from 'reconnecting-connection';
+import type { SessionChunk, WriteChunk } from 'reconnecting-connection';
 
 import { ConnectionError, describe, fromCaller, ignoreRejection, invalidOption } from '../errors';
 import { checkRecord } from '../options/checks';
 import { Heartbeat } from './heartbeat';
+import type { RequestHeartbeatOptions, RequestKey, RequestOptions, RequestsEvents, RequestsOptions } from './options';
 import {
-  type RequestHeartbeatOptions,
-  type RequestKey,
-  type RequestOptions,
-  type RequestsEvents,
-  type RequestsOptions,
   type Settings,
   checkConnection,
   heartbeatChecks,
@@ -33,14 +23,14 @@ import { RequestQueue } from './queue';
 const taken = new WeakSet<object>();
 
 /**
- * Sends requests over a connection and pairs them with their answers, for protocols in which the peer answers whatever it
- * is sent: in order, or with a key. By default it sends one at a time.
+ * Sends requests over a connection and pairs them with their answers, which come in order or with a key. By default it
+ * sends one at a time.
  *
  * Each `message` of the connection (or chunk of `data` if it has no `decoder`) is either an answer or `unasked`. So send
- * through here everything that the peer answers, log-ins and pings too.
+ * everything that the peer answers through here, log-ins and pings too.
  *
- * @typeParam Message - What the connection's `decoder` puts out.
- * @typeParam Command - What `request()` takes: text or bytes, or what `send` takes.
+ * @typeParam Message - The output of the connection's `decoder`.
+ * @typeParam Command - The argument of `request()`: text or bytes, or what `send` takes.
  */
 export class Requests<Message = unknown, Command = WriteChunk> extends EventEmitter<RequestsEvents<Message>> {
   readonly #connection: ReconnectingConnection<Message>;
@@ -78,32 +68,25 @@ export class Requests<Message = unknown, Command = WriteChunk> extends EventEmit
   }
 
   /**
-   * Sends a request when its turn has come; without a session it waits for the next. A request that is made in a listener
-   * of `open` belongs to that session: it goes ahead of those that wait, and is not sent in a later one.
+   * Sends a request when its turn has come; without a session it waits for the next. One that is made in a listener of
+   * `open` belongs to that session: it goes ahead of those that wait, and is not sent in a later one.
    *
-   * @returns a promise of the answer. It rejects with `ERR_EXPIRED` (not sent within `timeout`), `ERR_SESSION_ENDED` (not
-   *   sent in the session that it belongs to), the error of a write, or of `close`: the peer does not have the request. It
-   *   rejects with `ERR_DELIVERY_UNCERTAIN` (no answer within `timeout`, or before the session ended): the peer may have
-   *   it. With `ERR_ABORTED` (by `signal`) and `ERR_CLOSED` (by `close()`) the message says which it is.
+   * @returns a promise of the answer. `ERR_EXPIRED` (not sent within `timeout`), `ERR_SESSION_ENDED` (not sent in the
+   *   session that it belongs to), and the errors of a write and of `close` mean that the peer does not have the request.
+   *   `ERR_DELIVERY_UNCERTAIN` (no answer within `timeout`, or before the session ended) means that it may have it. With
+   *   `ERR_ABORTED` (by `signal`) and `ERR_CLOSED` (by `close()`) the message says which it is.
    * @throws ConnectionError `ERR_INVALID_OPTION`, `ERR_INVALID_CHUNK`
    */
   request(command: Command, options: RequestOptions = {}): Promise<SessionChunk<Message>> {
-    const {
-      timeout = this.#settings.timeout,
-      signal,
-      key,
-    } = fromCaller([this, 'request'], () => {
-      const given = checkRecord<RequestOptions>('', options, requestChecks);
-      this.#check(command, given.key);
-      return given;
+    const given = fromCaller([this, 'request'], () => {
+      const checked = checkRecord<RequestOptions>('', options, requestChecks);
+      this.#check(command, checked.key);
+      return checked;
     });
-    const pending = new Pending(command, key, timeout);
+    const pending = new Pending(command, given.key, given.timeout ?? this.#settings.timeout);
     const { state } = this.#connection;
-    if (this.#isClosed || state === 'closing' || state === 'closed') {
-      pending.reject(this.#closedError());
-    } else {
-      this.#queue.add(pending, signal);
-    }
+    if (this.#isClosed || state === 'closing' || state === 'closed') pending.reject(this.#closedError());
+    else this.#queue.add(pending, given.signal);
     // `as`: it resolves with a message.
     return pending.promise as Promise<SessionChunk<Message>>;
   }
@@ -116,16 +99,13 @@ export class Requests<Message = unknown, Command = WriteChunk> extends EventEmit
    * @throws ConnectionError `ERR_INVALID_OPTION`, `ERR_INVALID_CHUNK`
    */
   heartbeat(command: Command, options: RequestHeartbeatOptions): () => void {
-    const {
-      interval,
-      timeout = interval,
-      key,
-    } = fromCaller([this, 'heartbeat'], () => {
-      const given = checkRecord<RequestHeartbeatOptions>('', options, heartbeatChecks);
-      heartbeatChecks.interval(given.interval, 'option `interval`');
-      this.#check(command, given.key);
-      return given;
+    const given = fromCaller([this, 'heartbeat'], () => {
+      const checked = checkRecord<RequestHeartbeatOptions>('', options, heartbeatChecks);
+      heartbeatChecks.interval(checked.interval, 'option `interval`');
+      this.#check(command, checked.key);
+      return checked;
     });
+    const { interval, timeout = interval, key } = given;
     this.#heartbeat?.stop();
     const heartbeat = new Heartbeat(interval, () => this.#queue.ping(command, key, timeout));
     this.#heartbeat = heartbeat;
@@ -187,10 +167,7 @@ export class Requests<Message = unknown, Command = WriteChunk> extends EventEmit
     const answer = message as SessionChunk<Message>;
     const key = this.#keyOf(answer);
     if (key === null || this.#isClosed) return;
-    const { pending, late } =
-      key === false
-        ? { pending: undefined, late: false }
-        : this.#queue.exchanges.answer(key === true ? undefined : key);
+    const { pending, late } = this.#queue.exchanges.answer(key);
     if (pending !== undefined) {
       this.#queue.onAnswer();
       this.#heartbeat?.onAnswer();
