@@ -4,7 +4,7 @@ import { run } from './run';
 import { shrink } from './shrink';
 
 /** Of the runs in this process, where the clock of jest makes each step slow. */
-const SEEDS = 20;
+const SEEDS = 8;
 const STEPS = 40;
 
 test('whatever the network, the clock and the application do, the contract holds', async () => {
@@ -42,7 +42,7 @@ describe('what once went wrong', () => {
       [{ do: 'pause' }, { do: 'pass', ms: 200 }, { do: 'fault', fault: 'send', server: 0 }, { do: 'pass', ms: 50 }],
     ],
   ])('%s', async (_what, setup, impulses, actions) => {
-    for (let seed = 1; seed <= 10; seed++) {
+    for (let seed = 1; seed <= 5; seed++) {
       const steps = actions.map((action) => ({ action, hops: null }));
       const { violation, trace } = await run({ seed, setup: { ...PLAIN, ...setup }, impulses, steps });
       expect(violation === undefined ? [] : trace).toEqual([]);
@@ -51,7 +51,7 @@ describe('what once went wrong', () => {
 });
 
 test('the same seed takes the same way, byte for byte', async () => {
-  for (const seed of [2, 3, 5, 8, 13]) {
+  for (const seed of [2, 5]) {
     const one = await run(planOf(seed, STEPS));
     const other = await run(planOf(seed, STEPS));
     expect(other.trace).toEqual(one.trace);

@@ -34,6 +34,9 @@ export interface Heard {
   readonly value: unknown;
 }
 
+/** Cycles of the cases that go through very many. `npm test` asks for fewer. */
+export const CYCLES = Number(process.env['CONFORMANCE_CYCLES'] ?? 100_000);
+
 /** Milliseconds for waits without a bound of their own: some libraries wait for seconds between attempts. */
 export const PATIENCE = 12_000;
 

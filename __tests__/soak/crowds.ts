@@ -22,7 +22,7 @@ async function rounds(count: number, round: () => Promise<unknown>): Promise<Fin
   for (let done = warmUp; done < count; done++) await round();
   const perSecond = Math.round((count - warmUp) / ((performance.now() - startedAt) / 1_000));
   const late = await holdingsOnceLike(warm);
-  const { figures, problems } = growth(warm, late);
+  const { figures, problems } = growth(warm, late, count);
   return { figures: { count, perSecond, ...figures }, problems: [...problems, ...differences(warm, late)] };
 }
 

@@ -43,7 +43,7 @@ export async function cycle(count: number, { options, hello }: Cycle): Promise<F
   const seconds = (performance.now() - startedAt) / 1_000;
   const late = await holdingsOnceLike(warm);
 
-  const grown = growth(warm, late);
+  const grown = growth(warm, late, count);
   const { generation, stats } = connection;
   const problems = [
     ...grown.problems,

@@ -46,27 +46,27 @@ const endless: Handshake = () => new Promise(() => {});
 
 /** Sessions and dials that end, again and again. */
 const cycles: readonly Leak[] = [
-  leak('sessions reset by the peer', 3_000, 100_000, losing({ how: 'reset' }, { hello: HELLO })),
-  leak('sessions ended by the peer', 2_000, 100_000, losing({ how: 'end' }, { hello: HELLO })),
-  leak('sessions over a Unix socket', 1_500, 100_000, losing({ how: 'end', path: path() }, { hello: HELLO })),
-  leak('sessions with a decoder', 1_000, 50_000, losing({ how: 'reset' }, { hello: HELLO, options: DECODER })),
-  leak('sessions with timers', 1_000, 50_000, losing({ how: 'end' }, { hello: HELLO, options: TIMERS })),
+  leak('sessions reset by the peer', 1_500, 100_000, losing({ how: 'reset' }, { hello: HELLO })),
+  leak('sessions ended by the peer', 1_000, 100_000, losing({ how: 'end' }, { hello: HELLO })),
+  leak('sessions over a Unix socket', 750, 100_000, losing({ how: 'end', path: path() }, { hello: HELLO })),
+  leak('sessions with a decoder', 500, 50_000, losing({ how: 'reset' }, { hello: HELLO, options: DECODER })),
+  leak('sessions with timers', 500, 50_000, losing({ how: 'end' }, { hello: HELLO, options: TIMERS })),
   leak(
     'sessions that reuse a buffer',
-    1_000,
+    500,
     50_000,
     losing({ how: 'reset' }, { hello: HELLO, options: { reuseReadBuffer: true } }),
   ),
-  leak('sessions with writes under way', 300, 5_000, losing({ how: 'reset' }, { hello: BULK })),
-  leak('TLS sessions', 300, 10_000, losing({ how: 'end', tls: 'trusted' }, { hello: HELLO })),
-  leak('C102 certificates that are not trusted', 1_000, 10_000, losing({ how: 'hold', tls: 'untrusted' })),
-  leak('dials cut at once', 1_000, 50_000, losing({ how: 'reset-at-once' })),
-  leak('dials refused', 3_000, 100_000, (count) => cycle(count, { options: REFUSED })),
-  leak('handshakes that fail', 1_000, 50_000, losing({ how: 'hold' }, { options: { handshake: failing } })),
-  leak('handshakes that the peer ends', 1_000, 50_000, losing({ how: 'end' }, { options: { handshake: patient } })),
+  leak('sessions with writes under way', 150, 5_000, losing({ how: 'reset' }, { hello: BULK })),
+  leak('TLS sessions', 150, 10_000, losing({ how: 'end', tls: 'trusted' }, { hello: HELLO })),
+  leak('C102 certificates that are not trusted', 500, 10_000, losing({ how: 'hold', tls: 'untrusted' })),
+  leak('dials cut at once', 500, 50_000, losing({ how: 'reset-at-once' })),
+  leak('dials refused', 1_500, 100_000, (count) => cycle(count, { options: REFUSED })),
+  leak('handshakes that fail', 500, 50_000, losing({ how: 'hold' }, { options: { handshake: failing } })),
+  leak('handshakes that the peer ends', 500, 50_000, losing({ how: 'end' }, { options: { handshake: patient } })),
   leak(
     'handshakes that time out',
-    60,
+    30,
     2_000,
     losing({ how: 'hold' }, { options: { handshake: endless, connectTimeout: 10 } }),
   ),
@@ -75,30 +75,30 @@ const cycles: readonly Leak[] = [
 /** Objects that nobody needs any more. */
 const garbage: readonly Leak[] = [
   leak('C104 lives that have ended', 3, 50, withPeer({ how: 'hold' }, endedLives)),
-  leak('past sessions', 100, 2_000, withPeer({ how: 'reset' }, pastSessions)),
+  leak('past sessions', 50, 2_000, withPeer({ how: 'reset' }, pastSessions)),
   leak('attempts without an answer', 30, 500, hangingAttempts),
-  leak('one signal for all', 1_000, 10_000, withPeer({ how: 'hold' }, oneSignal)),
+  leak('one signal for all', 500, 10_000, withPeer({ how: 'hold' }, oneSignal)),
 ];
 
 /** Bytes, in mebibytes, that one end cannot keep up with. */
 const pressure: readonly Leak[] = [
-  leak('C86 offered to a mute peer', 64, 1_024, offering({ how: 'mute' })),
-  leak('C86 offered to a stopped peer', 64, 1_024, offering({ how: 'hold' }, true)),
-  leak('C86 offered to a mute peer with TLS', 64, 1_024, offering({ how: 'mute', tls: 'trusted' })),
-  leak('C81 offered while it is down', 64, 1_024, (count) => offer(REFUSED, 'backoff', count)),
-  leak('writes of one byte while it is down', 200_000, 1_000_000, (count) => offerSmall(REFUSED, count)),
-  leak('flood into a slow consumer', 64, 1_024, sipping({ how: 'flood' }, 'data')),
+  leak('C86 offered to a mute peer', 32, 1_024, offering({ how: 'mute' })),
+  leak('C86 offered to a stopped peer', 32, 1_024, offering({ how: 'hold' }, true)),
+  leak('C86 offered to a mute peer with TLS', 32, 1_024, offering({ how: 'mute', tls: 'trusted' })),
+  leak('C81 offered while it is down', 32, 1_024, (count) => offer(REFUSED, 'backoff', count)),
+  leak('writes of one byte while it is down', 140_000, 1_000_000, (count) => offerSmall(REFUSED, count)),
+  leak('flood into a slow consumer', 32, 1_024, sipping({ how: 'flood' }, 'data')),
   leak('flood into a slow consumer of messages', 16, 512, sipping({ how: 'flood' }, 'message')),
-  leak('flood over resets', 64, 1_024, sipping({ how: 'flood', cutAfter: 8_388_608 }, 'data')),
-  leak('flood over sessions lost while paused', 64, 1_024, sipping({ how: 'flood' }, 'data', 2)),
+  leak('flood over resets', 32, 1_024, sipping({ how: 'flood', cutAfter: 8_388_608 }, 'data')),
+  leak('flood over sessions lost while paused', 32, 1_024, sipping({ how: 'flood' }, 'data', 2)),
 ];
 
 /** Many that come and go. */
 const crowds: readonly Leak[] = [
-  leak('failures while many wait', 1_000, 10_000, (count) => failuresWithWaiters(REFUSED, count)),
-  leak('C93 a pool whose members fail', 1_000, 100_000, (count) => failingPool(REFUSED, count)),
-  leak('members of a pool that come and go', 1_000, 10_000, withPeer({ how: 'hold' }, passingMembers)),
-  leak('connections of a registry', 1_000, 10_000, withPeer({ how: 'hold' }, passingConnections)),
+  leak('failures while many wait', 500, 10_000, (count) => failuresWithWaiters(REFUSED, count)),
+  leak('C93 a pool whose members fail', 500, 100_000, (count) => failingPool(REFUSED, count)),
+  leak('members of a pool that come and go', 500, 10_000, withPeer({ how: 'hold' }, passingMembers)),
+  leak('connections of a registry', 500, 10_000, withPeer({ how: 'hold' }, passingConnections)),
 ];
 
 /** All of them. */

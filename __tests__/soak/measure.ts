@@ -11,8 +11,10 @@ export interface Finding {
 
 export const MIB = 1_048_576;
 
-/** Growth of the heap over a whole measurement that counts as none. */
-const GROWTH = MIB;
+/** Growth over a whole measurement that counts as none, in the short form and in the long run. */
+const GROWTH = { short: MIB / 2, full: MIB };
+/** From so many cycles on, a measurement is a long run. */
+const FULL = 2_000;
 
 /** How long what is to happen may take on a machine with much else to do. */
 const PATIENCE = 30_000;
@@ -115,15 +117,16 @@ export function differences(before: Holdings, now: Holdings): string[] {
   return problems;
 }
 
-/** What memory has grown, as figures and problems. */
-export function growth(before: Holdings, now: Holdings): Finding {
+/** What memory has grown over so many cycles, as figures and problems. */
+export function growth(before: Holdings, now: Holdings, cycles: number): Finding {
+  const allowed = cycles < FULL ? GROWTH.short : GROWTH.full;
   const heap = now.heap - before.heap;
   const external = now.external - before.external;
   return {
     figures: { heapGrowth: heap, externalGrowth: external },
     problems: [
-      ...(heap > GROWTH ? [`the heap grew by ${heap} bytes`] : []),
-      ...(external > GROWTH ? [`memory outside the heap grew by ${external} bytes`] : []),
+      ...(heap > allowed ? [`the heap grew by ${heap} bytes`] : []),
+      ...(external > allowed ? [`memory outside the heap grew by ${external} bytes`] : []),
     ],
   };
 }

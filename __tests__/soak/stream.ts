@@ -63,8 +63,8 @@ async function rounds(isPrivate: boolean, seconds: number, firstSeed: number): P
   }
   const after = await holdingsOnceLike(before);
   problems.push(...differences(before, after));
-  const { figures: grown } = growth(warm, after);
   const measured = seed - firstSeed - WARM_UP;
+  const { figures: grown } = growth(warm, after, measured);
   for (const [name, bytes] of Object.entries(grown)) {
     if (measured > WARM_UP && bytes > measured * ROUND_GROWTH) problems.push(`${name} is ${bytes} bytes`);
   }

@@ -11,18 +11,18 @@ jest.setTimeout(3_600_000);
 let certificates: Certificates;
 beforeAll(async () => (certificates = await makeCertificates()));
 
-test('C99 over hundreds of sessions, nothing that the application writes can be read on the way', async () => {
-  const { code, stderr, report } = await fuzz<SessionsReport>('sessions', 200);
+test('C99 over a hundred sessions, nothing that the application writes can be read on the way', async () => {
+  const { code, stderr, report } = await fuzz<SessionsReport>('sessions', 100);
   const { sessions, secure, plain, lines } = report;
 
   expect(lines).toEqual([]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  expect(sessions).toBeGreaterThanOrEqual(200);
+  expect(sessions).toBeGreaterThanOrEqual(100);
   expect(secure).toMatchObject({ unlikeTls: 0, badRecords: 0, markers: 0 });
   // It looked at every session, and at attempts that were cut in the middle of their handshake.
   expect(secure.connections).toBeGreaterThanOrEqual(sessions);
   expect(secure.records).toBeGreaterThan(sessions * 6);
-  expect(secure.cut).toBeGreaterThan(10);
+  expect(secure.cut).toBeGreaterThan(5);
   // And would have seen: without TLS, each of the three shows.
   expect(plain).toMatchObject({ connections: 1, unlikeTls: 1, badRecords: 2 });
   expect(plain.markers).toBeGreaterThanOrEqual(2);

@@ -4,10 +4,7 @@ import { getEventListeners } from 'node:events';
 import { payload } from '../../kit/connections';
 import { serveElsewhere } from '../../kit/processes';
 import type { Client, ClientEvents } from '../adapter';
-import { type Case, type Lab, within } from '../lab';
-
-/** Connect–reset cycles of C104. The short form of the suite asks for fewer. */
-const CYCLES = Number(process.env['CONFORMANCE_CYCLES'] ?? 100_000);
+import { CYCLES, type Case, type Lab, within } from '../lab';
 
 /** Section I: faulty listeners, and what is left at the end. */
 export const endings: readonly Case[] = [

@@ -11,7 +11,7 @@ import { track } from '../../kit/clean-up';
 import { Loopback } from '../../kit/server';
 import { until } from '../../kit/until';
 import { endsForGood, held } from '../farewell';
-import { type Case, type Subject, quiet, within } from '../lab';
+import { CYCLES, type Case, type Subject, quiet, within } from '../lab';
 
 /** A wait that is under way when it is cut short, and long over when the watch ends. */
 const WAIT = { backoff: { initialDelay: 300, maxDelay: 300, jitter: 'none' } } as const;
@@ -86,7 +86,7 @@ export const signal: readonly Case[] = [
       const listeners = countListeners(controller.signal);
       const options: CommonOptions = { backoff: () => 10, signal: controller.signal };
       const connection = lab.own({ ...server.target, ...options });
-      const wanted = 10_000;
+      const wanted = Math.min(10_000, CYCLES);
       let resets = 0;
       connection.on('reset', () => (resets += 1));
       connection.on('open', ({ generation }) => {
