@@ -13,6 +13,7 @@ afterEach(() => jest.useRealTimers());
 /** A gate whose every answer the test gives, and which keeps a record of what a connection calls. */
 class ScriptedGate implements DialGate {
   readonly calls: unknown[] = [];
+  refusedAt = 0;
   answer: (answer: DialGrant | AttemptFailure) => void = () => undefined;
 
   acquire(_target: unknown, request: DialRequest): Promise<DialGrant | AttemptFailure> {

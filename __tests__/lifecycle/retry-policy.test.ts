@@ -392,3 +392,67 @@ describe('healthyIn()', () => {
     expect(delays).toEqual([100, 200, 400, 800, 100, 100]);
   });
 });
+
+describe('endedEarly()', () => {
+  const growing = { backoff: exponentialBackoff({ initialDelay: 100, jitter: 'none' }) };
+  const lost = { reason: 'peer-end' } as const;
+
+  /** Loses a session at 0, has two dials refused, opens a session at 300 and loses it after `uptime`: the retry then. */
+  function restarted(policy: RetryPolicy, uptime: number, tag = TAG): RetryDecision {
+    policy.next(lost, 1, TAG, 0);
+    policy.next(failure, 1, TAG, 100);
+    policy.next(failure, 1, TAG, 300);
+    policy.opened(tag);
+    policy.endedEarly(tag, uptime);
+    return policy.next(lost, 2, tag, 300 + uptime);
+  }
+
+  it('starts the waits afresh after a session of a second that follows a refused dial, and counts on', () => {
+    const policy = policyOf(growing);
+    expect(restarted(policy, 1_000)).toMatchObject({ attempt: 4, delay: 100 });
+    expect(policy.next(failure, 2, TAG, 1_400)).toMatchObject({ attempt: 5, delay: 200 });
+    policy.reset();
+    expect(outage(policy, 3).map((decision) => decision.retry && decision.delay)).toEqual([100, 200, 400]);
+  });
+
+  it('takes the port and the path of a Unix socket for refused where nothing listens', () => {
+    const gone = Object.assign(new Error('no such file'), { code: 'ENOENT' });
+    const policy = policyOf(growing);
+    policy.next({ reason: 'error', error: gone }, 0, TAG, 100);
+    policy.endedEarly(TAG, 1_000);
+    expect(policy.next(lost, 1, TAG, 1_100)).toMatchObject({ delay: 100 });
+  });
+
+  it.each([
+    [5_000, 999],
+    [0, 999],
+    [20_000, 3_999],
+  ])(
+    'lets the waits grow where the session is too short: with a `minUptime` of %i ms after %i ms',
+    (minUptime, uptime) => {
+      expect(restarted(policyOf({ ...growing, minUptime }), uptime)).toMatchObject({ attempt: 4, delay: 800 });
+      expect(restarted(policyOf({ ...growing, minUptime }), uptime + 1)).toMatchObject({ attempt: 4, delay: 100 });
+    },
+  );
+
+  it('lets the waits grow where the refusal says nothing of the server of the session', () => {
+    expect(restarted(policyOf(growing), 1_000, 'another:1')).toMatchObject({ delay: 800 });
+    const policy = policyOf(growing);
+    policy.next(failure, 1, TAG, 100);
+    policy.next({ reason: 'handshake-failed', error: new Error('not yet') }, 1, TAG, 200);
+    policy.opened(TAG, 100);
+    policy.endedEarly(TAG, 1_000);
+    expect(policy.next(lost, 2, TAG, 1_200)).toMatchObject({ delay: 400 });
+  });
+
+  it('counts the refused dial of another connection of the pool, if it came after the loss', () => {
+    const delayAfter = (refusedAt: number | undefined) => {
+      const policy = policyOf(growing);
+      policy.next(lost, 1, TAG, 100);
+      policy.opened(TAG, refusedAt);
+      policy.endedEarly(TAG, 1_000);
+      return policy.next(lost, 2, TAG, 1_100);
+    };
+    expect([undefined, 99, 101].map(delayAfter)).toMatchObject([{ delay: 200 }, { delay: 200 }, { delay: 100 }]);
+  });
+});

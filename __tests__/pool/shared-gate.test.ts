@@ -71,7 +71,9 @@ function lookup(times: number): LookupFunction {
 function hedging(slowAfter: number | undefined): { joinGate: JoinGate } {
   const ignore = () => undefined;
   const acquire = () => Promise.resolve({ ok: true as const, slowAfter });
-  return { joinGate: () => ({ acquire, connected: ignore, failed: ignore, release: ignore, close: ignore }) };
+  return {
+    joinGate: () => ({ refusedAt: 0, acquire, connected: ignore, failed: ignore, release: ignore, close: ignore }),
+  };
 }
 
 /** The same, in a process of its own. */

@@ -18,6 +18,8 @@ export interface DialGrant {
 
 /** Bounds the dials of one connection: a pool makes one for each member. A connection has one attempt at a time. */
 export interface DialGate {
+  /** When a dial to the same endpoint, of any connection, was last refused, on the clock of `performance.now()`; 0 if never. */
+  readonly refusedAt: number;
   /**
    * Asks for a dial, or during the dial for a second socket.
    *

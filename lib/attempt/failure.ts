@@ -72,6 +72,11 @@ export function isLocal(error: Error): boolean {
   return 'code' in error && LOCAL.has(error.code);
 }
 
+/** Whether nothing listens there: at a port, or at the path of a Unix socket. */
+export function isRefused(error: Error | undefined): boolean {
+  return error !== undefined && 'code' in error && (error.code === 'ECONNREFUSED' || error.code === 'ENOENT');
+}
+
 /** Whether a socket was connected although it reports a failure to connect: it was reset right afterwards. */
 export function wasConnected(error: Error): boolean {
   return 'code' in error && error.code === 'ECONNRESET';

@@ -394,6 +394,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
 
   #newSession(established: Established): { session: Session; info: OpenInfo } {
     const session = new Session(established, this.generation + 1, this, this.#ref);
+    this.#retryPolicy.opened(this.tag, this.#gate?.refusedAt);
     // A stream of another make may keep the memory of a chunk after it has confirmed it.
     this.outbox.attach(session.transport, established.isOwn);
     return { session, info: this.#stats.recordOpen(session) };
@@ -417,6 +418,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   #noteIfHealthy(): boolean {
     const isHealthy = this.healthyIn === 0;
     if (isHealthy) this.#retryPolicy.reset();
+    else this.#retryPolicy.endedEarly(this.tag, this.session?.uptime ?? 0);
     return isHealthy;
   }
 

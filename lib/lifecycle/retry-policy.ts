@@ -1,3 +1,4 @@
+import { isRefused } from '../attempt/failure';
 import { type BackoffContext, MIN_DELAY, clampDelay } from '../options/backoff';
 import { ConnectionError, because, describe, ignoreRejection, toError } from '../errors';
 import type { GiveUpReason } from '../events/events';
@@ -19,10 +20,21 @@ export type RetryDecision =
 /** The wait, in milliseconds, if the `backoff` function throws or returns an invalid value. */
 const SAFE_DELAY = 1_000;
 
+/** Where a dial was refused before a session, this share of `minUptime` is enough for the waits to start afresh … */
+const SHARE_AFTER_REFUSAL = 1 / 5;
+/** … but not less than this, in milliseconds. */
+const LEAST_AFTER_REFUSAL = 1_000;
+
 /** Counts the failures of an outage, and decides after each whether and when to retry. It uses no socket and no timer. */
 export class RetryPolicy {
   readonly #settings: Settings;
   #attempt = 0;
+  /** Failures before the waits last started afresh. */
+  #forgiven = 0;
+  /** When the last failure came that was no refused dial. */
+  #lostAt = 0;
+  /** The tag of the target that has refused a dial since then. */
+  #refusedBy: string | undefined;
   /** Attempts begun, and those of them that were abandoned. */
   #attempts = 0;
   #abandoned = 0;
@@ -36,6 +48,8 @@ export class RetryPolicy {
   /** Ends the outage: a session has proved healthy, or a lifecycle begins. */
   reset(): void {
     this.#attempt = 0;
+    this.#forgiven = 0;
+    this.#refusedBy = undefined;
     this.#attempts = 0;
     this.#abandoned = 0;
     this.#previousDelay = undefined;
@@ -51,6 +65,23 @@ export class RetryPolicy {
   /** Milliseconds until a session of `uptime` milliseconds ends the outage; one that ends before counts as a failure. */
   healthyIn(uptime: number): number {
     return Math.max(0, this.#settings.minUptime - uptime, (this.#previousDelay ?? 0) - uptime);
+  }
+
+  /** A session with `tag` opens. The dial of any connection of the pool was last refused there at `refusedAt`. */
+  opened(tag: string, refusedAt = 0): void {
+    if (refusedAt > this.#lostAt) this.#refusedBy = tag;
+  }
+
+  /**
+   * A session of `uptime` milliseconds with `tag` is over, and was too short to end the outage. If a dial was refused before
+   * it, the server had been restarted, and the waits start afresh. A server that accepts and hangs up does not refuse in
+   * between, and the sessions of one that crashes whenever it is started are shorter.
+   */
+  endedEarly(tag: string, uptime: number): void {
+    const enough = Math.max(LEAST_AFTER_REFUSAL, this.#settings.minUptime * SHARE_AFTER_REFUSAL);
+    if (this.#refusedBy !== tag || uptime < enough) return;
+    this.#forgiven = this.#attempt;
+    this.#previousDelay = undefined;
   }
 
   /** An attempt begins. Returns its number in the outage, from 1. */
@@ -83,6 +114,8 @@ export class RetryPolicy {
     const since = this.begin(now);
     this.#attempt += 1;
     const attempt = this.#attempt;
+    this.#refusedBy = isRefused(failure.error) ? tag : undefined;
+    if (this.#refusedBy === undefined) this.#lostAt = now;
     const giveUp = (reason: GiveUpReason, why: string): RetryDecision => {
       const last = failure.error === undefined ? ` (${failure.reason})` : because(failure.error);
       const message = `Gave up on ${tag}: ${why}${last}`;
@@ -97,7 +130,7 @@ export class RetryPolicy {
       : this.#shouldRetry({ ...failure, attempt });
     if (!shouldRetry) return giveUp('not-retryable', '`shouldRetry` returned false');
     const { delay: ownDelay, fault = shouldRetryFault } = this.#delay({
-      attempt,
+      attempt: attempt - this.#forgiven,
       generation,
       ...(failure.error && { error: failure.error }),
       ...(this.#previousDelay !== undefined && { previousDelay: this.#previousDelay }),

@@ -4,11 +4,11 @@ import { fromCaller, ignoreRejection, invalidOption } from '../errors';
 
 /** The argument of a {@link Backoff}. */
 export interface BackoffContext {
-  /** Number of the retry that follows the wait: 1 for the first of an outage. */
+  /** Number of the retry that follows the wait: 1 for the first of an outage, or since the waits start afresh (`minUptime`). */
   readonly attempt: number;
   /** The error of the failed attempt or session; absent if it ended without one. */
   readonly error?: NodeJS.ErrnoException;
-  /** The previous wait of this outage, in milliseconds; absent for the first. */
+  /** The previous of these waits, in milliseconds; absent for the first. */
   readonly previousDelay?: number;
   /** Number of sessions that the connection has had; absent or 0 before the first. */
   readonly generation?: number;

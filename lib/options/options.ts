@@ -206,7 +206,11 @@ export interface CommonOptions {
   readonly dial?: Dial | undefined;
   /** The waits between attempts: options of `exponentialBackoff`, or a function. Default: `defaultBackoff()`. */
   readonly backoff?: ExponentialBackoffOptions | Backoff | undefined;
-  /** A session that is shorter than this, or than the wait before it, counts as a failed attempt. Default: 5000. */
+  /**
+   * A session that is shorter than this, or than the wait before it, counts as a failed attempt. Where a dial was refused
+   * before it, the server had been restarted: then the waits start afresh after a fifth of this, but at least a second. The
+   * retries count on. Default: 5000.
+   */
   readonly minUptime?: number | undefined;
   /** Number of retries in an outage after which the connection closes with `'max-retries'`. Default: Infinity. */
   readonly maxRetries?: number | undefined;

@@ -43,6 +43,10 @@ export class DialSlot implements DialGate, WaitingMember {
     this.#member = member;
   }
 
+  get refusedAt(): number {
+    return this.#endpoint?.refusedAt ?? 0;
+  }
+
   acquire(target: ResolvedTarget, request: DialRequest): Promise<DialGrant | AttemptFailure> {
     return new Promise((resolve) => {
       this.#resolve = resolve;

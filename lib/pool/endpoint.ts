@@ -1,4 +1,4 @@
-import type { AttemptFailure } from '../attempt/failure';
+import { type AttemptFailure, isRefused } from '../attempt/failure';
 import { Deadline } from '../timers/deadline';
 import { ConnectWindow, type EndpointPhase } from './connect-window';
 
@@ -40,6 +40,8 @@ export class Endpoint {
   readonly tag: string;
   /** Members that dial it now and then: a single one never waits. */
   members = 0;
+  /** When a dial was last refused, on the clock of `performance.now()`. */
+  refusedAt = 0;
   readonly #window = new ConnectWindow();
   readonly #hedge: boolean;
   /** Members whose dial is slow, and that wait for a second socket. */
@@ -153,7 +155,9 @@ export class Endpoint {
   failed(member: WaitingMember, took: number, failure: AttemptFailure): void {
     // One failure among many dials that connect says nothing yet. Nor does a timeout: other members may wait longer.
     const isForAll = this.#window.phase === 'probing' && failure.reason !== 'connect-timeout';
-    this.#window.failed(performance.now(), took);
+    const now = performance.now();
+    if (isRefused(failure.error)) this.refusedAt = now;
+    this.#window.failed(now, took);
     for (const each of isForAll ? this.#queue : []) {
       this.#queue.delete(each);
       each.reject(failure);
