@@ -7,6 +7,7 @@ import { createLogger, format } from 'winston';
 
 import { LogWriter, checkLogger, conventionOf } from '../../lib/logging/logger';
 import { Loopback, connectTo, next } from '../kit/loopback';
+import { until } from '../kit/until';
 
 /** Collects the lines that are written to it. */
 class Lines extends Writable {
@@ -106,6 +107,8 @@ test('winston is called with the message first, and writes the fields as its met
   // A winston logger is a stream of formatted records; its transports read the text from this symbol.
   logger.pipe(new Transform({ writableObjectMode: true, transform: finish })).pipe(lines);
   const { tag } = await live(logger);
+  // Streams pass it on in later turns.
+  await until(() => lines.all.length === messages(tag).length);
 
   expect(lines.parsed).toMatchObject(expected(tag));
   expect(lines.parsed.map(({ message }) => message)).toEqual(messages(tag));
