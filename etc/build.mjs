@@ -5,7 +5,7 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { createRequire } from 'node:module';
 import { basename, join, relative, resolve } from 'node:path';
 
-import { Extractor, ExtractorConfig } from '@microsoft/api-extractor';
+import { CompilerState, Extractor, ExtractorConfig } from '@microsoft/api-extractor';
 
 import { bundle } from './bundle.mjs';
 
@@ -24,6 +24,9 @@ await bundle(
   root,
   entries.map(([, target]) => relative('dist', target.require.default).replace('.js', '')),
 );
+const further = entries.slice(1).map(([, target]) => join(root, 'temp/types', relative('dist', target.require.types)));
+/** The program of the further entries: they are read once the types of the main entry are there. */
+let program;
 for (const [name, target] of entries) {
   const types = relative('dist', target.require.types);
   rollUp(name === '.' ? manifest.name : `${manifest.name}-${basename(name)}`, types);
@@ -38,14 +41,15 @@ function rollUp(report, types) {
   configObject.mainEntryPointFilePath = join(root, 'temp/types', types);
   configObject.apiReport.reportFileName = `${report}.api.md`;
   configObject.dtsRollup.untrimmedFilePath = join(root, 'dist', types);
-  const { succeeded } = Extractor.invoke(
-    ExtractorConfig.prepare({
-      configObject,
-      configObjectFullPath: join(root, 'etc/api-extractor.json'),
-      packageJsonFullPath: join(root, 'package.json'),
-    }),
-    { localBuild: true, messageCallback: silence },
-  );
+  const config = ExtractorConfig.prepare({
+    configObject,
+    configObjectFullPath: join(root, 'etc/api-extractor.json'),
+    packageJsonFullPath: join(root, 'package.json'),
+  });
+  const isMain = report === manifest.name;
+  if (!isMain) program ??= CompilerState.create(config, { additionalEntryPoints: further });
+  const compilerState = isMain ? undefined : program;
+  const { succeeded } = Extractor.invoke(config, { localBuild: true, messageCallback: silence, compilerState });
   if (!succeeded) throw new Error(`The types of ${types} cannot be rolled up`);
 }
 

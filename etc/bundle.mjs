@@ -29,7 +29,8 @@ export async function bundle(root, entries) {
   await bundled.write({
     dir: dist,
     format: 'cjs',
-    chunkFileNames: '[name].js',
+    // What only the adapters share has a file of its own.
+    chunkFileNames: ({ name }) => (name === 'common' ? 'common.js' : 'adapters/common.js'),
     manualChunks: (id) => (COMMON.test(id) ? 'common' : undefined),
     // What is imported is CommonJS, and whole when it is imported: no cycles.
     interop: 'default',

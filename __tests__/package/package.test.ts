@@ -231,12 +231,19 @@ describe('the packed package', () => {
       [
         ...files.map((path) => path.replace('./', '')),
         'dist/common.js',
-        'dist/observation.js',
+        'dist/adapters/common.js',
         'LICENSE',
         'README.md',
         'package.json',
       ].sort(),
     );
+  });
+
+  test('is written in ASCII, of which V8 keeps a byte a character and not two', () => {
+    const scripts = packed.filter((path) => /\.m?js$/.test(path));
+
+    expect(scripts.length).toBeGreaterThan(entries.length);
+    expect(scripts.filter((path) => /[^\0-\x7f]/.test(readFileSync(join(ROOT, path), 'utf8')))).toEqual([]);
   });
 
   test('needs eventemitter3 at run time, and no install script of its own', () => {
