@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 
 import { type Transport, setHandler, ignore } from '../../lib/socket/transport';
-import { type OnRead, fastReadFor, pauseDelivery } from '../../lib/socket/fast-read';
+import { type OnRead, fastReadFor, openFast, pauseDelivery } from '../../lib/socket/fast-read';
 import { resolveOptions } from '../../lib/options/settings';
 import { connectTo, Loopback } from '../kit/loopback';
 import { until } from '../kit/until';
@@ -12,6 +12,12 @@ function bytes(from: number, length: number): Buffer {
   return Buffer.from(Array.from({ length }, (_, offset) => byteAt(from + offset)));
 }
 
+interface Modules {
+  fastReadFor: typeof fastReadFor;
+  openFast: typeof openFast;
+  setHandler: typeof setHandler;
+}
+
 /** A stream that is read past its machinery, fed by hand as a socket would be. */
 class Feed {
   readonly transport: Transport;
@@ -19,20 +25,28 @@ class Feed {
   /** What is done with a chunk besides, while it is delivered. */
   onData: ((chunk: Buffer) => void) | undefined;
   readonly #setHandler: typeof setHandler;
+  readonly #shared: OnRead;
   #onread!: OnRead;
   memory: Buffer;
 
-  constructor(lends: boolean, modules = { fastReadFor, setHandler }) {
+  constructor(lends: boolean, modules: Modules = { fastReadFor, openFast, setHandler }, keeps = true) {
     this.#setHandler = modules.setHandler;
-    const read = modules.fastReadFor(resolveOptions({ port: 1, reuseReadBuffer: lends }).settings, {
+    const onread = modules.fastReadFor(resolveOptions({ port: 1, reuseReadBuffer: lends }).settings, {
       host: '127.0.0.1',
       port: 1,
     })!;
-    this.transport = read((onread) => {
-      this.#onread = onread;
-      return new PassThrough();
+    this.#shared = onread;
+    this.transport = modules.openFast(onread, (own) => {
+      this.#onread = own;
+      const stream = new PassThrough();
+      return keeps ? Object.assign(stream, { [Symbol('kBufferCb')]: own.callback }) : stream;
     });
     this.memory = this.#onread.buffer();
+  }
+
+  /** Whether its functions are those of all sockets. */
+  get isShared(): boolean {
+    return this.#shared === this.#onread;
   }
 
   /** What a session does when it begins to read. */
@@ -49,7 +63,9 @@ class Feed {
   /** The kernel brings bytes, in `memory` or elsewhere. Returns whether it may bring more. */
   read(chunk: Buffer, memory = this.memory): boolean {
     chunk.copy(memory);
-    const readsOn = this.#onread.callback(chunk.length, memory);
+    // Where each has functions of its own, they are called without `this`, as in Bun.
+    const { callback } = this.#onread;
+    const readsOn = callback.call(this.isShared ? this.transport : (undefined as never), chunk.length, memory);
     this.memory = this.#onread.buffer();
     return readsOn;
   }
@@ -58,6 +74,17 @@ class Feed {
     this.delivered.push(chunk);
     this.onData?.(chunk);
   };
+}
+
+/** The modules as a process loads them. */
+function load(): Modules {
+  const modules = {};
+  jest.isolateModules(() => {
+    Object.assign(modules, jest.requireActual('../../lib/socket/transport'));
+    Object.assign(modules, jest.requireActual('../../lib/socket/fast-read'));
+  });
+  // `as`: these are in it now.
+  return modules as Modules;
 }
 
 const tick = () => new Promise((resolve) => setImmediate(resolve));
@@ -88,6 +115,37 @@ describe('chunks that are the listener’s', () => {
   });
 });
 
+describe('the functions that sockets are read by', () => {
+  it('are one pair for all sockets but the first, which shows that they are called as methods', () => {
+    const modules = load();
+    const shared = [false, false, true].map((lends) => new Feed(lends, modules).isShared);
+    expect(shared).toEqual([false, true, true]);
+  });
+
+  it.each([true, false])('are a pair for each where a socket does not keep them (lent: %s)', async (lends) => {
+    const modules = load();
+    const [one, other] = [new Feed(lends, modules, false).open(), new Feed(lends, modules, false).open()];
+    await tick();
+    expect([one.isShared, other.isShared]).toEqual([false, false]);
+    one.read(Buffer.from('one'));
+    expect([one.delivered.map(String), other.delivered]).toEqual([['one'], []]);
+    other.read(Buffer.from('other'));
+    expect([one.delivered.length, other.delivered.map(String)]).toEqual([1, ['other']]);
+  });
+
+  it('give the memory for a large read to the socket that had one before, and not to one that its listener opens', async () => {
+    const feed = new Feed(false).open();
+    await tick();
+    feed.read(Buffer.alloc(65_536));
+    const own = feed.memory.buffer;
+    let opened: Feed | undefined;
+    feed.onData = () => (opened ??= new Feed(false));
+    feed.read(Buffer.alloc(65_536));
+    expect([opened!.memory.buffer, feed.memory.buffer]).not.toContain(own);
+    expect(feed.memory.buffer).not.toBe(opened!.memory.buffer);
+  });
+});
+
 describe('chunks that are lent', () => {
   it('are views of one buffer, for all sockets', async () => {
     const [one, other] = [new Feed(true).open(), new Feed(true).open()];
@@ -115,23 +173,13 @@ describe('chunks that are lent', () => {
 describe('memory that is detached', () => {
   afterEach(() => jest.dontMock('node:worker_threads'));
 
-  /** The module in a runtime that cannot keep memory from being detached. */
-  function load(): { fastReadFor: typeof fastReadFor; setHandler: typeof setHandler } {
+  it.each([true, false])('is replaced before the next read of any socket (lent: %s)', async (lends) => {
+    // A runtime that cannot keep memory from being detached.
     jest.doMock('node:worker_threads', () => ({
       markAsUntransferable: () => {
         throw new Error('not implemented');
       },
     }));
-    const modules = {};
-    jest.isolateModules(() => {
-      Object.assign(modules, jest.requireActual('../../lib/socket/transport'));
-      Object.assign(modules, jest.requireActual('../../lib/socket/fast-read'));
-    });
-    // `as`: these are in it now.
-    return modules as ReturnType<typeof load>;
-  }
-
-  it.each([true, false])('is replaced before the next read of any socket (lent: %s)', async (lends) => {
     const modules = load();
     const [feed, other] = [new Feed(lends, modules).open(), new Feed(lends, modules).open()];
     await tick();
@@ -205,7 +253,7 @@ describe('fastReadFor()', () => {
   it('is for sockets that nothing needs as a stream, and lends where it may', () => {
     const keeping = fastReadFor(resolveOptions({ port: 1 }).settings, target);
     const lending = fastReadFor(resolveOptions({ port: 1, reuseReadBuffer: true }).settings, target);
-    expect([keeping, lending]).toEqual([expect.any(Function), expect.any(Function)]);
+    expect([keeping, lending]).not.toContain(undefined);
     expect(lending).not.toBe(keeping);
     expect(fastReadFor(resolveOptions({ path: '/tmp/a' }).settings, { path: '/tmp/a' })).toBe(keeping);
   });

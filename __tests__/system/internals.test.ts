@@ -180,6 +180,41 @@ describe('`onread` of a socket (lib/socket/fast-read.ts)', () => {
     expect(calls).toEqual(['buffer', 'one', 'buffer', 'microtask', 'two', 'buffer', 'microtask']);
   });
 
+  it('keeps the callback as a property of the socket, and calls it as its method', async () => {
+    const receivers: unknown[] = [];
+    function callback(this: unknown): boolean {
+      receivers.push(this);
+      return true;
+    }
+    const { socket, peer } = await pair({ buffer: Buffer.alloc(16), callback });
+    // `as`: the property is in no type.
+    const kept = Reflect.ownKeys(socket).map((key) => (socket as unknown as Record<PropertyKey, unknown>)[key]);
+    expect(kept).toContain(callback);
+    peer.write('one');
+    await until(() => receivers.length > 0);
+    expect(receivers).toEqual([socket]);
+  });
+
+  it('asks for no buffer before it connects but one, and after each read at once, also where the callback destroys', async () => {
+    let asked = 0;
+    const { socket, peer } = await pair({
+      buffer: () => {
+        asked += 1;
+        return Buffer.alloc(16);
+      },
+      callback: () => {
+        expect(asked).toBe(1);
+        socket.destroy();
+        queueMicrotask(() => expect(asked).toBe(2));
+        return true;
+      },
+    });
+    expect(asked).toBe(1);
+    peer.write('one');
+    await until(() => socket.closed);
+    expect(asked).toBe(2);
+  });
+
   it('leaves the stream to what is pushed, which stops the socket where it is full, and goes on when it is read', async () => {
     const pushed: boolean[] = [];
     const memory = Buffer.alloc(65_536);
@@ -289,7 +324,7 @@ test('TLS over a socket begins behind what still waits in that (lib/attempt/atte
   expect(wrong).toBe(first.length + second.length);
 });
 
-describe('the preset options of a socket (`UNSET` in lib/socket/open-socket.ts)', () => {
+describe('the preset options of a socket (`networkOf()` in lib/socket/open-socket.ts)', () => {
   const PRESET = { allowHalfOpen: false, autoDestroy: true, decodeStrings: false, emitClose: false };
 
   /** What a stream made of them, under the names it has for itself. */

@@ -209,10 +209,9 @@ export class Connector implements Refable, TransportHandler {
   }
 
   #open(slowAfter: number | undefined): Transport {
-    return openSocket(this.#target, this.#socketOptions(slowAfter), {
-      read: fastReadFor(this.#settings, this.#target),
-      plain: this.#settings.beforeTls !== undefined,
-    });
+    const isPlain = this.#settings.beforeTls !== undefined;
+    const read = fastReadFor(this.#settings, this.#target);
+    return openSocket(this.#target, this.#socketOptions(slowAfter), isPlain, read);
   }
 
   /** The options of the socket. A `lookup` may answer synchronously, before there is a socket to listen to. */

@@ -14,9 +14,9 @@ const LARGE = READ_SIZE / 2;
 /** The option `onread` of `net.Socket`: https://nodejs.org/api/net.html#new-netsocketoptions. */
 export interface OnRead {
   /** Called after each read. Returns the memory for the next one. */
-  buffer(): Buffer;
+  readonly buffer: () => Buffer;
   /** Takes the `size` bytes that were read into `buffer`, which is what `buffer()` returned. Returns whether to read on. */
-  callback(size: number, buffer: Buffer): boolean;
+  callback(this: Transport, size: number, buffer: Buffer): boolean;
 }
 
 /**
@@ -24,7 +24,23 @@ export interface OnRead {
  * What arrives while the stream is paused, or behind such bytes, goes into the stream: it keeps as much as it has room
  * for, and its end behind that.
  */
-export type FastRead = (open: (onread: OnRead) => Transport) => Transport;
+export function openFast(onread: OnRead, open: (onread: OnRead) => Transport): Transport {
+  if (isCalledAsMethod === true) return open(onread);
+  const own: OnRead = { buffer: onread.buffer, callback: (size, from) => onread.callback.call(transport, size, from) };
+  const transport = open(own);
+  // `as`: the property is in no type.
+  const properties = transport as unknown as Record<symbol, unknown>;
+  isCalledAsMethod ??= Object.getOwnPropertySymbols(transport).some((key) => properties[key] === own.callback);
+  return transport;
+}
+
+/**
+ * Whether `callback` gets its socket as `this`, so that one function serves all sockets: a closure for each is memory for
+ * as long as it is open. Node keeps the function under a symbol of the socket, and calls it there:
+ * https://github.com/nodejs/node/blob/v20.20.2/lib/internal/stream_base_commons.js#L181 (`kBufferCb`). Tested on Node 20,
+ * 22, 24 and 26 by `internals.test.ts`. Where the first socket keeps no such property, as in Bun, each gets a closure.
+ */
+let isCalledAsMethod: boolean | undefined;
 
 /**
  * The memory into which the sockets of a thread read, one after the other: what is in it is copied, or used up, before
@@ -55,36 +71,42 @@ function sharedBuffer(): Buffer {
   return shared;
 }
 
+/**
+ * Memory of its own for the next read of the socket whose `callback` has just returned: Node asks for it at once.
+ * https://github.com/nodejs/node/blob/v20.20.2/lib/internal/stream_base_commons.js#L182, tested on Node 20, 22, 24 and 26
+ * by `internals.test.ts`. If another socket got it, that would read into it in its place, and lose nothing.
+ */
+let next: Buffer | undefined;
+
+function nextBuffer(): Buffer {
+  const own = next;
+  next = undefined;
+  return own ?? sharedBuffer();
+}
+
 /** Chunks belong to the listeners. Small ones are copied. While large ones come, each is read into memory of its own. */
-const keeping: FastRead = (open) => {
-  let own: Buffer | undefined;
-  const transport = open({
-    buffer: () => own ?? sharedBuffer(),
-    callback: (size, from) => {
-      const isLarge = size >= LARGE;
-      if (isLarge && isDiscarded(transport)) {
-        own = undefined;
-        return true;
-      }
-      const readsOn = deliver(transport, isLarge && from !== shared ? from.subarray(0, size) : copy(from, size));
-      own = isLarge ? Buffer.allocUnsafeSlow(READ_SIZE) : undefined;
-      return readsOn;
-    },
-  });
-  return transport;
+const keeping: OnRead = {
+  buffer: nextBuffer,
+  callback(size, from) {
+    const isLarge = size >= LARGE;
+    if (isLarge && isDiscarded(this)) return true;
+    const readsOn = deliver(this, isLarge && from !== shared ? from.subarray(0, size) : copy(from, size));
+    // Only now: a listener may have opened another socket, which asks for memory.
+    if (isLarge) next = Buffer.allocUnsafeSlow(READ_SIZE);
+    return readsOn;
+  },
 };
 
 /** Chunks are views of the shared memory, valid only while they are delivered. */
-const lending: FastRead = (open) => {
-  const transport = open({
-    buffer: sharedBuffer,
-    callback: (size, from) => deliver(transport, isFlowing(transport) ? from.subarray(0, size) : copy(from, size)),
-  });
-  return transport;
+const lending: OnRead = {
+  buffer: sharedBuffer,
+  callback(size, from) {
+    return deliver(this, isFlowing(this) ? from.subarray(0, size) : copy(from, size));
+  },
 };
 
 /** How to read where nothing needs a stream; undefined where something does. */
-export function fastReadFor(settings: Settings, target: ResolvedTarget): FastRead | undefined {
+export function fastReadFor(settings: Settings, target: ResolvedTarget): OnRead | undefined {
   const needsStream =
     settings.dial !== undefined ||
     settings.beforeTls !== undefined ||

@@ -1,4 +1,4 @@
-import { connect, isIP } from 'node:net';
+import { type TcpNetConnectOpts, connect, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { checkServerIdentity } from 'node:tls';
 
@@ -6,24 +6,22 @@ import { builtins } from '../builtins';
 import { ConnectionError, because, toError } from '../errors';
 import { type Transport, ignore } from './transport';
 import { lookupOf } from './lookup';
+import { frozen } from '../options/checks';
 import type { SocketOptions } from '../options/options';
-import type { FastRead } from './fast-read';
+import { type OnRead, openFast } from './fast-read';
 import { type ResolvedTarget, type TlsOptions, tagOf } from '../options/target';
 import { TLS_OPTIONS } from '../options/tls';
 
-/** How to open a socket. */
-export interface OpenOptions {
-  /** How to read it, if not as a stream. */
-  readonly read: FastRead | undefined;
-  /** Without TLS, also where the target has it: `secure()` puts it over the socket later. */
-  readonly plain: boolean;
-}
-
-/** Opens a socket to `target`. Always a new one: a TLS socket that is used again sends plain text. */
-export function openSocket(target: ResolvedTarget, options: SocketOptions, { read, plain }: OpenOptions): Transport {
-  const network = networkOf(target, options);
+/**
+ * Opens a socket to `target`. Always a new one: a TLS socket that is used again sends plain text.
+ *
+ * @param plain - Without TLS, also where the target has it: `secure()` puts it over the socket later.
+ * @param read - How to read it, if not as a stream.
+ */
+export function openSocket(target: ResolvedTarget, options: SocketOptions, plain: boolean, read?: OnRead): Transport {
   if (target.tls === undefined || plain) {
-    const socket = read === undefined ? connect(network) : read((onread) => connect({ ...network, onread }));
+    const open = (onread?: OnRead) => connect(networkOf(target, options, onread));
+    const socket = read === undefined ? open() : openFast(read, open);
     // `net.connect` passes on the initial delay alone.
     const { keepAliveInterval, keepAliveCount } = options;
     if ((keepAliveInterval ?? keepAliveCount) !== undefined) {
@@ -31,7 +29,7 @@ export function openSocket(target: ResolvedTarget, options: SocketOptions, { rea
     }
     return socket;
   }
-  const socket = builtins.tls.connect({ ...network, ...tlsOf(target) });
+  const socket = builtins.tls.connect({ ...networkOf(target, options), ...tlsOf(target) });
   // `tls.connect` does not pass these on to its socket.
   socket.once('connect', () => applyOptions(socket, options));
   return socket;
@@ -44,20 +42,53 @@ export function applyOptions(transport: Transport, options: SocketOptions): void
   transport.setKeepAlive?.(keepAlive, keepAliveInitialDelay, keepAliveInterval, keepAliveCount);
 }
 
-/** The options last made for a target. They have a prototype: Node copies objects without one more slowly. */
-const networks = new WeakMap<ResolvedTarget, { readonly options: SocketOptions; readonly network: typeof UNSET }>();
-
-function networkOf(target: ResolvedTarget, options: SocketOptions): typeof UNSET {
-  const known = networks.get(target);
-  if (known?.options === options) return known.network;
-  const network = { ...UNSET, ...options, ...target, tls: undefined, family: undefined, lookup: lookupOf(options) };
-  networks.set(target, { options, network });
-  return network;
+/**
+ * The options of `net.connect`. All names under which Node looks for where and how to connect are own properties: it then
+ * does not read what was put on `Object.prototype` under such a name (a `path`, say, would redirect every socket of the
+ * process). One literal, so that all have one shape; with a prototype, since Node copies objects without one more slowly.
+ *
+ * `allowHalfOpen`, `autoDestroy`, `decodeStrings` and `emitClose` have the values that `net.Socket` assigns in its copy
+ * of the options. On Node 20 a copy that gains properties makes a socket cost 12–25 µs in place of 0.7 µs; from Node 22
+ * on it makes no difference. https://github.com/nodejs/node/blob/v20.20.2/lib/net.js#L408
+ * Tested on Node 20, 22, 24 and 26 by `internals.test.ts`. If Node assigned other values, they would be used: it does
+ * not read these.
+ */
+function networkOf(target: ResolvedTarget, options: SocketOptions, onread?: OnRead): TcpNetConnectOpts {
+  // `as`: a target has either `path` or the other two, without a prototype that could have more.
+  const { host, port, path } = target as { host?: string; port?: number; path?: string };
+  const network = {
+    allowHalfOpen: options.allowHalfOpen === true,
+    autoDestroy: true,
+    autoSelectFamily: options.autoSelectFamily,
+    autoSelectFamilyAttemptTimeout: options.autoSelectFamilyAttemptTimeout,
+    decodeStrings: false,
+    emitClose: false,
+    family: undefined,
+    fd: undefined,
+    handle: undefined,
+    hints: options.hints,
+    host,
+    keepAlive: options.keepAlive,
+    keepAliveInitialDelay: options.keepAliveInitialDelay,
+    localAddress: options.localAddress,
+    localPort: options.localPort,
+    lookup: lookupOf(options),
+    noDelay: options.noDelay,
+    onread,
+    path,
+    port,
+    signal: undefined,
+    socket: undefined,
+    timeout: undefined,
+  };
+  // `as`: the types know no `path` beside `port`, and not that undefined stands for absent.
+  return network as object as TcpNetConnectOpts;
 }
 
 /** Puts TLS over a connected stream. */
 export function secure(stream: Duplex, target: ResolvedTarget): Transport {
-  return builtins.tls.connect({ ...UNSET, ...tlsOf(target), host: hostOf(target), socket: stream });
+  const place = { host: hostOf(target), port: undefined, path: undefined, socket: stream };
+  return builtins.tls.connect({ ...networkOf(target, NO_OPTIONS), ...tlsOf(target), ...place });
 }
 
 /**
@@ -74,44 +105,13 @@ export function unverified(transport: Transport, target: ResolvedTarget): Error 
   return new ConnectionError('ERR_HANDSHAKE_FAILED', message, { cause, tag });
 }
 
-/**
- * The names under which Node looks for where and how to connect, as own properties: it then does not read what was put
- * on `Object.prototype` under such a name (a `path`, say, would redirect every socket of the process).
- *
- * `allowHalfOpen`, `autoDestroy`, `decodeStrings` and `emitClose` have the values that `net.Socket` assigns in its copy
- * of the options. On Node 20 a copy that gains properties makes a socket cost 12–25 µs in place of 0.7 µs; from Node 22
- * on it makes no difference. https://github.com/nodejs/node/blob/v20.20.2/lib/net.js#L408
- * Tested on Node 20, 22, 24 and 26 by `internals.test.ts`. If Node assigned other values, they would be used: it does
- * not read these.
- */
-const UNSET = {
-  allowHalfOpen: false,
-  autoDestroy: true,
-  autoSelectFamily: undefined,
-  autoSelectFamilyAttemptTimeout: undefined,
-  decodeStrings: false,
-  emitClose: false,
-  family: undefined,
-  fd: undefined,
-  handle: undefined,
-  hints: undefined,
-  host: undefined,
-  localAddress: undefined,
-  localPort: undefined,
-  lookup: undefined,
-  onread: undefined,
-  path: undefined,
-  port: undefined,
-  signal: undefined,
-  socket: undefined,
-  timeout: undefined,
-} as never as { port: number; host: string };
+const NO_OPTIONS: SocketOptions = frozen({});
 
 function hostOf(target: ResolvedTarget): string {
   return 'host' in target ? target.host : 'localhost';
 }
 
-/** The names of TLS options, in the same way. Node itself makes the two others own properties. */
+/** The names of TLS options, as in `networkOf()`. Node itself makes the two others own properties. */
 const UNSET_TLS = Object.fromEntries(
   TLS_OPTIONS.filter((name) => name !== 'minDHSize' && name !== 'ciphers').map((name) => [name, undefined]),
 );
