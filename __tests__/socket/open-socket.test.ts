@@ -9,6 +9,7 @@ import { connect as connectTls } from 'node:tls';
 import type { MemberOptions, ResolvedTarget } from 'reconnecting-connection';
 
 import { openSocket } from '../../lib/socket/open-socket';
+import { isSelfConnected } from '../../lib/socket/transport';
 import { type Certificates, makeCertificates } from '../kit/certificates';
 import { Loopback, connectTo, next, pair, payload, payloads, receives, run, track, written } from '../kit/loopback';
 import { names, record } from '../kit/record';
@@ -272,6 +273,20 @@ describe('a custom dial', () => {
     expect(streams.map(({ destroyed }) => destroyed)).toEqual([true, false]);
     expect(connection.socket?.remotePort).toBe(4243);
   });
+});
+
+test('C17 a socket is asked for its own port alone, unless that is the port that was dialled', () => {
+  const asked: string[] = [];
+  const self = new Proxy(new PassThrough(), {
+    get: (_stream, name: string) => {
+      asked.push(name);
+      return name.endsWith('Port') ? 4242 : '127.0.0.1';
+    },
+  });
+  expect(isSelfConnected(self, 4243)).toBe(false);
+  expect(asked).toEqual(['localPort']);
+  expect(isSelfConnected(self, 4242)).toBe(true);
+  expect(isSelfConnected(self)).toBe(true);
 });
 
 test.each([undefined, true])(

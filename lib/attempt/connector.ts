@@ -14,12 +14,12 @@ import {
   enableEvents,
   isHandledBy,
   isSelfConnected,
-  layOver,
   resetTransport,
   setHandler,
   setTransportRef,
 } from '../socket/transport';
 import { fastReadFor } from '../socket/fast-read';
+import { layOver } from '../socket/layer';
 import type { Settings } from '../options/settings';
 import { type ResolvedTarget, tagOf } from '../options/target';
 
@@ -159,7 +159,8 @@ export class Connector implements Refable, TransportHandler {
     if (this.#connected === transport) return;
     this.#connected = transport;
     // Before TLS begins: otherwise it would be greeted with its own greeting.
-    if (isSelfConnected(transport)) {
+    const dialled = this.#settings.dial === undefined && 'port' in this.#target ? this.#target.port : undefined;
+    if (isSelfConnected(transport, dialled)) {
       resetTransport(transport);
       this.#observer.onFailure(selfConnected(tagOf(this.#target)));
       return;

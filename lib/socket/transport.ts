@@ -4,13 +4,20 @@ import type { TLSSocket } from 'node:tls';
 
 import { ignoreRejection, invalidOption } from '../errors';
 import { shielded } from '../events/emitter';
-import { Deadline, setRef } from '../timers/deadline';
+import { setRef } from '../timers/deadline';
 
 /** The property of a transport that holds its handler, so that one listener for each event serves all transports. */
 const HANDLER = Symbol('handler');
 
 /** The property of a transport that was laid over another stream: what ties the two together. */
-const LAYER = Symbol('layer');
+export const LAYER = Symbol('layer');
+
+/** Set by `layOver()`. */
+interface Layer {
+  readonly inner: Transport;
+  /** Destroys the inner stream. */
+  release(): void;
+}
 
 /** A stream to the peer. One that is no socket, from a custom `dial`, has none of the optional members. */
 export type Transport = Duplex &
@@ -150,20 +157,14 @@ export function addressed(transport: Transport): Transport {
 }
 
 /**
- * Ties `outer` to the stream that it was laid over: `destroyTransport(outer)` destroys both, and `outer` fails when
- * `inner` does.
+ * Whether the kernel picked the very port that was dialled: no server listens there, and what is written comes back. Each
+ * address is a system call: the first is needed, since any port from 1024 on may be picked, and with `localPort` any at all.
  *
- * @param grace - Milliseconds that `outer` has to end in when `inner` has.
+ * @param remotePort - The port that was dialled, where that is known.
  */
-export function layOver(outer: Transport, inner: Transport, grace: number): void {
-  const layer = new Layer(outer, inner, grace);
-  outer[LAYER] = layer;
-  setHandler(inner, layer);
-}
-
-/** Whether the kernel picked the very port that was dialled: no server listens there, and what is written comes back. */
-export function isSelfConnected({ localAddress, localPort, remoteAddress, remotePort }: Transport): boolean {
-  return localPort !== undefined && localPort === remotePort && localAddress === remoteAddress;
+export function isSelfConnected(transport: Transport, remotePort = transport.remotePort): boolean {
+  const { localPort } = transport;
+  return localPort !== undefined && localPort === remotePort && transport.localAddress === transport.remoteAddress;
 }
 
 /**
@@ -173,46 +174,6 @@ export function isSelfConnected({ localAddress, localPort, remoteAddress, remote
 export function resetTransport(transport: Transport): void {
   if (transport.encrypted !== true) shielded(() => transport.resetAndDestroy?.());
   destroyTransport(transport);
-}
-
-/** Handles the events of a stream that another was laid over. */
-class Layer implements TransportHandler {
-  readonly inner: Transport;
-  readonly #outer: Transport;
-  readonly #grace: number;
-  #deadline: Deadline | undefined;
-
-  constructor(outer: Transport, inner: Transport, grace: number) {
-    this.#outer = outer;
-    this.inner = inner;
-    this.#grace = grace;
-  }
-
-  onError(error: Error): void {
-    destroyTransport(this.#outer, error);
-  }
-
-  onClose(): void {
-    const { readableEnded, errored } = this.inner;
-    // What came before a graceful end may still be on its way through the outer stream.
-    if (readableEnded && !errored) this.#awaitEnd();
-    else destroyTransport(this.#outer, errored ?? undefined);
-  }
-
-  release(): void {
-    this.#deadline?.clear();
-    clearHandler(this.inner);
-    destroyTransport(this.inner);
-  }
-
-  /** Without a bound while bytes wait for the application to read them. */
-  #awaitEnd(): void {
-    if (this.#outer.destroyed) return;
-    this.#deadline = new Deadline(this.#grace, false, () => {
-      if (this.#outer.readableLength > 0) this.#awaitEnd();
-      else destroyTransport(this.#outer);
-    });
-  }
 }
 
 /** Throws unless `value`, which a function of the application's returned, is a stream. */
