@@ -283,6 +283,23 @@ describe('writes of one tick', () => {
     expect(wire.calls).toEqual([['a'], ['bcd'], ['efg']]);
   });
 
+  it('are gathered behind the sixteenth that was alone, where each comes in a promise of its own', async () => {
+    const { wire, sender } = start();
+    await tick();
+    for (let index = 0; index < 40; index++) {
+      sendAll(sender, 'x');
+      await Promise.resolve();
+    }
+    await tick();
+    expect(wire.calls.map(([piece]) => piece!.length)).toEqual([...Array.from({ length: 16 }, () => 1), 24]);
+    for (let index = 0; index < 40; index++) {
+      sendAll(sender, 'x');
+      await Promise.resolve();
+    }
+    await tick();
+    expect(wire.calls.slice(17).map(([piece]) => piece!.length)).toEqual([40]);
+  });
+
   it('leave before any other event, even those of promises and ticks', async () => {
     const { wire, sender } = start();
     sender.expectMore();

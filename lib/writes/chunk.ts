@@ -58,9 +58,12 @@ export function checkCallback(callback: unknown): void {
   throw new ConnectionError('ERR_INVALID_CHUNK', `Expected \`callback\` to be a function, got ${describe(callback)}`);
 }
 
+/** The global `Buffer` is a getter, which costs as much as copying a small chunk. */
+const { isBuffer: isNodeBuffer } = Buffer;
+
 /** `Buffer.isBuffer`, but false for a Proxy, whose traps that would call: they may throw. */
 function isBuffer(chunk: unknown): chunk is Buffer {
-  return ArrayBuffer.isView(chunk) && Buffer.isBuffer(chunk);
+  return ArrayBuffer.isView(chunk) && isNodeBuffer(chunk);
 }
 
 function toBuffer(chunk: unknown, encoding: unknown, name: string, expected: string): Buffer {

@@ -87,7 +87,7 @@ export class Outbox {
   hasRoom(): boolean {
     if (this.#wantsRoom) return false;
     const transport = this.#writableTransport();
-    if (transport === undefined || this.#isSealed) return false;
+    if (transport === undefined || this.#isSealed()) return false;
     const sender = this.#sender;
     if (sender === undefined || sender.isFarFromFull(this.#bounds.maxBytes)) return true;
     // Very many small writes: the next would be refused although no write has returned false.
@@ -97,19 +97,19 @@ export class Outbox {
 
   /** Takes a write. Returns false when the writer should wait for room, or when the write was refused. */
   write(bytes: Bytes, callback: WriteCallback | undefined, options?: WriteOptions): boolean {
-    const transport = this.#writableTransport();
-    const isSimple = transport !== undefined && options === undefined && !Array.isArray(bytes);
-    if (!isSimple || this.#isSealed || this.#sender?.isFarFromFull(this.#bounds.maxBytes) !== true) {
+    const sender = this.#sender;
+    const isSimple = options === undefined && !Array.isArray(bytes) && !this.#isSealed();
+    if (!isSimple || sender?.isFarFromFull(this.#bounds.maxBytes) !== true) {
       return this.#writeWithChecks(bytes, callback, options);
     }
-    this.#fates.counts.accepted.add(1, bytes.length);
-    return this.#wantRoomUnless(this.#senderTo(transport).send(bytes, callback));
+    this.#fates().counts.accepted.add(1, bytes.length);
+    return this.#wantRoomUnless(sender.send(bytes, callback));
   }
 
   /** Does not take a write: its callback gets `error`, or else a `drop` event says so. */
   refuse(bytes: Bytes, callback: WriteCallback | undefined, error: ConnectionError): void {
     // After the end the writer has its `false`, and no event follows `close`.
-    this.#fates.refused(bytes, callback, error, () => this.#phase !== 'closed');
+    this.#fates().refused(bytes, callback, error, () => this.#phase !== 'closed');
   }
 
   /** Drops what waits. */
@@ -171,9 +171,9 @@ export class Outbox {
     const batches = this.#sender?.takeAll() ?? [];
     this.#transport = undefined;
     this.#sender = undefined;
-    if (!this.#isSealed) this.#phase = 'queueing';
+    if (!this.#isSealed()) this.#phase = 'queueing';
     if (batches.length === 0) return NOTHING_UNCERTAIN;
-    return this.#fates.uncertain(batches, () => uncertainError(this.#connection.tag, cause));
+    return this.#fates().uncertain(batches, () => uncertainError(this.#connection.tag, cause));
   }
 
   /**
@@ -192,11 +192,11 @@ export class Outbox {
     this.#wantsRoom = false;
   }
 
-  get #isSealed(): boolean {
+  #isSealed(): boolean {
     return this.#phase === 'sealed' || this.#phase === 'closed';
   }
 
-  get #fates(): Fates {
+  #fates(): Fates {
     return (this.#fatesSoFar ??= new Fates(this.#delivery));
   }
 
@@ -231,7 +231,7 @@ export class Outbox {
       this.refuse(bytes, callback, refusal);
       return false;
     }
-    this.#fates.counts.accepted.add(1, size);
+    this.#fates().counts.accepted.add(1, size);
     if (transport === undefined) {
       this.#waiting.put(joined(bytes), callback, options);
       return this.#wantRoomUnless(this.#isBelowMark);
@@ -263,7 +263,7 @@ export class Outbox {
     transport: Transport | undefined,
   ): ConnectionError | undefined {
     const { tag } = this.#connection;
-    if (this.#isSealed) return closedError(tag);
+    if (this.#isSealed()) return closedError(tag);
     if (options?.signal?.aborted === true) {
       // Its `false` says to wait for `drain`, as any other. Not in this tick: a writer that repeats it must not spin.
       this.#wantsRoom = true;
@@ -293,7 +293,7 @@ export class Outbox {
   }
 
   #onConfirmed(writes: number, bytes: number, callbacks: readonly WriteCallback[] | undefined): void {
-    this.#fates.confirmed(writes, bytes, callbacks);
+    this.#fates().confirmed(writes, bytes, callbacks);
     // The stream emits `drain` only if a write to it returned false, which one to the outbox may do earlier.
     if (this.#wantsRoom) this.onDrain();
   }
@@ -301,15 +301,15 @@ export class Outbox {
   /** The queue has dropped writes: by itself, or for the sake of one that is being written. */
   #onQueueDrop(writes: readonly Write[], reason: QueueDropReason): void {
     const errorOf = (write: Write) => queueDropError(this.#connection.tag, reason, write);
-    if (reason === 'replaced' || reason === 'overflow') return this.#fates.droppedByWrite(writes, reason, errorOf);
-    this.#fates.dropped(writes, reason, errorOf)();
+    if (reason === 'replaced' || reason === 'overflow') return this.#fates().droppedByWrite(writes, reason, errorOf);
+    this.#fates().dropped(writes, reason, errorOf)();
     this.#checkRoom();
   }
 
   #dropAll(reason: DropReason, error: ConnectionError): () => void {
     // Nothing was ever written.
     if (this.#fatesSoFar === undefined) return () => undefined;
-    return this.#fates.dropped(this.#queue?.takeAll() ?? [], reason, () => error);
+    return this.#fates().dropped(this.#queue?.takeAll() ?? [], reason, () => error);
   }
 
   /** Emits `drain` if it is due: writes have left the queue without being sent. */

@@ -21,13 +21,10 @@ export class WriteBuffer {
     return SIZE - this.#end;
   }
 
-  /** Copies a chunk behind those before it. Returns false where it does not fit. */
-  append(chunk: Buffer): boolean {
-    const end = this.#end + chunk.length;
-    if (end > SIZE) return false;
+  /** Copies a chunk behind those before it. There must be room for it. */
+  append(chunk: Buffer): void {
     this.#memory.set(chunk, this.#end);
-    this.#end = end;
-    return true;
+    this.#end += chunk.length;
   }
 
   /** What was appended since the last cut, as one chunk. */
