@@ -146,9 +146,19 @@ describe('the functions that sockets are read by', () => {
   });
 });
 
+test('a socket whose last read was not full has no memory of its own', async () => {
+  const [feed, other] = [new Feed(false).open(), new Feed(false).open()];
+  await tick();
+  for (const size of [65_535, 65_536, 65_535, 65_536, 100]) feed.read(Buffer.alloc(size));
+  expect(feed.memory).toBe(other.memory);
+  feed.read(Buffer.alloc(65_536));
+  expect(feed.memory).not.toBe(other.memory);
+});
+
 describe('chunks that are lent', () => {
-  it('are views of one buffer, for all sockets', async () => {
+  it('are views of one buffer of 256 KiB, for all sockets', async () => {
     const [one, other] = [new Feed(true).open(), new Feed(true).open()];
+    expect(one.memory).toHaveLength(262_144);
     await tick();
     one.read(Buffer.from('one'));
     expect(one.delivered.map(String)).toEqual(['one']);
@@ -192,7 +202,7 @@ describe('memory that is detached', () => {
     other.read(Buffer.from('three'), Buffer.alloc(65_536));
     expect(feed.delivered.at(-1)!.toString()).toBe('two');
     expect(other.delivered.at(-1)!.toString()).toBe('three');
-    expect([feed.memory.byteLength, other.memory.byteLength]).toEqual([65_536, 65_536]);
+    expect([feed.memory.byteLength, other.memory.byteLength]).toEqual(lends ? [262_144, 262_144] : [65_536, 65_536]);
     feed.read(Buffer.from('four'));
     other.read(Buffer.from('five'));
     expect(feed.delivered).toHaveLength(3);
