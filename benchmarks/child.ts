@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
 import { kill } from '../__tests__/kit/clean-up';
@@ -8,7 +8,7 @@ const TIMEOUT = 120_000;
 
 /** A process that prints lines. It ends when its standard input does, so it does not outlive this process. */
 export class Child {
-  readonly #process: ChildProcess;
+  readonly #process: ChildProcessWithoutNullStreams;
   readonly #lines: NodeJS.AsyncIterator<string>;
   readonly #end: Promise<number | NodeJS.Signals>;
   #errors = '';
@@ -28,6 +28,10 @@ export class Child {
     const end = await this.#end;
     if (end === 'SIGKILL') throw new Error(`it was not done within ${TIMEOUT / 1_000} s`);
     throw new Error(`it ended with ${end}${reason(this.#errors)}`);
+  }
+
+  send(line: string): void {
+    this.#process.stdin.write(`${line}\n`);
   }
 
   kill(): Promise<void> {

@@ -1,29 +1,19 @@
-import { execFileSync } from 'node:child_process';
-import { cpus, loadavg, release, type } from 'node:os';
+import { cpus, release, type } from 'node:os';
 
 import { namespacesMissing } from '../__tests__/kit/namespace';
+import { BUSY } from './machine';
 
-/** The circumstances that figures depend on, as lines for the head of the page. Call it before the measurements. */
-export function circumstances(): string[] {
+/** The circumstances that figures depend on, as lines for the page. */
+export function circumstances(rounds: number, load: number): string[] {
   const processors = cpus();
   const missing = namespacesMissing();
   return [
-    `Node ${process.versions.node} on ${type()} ${release()}`,
-    `${processors.length} × ${processors[0]?.model.trim() ?? 'unknown processor'}`,
-    `load before: ${loadavg()
-      .map((load) => load.toFixed(2))
-      .join(', ')}`,
-    `peer: peer.c, compiled by ${compiler()}`,
+    ...(load > BUSY ? ['**on a loaded machine**: the verdicts on times and CPU are worth nothing'] : []),
+    `Node ${process.versions.node} on ${type()} ${release()}, ${processors.length} × ${processors[0]?.model.trim() ?? 'unknown processor'}`,
+    `other work before: ${(load * 100).toFixed(1)} % of the processors' time within a second`,
+    `${rounds} rounds, more or fewer where a table is worth it`,
     missing === undefined
       ? 'recovery: in a private network each'
       : `recovery: in the network of the machine, so that dials of other processes count too (${missing})`,
   ];
-}
-
-function compiler(): string {
-  try {
-    return execFileSync('cc', ['--version'], { encoding: 'utf8' }).split('\n')[0]!;
-  } catch {
-    return 'none: `cc` is missing';
-  }
 }

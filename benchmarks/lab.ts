@@ -4,49 +4,64 @@ import { join } from 'node:path';
 
 import { compiledRoot } from '../__tests__/kit/compiled';
 import { Child } from './child';
-import type { Address } from './client/endpoint';
 import { libraryIn } from './client/ours';
 import type { Work } from './client/process';
-import type { Setup } from './client/task';
-import type { Entrant, Figures } from './contest';
-import { type Native, compileNative } from './peer/native';
+import type { Client, SlicesTask } from './client/slices';
+import type { Contest, Figures, Heading } from './contest';
+import { compilePeer } from './peer/native';
+import { project } from './project';
 
 /** `Omit` for each member of a union. */
 type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
-export type Transport = 'tcp' | 'unix';
-
-/** A client with its name in the tables. */
-export type Named = Setup & { readonly name: string };
-
-/** Node's own socket, with which the tables compare. */
+/** Node's own socket, with which most tables compare. */
 export const socket = { name: 'net.Socket', client: 'bare' } as const;
-export const corked = { name: 'net.Socket, corked by hand', client: 'corked' } as const;
+export const shaped = { name: 'net.Socket, shaped', client: 'shaped' } as const;
+export const alike = { name: 'net.Socket, shaped, keep-alive, addresses', client: 'alike' } as const;
+export const connman = { name: 'connman', client: 'connman' } as const;
 
-/** The other libraries. */
-export const peers = [
-  { name: 'connman', client: 'connman' },
-  { name: 'reconnect-net', client: 'reconnectNet' },
-  { name: 'net-socket', client: 'netSocket' },
-  { name: 'net-socket-reconnect', client: 'netSocketReconnect' },
-] as const;
-
-/** Makes an entrant of each client. */
-export function entrants<T extends Named>(clients: readonly T[], run: (client: T) => Promise<Figures>): Entrant[] {
-  return clients.map((client) => ({ name: client.name, run: () => run(client) }));
+/** The first entrant of a table again, as a control. */
+export function again<T extends { readonly name: string }>(first: T): T {
+  return { ...first, name: `${first.name} again` };
 }
 
-/** Runs clients, each in a process of its own and against a fresh peer. */
+/** A table whose entrants are measured each in a process of its own. */
+export function apart<T extends { readonly name: string }>(
+  heading: Heading & Pick<Contest, 'share'>,
+  clients: readonly T[],
+  run: (client: T) => Promise<Figures>,
+): Contest {
+  return {
+    ...heading,
+    entrants: clients.map(({ name }) => name),
+    measure: async (names) => {
+      const chosen = clients.filter(({ name }) => names.includes(name));
+      return Object.fromEntries(await Promise.all(chosen.map(async (client) => [client.name, await run(client)])));
+    },
+  };
+}
+
+/** How to measure in slices, beside the clients. */
+export type Slices = Pick<SlicesTask, 'kind' | 'load' | 'slices'> & {
+  /** How many units each client does before at least; default: 1. */
+  readonly least?: number;
+};
+
+/** Milliseconds. */
+const WARM_UP = 1_000;
+
+/** Runs clients in processes against fresh peers. */
 export class Lab {
   readonly #scale: number;
   readonly #directory = mkdtempSync(join(tmpdir(), 'benchmarks-'));
-  /** This library as it is, then other versions of it. */
-  readonly #libraries: readonly [javascript: string, ...others: string[]];
-  #native: Promise<Native> | undefined;
-  #sockets = 0;
+  readonly #javascript: string;
+  /** This library as it is built, then other versions of it. */
+  readonly #libraries: readonly string[];
+  #peer: Promise<string> | undefined;
 
-  private constructor(scale: number, libraries: readonly [string, ...string[]]) {
+  private constructor(scale: number, javascript: string, libraries: readonly string[]) {
     this.#scale = scale;
+    this.#javascript = javascript;
     this.#libraries = libraries;
   }
 
@@ -55,8 +70,8 @@ export class Lab {
    * @param libraries - Directories with other versions of this library.
    */
   static async open(scale: number, libraries: readonly string[] = []): Promise<Lab> {
-    libraries.forEach(libraryIn);
-    return new Lab(scale, [await compiledRoot(), ...libraries]);
+    [project, ...libraries].forEach(libraryIn);
+    return new Lab(scale, await compiledRoot(), [project, ...libraries]);
   }
 
   close(): void {
@@ -64,17 +79,11 @@ export class Lab {
   }
 
   /** This library and its other versions; `title` follows their names. */
-  ours(title = '', setup: Partial<Setup> = {}): Named[] {
-    return this.#libraries.map((library, index) => ({
-      name: `${index === 0 ? 'ours' : `ours@${library}`}${title}`,
-      client: 'ours',
-      library,
-      ...setup,
-    }));
-  }
-
-  pooled(): Named[] {
-    return this.ours(', in a pool', { client: 'pooled' });
+  ours(title = '', setup: Partial<Client> = {}): Client[] {
+    return this.#libraries.map((library, index) => {
+      const name = `${index === 0 ? 'ours' : `ours@${library}`}${title}`;
+      return { client: 'ours', library, ...setup, name };
+    });
   }
 
   /** `count` by the scale, at least 1. */
@@ -82,29 +91,49 @@ export class Lab {
     return Math.max(1, Math.round(count * this.#scale));
   }
 
-  /** The same for a warm-up, which must be long enough for the code to be compiled, however little is measured. */
-  warmUp(count: number): number {
-    return Math.max(1, Math.round(count * Math.min(1, 4 * this.#scale)));
+  /** A table whose entrants are measured in slices of one process. */
+  sliced(
+    { share, ...heading }: Heading & Pick<Contest, 'share'>,
+    clients: readonly Client[],
+    { kind, load, slices, least = 1 }: Slices,
+  ): Contest {
+    return {
+      ...heading,
+      note: [`In ${slices} slices.`, heading.note ?? []].flat().join(' '),
+      entrants: clients.map(({ name }) => name),
+      isShared: true,
+      ...(share !== undefined && { share }),
+      measure: (names) =>
+        this.measure<Record<string, Figures>>({
+          work: 'slices',
+          kind,
+          load,
+          clients: clients.filter(({ name }) => names.includes(name)),
+          slices: this.scaled(slices),
+          warmUp: { time: this.scaled(WARM_UP), units: this.scaled(least) },
+        }),
+    };
   }
 
-  /** Runs a client against a fresh peer, and returns its figures. */
-  measure<T extends Figures = Figures>(work: Without<Work, 'address'>, transport: Transport = 'tcp'): Promise<T> {
-    return this.#withPeer(transport, (address) => {
-      const task = JSON.stringify({ ...work, address });
-      return this.run<T>([process.execPath, '--expose-gc', this.script('client/process'), task]);
-    });
+  /** Runs a client against a fresh peer, and returns what it prints. */
+  async measure<T = Figures>(work: Without<Exclude<Work, { work: 'tls' }>, 'address'>): Promise<T> {
+    const peer = new Child([await (this.#peer ??= compilePeer(this.#directory))]);
+    try {
+      const address = { port: Number(await peer.line()), host: '127.0.0.1' };
+      return await this.run<T>(this.client({ ...work, address }));
+    } finally {
+      await peer.kill();
+    }
   }
 
-  /** Runs the client in C against a fresh peer. */
-  measureNative<T extends Figures>(args: readonly (string | number)[], transport: Transport): Promise<T> {
-    return this.#withPeer(transport, (address, { client }) =>
-      this.run<T>([client, String('path' in address ? address.path : address.port), ...args.map(String)]),
-    );
+  /** The command of a client. */
+  client(task: object): string[] {
+    return [process.execPath, '--expose-gc', this.script('client/process'), JSON.stringify(task)];
   }
 
   /** The path of a compiled program of the benchmarks. */
   script(name: string): string {
-    return join(this.#libraries[0], 'benchmarks', `${name}.js`);
+    return join(this.#javascript, 'benchmarks', `${name}.js`);
   }
 
   /** Runs a command until it prints its figures. */
@@ -115,18 +144,6 @@ export class Lab {
       return JSON.parse(await child.line()) as T;
     } finally {
       await child.kill();
-    }
-  }
-
-  async #withPeer<T>(transport: Transport, work: (address: Address, native: Native) => Promise<T>): Promise<T> {
-    const native = await (this.#native ??= compileNative(this.#directory));
-    const path = join(this.#directory, `${++this.#sockets}.sock`);
-    const peer = new Child(transport === 'unix' ? [native.peer, path] : [native.peer]);
-    try {
-      const port = Number(await peer.line());
-      return await work(transport === 'unix' ? { path } : { port, host: '127.0.0.1' }, native);
-    } finally {
-      await peer.kill();
     }
   }
 }

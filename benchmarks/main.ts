@@ -1,46 +1,66 @@
-import { writeFileSync } from 'node:fs';
-
 import { runProgram, text, whole } from '../__tests__/kit/command-line';
 import { circumstances } from './circumstances';
-import { type Contest, type Entrant, runContests } from './contest';
+import { type Contest, runContests } from './contest';
 import { Lab } from './lab';
+import { BUSY, foreignLoad } from './machine';
 import { page } from './page';
+import { record } from './records';
 import { subjects } from './subjects';
 
-// npm run bench -- [--only SUBJECT[/NAME],…] [--entrants NAME,…] [--rounds N] [--quick] [--library DIR]… [--write FILE]
+// npm run bench -- [--only SUBJECT[/NAME],…] [--rounds N] [--quick] [--loaded] [--library DIR]… [--write FILE]
 //
-// Measures this library, Node's own socket and other libraries, and prints a table for each subject. `--library` adds
-// another version of this library, from its directory. `--entrants` keeps the entrants whose names begin so, and the first
-// of each table, with which the others are compared.
+// Measures this library as it is built, Node's own socket and other libraries, and prints a table for each subject. By
+// another Node: that node temp/javascript/benchmarks/main.js, with the same options.
+//
+// --library   adds another version of this library, from its directory
+// --loaded    also runs on a machine that has other work to do
+// --quick     does a tenth of the work, to see that everything runs
+// --write     keeps the results for this version of Node beside the page FILE, and makes the page from all that are kept
 
 /** After Ctrl-C the results so far are printed. */
 const interruption = new AbortController();
 
-const options = { only: text, entrants: text, rounds: whole, quick: 'flag', library: [text], write: text } as const;
+const options = { only: text, rounds: whole, quick: 'flag', loaded: 'flag', library: [text], write: text } as const;
 
-runProgram(options, async ({ only, entrants, quick, rounds = quick ? 3 : 7, library = [], write }) => {
-  const lab = await Lab.open(quick ? 0.3 : 1, library);
+/** How often a run is repeated that other work has disturbed. */
+const REPEATS = 2;
+
+runProgram(options, async ({ only, quick, loaded, rounds = quick ? 1 : 5, library = [], write }) => {
+  const started = performance.now();
+  const lab = await Lab.open(quick ? 0.1 : 1, library);
   try {
     const contests = chosen(
       Object.values(subjects).flatMap((make) => make(lab)),
       only?.split(','),
-      entrants?.split(','),
     );
     if (contests.length === 0) {
       throw new Error(`Expected --only to be one of ${Object.keys(subjects).join(', ')}, got ${only ?? ''}`);
     }
-    const origin = {
+    const load = await foreignLoad();
+    if (load > BUSY && !loaded) {
+      const share = (load * 100).toFixed(0);
+      throw new Error(
+        `Other work takes ${share} % of the processors' time: wait, or measure all the same with --loaded`,
+      );
+    }
+    const results = await runContests(contests, {
+      rounds,
+      repeats: loaded ? 0 : REPEATS,
+      onRun: report,
+      signal: interruption.signal,
+    });
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+    const node = Number(process.versions.node.split('.')[0]);
+    const minutes = ((performance.now() - started) / 60_000).toFixed(1);
+    const run = {
       command: command(),
       day: new Date().toISOString().slice(0, 10),
-      rounds,
-      circumstances: circumstances(),
+      circumstances: [...circumstances(rounds, load), `${minutes} minutes`],
+      results,
     };
-    const results = await runContests(contests, rounds, report, interruption.signal);
-    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-    const printed = page(results, origin);
-    process.stdout.write(printed);
+    process.stdout.write(page([{ node, runs: [run] }]));
     if (interruption.signal.aborted) throw new Error('Interrupted: the rounds are incomplete, so nothing is written');
-    if (write !== undefined) writeFileSync(write, printed);
+    if (write !== undefined) record(write, node, run);
     const failed = results.flatMap(({ entries }) => entries.filter(({ failure }) => failure !== undefined));
     if (failed.some(({ name }) => name.startsWith('ours'))) process.exitCode = 1;
   } finally {
@@ -48,27 +68,21 @@ runProgram(options, async ({ only, entrants, quick, rounds = quick ? 3 : 7, libr
   }
 });
 
-function report({ subject, title }: Contest, { name }: Entrant, round: number, failure?: string): void {
-  if (failure !== undefined) console.error(`${subject}, ${title}: ${name} failed: ${failure}`);
-  else if (process.stderr.isTTY) process.stderr.write(`\r\x1b[Kround ${round + 1}: ${subject}, ${title}: ${name}`);
+function report({ subject, name }: Contest, entrants: readonly string[], round: number, failure?: string): void {
+  const what = `${subject}, ${name}${entrants.length === 1 ? `: ${entrants[0]!}` : ''}`;
+  if (failure !== undefined) console.error(`${what} failed: ${failure}`);
+  else if (process.stderr.isTTY) process.stderr.write(`\r\x1b[Kround ${round + 1}: ${what}`);
 }
 
-/** The contests that `--only` and `--entrants` select. */
-function chosen(contests: readonly Contest[], only?: readonly string[], names?: readonly string[]): Contest[] {
-  return contests
-    .filter(
-      ({ subject, name }) =>
-        only?.some((wish) => {
-          const [wanted, part = ''] = wish.split('/');
-          return subject === wanted && name.startsWith(part);
-        }) ?? true,
-    )
-    .map((contest) => {
-      const named = contest.entrants.filter(({ name }) => names?.some((each) => name.startsWith(each)) ?? true);
-      // The entrants of `small` have other names: all of them run.
-      const entrants = named.length === 0 ? contest.entrants : [...new Set([contest.entrants[0]!, ...named])];
-      return { ...contest, entrants };
-    });
+/** The contests that `--only` selects. */
+function chosen(contests: readonly Contest[], only?: readonly string[]): Contest[] {
+  return contests.filter(
+    ({ subject, name }) =>
+      only?.some((wish) => {
+        const [wanted, part = ''] = wish.split('/');
+        return subject === wanted && name.startsWith(part);
+      }) ?? true,
+  );
 }
 
 function command(): string {

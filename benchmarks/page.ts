@@ -1,40 +1,63 @@
+import { type Goal, finding, findingText, goalText, goals } from './goals';
 import type { Result } from './contest';
-import { goalTable } from './goals';
-import { table } from './table';
+import type { Measurements, Run } from './records';
+import { markdown, table } from './table';
 
-/** How the results were measured. */
-export interface Origin {
-  readonly command: string;
-  readonly day: string;
-  readonly rounds: number;
-  readonly circumstances: readonly string[];
+const HEAD = `# Benchmarks
+
+Made by \`npm run bench\`; each section has its command. Ratios of one run can be compared, absolute figures of two machines cannot.
+
+- The first row of a table is entered **again** as the second: an A/A control. The **band** of a figure is the largest ratio
+  between the two, in either direction, in any round. A goal is *reached* or *missed* only if the figure is further from it than
+  the band; otherwise it is *within the band*.
+- The first row has the median of its figures over the rounds. Rows below have the median of their ratios to the first row, each
+  taken within a round, and in brackets the quartiles (the control: the extremes). Columns without × have figures.
+- Each round has fresh processes, and a peer that runs as a process of its own. Where a table says *in slices*, one process has all
+  rows: each warms up for at least a second, then they take turns in many short slices, and a round counts the lower quartile of a
+  row's slices (user CPU: their sum). CPU is user and system time of the client's process.
+- A run during which other work took more than a twentieth of the machine's processors, or the host took them away, is repeated; if
+  it was no better then, the table says so.
+`;
+
+/** The page of all versions of Node that were measured. */
+export function page(measurements: readonly Measurements[]): string {
+  const measured = measurements.toSorted((one, other) => one.node - other.node);
+  return [HEAD, goalSection(measured), ...measured.map(section)].filter((part) => part !== '').join('\n');
 }
 
-/** All results as a page of Markdown. */
-export function page(results: readonly Result[], origin: Origin): string {
-  const subjects = [...new Set(results.map(({ contest }) => contest.subject))];
-  const goals = goalTable(results);
-  const sections = subjects.map((subject) => section(subject, results));
-  return [head(origin), ...(goals === '' ? [] : [`## Goals\n\n${goals}`]), ...sections].join('\n');
+function goalSection(measured: readonly Measurements[]): string {
+  const found = measured.map(({ runs }) => runs.flatMap(({ results }) => results));
+  const rows = goals.flatMap((goal) => {
+    const findings = found.map((results) => finding(goal, results));
+    if (findings.every((each) => each === undefined)) return [];
+    const cells = findings.map((each) => (each === undefined ? '–' : findingText(goal, each)));
+    return [[title(goal), goal.words, goalText(goal), ...cells]];
+  });
+  if (rows.length === 0) return '';
+  const head = ['', 'figure', 'goal', ...measured.map(({ node }) => `Node ${node}`)];
+  return `## Goals\n\n${markdown(head, rows, 3)}\n`;
 }
 
-function head({ command, day, rounds, circumstances }: Origin): string {
-  return `# Benchmarks
+function title({ subject, name, entrant = 'ours' }: Goal): string {
+  return `${subject}, ${name}: ${entrant}`;
+}
 
-Measured on ${day} by
+function section({ node, runs }: Measurements): string {
+  return [`## Node ${node}\n`, ...runs.map(part)].join('\n');
+}
+
+function part({ command, day, circumstances, results }: Run): string {
+  const head = `Measured on ${day} by
 
 \`\`\`sh
 ${command}
 \`\`\`
 
-${circumstances.map((line) => `- ${line}\n`).join('')}
-Every client runs in a process of its own, and so does its peer. The clients of a table take turns, in up to ${rounds} rounds.
-A cell has the median of the rounds, and in brackets the first and third quartiles. × is the median of the ratios to the first row,
-each taken within one round. CPU is the client's time in user and system mode, unless the column says otherwise.
-`;
+${circumstances.map((line) => `- ${line}\n`).join('')}`;
+  return [head, ...results.map(contest)].join('\n');
 }
 
-function section(subject: string, results: readonly Result[]): string {
-  const own = results.filter(({ contest }) => contest.subject === subject);
-  return [`## ${subject}\n`, ...own.map((result) => `### ${result.contest.title}\n\n${table(result)}`)].join('\n');
+function contest(result: Result): string {
+  const note = result.note === undefined ? '' : `${result.note}\n\n`;
+  return `### ${result.subject}, ${result.name}: ${result.title}\n\n${note}${table(result)}`;
 }

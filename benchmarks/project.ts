@@ -17,6 +17,11 @@ export function arePeersInstalled(): boolean {
 
 /** Loads a package that is installed for the benchmarks only. */
 export function load(name: string): unknown {
+  return createRequire(source('package.json'))(resolved(name)) as unknown;
+}
+
+/** The path of such a package. */
+export function resolved(name: string): string {
   if (!arePeersInstalled()) throw new Error(`${name} is not installed: run npm ci --prefix benchmarks`);
-  return createRequire(source('package.json'))(name) as unknown;
+  return createRequire(source('package.json')).resolve(name);
 }

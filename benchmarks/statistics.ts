@@ -1,4 +1,4 @@
-import type { Entry } from './contest';
+import type { Entry, Result } from './contest';
 
 /** The median and the quartiles. */
 export interface Summary {
@@ -35,4 +35,19 @@ export function ratios(entry: Entry, base: Entry, figure: string): number[] {
     const ratio = value === undefined || other === undefined || other === 0 ? NaN : value / other;
     return Number.isNaN(ratio) ? [] : [ratio];
   });
+}
+
+/** Whether an entry is the first one again. */
+export function isControl(entry: Entry, [first]: readonly Entry[]): boolean {
+  return entry.name === `${first?.name ?? ''} again`;
+}
+
+/**
+ * The A/A band of a figure: how many times as large as the other the first entrant's figure and its control's have been
+ * in any round, whichever was larger. 1 where the two never differed; undefined without a control.
+ */
+export function band({ entries }: Pick<Result, 'entries'>, figure: string): number | undefined {
+  const control = entries.find((entry) => isControl(entry, entries));
+  const found = control === undefined ? [] : ratios(control, entries[0]!, figure);
+  return found.length === 0 ? undefined : Math.max(...found.map((ratio) => Math.max(ratio, 1 / ratio)));
 }

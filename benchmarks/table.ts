@@ -1,15 +1,15 @@
 import type { Column, Entry, Result } from './contest';
-import { type Summary, ratios, summary, values } from './statistics';
+import { type Summary, isControl, ratios, summary, values } from './statistics';
 
-/** A result as a table: for every figure the median, the quartiles, and the ratio to the first entry's. */
-export function table({ contest, entries }: Result): string {
-  const [base] = entries;
-  const columns = contest.columns.filter(({ figure }) => entries.some((entry) => values(entry, figure).length > 0));
-  const heads = columns.flatMap((column) => (isCompared(column) ? [column.title, '×'] : [column.title]));
+/** A result as a table: the figures of the first entry, and how many times as large the others' are. */
+export function table({ columns, entries, runs, busy }: Result): string {
+  const shown = columns.filter(({ figure }) => entries.some((entry) => values(entry, figure).length > 0));
   const rows = entries
-    .filter(({ runs, failure }) => runs.length > 0 || failure !== undefined)
-    .map((entry) => [entry.name, ...columns.flatMap((column) => cells(entry, base!, column))]);
-  return `${markdown(['', ...heads], rows)}\n${notes(entries)}`;
+    .filter((entry) => entry.runs.length > 0 || entry.failure !== undefined)
+    .map((entry) => [entry.name, ...shown.map((column) => cell(entry, entries, column))]);
+  const heads = shown.map(({ title, isCompared = true }) => (isCompared ? `× ${title}` : title));
+  const loaded = busy > 0 ? `\n${busy} of ${runs} runs were made while the machine had other work.\n` : '';
+  return `${markdown(['', ...heads], rows)}\n${failures(entries)}${loaded}`;
 }
 
 /** A table in Markdown. The first `words` columns are text, the others numbers. */
@@ -18,14 +18,16 @@ export function markdown(head: readonly string[], rows: readonly (readonly strin
   return [head, align, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
-function cells(entry: Entry, base: Entry, column: Column): string[] {
-  const own = withQuartiles(summary(values(entry, column.figure)), figureText);
-  if (!isCompared(column)) return [own];
-  return [own, withQuartiles(summary(ratios(entry, base, column.figure)), ratioText)];
-}
-
-function isCompared({ isCompared = true }: Column): boolean {
-  return isCompared;
+function cell(entry: Entry, entries: readonly Entry[], { figure, isCompared = true }: Column): string {
+  const base = entries[0]!;
+  if (!isCompared) return withQuartiles(summary(values(entry, figure)), figureText);
+  if (entry === base) {
+    const found = summary(values(entry, figure));
+    return found === undefined ? '–' : `1 = ${figureText(found.median)}`;
+  }
+  const found = ratios(entry, base, figure);
+  if (!isControl(entry, entries) || found.length === 0) return withQuartiles(summary(found), ratioText);
+  return withQuartiles({ ...summary(found)!, low: Math.min(...found), high: Math.max(...found) }, ratioText);
 }
 
 function withQuartiles(found: Summary | undefined, text: (value: number) => string): string {
@@ -46,7 +48,7 @@ export function ratioText(value: number): string {
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
-function notes(entries: readonly Entry[]): string {
+function failures(entries: readonly Entry[]): string {
   const failed = entries.filter(({ failure }) => failure !== undefined);
   return failed.map(({ name, failure }) => `\n${name} failed: ${failure!.replaceAll('\n', ' ')}\n`).join('');
 }

@@ -1,59 +1,72 @@
-import { type Socket, Socket as NetSocket, connect as dial } from 'node:net';
+import { type OnReadOpts, type Socket, type TcpNetConnectOpts, connect } from 'node:net';
 
-import { type Address, type Connector, type Handlers, type Wait, type Writer, ignore } from './endpoint';
+import { type Connector, type Handlers, type Own, type Wait, type Writer, ignore } from './endpoint';
 
-/** As {@link Handlers}, but `onOpen` gets a socket. */
-interface SocketHandlers extends Omit<Handlers, 'onOpen'> {
-  readonly onOpen: (socket: Socket) => void;
+/** Node's own socket, in ways that differ in what they cost. */
+interface Way {
+  readonly options?: Partial<TcpNetConnectOpts>;
+  readonly onread?: (onData: Handlers['onData']) => OnReadOpts;
+  readonly onOpen?: (socket: Socket) => void;
+  readonly writerOf?: (socket: Socket) => Writer;
 }
+
+/** What `net.Socket` adds to its copy of the options: see lib/socket/open-socket.ts. */
+const SHAPE = { allowHalfOpen: false, autoDestroy: true, decodeStrings: false, emitClose: false };
+
+const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 30_000 };
+
+const ways = {
+  /** In the loop that many write by hand. */
+  bare: {},
+  shaped: { options: SHAPE },
+  /** With the same options as this library, and the addresses of each session. */
+  alike: { options: { ...SHAPE, ...KEEP_ALIVE }, onOpen: readAddresses },
+  /** Corked until the end of the tick. */
+  corked: { writerOf: (socket) => new Corked(socket) },
+  freshReads: { onread: (onData) => reading(() => Buffer.allocUnsafeSlow(65_536), onData) },
+  lentReads: { onread: (onData) => reading(Buffer.allocUnsafeSlow(65_536), onData) },
+  largeReads: { onread: (onData) => reading(Buffer.allocUnsafeSlow(262_144), onData) },
+} satisfies Record<string, Way>;
+
+export type WayName = keyof typeof ways;
+
+export const wayNames = Object.keys(ways) as readonly string[];
 
 /** Set while a session of the socket is open: a reset ends it with an error, as a failed dial does. */
 const OPENED = Symbol('opened');
 
 type Marked = Socket & { [OPENED]?: boolean };
 
-/** Node's own socket in the loop that many write by hand: a new socket some time after the last one closed. */
-export const bare: Connector = (address, handlers, wait) => looping(address, handlers, wait);
+/** A new socket some time after the last one closed. */
+export function bare(name: WayName, own: Own): Connector {
+  const way: Way = ways[name];
+  return (address, handlers, wait) => {
+    const onread = way.onread?.(handlers.onData);
+    const options = { ...way.options, ...address, noDelay: true, ...(onread !== undefined && { onread }) };
 
-function looping(address: Address, handlers: SocketHandlers, wait: Wait): () => void {
-  const options = { ...address, noDelay: true };
-
-  function onConnect(this: Marked): void {
-    this[OPENED] = true;
-    handlers.onOpen(this);
-  }
-  function onClose(this: Marked): void {
-    handlers.onWait?.();
-    again(connect, this[OPENED] !== true, wait);
-  }
-  function connect(): void {
-    listen(dial(options), handlers, onConnect).on('close', onClose);
-  }
-  return connect;
-}
-
-/** The same, with one socket for all sessions. */
-export const reused: Connector = (address, handlers, wait) => {
-  function onConnect(this: Marked): void {
-    this[OPENED] = true;
-    handlers.onOpen(this);
-  }
-  return () => {
-    const socket: Marked = listen(new NetSocket().setNoDelay(), handlers, onConnect);
-    const connect = () => void socket.connect(address);
-    socket.on('close', () => {
-      const failed = socket[OPENED] !== true;
-      socket[OPENED] = false;
+    function onConnect(this: Marked): void {
+      this[OPENED] = true;
+      way.onOpen?.(this);
+      handlers.onOpen(way.writerOf?.(this) ?? this);
+    }
+    function onClose(this: Marked): void {
       handlers.onWait?.();
-      again(connect, failed, wait);
-    });
-    connect();
+      again(dial, this[OPENED] !== true, wait);
+    }
+    function dial(): void {
+      const socket = connect(own.options ? { ...options } : options);
+      if (own.listeners) {
+        socket.on('connect', () => onConnect.call(socket)).on('data', (chunk) => handlers.onData(chunk));
+        socket.on('error', () => ignore()).on('close', () => onClose.call(socket));
+      } else {
+        // `onread` takes the place of this listener.
+        socket.on('connect', onConnect).on('data', handlers.onData).on('error', ignore).on('close', onClose);
+      }
+      if (handlers.onDrain !== undefined) socket.on('drain', handlers.onDrain);
+    }
+    return dial;
   };
-};
-
-/** A bare socket, corked by hand until the end of the tick. */
-export const corked: Connector = (address, handlers, wait) =>
-  looping(address, { ...handlers, onOpen: (socket) => handlers.onOpen(new Corked(socket)) }, wait);
+}
 
 class Corked implements Writer {
   readonly #socket: Socket;
@@ -63,13 +76,13 @@ class Corked implements Writer {
     this.#socket = socket;
   }
 
-  write(chunk: string | Uint8Array, callback?: (error?: Error | null) => void): boolean {
+  write(chunk: Uint8Array | string): boolean {
     if (!this.#isCorked) {
       this.#isCorked = true;
       this.#socket.cork();
       process.nextTick(this.#uncork);
     }
-    return this.#socket.write(chunk, callback);
+    return this.#socket.write(chunk);
   }
 
   readonly #uncork = (): void => {
@@ -78,13 +91,23 @@ class Corked implements Writer {
   };
 }
 
-function listen(socket: Socket, handlers: SocketHandlers, onConnect: (this: Socket) => void): Socket {
-  socket.on('connect', onConnect).on('data', handlers.onData).on('error', ignore);
-  return handlers.onDrain === undefined ? socket : socket.on('drain', handlers.onDrain);
+function reading(buffer: Buffer | (() => Buffer), onData: Handlers['onData']): OnReadOpts {
+  return {
+    buffer,
+    callback: (size, from) => {
+      // `as`: it is what `buffer` is, or has returned.
+      onData((from as Buffer).subarray(0, size));
+      return true;
+    },
+  };
+}
+
+function readAddresses(socket: Socket): void {
+  void [socket.localAddress, socket.localPort, socket.remoteAddress, socket.remotePort];
 }
 
 /** Dials after the wait; by default, at once. */
-function again(connect: () => void, failed: boolean, wait: Wait): void {
-  if (wait === 'default') connect();
-  else setTimeout(connect, failed ? wait.then : wait.first);
+function again(dial: () => void, failed: boolean, wait: Wait): void {
+  if (wait === 'default') dial();
+  else setTimeout(dial, failed ? wait.then : wait.first);
 }

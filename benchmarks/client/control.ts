@@ -6,6 +6,7 @@ import type { Address } from './endpoint';
 /** A connection to the peer that is not measured, for commands. */
 export class Control {
   readonly #socket: Socket;
+  #expected = 0;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -21,10 +22,13 @@ export class Control {
     this.#socket.write(text);
   }
 
-  /** Resolves when the peer's sinks have received `bytes` in all. */
-  async received(bytes: number): Promise<void> {
-    this.send(`await ${bytes}\n`);
+  /** Resolves when the peer's sinks have received `more` bytes than at the last call. */
+  async received(more: number): Promise<void> {
+    this.#expected += more;
+    this.send(`await ${this.#expected}\n`);
     const [answer] = (await once(this.#socket, 'data')) as [Buffer];
-    if (Number(answer) !== bytes) throw new Error(`The peer received ${String(answer).trim()} bytes, not ${bytes}`);
+    if (Number(answer) !== this.#expected) {
+      throw new Error(`The peer received ${String(answer).trim()} bytes, not ${this.#expected}`);
+    }
   }
 }

@@ -1,35 +1,44 @@
-import type { Figures } from '../contest';
 import type { Writer } from './endpoint';
-import { Meter } from './meter';
+import type { Bench } from './slices';
 import { type Task, connectorFor } from './task';
 
-export interface CycleTask extends Task {
-  readonly work: 'cycle';
+export interface CycleLoad {
   /** Clients at a time: enough that one of them is always busy. */
   readonly clients: number;
-  /** Milliseconds from a loss to the next dial, for the clients that have such an option. */
+  /** Milliseconds from a loss to the next dial. */
   readonly wait: number;
-  readonly warmUp: number;
   readonly cycles: number;
 }
 
-/** Lets the peer reset every session as soon as it is open. */
-export function cycle({ clients, wait, warmUp, cycles, ...task }: CycleTask): Promise<Figures> {
-  let lost = 0;
-  let meter: Meter | undefined;
-  return new Promise((resolve) => {
-    const onWait = () => {
-      if (++lost === warmUp) meter = new Meter();
-      if (lost !== warmUp + cycles) return;
-      const { wall, user, system } = meter!.read();
-      resolve({ cycles, cpu: (user + system) / cycles, rate: (cycles / wall) * 1e6 });
-    };
-    const onOpen = (writer: Writer) => void writer.write('reset\n');
-    const connect = connectorFor(task)(
-      task.address,
-      { onOpen, onData: () => undefined, onWait },
-      { first: wait, then: wait },
-    );
+/** The peer resets every session as soon as it is open. Between slices, all clients are open and do nothing. */
+export async function cycle(task: Task, { clients, wait, cycles }: CycleLoad): Promise<Bench> {
+  const held: Writer[] = [];
+  let left = 0;
+  let onEnd: (() => void) | undefined;
+  const reset = (writer: Writer) => {
+    left--;
+    writer.write('reset\n');
+  };
+  const onOpen = (writer: Writer) => {
+    if (left > 0) return reset(writer);
+    held.push(writer);
+    if (held.length === clients) onEnd!();
+  };
+  const handlers = { onOpen, onData: () => undefined, onWait: () => undefined };
+  const connect = connectorFor(task)(task.address, handlers, { first: wait, then: wait });
+  const allHeld = (begin: () => void) =>
+    new Promise<void>((resolve) => {
+      onEnd = resolve;
+      begin();
+    });
+  await allHeld(() => {
     for (let index = 0; index < clients; index++) connect();
   });
+  return async () => {
+    left = cycles;
+    await allHeld(() => {
+      for (const writer of held.splice(0)) reset(writer);
+    });
+    return { units: cycles };
+  };
 }

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import type * as Library from 'reconnecting-connection';
 import type { CommonOptions, ReconnectingConnection } from 'reconnecting-connection';
 
-import type { Connector, Handlers, Wait } from './endpoint';
+import { type Connector, type Handlers, type Own, type Wait, addressOf, ignore } from './endpoint';
 
 /** Where a directory may have the library: compiled for the tests, or built. */
 const ENTRIES = ['lib/index.js', 'index.js', 'dist/index.js'];
@@ -22,28 +22,38 @@ export function loadLibrary(directory: string): typeof Library {
   return createRequire(join(__dirname, 'ours.js'))(libraryIn(directory)) as typeof Library;
 }
 
-/** Connections without a pool. */
-export function ours(library: typeof Library, options: CommonOptions): Connector {
+/** Connections without a pool, with the listeners of a bare socket that is dialled again. */
+export function ours(library: typeof Library, options: CommonOptions, own: Own): Connector {
   return (address, handlers, wait) => {
-    const settings = { ...address, ...options, ...waiting(library, wait) };
+    const common = { ...options, ...waiting(library, wait) };
+    const shared = { ...address, ...common };
+    const { onData, onDrain, onWait = ignore } = handlers;
     const onOpen = opener(handlers);
+    let index = 0;
     return () => {
-      const connection = new library.ReconnectingConnection(settings);
-      connection.on('open', onOpen).on('data', handlers.onData);
-      if (handlers.onDrain !== undefined) connection.on('drain', handlers.onDrain);
-      if (handlers.onWait !== undefined) connection.on('backoff', handlers.onWait);
+      const each = own.target ? { ...addressOf(address, index++), ...common } : own.options ? { ...shared } : shared;
+      const connection = new library.ReconnectingConnection(each);
+      if (own.listeners) {
+        connection.on('open', () => handlers.onOpen(connection)).on('data', (chunk) => onData(chunk));
+        connection.on('reset', () => ignore()).on('backoff', () => onWait());
+      } else {
+        connection.on('open', onOpen).on('data', onData).on('reset', ignore).on('backoff', onWait);
+      }
+      if (onDrain !== undefined) connection.on('drain', onDrain);
     };
   };
 }
 
 /** The same in a pool, which emits the events of all of them. */
-export function pooled(library: typeof Library, options: CommonOptions): Connector {
+export function pooled(library: typeof Library, options: CommonOptions, own: Own): Connector {
   return (address, handlers, wait) => {
     const pool = new library.ConnectionPool({ ...options, ...waiting(library, wait) });
-    pool.on('open', (_info, _tag, connection) => handlers.onOpen(connection)).on('data', handlers.onData);
-    if (handlers.onDrain !== undefined) pool.on('drain', handlers.onDrain);
-    if (handlers.onWait !== undefined) pool.on('backoff', handlers.onWait);
-    return () => void pool.add(address);
+    const { onData, onDrain, onWait = ignore } = handlers;
+    pool.on('open', (_info, _tag, connection) => handlers.onOpen(connection));
+    pool.on('data', onData).on('reset', ignore).on('backoff', onWait);
+    if (onDrain !== undefined) pool.on('drain', onDrain);
+    let index = 0;
+    return () => void pool.add(own.target ? addressOf(address, index++) : address);
   };
 }
 

@@ -1,86 +1,77 @@
-import { type Task, connectorFor } from './task';
-import { Control } from './control';
+import type { Control } from './control';
 import type { Handlers } from './endpoint';
-import { type Reading, Meter } from './meter';
+import type { Bench } from './slices';
+import { type Task, connectorFor, opened } from './task';
 
-/** Data received during the measurement. */
-export interface Received extends Reading {
-  readonly events: number;
-  readonly bytes: number;
+/** Receives `bytes` on one connection, as fast as possible. */
+export async function flood(task: Task, load: { readonly block: number; readonly bytes: number }): Promise<Bench> {
+  const { block, bytes } = load;
+  let left = 0;
+  let onEnd: (() => void) | undefined;
+  const onData = ({ length }: Buffer) => {
+    left -= length;
+    if (left < 0) throw new Error(`Received ${-left} bytes too many`);
+    if (left === 0) onEnd!();
+  };
+  const writer = await opened(task, { onData });
+  return async () => {
+    left = bytes;
+    await new Promise<void>((resolve) => {
+      onEnd = resolve;
+      writer.write(`flood ${block} ${bytes}\n`);
+    });
+    return { units: bytes / 1e6 };
+  };
 }
 
-export interface FloodTask extends Task {
-  readonly work: 'flood';
-  readonly block: number;
-  readonly warmUp: number;
-  readonly bytes: number;
-}
+/** The groups of the peer that have members. */
+let groups = 0;
 
-/** Receives from one connection, as fast as possible. */
-export function flood({ block, warmUp, bytes, ...task }: FloodTask): Promise<Received> {
-  const total = warmUp + bytes;
-  let received = 0;
-  let first = 0;
-  let events = 0;
-  let meter: Meter | undefined;
-  return new Promise((resolve) => {
-    const onData = (chunk: Buffer) => {
-      received += chunk.length;
-      events++;
-      if (meter === undefined) {
-        if (received < warmUp) return;
-        meter = new Meter();
-        first = received;
-        events = 0;
-      } else if (received >= total) {
-        if (received > total) throw new Error(`Received ${received} bytes, not ${total}`);
-        resolve({ events, bytes: received - first, ...meter.read() });
+/**
+ * Receives small segments over many connections, none of which has two under way, so that each is read by itself: of
+ * two groups, one gets its next segments when the last ones have all come.
+ */
+export async function trickle(
+  task: Task,
+  load: { readonly size: number; readonly members: number; readonly rounds: number },
+  control: Control,
+): Promise<Bench> {
+  const { size, members, rounds } = load;
+  const half = members / 2;
+  let joined = 0;
+  /** Groups that have not received everything. */
+  let left = 0;
+  let onEnd: (() => void) | undefined;
+  const group = () => {
+    const round = `round ${groups} ${size}\n`;
+    const command = `member ${groups++}\n`;
+    let seen = 0;
+    const onData = ({ length }: Buffer) => {
+      if (joined < members) {
+        // The peer answers to `member`.
+        if (++joined === members) onEnd!();
+        return;
+      }
+      if (length !== size) throw new Error(`Expected ${size} bytes, got ${length}`);
+      if (++seen % half === 0 && seen < rounds * half) control.send(round);
+      if (seen === rounds * half) {
+        seen = 0;
+        if (--left === 0) onEnd!();
       }
     };
-    const onOpen: Handlers['onOpen'] = (writer) => void writer.write(`flood ${block} ${total}\n`);
-    connectorFor(task)(task.address, { onOpen, onData }, 'default')();
-  });
-}
-
-export interface TrickleTask extends Task {
-  readonly work: 'trickle';
-  readonly size: number;
-  readonly members: number;
-  readonly warmUp: number;
-  readonly rounds: number;
-}
-
-/** Receives small segments over many connections, none of which has two under way, so that each is read by itself. */
-export async function trickle({ size, members, warmUp, rounds, ...task }: TrickleTask): Promise<Received> {
-  const control = await Control.open(task.address);
-  const half = members / 2;
-  const first = warmUp * members;
-  const last = first + rounds * members;
-  let events = 0;
-  let bytes = 0;
-  let meter: Meter | undefined;
-  return new Promise((resolve) => {
-    const group = (name: '0' | '1') => {
-      let seen = 0;
-      const onData = (chunk: Buffer) => {
-        bytes += chunk.length;
-        if (++seen === half) {
-          seen = 0;
-          control.send(name);
-        }
-        if (++events === first) {
-          meter = new Meter();
-          bytes = 0;
-        } else if (events === last) {
-          if (bytes !== size * (last - first)) throw new Error('Some segments came together');
-          resolve({ events: last - first, bytes, ...meter!.read() });
-        }
-      };
-      const onOpen: Handlers['onOpen'] = (writer) => void writer.write(`member ${name}\n`);
-      return connectorFor(task)(task.address, { onOpen, onData }, 'default');
-    };
-    const groups = [group('0'), group('1')];
-    for (let index = 0; index < members; index++) groups[index % 2]!();
-    control.send(`trickle ${size} ${members} ${warmUp + rounds}\n`);
-  });
+    const onOpen: Handlers['onOpen'] = (writer) => void writer.write(command);
+    const connect = connectorFor(task)(task.address, { onOpen, onData }, 'default');
+    for (let index = 0; index < half; index++) connect();
+    return round;
+  };
+  const both = `${group()}${group()}`;
+  await new Promise<void>((resolve) => (onEnd = resolve));
+  return async () => {
+    left = 2;
+    await new Promise<void>((resolve) => {
+      onEnd = resolve;
+      control.send(both);
+    });
+    return { units: rounds * members };
+  };
 }

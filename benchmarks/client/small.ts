@@ -1,60 +1,15 @@
 import { EventEmitter } from 'node:events';
 
-import { load } from '../project';
+import type { Bench } from './slices';
 import { loadLibrary } from './ours';
+import type { Task } from './task';
 
-/** The part of tinybench that is used here. */
-interface Tinybench {
-  readonly Bench: new (options: { time: number; warmupTime: number }) => {
-    add(name: string, work: () => void): void;
-    run(): Promise<unknown>;
-    /** In milliseconds. */
-    readonly tasks: readonly { readonly result: { readonly latency?: { readonly p50: number } } }[];
-  };
+/** Work that is too short to be measured from outside. */
+export interface SmallWork {
+  readonly what: 'node emit' | 'node hop' | 'emit' | 'hop' | 'plain loop' | 'pick';
+  /** Of the pool, for the last two. */
+  readonly members?: number;
 }
-
-export interface SmallTask {
-  readonly work: 'small';
-  readonly what: SmallWork;
-  readonly library: string;
-  /** Milliseconds. */
-  readonly time: number;
-}
-
-export interface Timed {
-  readonly time: number;
-  /** How often the work was done. */
-  readonly done: number;
-}
-
-/** Times work that is too short to be measured from outside, in nanoseconds: the median of many runs. */
-export async function small({ what, library, time }: SmallTask): Promise<Timed> {
-  const work = works[what](loadLibrary(library));
-  const [first = 0, second = 0] = await medians(work, time);
-  return { time: what === 'pool hop' ? second - first : first, done };
-}
-
-/** Repetitions in a run: the clock is slower than the work. */
-const REPETITIONS = 1_000;
-
-async function medians(works: readonly (() => void)[], time: number): Promise<number[]> {
-  const { Bench } = load('tinybench') as Tinybench;
-  const bench = new Bench({ time, warmupTime: time / 2 });
-  works.forEach((work, index) => bench.add(String(index), repeated(work)));
-  await bench.run();
-  return bench.tasks.map(({ result }) => (result.latency!.p50 * 1e6) / REPETITIONS);
-}
-
-function repeated(work: () => void): () => void {
-  return () => {
-    for (let index = 0; index < REPETITIONS; index++) work();
-  };
-}
-
-type Library = ReturnType<typeof loadLibrary>;
-
-const chunk = Buffer.alloc(64);
-const idle = { port: 1, autoConnect: false } as const;
 
 /** Counts the work, so that the compiler cannot leave it out. */
 let done = 0;
@@ -62,57 +17,77 @@ const onData = () => {
   done++;
 };
 
-function emitting({ ReconnectingConnection }: Library): () => void {
-  const connection = new ReconnectingConnection(idle).on('data', onData);
-  return () => void connection.emit('data', chunk);
+const chunk = Buffer.alloc(64);
+const idle = { port: 1, autoConnect: false } as const;
+
+/** Does a small work `calls` times in a slice. */
+export async function small(task: Task & Partial<SmallWork>, { calls }: { readonly calls: number }): Promise<Bench> {
+  const work = await workOf(task);
+  return () => {
+    const before = done;
+    work(calls);
+    if (done - before !== calls) throw new Error(`${task.what!} was done ${done - before} times, not ${calls}`);
+    return Promise.resolve({ units: calls });
+  };
 }
 
-/** The functions to time, each of which does its work once. */
-const works = {
-  "emit of Node's EventEmitter": () => {
-    const emitter = new EventEmitter().on('data', onData);
-    return [() => void emitter.emit('data', chunk)];
-  },
-  emit: (library) => [emitting(library)],
-  'pool hop': (library) => {
-    const pool = new library.ConnectionPool().on('data', onData);
-    const member = pool.add(idle);
-    return [emitting(library), () => void member.emit('data', chunk)];
-  },
-  'default backoff': ({ defaultBackoff }) => [waiting(defaultBackoff())],
-  'exponential backoff, full jitter': ({ exponentialBackoff }) => [waiting(exponentialBackoff({ jitter: 'full' }))],
-  "connman's backoff": ({ connmanBackoff }) => [waiting(connmanBackoff())],
-  'a connection, with its options checked': ({ ReconnectingConnection }) => [
-    () => {
-      if (new ReconnectingConnection({ host: '127.0.0.1', ...idle }).state === 'idle') done++;
-    },
-  ],
-  'a write into the queue': ({ ReconnectingConnection }) => {
-    let connection = new ReconnectingConnection(idle);
-    let left = REPETITIONS;
-    return [
-      () => {
-        if (left-- === 0) {
-          connection = new ReconnectingConnection(idle);
-          left = REPETITIONS;
+/** Each work has a loop of its own, so that the compiler fits it to that work. */
+async function workOf({
+  what,
+  members = 0,
+  address,
+  library = '',
+}: Task & Partial<SmallWork>): Promise<(calls: number) => void> {
+  switch (what) {
+    case 'node emit':
+    case 'node hop': {
+      const emitter = new EventEmitter();
+      if (what === 'node emit') emitter.on('data', onData);
+      else reEmit(emitter, new EventEmitter().on('data', onData));
+      return (calls) => {
+        for (let call = 0; call < calls; call++) emitter.emit('data', chunk);
+      };
+    }
+    case 'emit':
+    case 'hop': {
+      const { ConnectionPool, ReconnectingConnection } = loadLibrary(library);
+      const isHop = what === 'hop';
+      const connection = isHop
+        ? new ConnectionPool().on('data', onData).add(idle)
+        : new ReconnectingConnection(idle).on('data', onData);
+      return (calls) => {
+        for (let call = 0; call < calls; call++) connection.emit('data', chunk);
+      };
+    }
+    case 'plain loop': {
+      const all = Array.from({ length: members }, () => ({ isOpen: true, picked: 0 }));
+      let next = 0;
+      return (calls) => {
+        for (let call = 0; call < calls; call++) {
+          do next = (next + 1) % all.length;
+          while (!all[next]!.isOpen);
+          all[next]!.picked++;
+          done++;
         }
-        connection.write(chunk);
-        done++;
-      },
-    ];
-  },
-} satisfies Record<string, (library: Library) => (() => void)[]>;
+      };
+    }
+    case 'pick': {
+      const { ConnectionPool } = loadLibrary(library);
+      const pool = new ConnectionPool();
+      await new Promise<void>((resolve) => {
+        let left = members;
+        pool.on('open', () => --left === 0 && resolve());
+        for (let index = 0; index < members; index++) pool.add(address);
+      });
+      return (calls) => {
+        for (let call = 0; call < calls; call++) if (pool.pick() !== undefined) done++;
+      };
+    }
+    case undefined:
+      throw new Error('Expected a client with `what`');
+  }
+}
 
-export type SmallWork = keyof typeof works;
-
-/** Their names in the table. */
-// `as`: the keys of an object literal of this type.
-export const smallWorks = Object.keys(works) as SmallWork[];
-
-function waiting(backoff: (context: { attempt: number; previousDelay: number }) => number | undefined): () => void {
-  let attempt = 0;
-  return () => {
-    attempt = (attempt % 10) + 1;
-    if (backoff({ attempt, previousDelay: 1_000 }) !== undefined) done++;
-  };
+function reEmit(emitter: EventEmitter, pool: EventEmitter): void {
+  emitter.on('data', (data) => void pool.emit('data', data, 'tag', emitter));
 }

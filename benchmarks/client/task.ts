@@ -1,29 +1,35 @@
 import type { MemberOptions } from 'reconnecting-connection';
 
-import { bare, corked, reused } from './bare';
-import type { Address, Connector } from './endpoint';
+import { type WayName, bare } from './bare';
+import { connman } from './connman';
+import type { Address, Connector, Handlers, Own, Writer } from './endpoint';
 import { loadLibrary, ours, pooled } from './ours';
-import { connman, netSocket, netSocketReconnect, reconnectNet } from './peers';
 
 /** The client that is measured. */
 export interface Setup {
-  readonly client: ClientName;
+  readonly client: 'ours' | 'pooled' | 'connman' | WayName;
   /** The directory of this library, for `ours` and `pooled`. */
   readonly library?: string;
   readonly options?: MemberOptions;
+  readonly own?: Own;
 }
+
+/** A client with its name in the tables. */
+export type Named = Setup & { readonly name: string };
 
 /** Work for a client process. */
 export interface Task extends Setup {
   readonly address: Address;
 }
 
-const others = { bare, reused, corked, connman, reconnectNet, netSocket, netSocketReconnect };
+export function connectorFor({ client, library = '', options = {}, own = {} }: Setup): Connector {
+  if (client === 'ours') return ours(loadLibrary(library), options, own);
+  if (client === 'pooled') return pooled(loadLibrary(library), options, own);
+  if (client === 'connman') return connman;
+  return bare(client, own);
+}
 
-export type ClientName = 'ours' | 'pooled' | keyof typeof others;
-
-export function connectorFor({ client, library = '', options = {} }: Setup): Connector {
-  if (client === 'ours') return ours(loadLibrary(library), options);
-  if (client === 'pooled') return pooled(loadLibrary(library), options);
-  return others[client];
+/** Opens one connection. */
+export function opened(task: Task, handlers: Omit<Handlers, 'onOpen'>): Promise<Writer> {
+  return new Promise((resolve) => connectorFor(task)(task.address, { ...handlers, onOpen: resolve }, 'default')());
 }

@@ -4,21 +4,12 @@ import { promisify } from 'node:util';
 
 import { source } from '../project';
 
-/** The programs in C: the server of `peer.c`, and the client of `client.c`. */
-export interface Native {
-  readonly peer: string;
-  readonly client: string;
-}
-
-/** Compiles both into `directory`. */
-export async function compileNative(directory: string): Promise<Native> {
-  const compile = async (name: string) => {
-    const program = join(directory, name);
-    await promisify(execFile)('cc', ['-O2', '-o', program, source(`peer/${name}.c`)]);
-    return program;
-  };
+/** Compiles the server of `peer.c` into `directory`, and returns its path. */
+export async function compilePeer(directory: string): Promise<string> {
+  const program = join(directory, 'peer');
   try {
-    return { peer: await compile('peer'), client: await compile('client') };
+    await promisify(execFile)('cc', ['-O2', '-o', program, source('peer/peer.c')]);
+    return program;
   } catch (cause) {
     throw new Error('The peer did not compile: the benchmarks need Linux and a C compiler, `cc`', { cause });
   }

@@ -1,19 +1,16 @@
 // The other end of every measurement, which takes as little CPU time as possible.
 //
-// peer [PATH]: listens on a free port, or on the Unix socket PATH, prints the port (0 for a path), and ends with its
-// standard input. The first line of a connection is its command:
+// peer: listens on a free port of every address of the loopback interface, prints the port, and ends with its standard
+// input. Each line that a connection sends is a command:
 //
-//   sink                    counts the bytes that follow
-//   await BYTES             answers with a line when all sinks together have counted BYTES; then expects another command
-//   echo                    sends back what follows
+//   sink                    counts the bytes that follow, and takes no other command
+//   await BYTES             answers with a line when all sinks together have counted BYTES
+//   echo                    sends back what follows, and takes no other command
 //   reset                   sends an RST
 //   quit                    ends the process
 //   flood BLOCK BYTES       sends BYTES bytes, BLOCK at a time
-//   member GROUP            joins group 0 or 1
-//   trickle SIZE MEMBERS ROUNDS
-//                           waits for MEMBERS members, half of them in each group, and sends SIZE bytes to each of them;
-//                           then again to group 0 for each 0 that follows, and to group 1 for each 1, ROUNDS times each.
-//                           So no member has two segments under way, and there is always one to read
+//   member GROUP            joins a group, which is answered with a byte
+//   round GROUP SIZE        sends SIZE bytes to each member of a group
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -27,12 +24,11 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { LINE = 64, BATCH = 1024, BUFFER = 1 << 20, ECHO = 1 << 16 };
 
-enum mode { ASKING, IGNORE, SINK, ECHOING, FLOOD, MEMBER, TRICKLE };
+enum mode { ASKING, SINK, ECHOING, FLOOD };
 
 struct connection {
   int fd;
@@ -45,20 +41,18 @@ struct connection {
 
 /* The data to send; the upper half takes the data that is received. */
 static char buffer[BUFFER];
-static int loop, unix_domain;
+static int loop;
 static uint64_t counted;
 
 static struct connection *waiter;
 static uint64_t awaited;
 
-enum { GROUPS = 2, GROUP = 1024 };
+enum { GROUPS = 64, GROUP = 1024 };
 
 static struct group {
   struct connection *members[GROUP];
-  size_t count, rounds;
+  size_t count;
 } groups[GROUPS];
-
-static size_t trickle_size, trickle_members;
 
 static void fail(const char *what) {
   perror(what);
@@ -72,11 +66,9 @@ static void watch(struct connection *connection, uint32_t events) {
 
 static void drop(struct connection *connection) {
   close(connection->fd);
-  if (connection->mode == MEMBER) {
-    for (struct group *group = groups; group < groups + GROUPS; group++) {
-      for (size_t i = 0; i < group->count; i++) {
-        if (group->members[i] == connection) group->members[i] = group->members[--group->count];
-      }
+  for (struct group *group = groups; group < groups + GROUPS; group++) {
+    for (size_t i = 0; i < group->count; i++) {
+      if (group->members[i] == connection) group->members[i] = group->members[--group->count];
     }
   }
   if (waiter == connection) waiter = NULL;
@@ -97,19 +89,10 @@ static void tell_waiter(void) {
   if (send(connection->fd, line, length, MSG_NOSIGNAL) != length) fail("await");
 }
 
-static void send_to(struct group *group) {
-  if (group->rounds == 0) return;
-  group->rounds--;
+static void send_to(struct group *group, size_t size) {
   for (size_t i = 0; i < group->count; i++) {
-    if (send(group->members[i]->fd, buffer, trickle_size, MSG_NOSIGNAL) != (ssize_t)trickle_size) fail("trickle");
+    if (send(group->members[i]->fd, buffer, size, MSG_NOSIGNAL) != (ssize_t)size) fail("round");
   }
-}
-
-static void begin_to_trickle(void) {
-  if (trickle_members == 0 || groups[0].count + groups[1].count < trickle_members) return;
-  trickle_members = 0;
-  send_to(&groups[0]);
-  send_to(&groups[1]);
 }
 
 /* Returns 0 if the connection has ended. */
@@ -121,7 +104,7 @@ static int flood(struct connection *connection) {
     if (sent < 0) return drop(connection), 0;
     connection->left -= sent;
   }
-  connection->mode = IGNORE;
+  connection->mode = ASKING;
   watch(connection, EPOLLIN);
   return 1;
 }
@@ -142,12 +125,11 @@ static int flush_echo(struct connection *connection) {
 static void add_member(struct connection *connection, struct group *group) {
   if (group->count == GROUP) fail("member");
   group->members[group->count++] = connection;
-  connection->mode = MEMBER;
-  begin_to_trickle();
+  if (send(connection->fd, buffer, 1, MSG_NOSIGNAL) != 1) fail("member");
 }
 
 static int obey(struct connection *connection, const char *line) {
-  unsigned long long one, two, three;
+  unsigned long long one, two;
   if (strcmp(line, "sink") == 0) connection->mode = SINK;
   else if (strcmp(line, "quit") == 0) exit(0);
   else if (strcmp(line, "reset") == 0) {
@@ -170,13 +152,9 @@ static int obey(struct connection *connection, const char *line) {
     connection->block = one;
     connection->left = two;
     watch(connection, EPOLLOUT);
-  } else if (sscanf(line, "trickle %llu %llu %llu", &one, &two, &three) == 3) {
-    if (one > BUFFER / 2) fail("trickle");
-    connection->mode = TRICKLE;
-    trickle_size = one;
-    trickle_members = two;
-    groups[0].rounds = groups[1].rounds = three;
-    begin_to_trickle();
+  } else if (sscanf(line, "round %llu %llu", &one, &two) == 2) {
+    if (two > BUFFER / 2) fail("round");
+    send_to(&groups[one % GROUPS], two);
   } else {
     fprintf(stderr, "peer: unknown command %s\n", line);
     exit(1);
@@ -202,33 +180,21 @@ static int listen_to(struct connection *connection) {
 
 static void on_readable(struct connection *connection) {
   ssize_t got;
-  switch (connection->mode) {
-    case ASKING:
-      listen_to(connection);
-      return;
-    case SINK:
-      /* TCP can discard bytes without copying them. */
-      got = recv(connection->fd, buffer + BUFFER / 2, BUFFER / 2, unix_domain ? 0 : MSG_TRUNC);
-      break;
-    case ECHOING:
-      got = recv(connection->fd, connection->held, ECHO, 0);
-      break;
-    case TRICKLE:
-      got = recv(connection->fd, buffer + BUFFER / 2, 64, 0);
-      break;
-    default:
-      got = recv(connection->fd, buffer + BUFFER / 2, BUFFER / 2, 0);
+  if (connection->mode == ASKING) {
+    listen_to(connection);
+    return;
   }
+  /* TCP can discard bytes without copying them. */
+  if (connection->mode == SINK) got = recv(connection->fd, buffer + BUFFER / 2, BUFFER / 2, MSG_TRUNC);
+  else got = recv(connection->fd, connection->held, ECHO, 0);
   if (is_temporary(got)) return;
   if (got <= 0) return drop(connection);
   if (connection->mode == SINK) {
     counted += got;
     tell_waiter();
-  } else if (connection->mode == ECHOING) {
+  } else {
     connection->end = got;
     flush_echo(connection);
-  } else if (connection->mode == TRICKLE) {
-    for (ssize_t i = 0; i < got; i++) send_to(&groups[buffer[BUFFER / 2 + i] % GROUPS]);
   }
 }
 
@@ -236,7 +202,7 @@ static void accept_all(int listener) {
   int fd;
   while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
     int one = 1;
-    if (!unix_domain) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     struct connection *connection = calloc(1, sizeof *connection);
     if (connection == NULL) fail("calloc");
     connection->fd = fd;
@@ -246,19 +212,12 @@ static void accept_all(int listener) {
   if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) fail("accept");
 }
 
-static int listen_on_path(const char *path) {
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  if (strlen(path) >= sizeof address.sun_path) fail("path");
-  strcpy(address.sun_path, path);
-  int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-  if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) < 0) fail("bind");
-  return listener;
-}
-
-static int listen_on_port(void) {
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+/* On all addresses 127.x.y.z, and on no other interface. */
+static int listen_on_loopback(void) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_ANY)};
   int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-  if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) < 0) fail("bind");
+  if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_BINDTODEVICE, "lo", sizeof "lo") < 0) fail("loopback");
+  if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, 4096) < 0) fail("listen");
   return listener;
 }
 
@@ -266,10 +225,10 @@ static int port_of(int listener) {
   struct sockaddr_in address = {0};
   socklen_t length = sizeof address;
   if (getsockname(listener, (struct sockaddr *)&address, &length) < 0) fail("getsockname");
-  return address.sin_family == AF_INET ? ntohs(address.sin_port) : 0;
+  return ntohs(address.sin_port);
 }
 
-int main(int argc, char **argv) {
+int main(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
     limit.rlim_cur = limit.rlim_max;
@@ -278,9 +237,7 @@ int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
   memset(buffer, 'x', sizeof buffer);
   loop = epoll_create1(0);
-  unix_domain = argc > 1;
-  int listener = unix_domain ? listen_on_path(argv[1]) : listen_on_port();
-  if (listen(listener, 4096) < 0) fail("listen");
+  int listener = listen_on_loopback();
   printf("%d\n", port_of(listener));
   fflush(stdout);
 

@@ -4,10 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Child } from '../child';
 import { type Recovered, type RecoveryTask, now } from '../client/recovery';
 import type { Setup } from '../client/task';
-import { type Dials, dials, lastingPort } from './kernel';
+import { dials, lastingPort } from './kernel';
 
-// node process.js RUN: kills a server under its clients, starts it again, and prints as JSON how they came back. Run it in
-// a private network: the dials are counted by the kernel, for the whole network.
+// node process.js RUN: kills a server under its clients, starts it again, and prints as JSON how they came back, for each
+// outage. Run it in a private network: the dials are counted by the kernel, for the whole network.
 
 /** The time between the end of the server and the moment when its last client was back. */
 export interface Recovery {
@@ -19,8 +19,6 @@ export interface Recovery {
   readonly lost: number;
   /** Dials for each client, including those that were refused while there was no server. */
   readonly attempts: number;
-  /** The most dials in a second, by tenths of a second. */
-  readonly peak: number;
   /** SYN packets that were sent again, because there was no answer. */
   readonly repeated: number;
   /** Milliseconds of CPU time. */
@@ -33,57 +31,44 @@ export interface RecoveryRun extends Setup {
   readonly count: number;
   /** Milliseconds from the end of the server to the start of another. */
   readonly outage: number;
+  /** Milliseconds from when all were back, or were open for the first time, to each outage. */
+  readonly pauses: readonly number[];
 }
 
-const WINDOW = 100;
-
-class Rate {
-  readonly #start: Dials = dials();
-  readonly #timer = setInterval(() => this.#sample(), WINDOW);
-  #last = this.#start.begun;
-  peak = 0;
-
-  end(): Dials {
-    this.#sample();
-    clearInterval(this.#timer);
-    const { begun, repeated } = dials();
-    return { begun: begun - this.#start.begun, repeated: repeated - this.#start.repeated };
-  }
-
-  #sample(): void {
-    const { begun } = dials();
-    this.peak = Math.max(this.peak, (begun - this.#last) * (1_000 / WINDOW));
-    this.#last = begun;
-  }
-}
-
-async function recovery({ count, outage, ...client }: RecoveryRun): Promise<Recovery> {
+async function recovery({ count, outage, pauses, ...client }: RecoveryRun): Promise<Recovery[]> {
   const port = await lastingPort();
-  const server = start('server-process', String(port));
+  let server = start('server-process', String(port));
   await server.line();
-  const task: RecoveryTask = { work: 'recovery', count, address: { port, host: '127.0.0.1' }, ...client };
+  const address = { port, host: '127.0.0.1' };
+  const task: RecoveryTask = { work: 'recovery', count, outages: pauses.length, address, ...client };
   const clients = start('../client/process', JSON.stringify(task));
   await clients.line();
 
-  const rate = new Rate();
+  const found: Recovery[] = [];
+  for (const pause of pauses) {
+    await sleep(pause);
+    const before = dials();
+    clients.send('outage');
+    await clients.line();
+    await server.kill();
+    const endedAt = now();
+    await sleep(outage);
+    server = start('server-process', String(port));
+    const listenedAt = Number(await server.line());
+    // `as`: printed by `client/recovery`.
+    const { lost, cpu, ...times } = JSON.parse(await clients.line()) as Recovered;
+    found.push({
+      ...Object.fromEntries(Object.entries(times).map(([name, time]) => [name, time - listenedAt])),
+      lost,
+      attempts: (dials().begun - before.begun) / count,
+      repeated: dials().repeated - before.repeated,
+      cpu: cpu / 1e3,
+      outage: listenedAt - endedAt,
+    });
+  }
   await server.kill();
-  const endedAt = now();
-  await sleep(outage);
-  const successor = start('server-process', String(port));
-  const listenedAt = Number(await successor.line());
-  // `as`: printed by `client/recovery`.
-  const { lost, cpu, ...times } = JSON.parse(await clients.line()) as Recovered;
-  const { begun, repeated } = rate.end();
-  await successor.kill();
-  return {
-    ...Object.fromEntries(Object.entries(times).map(([name, time]) => [name, time - listenedAt])),
-    lost,
-    attempts: begun / count,
-    peak: rate.peak,
-    repeated,
-    cpu: cpu / 1e3,
-    outage: listenedAt - endedAt,
-  };
+  await clients.kill();
+  return found;
 }
 
 function start(program: string, argument: string): Child {

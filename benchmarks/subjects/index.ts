@@ -1,6 +1,7 @@
 import type { Contest } from '../contest';
 import type { Lab } from '../lab';
 import { cycle } from './cycle';
+import { loading } from './loading';
 import { memory } from './memory';
 import { receive } from './receive';
 import { recovery } from './recovery';
@@ -10,11 +11,12 @@ import { small } from './small';
 
 /** Everything that is measured, by the names that `--only` knows. */
 export const subjects: Readonly<Record<string, (lab: Lab) => Contest[]>> = {
-  receive,
-  send,
-  'round-trip': roundTrip,
   memory,
   cycle,
+  send,
+  'round-trip': roundTrip,
+  receive,
+  loading,
   recovery,
   small,
 };

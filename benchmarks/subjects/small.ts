@@ -1,23 +1,34 @@
-import { smallWorks } from '../client/small';
-import type { Contest, Figures } from '../contest';
-import type { Lab } from '../lab';
-
-/** Milliseconds. */
-const TIME = 200;
+import type { Client } from '../client/slices';
+import type { Contest } from '../contest';
+import { type Lab, again } from '../lab';
 
 /** Work that is too short to be measured from outside. */
 export function small(lab: Lab): Contest[] {
-  return lab.ours().map(({ name, library }) => ({
-    subject: 'small',
-    name,
-    title: `Small work, ${name}`,
-    columns: [{ figure: 'time', title: 'ns', isCompared: false }],
-    entrants: smallWorks.map((what) => ({
-      name: what,
-      run: () => {
-        const task = JSON.stringify({ work: 'small', what, library, time: lab.scaled(TIME) });
-        return lab.run<Figures>([process.execPath, lab.script('client/process'), task]);
-      },
-    })),
-  }));
+  const heading = { subject: 'small', columns: [{ figure: 'cpu', title: 'CPU µs' }], share: 0.6 } as const;
+  const emit: Client = { name: "node's emit", client: 'bare', what: 'node emit' };
+  const loop: Client = { name: 'a plain loop over 3', client: 'bare', what: 'plain loop', members: 3 };
+  return [
+    lab.sliced(
+      { ...heading, name: 'emit', title: 'an event with one listener, and one that a second emitter emits again' },
+      [
+        emit,
+        again(emit),
+        { ...emit, name: "node's emit, re-emitted", what: 'node hop' },
+        ...lab.ours('', { what: 'emit' }),
+        ...lab.ours(', to a pool', { what: 'hop' }),
+      ],
+      { kind: 'small', load: { calls: 300_000 }, slices: 24 },
+    ),
+    lab.sliced(
+      { ...heading, name: 'pick', title: 'the next open member of a pool, in turn; the loop tests a property of each' },
+      [
+        loop,
+        again(loop),
+        { ...loop, name: 'a plain loop over 1000', members: 1_000 },
+        ...lab.ours(', 3 members', { what: 'pick', members: 3 }),
+        ...lab.ours(', 1000 members', { what: 'pick', members: 1_000 }),
+      ],
+      { kind: 'small', load: { calls: 100_000 }, slices: 24 },
+    ),
+  ];
 }
