@@ -102,7 +102,8 @@ async function runOnce(
     const isBusy = load.share() > BUSY;
     if (isBusy && repeats > 0) {
       await quiet();
-      return await runOnce(contest, result, group, repeats - 1, isOver);
+      await runOnce(contest, result, group, repeats - 1, isOver);
+      return;
     }
     result.runs++;
     if (isBusy) result.busy++;

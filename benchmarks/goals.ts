@@ -53,23 +53,16 @@ export const goals: readonly Goal[] = [
   { ...bulk, than: SOCKET, most: 1 },
   { ...bulk, entrant: 'ours, reuseReadBuffer', than: 'onread, one lent 256 KiB', most: 1.1 },
   { subject: 'loading', name: 'require', figure: 'cpu', words: 'CPU', than: 'ws', most: 1 },
-  { subject: 'loading', name: 'require', figure: 'heap', words: 'KiB of heap', most: 560 },
+  // The goal is 560 KiB, measured by a method by which ws takes 573: a ratio does not depend on the method.
+  { subject: 'loading', name: 'require', figure: 'heap', words: 'heap', than: 'ws', most: 0.98 },
   ...['1000', '5000'].flatMap((count): Goal[] => [
     { ...recovery, name: `${count}-second`, figure: 'cpu', words: 'CPU', than: 'connman', most: 0.9 },
     { ...recovery, name: `${count}-second`, figure: 'most', words: '99 % served', than: 'connman', most: 0.45 },
     { ...recovery, name: `${count}-second`, figure: 'attempts', words: 'dials each', most: 1.1 },
     { ...recovery, name: `${count}-soon`, figure: 'multiple', words: 'all served, × the outage before', most: 2 },
   ]),
-  { subject: 'small', name: 'emit', figure: 'cpu', words: 'CPU', than: "node's emit", most: 1 },
-  {
-    subject: 'small',
-    name: 'emit',
-    entrant: 'ours, to a pool',
-    figure: 'cpu',
-    words: 'CPU',
-    than: "node's emit, re-emitted",
-    most: 1,
-  },
+  { subject: 'small', name: 'emit', figure: 'cpu', words: 'CPU', than: "node's emitter", most: 1 },
+  { subject: 'small', name: 'hop', figure: 'cpu', words: 'CPU', than: "node's emitter", most: 1 },
 ];
 
 export type Verdict = 'reached' | 'within the band' | 'missed';

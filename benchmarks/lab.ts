@@ -36,7 +36,8 @@ export function apart<T extends { readonly name: string }>(
     entrants: clients.map(({ name }) => name),
     measure: async (names) => {
       const chosen = clients.filter(({ name }) => names.includes(name));
-      return Object.fromEntries(await Promise.all(chosen.map(async (client) => [client.name, await run(client)])));
+      const found = chosen.map(async (client): Promise<[string, Figures]> => [client.name, await run(client)]);
+      return Object.fromEntries(await Promise.all(found));
     },
   };
 }

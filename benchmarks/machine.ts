@@ -9,7 +9,7 @@ const SAMPLE = 1_000;
 const PATIENCE = 60_000;
 
 /** How long, in ticks of the kernel, the processors of this machine have run in all, and what for. */
-interface Times {
+export interface Times {
   readonly all: number;
   /** For programs, and for other virtual machines. */
   readonly busy: number;
@@ -19,11 +19,17 @@ interface Times {
 
 /** Measures from its construction on how busy the machine is with anything else than this process and its children. */
 export class ForeignLoad {
-  readonly #start = times();
+  readonly #read: () => Times;
+  readonly #start: Times;
+
+  constructor(read = times) {
+    this.#read = read;
+    this.#start = read();
+  }
 
   /** The share of all processors' time, from 0 to 1. Children count as foreign until they have ended. */
   share(): number {
-    const [from, to] = [this.#start, times()];
+    const [from, to] = [this.#start, this.#read()];
     if (to.all === from.all) return 0;
     return Math.max(0, (to.busy - from.busy - (to.own - from.own)) / (to.all - from.all));
   }
@@ -42,7 +48,7 @@ export async function quiet(): Promise<void> {
 }
 
 /** From https://docs.kernel.org/filesystems/proc.html: interrupts are left out, for our own packets cause most of them. */
-function times(): Times {
+export function times(): Times {
   const counters = readFileSync('/proc/stat', 'utf8').split('\n')[0]!.split(/\s+/).slice(1, 9).map(Number);
   const [user = 0, nice = 0, system = 0, , , , , steal = 0] = counters;
   // The name of the program, in brackets, may have spaces.

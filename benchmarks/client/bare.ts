@@ -6,7 +6,7 @@ import { type Connector, type Handlers, type Own, type Wait, type Writer, ignore
 interface Way {
   readonly options?: Partial<TcpNetConnectOpts>;
   readonly onread?: (onData: Handlers['onData']) => OnReadOpts;
-  readonly onOpen?: (socket: Socket) => void;
+  readonly onOpen?: (socket: Socket) => unknown;
   readonly writerOf?: (socket: Socket) => Writer;
 }
 
@@ -29,8 +29,6 @@ const ways = {
 } satisfies Record<string, Way>;
 
 export type WayName = keyof typeof ways;
-
-export const wayNames = Object.keys(ways) as readonly string[];
 
 /** Set while a session of the socket is open: a reset ends it with an error, as a failed dial does. */
 const OPENED = Symbol('opened');
@@ -102,8 +100,8 @@ function reading(buffer: Buffer | (() => Buffer), onData: Handlers['onData']): O
   };
 }
 
-function readAddresses(socket: Socket): void {
-  void [socket.localAddress, socket.localPort, socket.remoteAddress, socket.remotePort];
+function readAddresses(socket: Socket): unknown {
+  return [socket.localAddress, socket.localPort, socket.remoteAddress, socket.remotePort];
 }
 
 /** Dials after the wait; by default, at once. */

@@ -20,9 +20,8 @@ export async function cycle(task: Task, { clients, wait, cycles }: CycleLoad): P
     writer.write('reset\n');
   };
   const onOpen = (writer: Writer) => {
-    if (left > 0) return reset(writer);
-    held.push(writer);
-    if (held.length === clients) onEnd!();
+    if (left > 0) reset(writer);
+    else if (held.push(writer) === clients) onEnd!();
   };
   const handlers = { onOpen, onData: () => undefined, onWait: () => undefined };
   const connect = connectorFor(task)(task.address, handlers, { first: wait, then: wait });

@@ -27,7 +27,7 @@ export type Connector = (address: Address, handlers: Handlers, wait: Wait) => ()
 
 /** What each connection has to itself, where all could share it. */
 export interface Own {
-  /** An options object. */
+  /** An options object, with one inside. */
   readonly options?: boolean;
   /** A host, and so an options object too. */
   readonly target?: boolean;

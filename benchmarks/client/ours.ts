@@ -31,7 +31,12 @@ export function ours(library: typeof Library, options: CommonOptions, own: Own):
     const onOpen = opener(handlers);
     let index = 0;
     return () => {
-      const each = own.target ? { ...addressOf(address, index++), ...common } : own.options ? { ...shared } : shared;
+      // As users write it: with an object of options inside.
+      const each = own.target
+        ? { ...addressOf(address, index++), ...common }
+        : own.options
+          ? { ...shared, queue: { maxBytes: 1_048_576 } }
+          : shared;
       const connection = new library.ReconnectingConnection(each);
       if (own.listeners) {
         connection.on('open', () => handlers.onOpen(connection)).on('data', (chunk) => onData(chunk));

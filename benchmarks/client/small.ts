@@ -1,4 +1,6 @@
 import { EventEmitter } from 'node:events';
+import { Duplex } from 'node:stream';
+import { setImmediate as immediate } from 'node:timers/promises';
 
 import type { Bench } from './slices';
 import { loadLibrary } from './ours';
@@ -6,7 +8,8 @@ import type { Task } from './task';
 
 /** Work that is too short to be measured from outside. */
 export interface SmallWork {
-  readonly what: 'node emit' | 'node hop' | 'emit' | 'hop' | 'plain loop' | 'pick';
+  /** `once` and `twice`: an event of a stream, emitted again by one or by two emitters of Node's. */
+  readonly what: 'node emit' | 'emit' | 'once' | 'twice' | 'connection' | 'pool' | 'plain loop' | 'pick';
   /** Of the pool, for the last two. */
   readonly members?: number;
 }
@@ -18,7 +21,6 @@ const onData = () => {
 };
 
 const chunk = Buffer.alloc(64);
-const idle = { port: 1, autoConnect: false } as const;
 
 /** Does a small work `calls` times in a slice. */
 export async function small(task: Task & Partial<SmallWork>, { calls }: { readonly calls: number }): Promise<Bench> {
@@ -32,32 +34,41 @@ export async function small(task: Task & Partial<SmallWork>, { calls }: { readon
 }
 
 /** Each work has a loop of its own, so that the compiler fits it to that work. */
-async function workOf({
-  what,
-  members = 0,
-  address,
-  library = '',
-}: Task & Partial<SmallWork>): Promise<(calls: number) => void> {
+async function workOf(task: Task & Partial<SmallWork>): Promise<(calls: number) => void> {
+  const { what = 'emit', members = 0, address, library } = task;
   switch (what) {
-    case 'node emit':
-    case 'node hop': {
-      const emitter = new EventEmitter();
-      if (what === 'node emit') emitter.on('data', onData);
-      else reEmit(emitter, new EventEmitter().on('data', onData));
+    case 'node emit': {
+      const emitter = new EventEmitter().on('data', onData);
       return (calls) => {
         for (let call = 0; call < calls; call++) emitter.emit('data', chunk);
       };
     }
-    case 'emit':
-    case 'hop': {
-      const { ConnectionPool, ReconnectingConnection } = loadLibrary(library);
-      const isHop = what === 'hop';
-      const connection = isHop
-        ? new ConnectionPool().on('data', onData).add(idle)
-        : new ReconnectingConnection(idle).on('data', onData);
+    case 'emit': {
+      const { ReconnectingConnection } = loadLibrary(library!);
+      const connection = new ReconnectingConnection({ port: 1, autoConnect: false }).on('data', onData);
       return (calls) => {
         for (let call = 0; call < calls; call++) connection.emit('data', chunk);
       };
+    }
+    case 'once':
+    case 'twice': {
+      const [stream, emitter] = [silentStream(), new EventEmitter()];
+      stream.on('data', (data) => emitter.emit('data', data));
+      if (what === 'once') emitter.on('data', onData);
+      else reEmit(emitter, new EventEmitter().on('data', onData));
+      return pushing(stream);
+    }
+    case 'connection':
+    case 'pool': {
+      const { ConnectionPool, ReconnectingConnection } = loadLibrary(library!);
+      const stream = silentStream();
+      const options = { port: 1, dial: () => stream };
+      const emitter = what === 'pool' ? new ConnectionPool() : new ReconnectingConnection(options);
+      emitter.on('data', onData);
+      const opened = new Promise<void>((resolve) => emitter.on('open', () => resolve()));
+      if (emitter instanceof ConnectionPool) emitter.add(options);
+      await opened;
+      return pushing(stream);
     }
     case 'plain loop': {
       const all = Array.from({ length: members }, () => ({ isOpen: true, picked: 0 }));
@@ -72,7 +83,7 @@ async function workOf({
       };
     }
     case 'pick': {
-      const { ConnectionPool } = loadLibrary(library);
+      const { ConnectionPool } = loadLibrary(library!);
       const pool = new ConnectionPool();
       await new Promise<void>((resolve) => {
         let left = members;
@@ -83,11 +94,22 @@ async function workOf({
         for (let call = 0; call < calls; call++) if (pool.pick() !== undefined) done++;
       };
     }
-    case undefined:
-      throw new Error('Expected a client with `what`');
   }
 }
 
+/** As a pool does: with the tag of the member, and the member. */
 function reEmit(emitter: EventEmitter, pool: EventEmitter): void {
-  emitter.on('data', (data) => void pool.emit('data', data, 'tag', emitter));
+  emitter.on('data', (data) => pool.emit('data', data, 'tag', emitter));
+}
+
+function silentStream(): Duplex {
+  return new Duplex({ read: () => undefined, write: (_chunk, _encoding, callback) => callback() });
+}
+
+/** In a later tick the stream flows, and emits `data` at once. */
+async function pushing(stream: Duplex): Promise<(calls: number) => void> {
+  await immediate();
+  return (calls) => {
+    for (let call = 0; call < calls; call++) stream.push(chunk);
+  };
 }

@@ -21,7 +21,7 @@ export function cycle(lab: Lab): Contest[] {
   const cold: Omit<SlicesTask, 'address' | 'clients'> = {
     work: 'slices',
     kind: 'cycle',
-    load: { ...LOAD, cycles: lab.scaled(COLD) },
+    load: { ...LOAD, cycles: Math.max(LOAD.clients, lab.scaled(COLD)) },
     slices: 1,
     warmUp: { time: 0, units: 0 },
   };
