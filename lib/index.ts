@@ -76,7 +76,7 @@ export type { DuplexOptions } from './streams/duplex';
 export type { ConnectionSession, SessionChunk, SessionsOptions } from './streams/sessions';
 
 export type { EndpointPhase } from './pool/connect-window';
-export type { EndpointStats } from './pool/endpoint';
+export type { EndpointStats } from './pool/endpoint-stats';
 export {
   type PoolEvents,
   type PoolOptions,

@@ -679,16 +679,16 @@ describe('members in backoff after a failed dial', () => {
   });
 });
 
-test('the asynchronous context of `retryNow` is that in which the member joined', async () => {
+test('the asynchronous context of `retryNow` is that in which the dial of the member failed', async () => {
   const contexts = new AsyncLocalStorage<string>();
   const gate = new SharedGate(Infinity, true);
   const { settings, target } = resolveOptions({ port: 1 });
   const stores: unknown[] = [];
   const retryNow = () => (stores.push(contexts.getStore()), false);
-  const slot = contexts.run('own', () => new DialSlot(gate, settings, { retryNow }));
+  const slot = new DialSlot(gate, settings, { retryNow });
   await slot.acquire(target!, { timeout: 1_000 });
   slot.failed(1, REFUSED);
-  slot.release();
+  contexts.run('own', () => slot.release());
   const other = new DialSlot(gate, settings, { retryNow: () => false });
   const granted = other.acquire(target!, { timeout: 1_000 });
   await elapse(25);

@@ -26,8 +26,8 @@ export class DialSlot implements DialGate, WaitingMember {
   readonly #gate: SharedGate;
   readonly #settings: Settings;
   readonly #member: GateMember;
-  /** The context of this member: `retryNow()` is called when another member's dial connects, in that member's context. */
-  readonly #context = new AsyncResource('DialSlot');
+  /** The context of this member in backoff: another member whose dial connects ends it, in a context of its own. */
+  #context: AsyncResource | undefined;
   #stage: Stage = 'idle';
   #endpoint: Endpoint | undefined;
   /** Whether the endpoint counts a dial of this member: since `retryNow()`, even before its attempt asks. */
@@ -80,11 +80,14 @@ export class DialSlot implements DialGate, WaitingMember {
     if (stage === 'queued') this.#gate.cancel(this);
     this.#endDial();
     if (stage === 'granted') this.#gate.freePlace();
-    if (this.#hasFailed) this.#endpoint?.backoffStarted(this);
+    if (!this.#hasFailed || this.#endpoint === undefined) return;
+    this.#context = new AsyncResource('DialSlot');
+    this.#endpoint.backoffStarted(this);
   }
 
   close(): void {
     this.#hasFailed = false;
+    this.#context = undefined;
     this.#endpoint?.withdraw(this);
     this.#moveTo(undefined);
   }
@@ -105,14 +108,15 @@ export class DialSlot implements DialGate, WaitingMember {
 
   retryNow(): void {
     this.#isCounted = true;
-    const isDialling = this.#context.runInAsyncScope(() => this.#member.retryNow());
-    if (!isDialling) this.#endDial();
+    const isDialling = this.#context?.runInAsyncScope(() => this.#member.retryNow());
+    if (isDialling !== true) this.#endDial();
   }
 
   // From stage to stage.
 
   #acquireFirst(target: ResolvedTarget, timeout: number): void {
     this.#hasFailed = false;
+    this.#context = undefined;
     this.waitsUntil = performance.now() + timeout;
     this.#endpoint?.withdraw(this);
     // A fixed target is always the same.

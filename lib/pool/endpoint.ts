@@ -1,6 +1,7 @@
 import { type AttemptFailure, isRefused } from '../attempt/failure';
 import { Deadline } from '../timers/deadline';
-import { ConnectWindow, type EndpointPhase } from './connect-window';
+import { ConnectWindow } from './connect-window';
+import type { EndpointStats } from './endpoint-stats';
 
 /** A member that waits for its dial, as the parts of the gate see it: a `DialSlot`, which imports these files. */
 export interface WaitingMember {
@@ -16,18 +17,16 @@ export interface WaitingMember {
   advance(): void;
 }
 
-/** An endpoint in figures. */
-export interface EndpointStats {
-  /** What is known of it: `healthy`, `probing` (one member finds out) or `ramping` (the others follow). */
-  readonly phase: EndpointPhase;
-  /** Members that are held back until more is known. */
-  readonly waiting: number;
-  /** Members that dial and have not connected yet. */
-  readonly dialling: number;
-  /** Members that may dial at once, not counting slow dials. */
-  readonly window: number;
-  /** Milliseconds that it takes to connect, on average; null while that is not known. */
-  readonly connectTime: number | null;
+/** The members of an endpoint that wait, in the order in which they came. */
+class Crowd {
+  /** Their dial is slow, and they wait for a second socket. */
+  readonly slow = new Set<WaitingMember>();
+  /** They wait for their dial. */
+  readonly queue = new Set<WaitingMember>();
+  /** They are in backoff after a failed dial. */
+  readonly inBackoff = new Set<WaitingMember>();
+  /** Their backoff ends as soon as the window allows. */
+  readonly retrying = new Set<WaitingMember>();
 }
 
 /**
@@ -44,14 +43,8 @@ export class Endpoint {
   refusedAt = 0;
   readonly #window = new ConnectWindow();
   readonly #hedge: boolean;
-  /** Members whose dial is slow, and that wait for a second socket. */
-  readonly #slow = new Set<WaitingMember>();
-  /** Members that wait for their dial, in the order in which they asked. */
-  readonly #queue = new Set<WaitingMember>();
-  /** Members in backoff after a failed dial. */
-  readonly #inBackoff = new Set<WaitingMember>();
-  /** Members whose backoff ends as soon as the window allows. */
-  readonly #retrying = new Set<WaitingMember>();
+  /** While a member waits or is in backoff: an endpoint with a single member seldom needs it. */
+  #crowd: Crowd | undefined;
   #isAdvancing = false;
   #timer: Deadline | undefined;
   #dueAt = Infinity;
@@ -68,7 +61,7 @@ export class Endpoint {
     return {
       phase,
       waiting: this.waiting,
-      dialling: dialling + this.#slow.size,
+      dialling: dialling + (this.#crowd?.slow.size ?? 0),
       window: size,
       connectTime: connectTime === undefined ? null : Math.round(connectTime * 10) / 10,
     };
@@ -76,7 +69,7 @@ export class Endpoint {
 
   /** Members that wait for their dial. */
   get waiting(): number {
-    return this.#queue.size;
+    return this.#crowd?.queue.size ?? 0;
   }
 
   /**
@@ -90,11 +83,11 @@ export class Endpoint {
   /** Whether `member` may dial at once: its dial has begun then. Otherwise it is granted or rejected later. */
   acquire(member: WaitingMember): boolean {
     const now = performance.now();
-    if (this.#queue.size + this.#slow.size === 0 && this.#mayDial(now) === 0) {
+    if (!this.#isAwaited && this.#mayDial(now) === 0) {
       this.#window.begun(now);
       return true;
     }
-    this.#queue.add(member);
+    this.#crowded.queue.add(member);
     this.#arm();
     return false;
   }
@@ -107,44 +100,45 @@ export class Endpoint {
     if (!this.#mayHedge) return false;
     const now = performance.now();
     this.#window.slow(now, slowFor);
-    if (this.#slow.size === 0 && this.#window.mayDial(now) === 0) {
+    const { slow } = this.#crowded;
+    if (slow.size === 0 && this.#window.mayDial(now) === 0) {
       this.#window.begun(now);
       return true;
     }
-    this.#slow.add(member);
+    slow.add(member);
     this.advance();
     return false;
   }
 
   /** A member has left. One that is alone from now on waits for no second socket: its dial takes its place again. */
   memberLeft(): void {
-    if (!this.#mayHedge) {
-      for (const member of this.#slow) {
-        this.#slow.delete(member);
-        this.#window.begun(performance.now());
-      }
+    const slow = this.#crowd?.slow;
+    if (slow !== undefined && !this.#mayHedge) {
+      for (let count = slow.size; count > 0; count--) this.#window.begun(performance.now());
+      slow.clear();
     }
     this.advance();
   }
 
   /** `member` neither waits for its dial any more nor is in backoff. */
   withdraw(member: WaitingMember): void {
-    this.#queue.delete(member);
-    this.#inBackoff.delete(member);
-    this.#retrying.delete(member);
+    this.#crowd?.queue.delete(member);
+    this.#crowd?.inBackoff.delete(member);
+    this.#crowd?.retrying.delete(member);
     if (!this.#isAwaited) this.#disarm();
   }
 
   /** `member` is in backoff after a failed dial. */
   backoffStarted(member: WaitingMember): void {
-    this.#inBackoff.add(member);
+    this.#crowded.inBackoff.add(member);
   }
 
   connected(member: WaitingMember, took: number): void {
-    const wasSlow = this.#slow.delete(member);
+    const wasSlow = this.#crowd?.slow.delete(member);
     this.#window.connected(performance.now(), took);
-    for (const each of this.#inBackoff) this.#retrying.add(each);
-    this.#inBackoff.clear();
+    const crowd = this.#crowd;
+    for (const each of crowd?.inBackoff ?? []) crowd?.retrying.add(each);
+    crowd?.inBackoff.clear();
     // While the dial still takes its place: otherwise the window might close although members wait.
     this.advance();
     this.#window.ended(wasSlow);
@@ -158,8 +152,9 @@ export class Endpoint {
     const now = performance.now();
     if (isRefused(failure.error)) this.refusedAt = now;
     this.#window.failed(now, took);
-    for (const each of isForAll ? this.#queue : []) {
-      this.#queue.delete(each);
+    const queue = isForAll ? this.#crowd?.queue : undefined;
+    for (const each of queue ?? []) {
+      queue?.delete(each);
       each.reject(failure);
     }
     this.ended(member);
@@ -167,28 +162,35 @@ export class Endpoint {
 
   /** A dial is over. */
   ended(member: WaitingMember): void {
-    this.#window.ended(this.#slow.delete(member));
+    this.#window.ended(this.#crowd?.slow.delete(member));
     this.advance();
   }
 
   /** Lets members dial as far as the window allows. They may call back meanwhile, which the next round takes into account. */
   advance(): void {
-    if (this.#isAdvancing) return;
+    const crowd = this.#crowd;
+    if (crowd === undefined || this.#isAdvancing) return;
+    const { slow, queue, inBackoff, retrying } = crowd;
     this.#isAdvancing = true;
     for (;;) {
       const now = performance.now();
-      const waiting = first(this.#slow) ?? first(this.#queue);
-      const next = waiting ?? (this.#window.phase === 'probing' ? undefined : first(this.#retrying));
+      const waiting = first(slow) ?? first(queue);
+      const next = waiting ?? (this.#window.phase === 'probing' ? undefined : first(retrying));
       if (next === undefined || this.#mayDial(now) > 0) break;
       this.#window.begun(now);
-      this.#slow.delete(next);
-      this.#queue.delete(next);
-      this.#retrying.delete(next);
+      slow.delete(next);
+      queue.delete(next);
+      retrying.delete(next);
       if (next === waiting) next.grant();
       else next.retryNow();
     }
     this.#isAdvancing = false;
+    if (slow.size + queue.size + inBackoff.size + retrying.size === 0) this.#crowd = undefined;
     this.#arm();
+  }
+
+  get #crowded(): Crowd {
+    return (this.#crowd ??= new Crowd());
   }
 
   /** A single member dials as it likes. */
@@ -203,15 +205,16 @@ export class Endpoint {
 
   /** Whether a member waits for the window. */
   get #isAwaited(): boolean {
-    return this.#queue.size + this.#slow.size > 0;
+    return this.#crowd !== undefined && this.#crowd.queue.size + this.#crowd.slow.size > 0;
   }
 
   /** Rejects members that have waited for as long as they can without a sign of life. */
   #expire(): void {
     const now = performance.now();
-    for (const member of this.#window.phase === 'probing' ? this.#queue : []) {
+    const queue = this.#window.phase === 'probing' ? this.#crowd?.queue : undefined;
+    for (const member of queue ?? []) {
       if (member.waitsUntil > now) continue;
-      this.#queue.delete(member);
+      queue?.delete(member);
       member.reject(undefined);
     }
   }
@@ -242,18 +245,4 @@ export class Endpoint {
 function first<Item>(items: ReadonlySet<Item>): Item | undefined {
   for (const item of items) return item;
   return undefined;
-}
-
-/** The figures of two endpoints with one tag, which are reached in different ways: the worse of the two. */
-export function merge(one: EndpointStats, other: EndpointStats): EndpointStats {
-  const worse = (['probing', 'ramping', 'healthy'] as const).find(
-    (phase) => phase === one.phase || phase === other.phase,
-  );
-  return {
-    phase: worse ?? one.phase,
-    waiting: one.waiting + other.waiting,
-    dialling: one.dialling + other.dialling,
-    window: one.window + other.window,
-    connectTime: one.connectTime === null ? other.connectTime : Math.max(one.connectTime, other.connectTime ?? 0),
-  };
 }

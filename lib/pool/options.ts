@@ -1,6 +1,6 @@
 import { type Checks, boolean, checkRecord, frozen, func, integer, oneOf, orInfinity } from '../options/checks';
 import type { ReconnectingConnection } from '../connection';
-import type { EndpointStats } from './endpoint';
+import type { EndpointStats } from './endpoint-stats';
 import type { MemberOptions } from '../options/options';
 import { checks } from '../options/option-checks';
 import type { SelectorName } from './selection';

@@ -1,5 +1,6 @@
 import { BurstLimiter } from './burst-limiter';
-import { type EndpointStats, type WaitingMember, Endpoint, merge } from './endpoint';
+import { type WaitingMember, Endpoint } from './endpoint';
+import { type EndpointStats, merge } from './endpoint-stats';
 import type { Settings } from '../options/settings';
 import { type ResolvedTarget, tagOf } from '../options/target';
 
