@@ -1,10 +1,11 @@
 import { createSecureContext } from 'node:tls';
 import { runInNewContext } from 'node:vm';
 
-import { frozen } from '../../lib/options/checks';
+import { Bare, frozen } from '../../lib/options/checks';
 import { describe as describeValue } from '../../lib/errors';
 import type { MemberOptions } from '../../lib/options/options';
-import { checkOptions, resolveOptions, resolveTarget } from '../../lib/options/settings';
+import { resolveTarget } from '../../lib/options/resolve-target';
+import { checkOptions, resolveOptions } from '../../lib/options/settings';
 import type { Target } from '../../lib/options/target';
 import { refusal } from '../kit/refusal';
 
@@ -34,7 +35,7 @@ function settingOf(name: string, value: unknown): unknown {
 function plain(value: unknown): unknown {
   if (typeof value === 'function') return String(value);
   if (value !== null && typeof value === 'object' && 'context' in value) return 'a secure context';
-  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== null) return value;
+  if (typeof value !== 'object' || value === null || !(value instanceof Bare)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plain(each)]));
 }
 
@@ -52,7 +53,8 @@ const aPath = `a path of 1 to ${longestPath.length} bytes without control charac
 describe('resolveOptions()', () => {
   it('fills in the defaults', () => {
     const { shouldRetry, backoff, ...settings } = settingsOf({ port: 6379 });
-    expect(plain({ ...settings })).toEqual({
+    expect(plain(frozen(settings))).toEqual({
+      given: {},
       nextTarget: undefined,
       tls: undefined,
       socket: { noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 },
@@ -78,11 +80,11 @@ describe('resolveOptions()', () => {
   });
 
   it('takes undefined as absent, at every level', () => {
-    const names = Object.keys(settingsOf({ port: 1 })).filter((name) => name !== 'nextTarget');
+    const names = Object.keys(settingsOf({ port: 1 })).filter((name) => name !== 'nextTarget' && name !== 'given');
     const unset = Object.fromEntries(names.map((name) => [name, undefined]));
     const nested = { socket: { noDelay: undefined }, queue: { maxAge: undefined }, backoff: { jitter: undefined } };
     const settings = settingsOf({ ...unset, ...nested, port: 1 });
-    expect(plain(settings)).toEqual(plain(settingsOf({ port: 1, backoff: {} })));
+    expect(plain(settings)).toEqual(plain(settingsOf({ port: 1, backoff: {}, socket: {}, queue: {} })));
   });
 
   it.each<[MemberOptions, object | undefined]>([
@@ -116,8 +118,8 @@ describe('resolveOptions()', () => {
   it('adds the TLS options to the target', () => {
     for (const place of [{ port: 443 }, { path: '/run/db.sock' }]) {
       const { target, settings } = resolveOptions({ ...place, tls: { servername: 'db.example' } });
-      expect(settings.tls?.servername).toBe('db.example');
-      expect(target?.tls).toBe(settings.tls);
+      expect(target?.tls?.servername).toBe('db.example');
+      expect(settings.tls).toBeUndefined();
     }
   });
 
@@ -380,7 +382,7 @@ describe('resolveOptions()', () => {
 
   it('refuses a symbol for every option', () => {
     // The setting `target` stands for the options `port`, `host` and `path`, and `nextTarget` for `target`.
-    const names = Object.keys(settingsOf({ port: 1 })).filter((name) => name !== 'nextTarget');
+    const names = Object.keys(settingsOf({ port: 1 })).filter((name) => name !== 'nextTarget' && name !== 'given');
     for (const name of [...names.filter((each) => each !== 'tls'), 'port', 'host', 'path']) {
       const message = refusal(() => resolveOptions({ port: 1, [name]: Symbol('x') }));
       expect(message).toMatch(new RegExp(`^Expected option \`${name}\` to be .+, got Symbol\\(x\\) \\(symbol\\)$`));
@@ -440,11 +442,11 @@ describe('resolveOptions()', () => {
     expect(refusal(() => resolveOptions(options))).toBe(`Expected ${words}`);
   });
 
-  it('returns frozen objects without prototypes', () => {
+  it('returns frozen objects that inherit nothing', () => {
     const { settings, target } = resolveOptions({ port: 1, tls: true, heartbeat: { interval: 1, ping } });
-    const { tls, socket, queue, heartbeat } = settings;
-    for (const part of [settings, target, tls, socket, queue, heartbeat]) {
-      expect(Object.getPrototypeOf(part)).toBeNull();
+    const { socket, queue, heartbeat } = settings;
+    for (const part of [settings, target, target?.tls, socket, queue, heartbeat]) {
+      expect(part).toBeInstanceOf(Bare);
       expect(Object.isFrozen(part)).toBe(true);
     }
   });
@@ -494,7 +496,7 @@ describe('resolveOptions()', () => {
         frozen(resolveOptions({ port: 1, socket: {}, queue: {}, heartbeat: { interval: 5, ping } })),
       'resolveOptions({ port, backoff })': () => {
         const { backoff, ...settings } = settingsOf({ port: 1, backoff: { jitter: 'none' } });
-        return frozen({ ...settings, delays: [1, 99].map((attempt) => backoff({ attempt })) });
+        return frozen({ ...settings, delays: [1, 2, 99].map((attempt) => backoff({ attempt })) });
       },
       'resolveTarget({ port })': () => resolveTarget({ port: 1 }, undefined),
       'resolveTarget({ path })': () => resolveTarget({ path: '/run/db.sock' }, undefined),
@@ -607,7 +609,7 @@ describe('checkOptions()', () => {
 });
 
 describe('resolveTarget()', () => {
-  const { tls } = settingsOf({ port: 1, tls: { servername: 'db.example' } });
+  const { tls } = settingsOf({ target: noop, tls: { servername: 'db.example' } });
 
   it.each<[Target, object]>([
     [{ port: 80 }, { host: '127.0.0.1', port: 80 }],
@@ -624,7 +626,7 @@ describe('resolveTarget()', () => {
     const answer = resolveTarget(target, undefined);
     expect(plain(answer)).toEqual(resolved);
     expect(Object.isFrozen(answer)).toBe(true);
-    expect(Object.getPrototypeOf(answer)).toBeNull();
+    expect(answer).toBeInstanceOf(Bare);
   });
 
   it("merges the target's `tls` over the connection's", () => {

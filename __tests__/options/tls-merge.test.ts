@@ -1,8 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { type ConnectionOptions as TlsOptions, createSecureContext, rootCertificates } from 'node:tls';
 
-import { resolveOptions, checkOptions, resolveTarget } from '../../lib/options/settings';
-import { checkTls, checkTlsOver, withoutGiven } from '../../lib/options/tls-merge';
+import { resolveTarget } from '../../lib/options/resolve-target';
+import { resolveOptions, checkOptions } from '../../lib/options/settings';
+import { checkTls, mergeTls, withoutGiven } from '../../lib/options/tls-merge';
 import { refusalOf } from '../kit/refusal';
 
 jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
@@ -11,11 +12,19 @@ const NAME = 'option `tls`';
 const [ca = '', otherCa = ''] = rootCertificates;
 const key = generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey.export({ type: 'pkcs8', format: 'pem' });
 
-const checked = (tls: TlsOptions | boolean) => checkTls(tls, NAME) as TlsOptions;
+/** `own` merged over checked options. */
+const over = (outer: TlsOptions | undefined, own: TlsOptions | boolean) =>
+  mergeTls(checkTls(own, NAME) as TlsOptions, outer, NAME);
+
+const checked = (tls: TlsOptions | boolean) => over(undefined, tls);
 
 /** `own` merged over `outer`. */
-const merged = (outer: TlsOptions, own: TlsOptions | boolean, owner?: object) =>
-  checkTlsOver(checked(outer), owner)(own, NAME) as TlsOptions;
+const merged = (outer: TlsOptions, own: TlsOptions | boolean) => over(checked(outer), own);
+
+let contexts = 0;
+
+/** A part of a context that no other has: contexts with the same contents are parsed once. */
+const unique = () => ({ sessionIdContext: `context ${++contexts}` });
 
 /** What `tls.createSecureContext` was asked to parse. */
 function parsedBy(work: () => unknown): TlsOptions[] {
@@ -32,7 +41,13 @@ function parsedBy(work: () => unknown): TlsOptions[] {
 describe('TLS options that are merged over others', () => {
   it('keep what they do not name', () => {
     const pin = () => undefined;
-    const outer = { ca, servername: 'outer.test', checkServerIdentity: pin, minVersion: 'TLSv1.3' } as const;
+    const outer = {
+      ca,
+      servername: 'outer.test',
+      checkServerIdentity: pin,
+      minVersion: 'TLSv1.3',
+      ...unique(),
+    } as const;
     const [parsed] = parsedBy(() => {
       expect(merged(outer, { servername: 'own.test', cert: undefined })).toMatchObject({
         servername: 'own.test',
@@ -43,51 +58,44 @@ describe('TLS options that are merged over others', () => {
   });
 
   it('replace what they name', () => {
-    const calls = parsedBy(() => merged({ ca, minVersion: 'TLSv1.3', key }, { ca: otherCa }));
-    expect(calls).toHaveLength(2);
-    expect(calls[1]).toEqual({ ca: otherCa, minVersion: 'TLSv1.3', key });
+    const rest = { minVersion: 'TLSv1.3', key, ...unique() } as const;
+    const calls = parsedBy(() => merged({ ca, ...rest }, { ca: otherCa }));
+    expect(calls).toEqual([
+      { ca, ...rest },
+      { ca: otherCa, ...rest },
+    ]);
   });
 
   it('parse nothing where keys and certificates are the same', () => {
     const outer = checked({ ca: [ca, otherCa], key });
-    const own: TlsOptions = { servername: 'own.test', ca: [ca, otherCa] };
     const calls = parsedBy(() => {
-      const result = checkTlsOver(outer, undefined)(own, NAME) as TlsOptions;
-      expect(result.secureContext).toBe(outer.secureContext);
-      expect(result.servername).toBe('own.test');
+      for (const own of [{ servername: 'own.test' }, { servername: 'own.test', ca: [ca, otherCa] }]) {
+        const result = over(outer, own);
+        expect(result.secureContext).toBe(outer.secureContext);
+        expect(result.servername).toBe('own.test');
+      }
     });
     expect(calls).toEqual([]);
   });
 
-  it('are parsed once where the same are merged again', () => {
-    const check = checkTlsOver(checked({ ca }), undefined);
-    const first = check({ servername: 'one.test', key }, NAME) as TlsOptions;
-    expect(check({ servername: 'one.test', key }, NAME)).toBe(first);
-    const other = check({ servername: 'other.test', key }, NAME) as TlsOptions;
-    expect(other.servername).toBe('other.test');
-    expect(other.secureContext).toBe(first.secureContext);
-    expect((check({ servername: 'other.test', minVersion: 'TLSv1.3' }, NAME) as TlsOptions).secureContext).not.toBe(
-      first.secureContext,
-    );
-  });
-
-  it('are parsed once under one owner, also where there is nothing that they are merged over', () => {
-    const check = checkTlsOver(undefined, {});
-    const first = check({ ca }, NAME);
-    expect(check({ ca }, NAME)).toBe(first);
-    expect(check({ ca: otherCa }, NAME)).not.toBe(first);
+  it('use the context of those without reading keys that the application has wiped since', () => {
+    const wiped = Buffer.from(key);
+    const outer = checked({ key: wiped });
+    wiped.fill(0);
+    expect(over(outer, { servername: 'own.test' }).secureContext).toBe(outer.secureContext);
   });
 
   it('are those themselves where they are `true` or empty, and none where they are false', () => {
     const outer = checked({ ca });
-    for (const own of [true, {}, { ca: undefined }]) expect(checkTlsOver(outer, undefined)(own, NAME)).toBe(outer);
-    expect(checkTlsOver(outer, undefined)(false, NAME)).toBe(false);
+    for (const own of [true, {}, { ca: undefined }]) expect(over(outer, own)).toBe(outer);
+    expect(checkTls(false, NAME)).toBe(false);
   });
 
   it('may be merged several times over', () => {
-    const twice = checkTlsOver(merged({ ca, minVersion: 'TLSv1.2' }, { servername: 'one.test' }), undefined);
-    const [parsed] = parsedBy(() => twice({ minVersion: 'TLSv1.3' }, NAME));
-    expect(parsed).toEqual({ ca, servername: 'one.test', minVersion: 'TLSv1.3' });
+    const given = { ca, ...unique() };
+    const once = merged({ ...given, minVersion: 'TLSv1.2' }, { servername: 'one.test' });
+    const [parsed] = parsedBy(() => over(once, { minVersion: 'TLSv1.3' }));
+    expect(parsed).toEqual({ ...given, minVersion: 'TLSv1.3' });
   });
 
   it.each<[outer: TlsOptions, own: TlsOptions, words: string]>([
@@ -126,19 +134,22 @@ describe('TLS options that are merged over others', () => {
 });
 
 describe('settings', () => {
-  it('are the same object for members with equal `tls`, who share one secure context', () => {
+  it('are the same object for members whose `tls` differs, and members with equal `tls` share that', () => {
     const defaults = checkOptions({ port: 1, tls: { ca } });
-    const settingsOf = (own: object) => resolveOptions(checkOptions(own, defaults)).settings;
-    expect(settingsOf({})).toBe(settingsOf({}));
-    const first = settingsOf({ tls: { servername: 'own.test', key } });
-    expect(settingsOf({ tls: { servername: 'own.test', key } })).toBe(first);
-    expect(settingsOf({ port: 2, tls: { servername: 'own.test', key } })).toBe(first);
+    const first = resolveOptions({ tls: { servername: 'own.test', key } }, defaults);
+    const second = resolveOptions({ tls: { servername: 'own.test', key }, port: 2 }, defaults);
+    const other = resolveOptions({ tls: { servername: 'other.test', key } }, defaults);
+    expect(second.settings).toBe(first.settings);
+    expect(other.settings).toBe(first.settings);
+    expect(second.target?.tls).toBe(first.target?.tls);
+    expect(other.target?.tls).toEqual({ servername: 'other.test', secureContext: first.target?.tls?.secureContext });
   });
 
   it('hold the keys and certificates themselves only where a target may need them', () => {
-    const keeps = (tls: TlsOptions | undefined) => parsedBy(() => checkTlsOver(tls, undefined)({ key }, NAME));
+    const keeps = (tls: TlsOptions | undefined) => parsedBy(() => over(tls, { key }));
     const target = () => ({ port: 1 });
-    expect(keeps(resolveOptions({ target, tls: { ca } }).settings.tls)).toEqual([{ ca, key }]);
+    const tls = { ca, ...unique() };
+    expect(keeps(resolveOptions({ target, tls }).settings.tls)).toEqual([{ ...tls, key }]);
     expect(refusalOf(() => keeps(resolveOptions({ port: 1, tls: { ca } }).target?.tls))?.message).toContain(
       'secureContext',
     );

@@ -3,7 +3,8 @@ import { type ConnectionOptions as TlsOptions, createSecureContext, rootCertific
 import { inspect, types } from 'node:util';
 
 import type { ConnectionError } from '../../lib/errors';
-import { checkTls } from '../../lib/options/tls-merge';
+import { Bare } from '../../lib/options/checks';
+import { checkTls, mergeTls } from '../../lib/options/tls-merge';
 import { refusalOf } from '../kit/refusal';
 
 // Some tests set `rejectUnauthorized: false`, of which the library warns.
@@ -22,16 +23,16 @@ const locked = privateKey.export({
   passphrase: PASSPHRASE,
 }) as string;
 
-/** The error that `checkTls` throws. */
-function refusal(tls: unknown): ConnectionError {
-  const error = refusalOf(() => checkTls(tls, NAME));
-  if (error === undefined) throw new Error('nothing was thrown');
-  return error;
+/** The options, checked and parsed. */
+function accepted(tls: unknown): TlsOptions {
+  return mergeTls(checkTls(tls, NAME) as TlsOptions, undefined, NAME);
 }
 
-/** The checked options. */
-function accepted(tls: TlsOptions | true): TlsOptions {
-  return checkTls(tls, NAME) as TlsOptions;
+/** The error for bad options. */
+function refusal(tls: unknown): ConnectionError {
+  const error = refusalOf(() => accepted(tls));
+  if (error === undefined) throw new Error('nothing was thrown');
+  return error;
 }
 
 describe('the certificates of `ca`', () => {
@@ -97,11 +98,11 @@ describe('checkTls()', () => {
     expect(accepted({ secureContext }).secureContext).toBe(secureContext);
   });
 
-  it('returns a frozen object without a prototype', () => {
+  it('returns a frozen object that inherits nothing', () => {
     for (const tls of [true as const, { servername: 'db.example' }]) {
       const checked = accepted(tls);
       expect(Object.isFrozen(checked)).toBe(true);
-      expect(Object.getPrototypeOf(checked)).toBeNull();
+      expect(checked).toBeInstanceOf(Bare);
     }
   });
 
@@ -109,7 +110,6 @@ describe('checkTls()', () => {
     ['ALPNProtocols', ['h2', 'http/1.1']],
     ['checkServerIdentity', () => undefined],
     ['enableTrace', true],
-    ['honorCipherOrder', true],
     ['minDHSize', 2_048],
     ['pskCallback', () => null],
     ['rejectUnauthorized', false],

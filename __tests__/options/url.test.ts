@@ -35,8 +35,8 @@ describe('a URL as the target', () => {
 
   it('takes the options beside it, and merges its TLS with theirs', () => {
     const options = checkArguments('tls://10.0.0.1:1', { tls: { servername: 'db' }, idleTimeout: 5 });
-    const { tls, idleTimeout } = resolveOptions(options).settings;
-    expect([tls?.servername, idleTimeout]).toEqual(['db', 5]);
+    const { target, settings } = resolveOptions(options);
+    expect([target?.tls?.servername, settings.idleTimeout]).toEqual(['db', 5]);
     expect(targetOf('tcp://db:1', { tls: true })).toMatchObject({ tls: true });
     expect(targetOf('unix:///x', { tls: true })).toMatchObject({ tls: true });
     expect(targetOf('tls://db:1', { tls: undefined, port: undefined })).toMatchObject({ port: 1, tls: true });

@@ -7,7 +7,8 @@ import { AttemptFailure } from '../../lib/attempt/failure';
 import type { ConnectionOptions } from '../../lib/options/options';
 import { DialSlot } from '../../lib/pool/dial-slot';
 import { SharedGate } from '../../lib/pool/shared-gate';
-import { resolveOptions, resolveTarget } from '../../lib/options/settings';
+import { resolveTarget } from '../../lib/options/resolve-target';
+import { resolveOptions } from '../../lib/options/settings';
 import { pass as elapse, useFakeClock } from '../kit/scripted';
 
 const REFUSED = new AttemptFailure('error', Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }));

@@ -86,7 +86,7 @@ describe('a custom dial', () => {
       { target: { path: '/tmp/x.sock' }, aborted: false },
     ]);
     expect(asked.every(({ target }) => Object.isFrozen(target))).toBe(true);
-    expect(asked.every(({ target }) => Object.getPrototypeOf(target) === null)).toBe(true);
+    expect(asked.some(({ target }) => 'toString' in target)).toBe(false);
   });
 
   test('may take its time, and may return a socket that has yet to connect', async () => {

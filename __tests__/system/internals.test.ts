@@ -1,10 +1,14 @@
 import { type AddressInfo, Socket, type TcpSocketConnectOpts, connect, createServer } from 'node:net';
 import { Duplex, PassThrough } from 'node:stream';
 import { TLSSocket, connect as connectTls, createSecureContext, createServer as createTlsServer } from 'node:tls';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { markAsUntransferable } from 'node:worker_threads';
 
 import { EventEmitter } from 'eventemitter3';
 
+import { frozen } from '../../lib/options/checks';
+import { resolveOptions } from '../../lib/options/settings';
 import { kernelQueue } from '../../lib/socket/transport';
 import { certificates } from '../kit/certificates';
 import { pair as memoryPair, track } from '../kit/loopback';
@@ -435,4 +439,15 @@ describe('`_events` of eventemitter3 (lib/events/emitter.ts)', () => {
     expect(subject.listeners('event')).toEqual([first, last]);
     expect(subject.listenerCount('event')).toBe(2);
   });
+});
+
+it('V8 stores options as objects with a shape, and not as hash tables (lib/options/checks.ts, settings.ts)', () => {
+  setFlagsFromString('--allow-natives-syntax');
+  const isShaped = runInNewContext('(object) => %HasFastProperties(object)') as (object: object) => boolean;
+  for (let port = 1; port < 20; port++) resolveOptions({ port });
+  const { settings, target } = resolveOptions({ port: 1, queue: { maxAge: 1 }, socket: { noDelay: true }, tls: true });
+  const { given, queue, socket } = settings;
+  for (const each of [settings, given, queue, socket, target!, target!.tls!]) expect(isShaped(each)).toBe(true);
+  expect(isShaped(frozen({ port: 1 }))).toBe(true);
+  expect(isShaped(Object.assign(Object.create(null) as object, { port: 1 }))).toBe(false);
 });

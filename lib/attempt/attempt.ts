@@ -9,7 +9,7 @@ import { AttemptFailure, closedEarly, failureOf, givenUp, timedOut } from './fai
 import { type Preparation, runHandshake } from './handshake';
 import { checkUnread, destroyLate, takeDialled, unencrypted } from './given-stream';
 import { type Transport, checkDecoder } from '../socket/transport';
-import { resolveTarget } from '../options/settings';
+import { resolveTarget } from '../options/resolve-target';
 import type { BeforeTls, Dial } from '../options/options';
 import { type ResolvedTarget, tagOf } from '../options/target';
 

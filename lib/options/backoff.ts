@@ -1,5 +1,5 @@
 import { LONGEST_DELAY } from '../timers/deadline';
-import { checkRecord, delay, func, number, oneOf } from './checks';
+import { type Checks, checkRecord, delay, frozen, func, number, oneOf } from './checks';
 import { fromCaller, ignoreRejection, invalidOption } from '../errors';
 
 /** The argument of a {@link Backoff}. */
@@ -93,7 +93,7 @@ export function clampDelay(value: number): number {
  */
 export function exponentialBackoff(options: ExponentialBackoffOptions = {}): Backoff {
   const given = fromCaller(exponentialBackoff, () => checkExponential(options));
-  const { initialDelay, maxDelay, jitter = 'full', random = Math.random } = given;
+  const { initialDelay, maxDelay, jitter = 'full', random = anyRandom } = given;
   const multiplier = given.multiplier ?? (jitter === 'decorrelated' ? 3 : 2);
 
   if (jitter === 'decorrelated') {
@@ -112,17 +112,24 @@ export function exponentialBackoff(options: ExponentialBackoffOptions = {}): Bac
   };
 }
 
-function checkExponential(options: ExponentialBackoffOptions) {
-  const given = checkRecord<ExponentialBackoffOptions>('backoff', options, {
-    initialDelay: delay,
-    maxDelay: delay,
-    multiplier: number(1),
-    jitter: oneOf('full', 'equal', 'decorrelated', 'none'),
-    random: func,
-  });
+const exponentialChecks: Checks<ExponentialBackoffOptions> = {
+  initialDelay: delay,
+  maxDelay: delay,
+  multiplier: number(1),
+  jitter: oneOf('full', 'equal', 'decorrelated', 'none'),
+  random: func,
+};
+
+/**
+ * Checks the options of {@link exponentialBackoff}, and fills in those that depend on each other.
+ *
+ * @throws ConnectionError `ERR_INVALID_OPTION`
+ */
+export function checkExponential(options: ExponentialBackoffOptions) {
+  const given = checkRecord('backoff', options, exponentialChecks);
   const maxDelay = given.maxDelay ?? Math.max(30_000, given.initialDelay ?? 0);
   const initialDelay = given.initialDelay ?? Math.min(100, maxDelay);
-  if (initialDelay <= maxDelay) return { ...given, initialDelay, maxDelay };
+  if (initialDelay <= maxDelay) return frozen({ ...given, initialDelay, maxDelay });
   throw invalidOption('option `backoff.initialDelay`', `at most \`maxDelay\` (${maxDelay})`, initialDelay);
 }
 
@@ -139,7 +146,7 @@ function checkExponential(options: ExponentialBackoffOptions) {
  */
 export function constantBackoff(milliseconds: number, options: ConstantBackoffOptions = {}): Backoff {
   const wait = fromCaller(constantBackoff, () => delay(milliseconds, 'the delay of `constantBackoff`'));
-  const { jitter = 'none', random = Math.random } = fromCaller(constantBackoff, () =>
+  const { jitter = 'none', random = anyRandom } = fromCaller(constantBackoff, () =>
     checkRecord<ConstantBackoffOptions>('backoff', options, { jitter: oneOf('full', 'equal', 'none'), random: func }),
   );
   return () => clampDelay(between(wait * MIN_SHARE[jitter], wait, random()));
@@ -164,12 +171,15 @@ export function connmanBackoff(): Backoff {
  * @throws ConnectionError `ERR_INVALID_OPTION`
  */
 export function defaultBackoff(options: Pick<ExponentialBackoffOptions, 'random'> = {}): Backoff {
-  const { random = Math.random } = fromCaller(defaultBackoff, () =>
+  const { random = anyRandom } = fromCaller(defaultBackoff, () =>
     checkRecord<typeof options>('backoff', options, { random: func }),
   );
   const growing = exponentialBackoff({ initialDelay: 1_000, maxDelay: 8_000, jitter: 'decorrelated', random });
   return (context) => (context.attempt === 1 ? clampDelay(between(0, 250, random())) : growing(context));
 }
+
+/** `Math.random` as it is when it is called: the default functions are made once, and tests may replace it later. */
+const anyRandom = () => Math.random();
 
 /**
  * A decorrelated wait beyond the cap is drawn again, from the last quarter of the cap. Cut off at the cap, most waits of

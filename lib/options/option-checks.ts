@@ -1,6 +1,6 @@
 import { isIP, isIPv6 } from 'node:net';
 
-import { exponentialBackoff } from './backoff';
+import { checkExponential } from './backoff';
 import {
   type Check,
   type Checks,
@@ -90,6 +90,38 @@ const checkFamily: Check<4 | 6 | 0> = (value, name) => {
   return value === 0 ? 0 : value;
 };
 
+/** The kernel counts in whole seconds, up to 32,767 (TCP_KEEPIDLE). Node would round down, and 0 means two hours. */
+const keepAliveDelay = number(1_000, 32_767_000);
+const keepAliveCount = integer(1, 127);
+
+const wholeSeconds: Check<number> = (value, name) => Math.ceil(keepAliveDelay(value, name) / 1_000) * 1_000;
+
+const socketChecks: Checks<SocketOptions> = {
+  noDelay: boolean,
+  keepAlive: boolean,
+  keepAliveInitialDelay: wholeSeconds,
+  keepAliveInterval: (value, name) => probes(wholeSeconds(value, name), name),
+  keepAliveCount: (value, name) => probes(keepAliveCount(value, name), name),
+  allowHalfOpen: boolean,
+  localAddress: checkAddress,
+  localPort: integer(1, 65_535),
+  family: checkFamily,
+  hints: checkHints,
+  lookup: func,
+  autoSelectFamily: boolean,
+  autoSelectFamilyAttemptTimeout: integer(10, LONGEST_DELAY),
+};
+
+const ping = funcThat('writes a ping');
+
+const heartbeatChecks: Checks<HeartbeatOptions> = { interval, timeout: orInfinity(interval), ping, idle: boolean };
+
+const queueChecks: Checks<QueueOptions> = {
+  maxBytes: orInfinity(integer(0)),
+  maxAge: orInfinity(delay),
+  overflow: oneOf('refuse', 'drop-oldest'),
+};
+
 /** The check of each option of a connection. */
 export const checks: Checks<MemberOptions> = {
   port: integer(1, 65_535),
@@ -97,30 +129,13 @@ export const checks: Checks<MemberOptions> = {
   path: checkPath,
   tls: checkTls,
   target: funcThat('returns a target'),
-  socket: (value) =>
-    checkRecord<SocketOptions>('socket', value, {
-      noDelay: boolean,
-      keepAlive: boolean,
-      // The kernel counts in whole seconds, up to 32,767 (TCP_KEEPIDLE). Node would round down, and 0 means two hours.
-      keepAliveInitialDelay: (delay, name) => Math.ceil(number(1_000, 32_767_000)(delay, name) / 1_000) * 1_000,
-      keepAliveInterval: (delay, name) =>
-        probes(Math.ceil(number(1_000, 32_767_000)(delay, name) / 1_000) * 1_000, name),
-      keepAliveCount: (count, name) => probes(integer(1, 127)(count, name), name),
-      allowHalfOpen: boolean,
-      localAddress: checkAddress,
-      localPort: integer(1, 65_535),
-      family: checkFamily,
-      hints: checkHints,
-      lookup: func,
-      autoSelectFamily: boolean,
-      autoSelectFamilyAttemptTimeout: integer(10, LONGEST_DELAY),
-    }),
+  socket: (value) => checkRecord('socket', value, socketChecks),
   dial: funcThat('returns a stream'),
   backoff: (value, name) => {
     if (typeof value === 'function') return func(value, name);
     const functions = typeof value === 'number' ? 'a function, such as `constantBackoff(…)`' : 'a function';
     checkObject(value, name, `an object, or ${functions}`);
-    return exponentialBackoff(value);
+    return checkExponential(value);
   },
   minUptime: delay,
   maxRetries: orInfinity(integer(0)),
@@ -134,22 +149,12 @@ export const checks: Checks<MemberOptions> = {
   writeTimeout: orInfinity(delay),
   heartbeat: (value, name) => {
     checkObject(value, name, 'an object with `interval` and `ping`');
-    const heartbeat = checkRecord<HeartbeatOptions>('heartbeat', value, {
-      interval,
-      timeout: orInfinity(interval),
-      ping: funcThat('writes a ping'),
-      idle: boolean,
-    });
+    const heartbeat = checkRecord('heartbeat', value, heartbeatChecks);
     interval(heartbeat.interval, 'option `heartbeat.interval`');
-    funcThat('writes a ping')(heartbeat.ping, 'option `heartbeat.ping`');
+    ping(heartbeat.ping, 'option `heartbeat.ping`');
     return heartbeat;
   },
-  queue: (value) =>
-    checkRecord<QueueOptions>('queue', value, {
-      maxBytes: orInfinity(integer(0)),
-      maxAge: orInfinity(delay),
-      overflow: oneOf('refuse', 'drop-oldest'),
-    }),
+  queue: (value) => checkRecord('queue', value, queueChecks),
   closeTimeout: delay,
   signal: abortSignal,
   autoConnect: boolean,

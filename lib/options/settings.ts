@@ -1,12 +1,24 @@
 import { isIP } from 'node:net';
 
-import { type Backoff, defaultBackoff } from './backoff';
-import { type Complete, type Given, checkRecord, frozen } from './checks';
+import { type Backoff, defaultBackoff, exponentialBackoff } from './backoff';
+import { type Complete, type Given, Bare, areSame, checkRecord, frozen } from './checks';
 import { invalidOption } from '../errors';
 import { checks } from './option-checks';
-import type { HeartbeatOptions, MemberOptions, QueueOptions, SocketOptions } from './options';
-import { type ResolvedTarget, type Target, type TlsOptions, DEFAULT_HOST } from './target';
-import { checkTlsOver, withoutGiven } from './tls-merge';
+import type {
+  BeforeTls,
+  Dial,
+  Failure,
+  Handshake,
+  HeartbeatOptions,
+  MemberOptions,
+  NextTarget,
+  QueueOptions,
+  SocketOptions,
+} from './options';
+import { Recent } from './recent';
+import { type Place, staticTarget } from './resolve-target';
+import type { ResolvedTarget, TlsOptions } from './target';
+import { mergeTls, withoutGiven } from './tls-merge';
 
 /** Checked options of one connection. */
 export interface ResolvedOptions {
@@ -16,26 +28,8 @@ export interface ResolvedOptions {
   readonly target: ResolvedTarget | undefined;
 }
 
-/** Options but the target, with all defaults filled in. Frozen, and without a prototype. */
-export interface Settings extends Omit<Complete<MemberOptions>, OptionalSettings | keyof Place> {
-  /** The `target` option. */
-  readonly nextTarget: MemberOptions['target'];
-  readonly tls: TlsOptions | undefined;
-  readonly backoff: Backoff;
-  readonly dial: MemberOptions['dial'];
-  readonly beforeTls: MemberOptions['beforeTls'];
-  readonly handshake: MemberOptions['handshake'];
-  readonly decoder: MemberOptions['decoder'];
-  readonly heartbeat: Complete<HeartbeatOptions> | undefined;
-  readonly queue: Complete<QueueOptions>;
-  readonly signal: AbortSignal | undefined;
-}
-
-/** The options that say where a connection goes to. */
-type Place = Pick<MemberOptions, 'port' | 'host' | 'path'>;
-
-type OptionalSettings =
-  'target' | 'tls' | 'backoff' | 'dial' | 'beforeTls' | 'handshake' | 'decoder' | 'heartbeat' | 'queue' | 'signal';
+/** Options of which each was checked. */
+export type CheckedOptions = Given<Omit<MemberOptions, 'tls'>> & { readonly tls?: TlsOptions | false };
 
 /**
  * Checks each option, but not whether they are complete.
@@ -43,38 +37,64 @@ type OptionalSettings =
  * @param defaults - Checked options for those that are absent or undefined. `tls` is merged over theirs.
  * @throws ConnectionError `ERR_INVALID_OPTION`
  */
-export function checkOptions(options: MemberOptions, defaults?: MemberOptions): Given<MemberOptions> {
-  if (defaults === undefined) return checkRecord('', options, checks);
-  const own = checkRecord('', options, { ...checks, tls: checkTlsOver(checkedTls(defaults.tls), defaults) });
-  return frozen({ ...defaults, ...own });
+export function checkOptions(options: MemberOptions, defaults?: CheckedOptions): CheckedOptions {
+  // `as`: the check of `tls` returns false or options.
+  return overDefaults(checkRecord('', options, checks) as CheckedOptions, defaults);
+}
+
+/**
+ * Adds defaults to checked options, and parses keys and certificates.
+ *
+ * @throws ConnectionError `ERR_INVALID_OPTION`
+ */
+export function overDefaults(own: CheckedOptions, defaults?: CheckedOptions): CheckedOptions {
+  if (!own.tls) return defaults === undefined ? own : frozen({ ...defaults, ...own });
+  const tls = mergeTls(own.tls, ifOn(defaults?.tls), 'option `tls`');
+  return frozen({ ...defaults, ...own, tls });
 }
 
 /**
  * Checks options and fills in the defaults.
  *
+ * @param defaults - Checked options for those that are absent or undefined. `tls` is merged over theirs.
  * @throws ConnectionError `ERR_INVALID_OPTION`, which names the option, the expected value and the given one
  */
-export function resolveOptions(options: MemberOptions): ResolvedOptions {
-  const given = checkOptions(options);
-  const { port, host, path, ...others } = given;
-  const rest = frozen(others);
-  if (latest === undefined || !areEqual(rest, latest.given)) latest = { given: rest, settings: settingsOf(rest) };
-  const { settings } = latest;
+export function resolveOptions(options: MemberOptions, defaults?: CheckedOptions): ResolvedOptions {
+  const given = checkOptions(options, defaults);
+  const { port, host, path, tls, ...others } = given;
+  // The TLS options belong to the target, unless each dial has another.
+  const common: CommonGiven = given.target === undefined || tls === undefined ? others : { ...others, tls };
+  const settings = recent.find((each) => areAlike(common, each.given)) ?? recent.add(new Settings(frozen(common)));
   // `host` without `port` is an error, also beside a `target` function.
   const isOptional = given.target !== undefined && host === undefined;
-  return { settings, target: staticTarget({ port, host, path }, settings.tls, isOptional) };
+  return { settings, target: staticTarget({ port, host, path }, tls ? withoutGiven(tls) : undefined, isOptional) };
 }
 
-/** The last result: connections created one after another with equal options, as in a pool, share their settings. */
-let latest: { readonly given: Given<Omit<MemberOptions, keyof Place>>; readonly settings: Settings } | undefined;
+/** Checked options without those of the target. */
+type CommonGiven = Omit<CheckedOptions, keyof Place>;
 
-/** Whether checked options are equal, value by value. Nested options never are: each check returns a new object. */
-function areEqual(some: MemberOptions, others: MemberOptions): boolean {
+/** The settings of the connections that were created last: connections with equal options share them. */
+const recent = new Recent<Settings>();
+
+/** The options whose values are records of ours where they are objects. */
+const RECORDS: ReadonlySet<string> = new Set(['tls', 'socket', 'heartbeat', 'queue', 'backoff']);
+
+/** Whether checked options are equal, value by value; functions and signals have to be the same. */
+function areAlike(some: CommonGiven, others: CommonGiven): boolean {
   // `as`: the check has refused unknown names.
-  const names = Object.keys(some) as (keyof MemberOptions)[];
-  return names.length === Object.keys(others).length && names.every((name) => some[name] === others[name]);
+  const names = Object.keys(some) as (keyof CommonGiven)[];
+  if (names.length !== Object.keys(others).length) return false;
+  for (const name of names) {
+    const [one, other] = [some[name], others[name]];
+    if (one === other) continue;
+    if (!RECORDS.has(name) || typeof one !== 'object' || typeof other !== 'object' || !areSame(one, other))
+      return false;
+  }
+  return true;
 }
 
+const DEFAULT_BACKOFF = defaultBackoff();
+const ALWAYS = () => true;
 const SOCKET: SocketOptions = frozen({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 });
 const QUEUE: Complete<QueueOptions> = frozen({ maxBytes: 1_048_576, maxAge: Infinity, overflow: 'refuse' });
 
@@ -106,76 +126,75 @@ function checkAddressing(socket: SocketOptions, dial: unknown): void {
   throw invalidOption(`option \`socket.${name}\``, 'absent beside `dial`, which opens the socket', socket[name]);
 }
 
-function settingsOf(given: Given<Omit<MemberOptions, keyof Place>>): Settings {
-  if (given.socket !== undefined) checkAddressing(given.socket, given.dial);
-  // `as`: the checks of these two leave out what is undefined.
-  const heartbeat = given.heartbeat as Given<HeartbeatOptions> | undefined;
-  const queue = given.queue as Given<QueueOptions> | undefined;
-  const checked = checkedTls(given.tls);
-  // A target's `tls` is merged over it.
-  const tls = checked === undefined || given.target !== undefined ? checked : withoutGiven(checked);
-  return frozen<Settings>({
-    nextTarget: given.target,
-    tls,
-    socket: given.socket === undefined ? SOCKET : frozen({ ...SOCKET, ...given.socket }),
-    dial: given.dial,
-    // `as`: the check of `backoff` has turned options into a function.
-    backoff: (given.backoff as Backoff | undefined) ?? defaultBackoff(),
-    minUptime: given.minUptime ?? 5_000,
-    maxRetries: given.maxRetries ?? Infinity,
-    maxElapsed: given.maxElapsed ?? Infinity,
-    shouldRetry: given.shouldRetry ?? (() => true),
-    connectTimeout: given.connectTimeout ?? 10_000,
-    beforeTls: given.beforeTls,
-    handshake: given.handshake,
-    decoder: given.decoder,
-    idleTimeout: orOff(given.idleTimeout),
-    writeTimeout: orOff(given.writeTimeout),
-    heartbeat: heartbeat && frozen({ timeout: heartbeat.interval, idle: false, ...heartbeat }),
-    queue: queue === undefined ? QUEUE : frozen({ ...QUEUE, ...queue }),
-    closeTimeout: given.closeTimeout ?? 2_000,
-    signal: given.signal,
-    autoConnect: given.autoConnect ?? true,
-    reuseReadBuffer: given.reuseReadBuffer ?? false,
-  });
-}
-
 /**
- * Checks the result of a `target` function.
- *
- * @param tls - The connection's `tls`, over which the target's is merged.
- * @throws ConnectionError `ERR_INVALID_OPTION`
+ * Options but the target, with all defaults filled in. Frozen. A class with fields, as V8 makes a hash table of an object
+ * to which so many properties are added.
  */
-export function resolveTarget(target: Target, tls: TlsOptions | undefined): ResolvedTarget {
-  const given = checkRecord<TargetFields>('target', target, {
-    port: checks.port,
-    host: checks.host,
-    path: checks.path,
-    tls: checkTlsOver(tls, undefined),
-  });
-  const resolved = staticTarget(given, given.tls === undefined ? tls : checkedTls(given.tls), true);
-  if (resolved === undefined) throw invalidOption('the target', 'an object with `port` or `path`', target);
-  return resolved;
-}
+export class Settings extends Bare {
+  /** The checked options that they were made of. */
+  readonly given: CommonGiven;
+  /** The `target` option. */
+  readonly nextTarget: NextTarget | undefined;
+  /** What the `tls` of each target is merged over, where there is a `target` function. */
+  readonly tls: TlsOptions | undefined;
+  readonly socket: SocketOptions;
+  readonly dial: Dial | undefined;
+  readonly backoff: Backoff;
+  readonly minUptime: number;
+  readonly maxRetries: number;
+  readonly maxElapsed: number;
+  readonly shouldRetry: (failure: Failure) => boolean;
+  readonly connectTimeout: number;
+  readonly beforeTls: BeforeTls | undefined;
+  readonly handshake: Handshake | undefined;
+  readonly decoder: MemberOptions['decoder'];
+  readonly idleTimeout: number;
+  readonly writeTimeout: number;
+  readonly heartbeat: Complete<HeartbeatOptions> | undefined;
+  readonly queue: Complete<QueueOptions>;
+  readonly closeTimeout: number;
+  readonly signal: AbortSignal | undefined;
+  readonly autoConnect: boolean;
+  readonly reuseReadBuffer: boolean;
 
-type TargetFields = Place & Pick<MemberOptions, 'tls'>;
-
-function checkedTls(tls: MemberOptions['tls']): TlsOptions | undefined {
-  // `as`: `checkTls` returns options or false.
-  return tls === false ? undefined : (tls as TlsOptions | undefined);
-}
-
-function staticTarget(
-  { port, host, path }: Place,
-  tls: TlsOptions | undefined,
-  optional: boolean,
-): ResolvedTarget | undefined {
-  if (path !== undefined) {
-    if (port !== undefined) throw invalidOption('option `port`', 'absent when `path` is set', port);
-    if (host !== undefined) throw invalidOption('option `host`', 'absent when `path` is set', host);
-    return frozen<ResolvedTarget>({ path, ...(tls && { tls }) });
+  constructor(given: CommonGiven) {
+    super();
+    const { socket, tls } = given;
+    if (socket !== undefined) checkAddressing(socket, given.dial);
+    // `as`: the checks of these two leave out what is undefined.
+    const heartbeat = given.heartbeat as Given<HeartbeatOptions> | undefined;
+    const queue = given.queue as Given<QueueOptions> | undefined;
+    this.given = given;
+    this.nextTarget = given.target;
+    this.tls = ifOn(tls);
+    this.socket = socket === undefined ? SOCKET : frozen({ ...SOCKET, ...socket });
+    this.dial = given.dial;
+    this.backoff = backoffOf(given.backoff);
+    this.minUptime = given.minUptime ?? 5_000;
+    this.maxRetries = given.maxRetries ?? Infinity;
+    this.maxElapsed = given.maxElapsed ?? Infinity;
+    this.shouldRetry = given.shouldRetry ?? ALWAYS;
+    this.connectTimeout = given.connectTimeout ?? 10_000;
+    this.beforeTls = given.beforeTls;
+    this.handshake = given.handshake;
+    this.decoder = given.decoder;
+    this.idleTimeout = orOff(given.idleTimeout);
+    this.writeTimeout = orOff(given.writeTimeout);
+    this.heartbeat = heartbeat && frozen({ timeout: heartbeat.interval, idle: false, ...heartbeat });
+    this.queue = queue === undefined ? QUEUE : frozen({ ...QUEUE, ...queue });
+    this.closeTimeout = given.closeTimeout ?? 2_000;
+    this.signal = given.signal;
+    this.autoConnect = given.autoConnect ?? true;
+    this.reuseReadBuffer = given.reuseReadBuffer ?? false;
+    Object.freeze(this);
   }
-  if (port !== undefined) return frozen<ResolvedTarget>({ host: host ?? DEFAULT_HOST, port, ...(tls && { tls }) });
-  if (optional) return undefined;
-  throw invalidOption('option `port`', 'an integer from 1 to 65535', port);
+}
+
+function ifOn(tls: TlsOptions | false | undefined): TlsOptions | undefined {
+  return tls === false ? undefined : tls;
+}
+
+function backoffOf(given: CommonGiven['backoff']): Backoff {
+  if (given === undefined) return DEFAULT_BACKOFF;
+  return typeof given === 'function' ? given : exponentialBackoff(given);
 }

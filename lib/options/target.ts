@@ -58,25 +58,20 @@ export type ResolvedTarget =
 /** The default of `host`. */
 export const DEFAULT_HOST = '127.0.0.1';
 
-/** The tags of frozen targets: a tag is needed at every dial. */
-const tags = new WeakMap<Target, string>();
-
 /** A target as text: `host:port`, `[v6]:port`, `unix:/path`, or `unix:@name` for an abstract socket. */
 export function tagOf(target: Target): string {
-  let tag = tags.get(target);
-  if (tag === undefined) {
-    tag = textOf(target);
-    if (Object.isFrozen(target)) tags.set(target, tag);
-  }
-  return tag;
-}
-
-function textOf(target: Target): string {
   // An abstract socket as the tools of Linux write it.
   if (isPath(target)) return `unix:${target.path.replace(/^\0/, '@')}`;
-  const { host = DEFAULT_HOST } = { host: undefined, ...target };
-  return isIPv6(host) ? `[${host}]:${target.port}` : `${host}:${target.port}`;
+  const { port } = target;
+  const host = (Object.hasOwn(target, 'host') ? target.host : undefined) ?? DEFAULT_HOST;
+  if (host !== latest.host || port !== latest.port) {
+    latest = { host, port, tag: isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}` };
+  }
+  return latest.tag;
 }
+
+/** The last tag: connections to one target share the text. */
+let latest: { readonly host: string; readonly port: number; readonly tag: string } = { host: '', port: 0, tag: '' };
 
 /** Only an own property counts, as for the host, so that one of `Object.prototype` redirects no connection. */
 function isPath(target: Target): target is PathTarget {

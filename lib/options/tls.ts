@@ -2,11 +2,11 @@ import type { SecureContext } from 'node:tls';
 
 import { type Check, type Checks, boolean, checkRecord, integer } from './checks';
 import { builtins } from '../builtins';
-import { ConnectionError, invalidOption, isArray, toError } from '../errors';
+import { type ConnectionError, invalidOption, isArray } from '../errors';
 import type { TlsOptions } from './target';
 
 /** The error for a TLS option: it names the type of the value, and never the value, which may be a secret. */
-function invalid(name: string, expected: string, value: unknown, cause?: unknown): ConnectionError {
+export function invalid(name: string, expected: string, value: unknown, cause?: unknown): ConnectionError {
   return invalidOption(name, expected, value, cause, typeName);
 }
 
@@ -15,36 +15,19 @@ function typeName(value: unknown): string {
   return isArray(value) ? 'an array' : `a value of type ${typeof value}`;
 }
 
-const ACCEPTED = 'a value that `tls.createSecureContext` accepts';
+export const ACCEPTED = 'a value that `tls.createSecureContext` accepts';
 
 /** Keys, certificates and other options of `tls.createSecureContext`, which itself checks everything but null and −0. */
 const contextInput: Check<never> = (value, name) => {
   if (value === null) throw invalid(name, ACCEPTED, value);
+  // A copy, so that later changes to a list have no effect.
+  if (isArray(value)) return Object.freeze([...value]) as never;
   // Not −0: as `sessionTimeout` it aborts the process.
   return (value === 0 ? 0 : value) as never;
 };
 
-const CERTIFICATE = /^-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/;
-
-/** Trusted certificates. Node ignores those that do not parse, and every connection would then fail to verify. */
-const authorities: Check<never> = (value, name) => {
-  for (const each of [contextInput(value, name) as unknown].flat()) {
-    // `tls.createSecureContext` refuses other types.
-    if (typeof each !== 'string' && !ArrayBuffer.isView(each)) continue;
-    const text =
-      typeof each === 'string' ? each : Buffer.from(each.buffer, each.byteOffset, each.byteLength).toString();
-    const certificates = text.split(/(?=-----BEGIN )/).filter((part) => CERTIFICATE.test(part));
-    if (certificates.length === 0) throw invalid(name, 'certificates in PEM', value);
-    for (const certificate of certificates) {
-      try {
-        new builtins.crypto.X509Certificate(certificate);
-      } catch (cause) {
-        throw invalid(name, 'certificates in PEM that parse', value, cause);
-      }
-    }
-  }
-  return value as never;
-};
+/** A switch that is part of the secure context. */
+const contextSwitch: Check<boolean> = (value, name) => boolean(value, name);
 
 const context: Check<SecureContext> = (value, name) => {
   const inner: unknown = typeof value === 'object' && value !== null && 'context' in value ? value.context : undefined;
@@ -92,8 +75,8 @@ const callback: Check<never> = (value, name) => {
 /** The options that are passed to `tls.connect`. Any other name is an error. */
 const checks: Checks<TlsOptions & { allowPartialTrustChain?: boolean }> = {
   ALPNProtocols: protocols,
-  allowPartialTrustChain: boolean,
-  ca: authorities,
+  allowPartialTrustChain: contextSwitch,
+  ca: contextInput,
   cert: contextInput,
   checkServerIdentity: callback,
   ciphers: contextInput,
@@ -102,7 +85,7 @@ const checks: Checks<TlsOptions & { allowPartialTrustChain?: boolean }> = {
   dhparam: contextInput,
   ecdhCurve: contextInput,
   enableTrace: boolean,
-  honorCipherOrder: boolean,
+  honorCipherOrder: contextSwitch,
   key: contextInput,
   maxVersion: contextInput,
   minDHSize: integer(1),
@@ -125,9 +108,9 @@ const checks: Checks<TlsOptions & { allowPartialTrustChain?: boolean }> = {
   ticketKeys: contextInput,
 };
 
-/** The names of options that are parsed into the secure context. */
+/** The names of options that are parsed into the secure context: all of those that `tls.createSecureContext` reads. */
 export const CONTEXT_INPUTS: ReadonlySet<string> = new Set(
-  Object.entries(checks).flatMap(([name, check]) => (check === contextInput || check === authorities ? [name] : [])),
+  Object.entries(checks).flatMap(([name, check]) => (check === contextInput || check === contextSwitch ? [name] : [])),
 );
 
 /**
@@ -142,26 +125,6 @@ export function checkTlsOptions(value: unknown, name: string): TlsOptions {
   const options = checkRecord('tls', value === true ? {} : value, checks);
   if (options.rejectUnauthorized === false) warnOnce();
   return options;
-}
-
-/**
- * Parses keys and certificates.
- *
- * @throws ConnectionError `ERR_INVALID_OPTION`
- */
-export function parse(options: TlsOptions, name: string): SecureContext {
-  try {
-    return builtins.tls.createSecureContext(options);
-  } catch (thrown) {
-    const cause = toError(thrown);
-    // OpenSSL's messages never quote a key; Node's, for a value of a wrong type, do.
-    const [, property] = /^The "options\.(\w+)/.exec(cause.message) ?? [];
-    if (property !== undefined) {
-      throw invalid(`option \`tls.${property}\``, ACCEPTED, options[property as keyof TlsOptions]);
-    }
-    const message = `Expected ${name} to be options that \`tls.createSecureContext\` accepts, got: ${cause.message}`;
-    throw new ConnectionError('ERR_INVALID_OPTION', message, { cause });
-  }
 }
 
 /** The names of all TLS options. */

@@ -3,6 +3,7 @@ import type { ReconnectingConnection } from '../connection';
 import type { EndpointStats } from './endpoint-stats';
 import type { MemberOptions } from '../options/options';
 import { checks } from '../options/option-checks';
+import { type CheckedOptions, overDefaults } from '../options/settings';
 import type { SelectorName } from './selection';
 
 /**
@@ -74,7 +75,7 @@ export function checkPoolOptions<Message>(options: PoolOptions<Message>) {
     select = 'round-robin',
     ...defaults
   } = checkRecord<PoolOptions<Message>>('', options, poolChecks);
-  return { maxConnecting, coordinateDials, hedge, select, defaults: frozen(defaults) };
+  return { maxConnecting, coordinateDials, hedge, select, defaults: overDefaults(frozen(defaults) as CheckedOptions) };
 }
 
 const poolChecks: Checks<PoolOptions> = {

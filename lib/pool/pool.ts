@@ -4,7 +4,7 @@ import { DeliveryQueue } from '../events/delivery-queue';
 import { Emitter, onListenerAdded } from '../events/emitter';
 import type { ConnectionEvents } from '../events/events';
 import type { CommonOptions, MemberOptions } from '../options/options';
-import { type ResolvedOptions, checkOptions, resolveOptions } from '../options/settings';
+import { type CheckedOptions, type ResolvedOptions, resolveOptions } from '../options/settings';
 import { checkArguments } from '../options/url';
 import type { WriteChunk, WriteOptions } from '../options/write-options';
 import { toBytes, toWrite } from '../writes/chunk';
@@ -44,7 +44,7 @@ export type { PoolOptions, PoolStats, SelectMember } from './options';
  * ```
  */
 export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Message>> {
-  readonly #defaults: MemberOptions;
+  readonly #defaults: CheckedOptions;
   readonly #gate: SharedGate;
   readonly #members = new Set<ReconnectingConnection<Message>>();
   readonly #delivery = new DeliveryQueue<PoolEvents<Message>>(this);
@@ -308,7 +308,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
 
   #resolve(options: MemberOptions): ResolvedOptions {
     try {
-      return resolveOptions(checkOptions(options, this.#defaults));
+      return resolveOptions(options, this.#defaults);
     } catch (thrown) {
       throw memberError(options, this.#defaults, thrown);
     }

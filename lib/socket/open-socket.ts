@@ -1,6 +1,5 @@
 import { type TcpNetConnectOpts, connect, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { checkServerIdentity } from 'node:tls';
 
 import { builtins } from '../builtins';
 import { ConnectionError, because, toError } from '../errors';
@@ -126,7 +125,7 @@ function tlsOf(target: ResolvedTarget): object {
     pskCallback: target.tls?.pskCallback && guardPsk(target.tls.pskCallback),
     // Explicit, so that NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment does not weaken it.
     rejectUnauthorized: target.tls?.rejectUnauthorized !== false,
-    checkServerIdentity: (...args: Parameters<typeof checkServerIdentity>) => {
+    checkServerIdentity: (...args: Parameters<typeof identityCheck>) => {
       // A throw would be an uncaught exception that leaves the socket open. It counts as a refusal.
       try {
         return refusalOf(identityCheck(...args));
