@@ -59,11 +59,11 @@ export function checkCallback(callback: unknown): void {
 }
 
 /** The global `Buffer` is a getter, which costs as much as copying a small chunk. */
-const { isBuffer: isNodeBuffer } = Buffer;
+const NodeBuffer = Buffer;
 
 /** `Buffer.isBuffer`, but false for a Proxy, whose traps that would call: they may throw. */
 function isBuffer(chunk: unknown): chunk is Buffer {
-  return ArrayBuffer.isView(chunk) && isNodeBuffer(chunk);
+  return ArrayBuffer.isView(chunk) && NodeBuffer.isBuffer(chunk);
 }
 
 function toBuffer(chunk: unknown, encoding: unknown, name: string, expected: string): Buffer {
