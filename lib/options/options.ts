@@ -247,8 +247,8 @@ export interface CommonOptions {
   /** Whether to dial without a call of `connect()`. Default: true. */
   readonly autoConnect?: boolean | undefined;
   /**
-   * Read into the same buffer each time: a chunk is valid only while its listener runs. This saves a copy on plain TCP
-   * and Unix sockets without `handshake` and `decoder`, and has no effect otherwise. Default: false.
+   * Read into the same buffer each time: a chunk, of up to 256 KiB, is valid only while its listener runs. This saves a
+   * copy on plain TCP and Unix sockets without `handshake` and `decoder`, and has no effect otherwise. Default: false.
    */
   readonly reuseReadBuffer?: boolean | undefined;
 }
