@@ -1,3 +1,4 @@
+import type { OpenInfo } from '../../lib/events/events';
 import { StatsRecorder } from '../../lib/lifecycle/stats';
 import type { WriteTotals } from '../../lib/writes/counts';
 import type { Session } from '../../lib/session/session';
@@ -145,11 +146,27 @@ describe('recordError()', () => {
   });
 });
 
+it('keeps the text of errors that are alike once for all connections', () => {
+  const fail = (message: string, code?: string) => {
+    const recorder = new StatsRecorder();
+    recorder.recordError(Object.assign(new Error(message), { code }));
+    return recorder.snapshot('backoff', TAG, undefined, writes).lastError;
+  };
+  expect([fail('same', 'A'), fail('same', 'A'), fail('same'), fail('same', 'B'), fail('other', 'B')]).toStrictEqual([
+    { message: 'same', code: 'A', at: START },
+    { message: 'same', code: 'A', at: START },
+    { message: 'same', at: START },
+    { message: 'same', code: 'B', at: START },
+    { message: 'other', code: 'B', at: START },
+  ]);
+});
+
 describe('recordOpen()', () => {
   it('returns the payload of the first `open`', () => {
     const recorder = new StatsRecorder();
     recorder.recordDial();
-    expect(recorder.recordOpen(session(1, { transport: addresses }))).toStrictEqual({
+    const info: OpenInfo = recorder.recordOpen(session(1, { transport: addresses }));
+    expect({ ...info }).toStrictEqual({
       generation: 1,
       reopened: false,
       attempts: 1,
@@ -160,7 +177,8 @@ describe('recordOpen()', () => {
   });
 
   it('leaves out addresses that the transport does not have', () => {
-    expect(new StatsRecorder().recordOpen(session(1))).toStrictEqual({
+    const info: OpenInfo = new StatsRecorder().recordOpen(session(1));
+    expect({ ...info }).toStrictEqual({
       generation: 1,
       reopened: false,
       attempts: 0,
@@ -198,7 +216,8 @@ describe('recordOpen()', () => {
     jest.advanceTimersByTime(5_000);
     recorder.startLifecycle();
     recorder.recordDial();
-    expect(recorder.recordOpen(session(2))).toStrictEqual({ generation: 2, reopened: false, attempts: 1, downtime: 0 });
+    const info: OpenInfo = recorder.recordOpen(session(2));
+    expect({ ...info }).toStrictEqual({ generation: 2, reopened: false, attempts: 1, downtime: 0 });
   });
 });
 

@@ -69,7 +69,10 @@ export type DropReason =
 /** All reasons. */
 export type Reason = ResetReason | CloseReason | DropReason;
 
-/** Payload of `open`. */
+/**
+ * Payload of `open`. The addresses of a socket are asked for when one of them is first read, and remembered. Those that
+ * were not read while the session lasted are undefined after it.
+ */
 export interface OpenInfo {
   /** Number of the session: 1 for the first session of a connection, and never used twice. */
   readonly generation: number;

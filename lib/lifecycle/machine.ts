@@ -25,6 +25,7 @@ import { Outbox } from '../writes/outbox';
 import { type Deferred, deferred } from './deferred';
 import type { End, Failure, Handlers, Inputs, MachineContext } from './inputs';
 import { LifecycleSignal } from './lifecycle-signal';
+import type { OpenPayload } from './open-payload';
 import { type Retry, RetryPolicy } from './retry-policy';
 import {
   type Closed,
@@ -133,7 +134,8 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
 
   readonly #gate: DialGate | undefined;
   readonly #signal: LifecycleSignal | undefined;
-  readonly #retryPolicy: RetryPolicy;
+  /** Created by the first failure, or by the first start where `maxElapsed` counts from there. */
+  #retryPolicySoFar: RetryPolicy | undefined;
   readonly #stats = new StatsRecorder();
   /** Created by the first `whenOpen()`. */
   #waiters: OpenWaiters | undefined;
@@ -155,7 +157,6 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     this.outbox = new Outbox(settings.queue, delivery, this);
     this.tag = target === undefined ? 'unresolved' : tagOf(target);
     this.#gate = joinGate?.(settings, this);
-    this.#retryPolicy = new RetryPolicy(settings);
     const onAborted = () => this.#handle('destroy', { reason: 'aborted', error: this.#signal?.error(this.tag) });
     this.#signal = settings.signal && new LifecycleSignal(settings.signal, onAborted);
     this.#signal?.start();
@@ -221,7 +222,8 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   get healthyIn(): number {
     const { session } = this;
     if (session === undefined) return Infinity;
-    return session.healthy ? 0 : this.#retryPolicy.healthyIn(session.uptime);
+    if (session.healthy) return 0;
+    return (this.#retryPolicySoFar ?? new RetryPolicy(this.settings)).healthyIn(session.uptime);
   }
 
   /**
@@ -299,7 +301,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   }
 
   onUnheard(bytes: number): void {
-    this.#stats.unheardBytes += bytes;
+    this.#stats.recordUnheard(bytes);
   }
 
   onPeerEnd(): void {
@@ -330,9 +332,18 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   }
 
   #start(): void {
-    this.#retryPolicy.reset();
-    this.#retryPolicy.begin(performance.now());
+    this.#retryPolicySoFar?.reset();
+    this.#beginOutage();
     this.#dial(undefined);
+  }
+
+  get #retryPolicy(): RetryPolicy {
+    return (this.#retryPolicySoFar ??= new RetryPolicy(this.settings));
+  }
+
+  /** `maxElapsed` counts from now on, unless there is an outage already. */
+  #beginOutage(): void {
+    if (this.settings.maxElapsed !== Infinity) this.#retryPolicy.begin(now());
   }
 
   /** @param failure - What it follows; undefined where the application has asked for it. */
@@ -366,7 +377,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   /** Dials in place of what there is, after `delay`; calls of one turn of the event loop are one. */
   #redial(delay: number): void {
     if (delay > 0) return this.#wait(this.#retryPolicy.hold(delay), FORCED);
-    this.#retryPolicy.begin(performance.now());
+    this.#beginOutage();
     const { session } = this;
     const reportReset = session && this.#endSession(session, 'forced', undefined, true);
     this.#dial(undefined, true);
@@ -392,7 +403,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     });
   }
 
-  #newSession(established: Established): { session: Session; info: OpenInfo } {
+  #newSession(established: Established): { session: Session; info: OpenPayload } {
     const session = new Session(established, this.generation + 1, this, this.#ref);
     this.#retryPolicy.opened(this.tag, this.#gate?.refusedAt);
     // A stream of another make may keep the memory of a chunk after it has confirmed it.
@@ -401,7 +412,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   }
 
   /** Delivers `open`, and then lets the queue go out and bytes come in: what `open` listeners write goes first. */
-  #announceSession(session: Session, info: OpenInfo, onAnnounced: () => void): void {
+  #announceSession(session: Session, info: OpenPayload, onAnnounced: () => void): void {
     const isCurrent = () => this.session === session;
     this.delivery.enqueue(() => {
       if (isCurrent()) session.info = info;
@@ -417,7 +428,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   /** A session that lived long enough, or that the application vouched for, ends the outage before it. */
   #noteIfHealthy(): boolean {
     const isHealthy = this.healthyIn === 0;
-    if (isHealthy) this.#retryPolicy.reset();
+    if (isHealthy) this.#retryPolicySoFar?.reset();
     else this.#retryPolicy.endedEarly(this.tag, this.session?.uptime ?? 0);
     return isHealthy;
   }
@@ -426,7 +437,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   #retryOrGiveUp(failure: Failure, leastDelay = 0): void {
     const before = this.#state;
     const { reason, error } = failure;
-    const decision = this.#retryPolicy.next(failure, this.generation, this.tag, performance.now(), leastDelay);
+    const decision = this.#retryPolicy.next(failure, this.generation, this.tag, now(), leastDelay);
     // The application's own `shouldRetry` or `backoff` may have ended it; a session that was to flush is lost already.
     if (this.state === 'closing') return this.#finish({ reason: 'disconnected', lastError: error });
     if (this.#state !== before) return;
@@ -513,6 +524,11 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   #closedError(end?: ConnectionError): ConnectionError {
     return end ?? new ConnectionError('ERR_CLOSED', `The connection to ${this.tag} is closed`, { tag: this.tag });
   }
+}
+
+/** In whole milliseconds: another number would take memory of its own. */
+function now(): number {
+  return Math.floor(performance.now());
 }
 
 /** Module-level, so that the timer does not keep a closure's scope alive. */

@@ -1,9 +1,9 @@
 import { readable } from '../errors';
-import type { OpenInfo, ResetInfo, ResetReason, StateName, WriteCount } from '../events/events';
+import type { ResetInfo, ResetReason, StateName, WriteCount } from '../events/events';
 import type { RoundTrip } from '../session/round-trip';
-import { addressed } from '../socket/transport';
 import type { Session } from '../session/session';
 import type { WriteTotals } from '../writes/counts';
+import { OpenPayload } from './open-payload';
 import { transitions } from './states';
 
 /** A change of state in the past. */
@@ -62,24 +62,59 @@ const MAX_TRANSITIONS = 8;
 const STATES = Object.keys(transitions) as StateName[];
 
 /**
- * Transitions as pairs of numbers: the two states, the time. Objects would be a large part of an idle connection's
+ * Each transition as one number: the time, and the two states. Objects would be a large part of an idle connection's
  * memory.
  */
 type PackedTransitions = readonly number[];
 
 const NO_TRANSITIONS: PackedTransitions = [];
 
-function pack(from: StateName, to: StateName, at: number): PackedTransitions {
-  return [STATES.indexOf(from) * STATES.length + STATES.indexOf(to), at];
+/** Number of pairs of states. */
+const PAIRS = STATES.length ** 2;
+
+function pack(from: StateName, to: StateName, at: number): number {
+  return at * PAIRS + STATES.indexOf(from) * STATES.length + STATES.indexOf(to);
 }
 
-function* unpack(packed: PackedTransitions): Iterable<Transition> {
-  for (let index = 0; index < packed.length; index += 2) {
-    const states = packed[index]!;
-    const from = STATES[Math.floor(states / STATES.length)]!;
-    yield { from, to: STATES[states % STATES.length]!, at: packed[index + 1]! };
-  }
+function unpack(packed: number): Transition {
+  const at = Math.floor(packed / PAIRS);
+  const pair = packed - at * PAIRS;
+  return { from: STATES[Math.floor(pair / STATES.length)]!, to: STATES[pair % STATES.length]!, at };
 }
+
+type ErrorText = Omit<ErrorSummary, 'at'>;
+
+/** That of the latest error of any connection: those that fail alike share it. */
+let latestText: ErrorText = { message: '' };
+
+function textOf(error: Error): ErrorText {
+  const message = readable(error.message);
+  const code = 'code' in error && typeof error.code === 'string' ? readable(error.code) : undefined;
+  if (message !== latestText.message || code !== latestText.code) {
+    latestText = { message, ...(code !== undefined && { code }) };
+  }
+  return latestText;
+}
+
+/** Whole milliseconds since then are small integers to V8, which take no memory of their own. */
+const START = Date.now();
+
+/** What a connection has had from its first failure or reset on. */
+class Past {
+  failures = 0;
+  resets = 0;
+  bytesReceived = 0;
+  /** Bytes that were received and not delivered, since nobody listened. */
+  unheardBytes = 0;
+  /** When the last session of this lifecycle ended, on the clock of `performance.now()`, in whole milliseconds. */
+  lostAt: number | undefined;
+  error: ErrorText | undefined;
+  /** Milliseconds since `START`. */
+  errorAt = 0;
+}
+
+/** Shared by all connections without a past, and never written to. */
+const NO_PAST: Readonly<Past> = new Past();
 
 /** Counts dials, sessions and bytes, and makes the payloads of `open` and `reset` and the `stats` of a connection. */
 export class StatsRecorder {
@@ -87,26 +122,19 @@ export class StatsRecorder {
   generation = 0;
   /** Dials since the lifecycle began, or since the last session opened. */
   attempts = 0;
-  /** Bytes that were received and not delivered, since nobody listened. */
-  unheardBytes = 0;
   #dials = 0;
-  #failures = 0;
-  #resets = 0;
-  #bytesReceived = 0;
-  /** When the last session of this lifecycle ended, on the clock of `performance.now()`. */
-  #lostAt: number | undefined;
-  #lastError: ErrorSummary | undefined;
   #transitions = NO_TRANSITIONS;
+  #pastSoFar: Past | undefined;
 
   /** Resets what counts per lifecycle; totals go on. */
   startLifecycle(): void {
     this.attempts = 0;
-    this.#lostAt = undefined;
+    if (this.#pastSoFar !== undefined) this.#pastSoFar.lostAt = undefined;
   }
 
   recordTransition(from: StateName, to: StateName): void {
     // A new array has no spare capacity, unlike one that `push` has grown.
-    this.#transitions = this.#transitions.slice(2 * (1 - MAX_TRANSITIONS)).concat(pack(from, to, Date.now()));
+    this.#transitions = this.#transitions.slice(1 - MAX_TRANSITIONS).concat(pack(from, to, Date.now()));
   }
 
   recordDial(): void {
@@ -115,34 +143,27 @@ export class StatsRecorder {
   }
 
   recordFailure(): void {
-    this.#failures += 1;
+    this.#past.failures += 1;
   }
 
   recordError(error: Error): void {
-    const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-    this.#lastError = {
-      message: readable(error.message),
-      at: Date.now(),
-      ...(code !== undefined && { code: readable(code) }),
-    };
+    this.#past.error = textOf(error);
+    this.#past.errorAt = Math.round(Date.now() - START);
+  }
+
+  /** Bytes were received and not delivered, since nobody listened. */
+  recordUnheard(bytes: number): void {
+    this.#past.unheardBytes += bytes;
   }
 
   /** Returns the payload of `open`. */
-  recordOpen({ generation, transport }: Session): OpenInfo {
-    const { localAddress, localPort, remoteAddress, remotePort } = addressed(transport);
-    const info: OpenInfo = {
-      generation,
-      reopened: this.#lostAt !== undefined,
-      attempts: this.attempts,
-      downtime: this.#lostAt === undefined ? 0 : Math.round(performance.now() - this.#lostAt),
-      ...(localAddress !== undefined && { localAddress }),
-      ...(localPort !== undefined && { localPort }),
-      ...(remoteAddress !== undefined && { remoteAddress }),
-      ...(remotePort !== undefined && { remotePort }),
-    };
+  recordOpen({ generation, transport }: Session): OpenPayload {
+    const { lostAt } = this.#pastSoFar ?? NO_PAST;
+    const downtime = lostAt === undefined ? 0 : Math.floor(performance.now()) - lostAt;
+    const payload = new OpenPayload(transport, generation, lostAt !== undefined, this.attempts, downtime);
     this.generation = generation;
     this.attempts = 0;
-    return info;
+    return payload;
   }
 
   /** Returns the payload of `reset`, and keeps it in `session.resetInfo`. */
@@ -154,10 +175,11 @@ export class StatsRecorder {
     uncertain: WriteCount,
   ): ResetInfo {
     const { generation, info, received, uptime } = session;
+    const past = this.#past;
     // A session that ended before its `open` was delivered has no `reset` either.
-    if (info !== undefined) this.#resets += 1;
-    this.#bytesReceived += received;
-    this.#lostAt = performance.now();
+    if (info !== undefined) past.resets += 1;
+    past.bytesReceived += received;
+    past.lostAt = Math.floor(performance.now());
     session.resetInfo = {
       generation,
       reason,
@@ -170,20 +192,25 @@ export class StatsRecorder {
   }
 
   snapshot(state: StateName, tag: string, session: Session | undefined, writes: WriteTotals): ConnectionStats {
+    const { failures, resets, bytesReceived, unheardBytes, error, errorAt } = this.#pastSoFar ?? NO_PAST;
     return {
       state,
       tag,
       generation: this.generation,
       dials: this.#dials,
-      failures: this.#failures,
-      resets: this.#resets,
+      failures,
+      resets,
       ...(session && { uptime: Math.round(session.uptime) }),
-      bytesReceived: this.#bytesReceived + (session?.received ?? 0),
-      unheardBytes: this.unheardBytes,
+      bytesReceived: bytesReceived + (session?.received ?? 0),
+      unheardBytes,
       roundTrip: session?.roundTrip ?? null,
       writes,
-      ...(this.#lastError && { lastError: this.#lastError }),
-      transitions: [...unpack(this.#transitions)],
+      ...(error && { lastError: { ...error, at: START + errorAt } }),
+      transitions: this.#transitions.map(unpack),
     };
+  }
+
+  get #past(): Past {
+    return (this.#pastSoFar ??= new Past());
   }
 }

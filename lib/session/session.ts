@@ -39,16 +39,20 @@ export interface SessionOwner {
   onPeerEnd(): void;
 }
 
+/** The payload of an `open`, which may ask the transport while the session lasts. */
+export type SessionInfo = OpenInfo & { release(): void };
+
 /** The life of one established socket: reads and decodes it, finds out that the peer is dead, and reports how it ended. */
 export class Session implements Refable, TransportHandler, DecoderHandler, UnheardHost {
   readonly generation: number;
   readonly transport: Transport;
   readonly decoder: SessionDecoder | undefined;
-  readonly openedAt: number = performance.now();
+  /** In whole milliseconds: another number would take memory of its own. */
+  readonly openedAt: number = Math.floor(performance.now());
   /** Whether the application vouched for it. */
   healthy = false;
   /** The payload of its `open`, once that has been delivered. */
-  info: OpenInfo | undefined;
+  info: SessionInfo | undefined;
   /** The payload of its `reset`. */
   resetInfo: ResetInfo | undefined;
 
@@ -148,6 +152,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
     this.decoder?.release();
     if (isHeld) destroyTransport(this.transport);
     this.#unheard?.release();
+    this.info?.release();
   }
 
   setRef(on: boolean): void {

@@ -54,7 +54,15 @@ interface Handle {
   readonly bytesWritten?: number;
   /** Those of them that the kernel has not taken yet. */
   readonly writeQueueSize?: number;
+  /** Absent for a Unix socket: https://github.com/nodejs/node/blob/v20.20.2/lib/net.js#L844 (`_getpeername`). */
+  readonly getpeername?: unknown;
   readonly _parent?: Handle | null;
+}
+
+function innermost({ _handle }: Transport): Handle | null | undefined {
+  let handle = _handle;
+  while (handle?._parent) handle = handle._parent;
+  return handle;
 }
 
 /** Bytes in a socket of Node's that wait for the kernel, and those that it has taken; after encryption with TLS. */
@@ -64,10 +72,8 @@ export interface KernelQueue {
 }
 
 /** Undefined for a stream that is no socket, or lies over one. */
-export function kernelQueue({ _handle }: Transport): KernelQueue | undefined {
-  let handle = _handle;
-  while (handle?._parent) handle = handle._parent;
-  const { bytesWritten, writeQueueSize } = handle ?? {};
+export function kernelQueue(transport: Transport): KernelQueue | undefined {
+  const { bytesWritten, writeQueueSize } = innermost(transport) ?? {};
   if (typeof bytesWritten !== 'number' || typeof writeQueueSize !== 'number') return undefined;
   return { waiting: writeQueueSize, taken: bytesWritten - writeQueueSize };
 }
@@ -154,6 +160,14 @@ export function addressed(transport: Transport): Transport {
   let each: Transport | undefined = transport;
   while (each !== undefined && each.remoteAddress === undefined) each = each[LAYER]?.inner;
   return each ?? transport;
+}
+
+/**
+ * Whether a transport is a socket of Node's that has addresses. Where that cannot be seen, the addresses are read once to
+ * find out.
+ */
+export function knowsAddresses(transport: Transport): boolean {
+  return innermost(transport)?.getpeername !== undefined;
 }
 
 /**
