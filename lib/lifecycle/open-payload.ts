@@ -1,6 +1,5 @@
 import { inspect } from 'node:util';
 
-import type { OpenInfo } from '../events/events';
 import { type Transport, addressed, knowsAddresses } from '../socket/transport';
 
 const NAMES = ['localAddress', 'localPort', 'remoteAddress', 'remotePort'] as const;
@@ -53,8 +52,7 @@ export class OpenPayload {
 
   /** Node would print `[Getter]` in place of an address. */
   [inspect.custom](): object {
-    const info: OpenInfo = this;
-    return { ...info };
+    return Object.fromEntries(Object.entries(this));
   }
 
   static #addressesOf(payload: OpenPayload): Addresses | undefined {
