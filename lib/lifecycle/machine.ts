@@ -21,7 +21,7 @@ import { type SessionOwner, Session } from '../session/session';
 import type { EndingTransport } from '../socket/ending-transport';
 import type { Established } from '../socket/transport';
 import { Deadline, setRef } from '../timers/deadline';
-import { Outbox } from '../writes/outbox';
+import { NOTHING_UNCERTAIN, Outbox } from '../writes/outbox';
 import { type Deferred, deferred } from './deferred';
 import type { End, Failure, Handlers, Inputs, MachineContext } from './inputs';
 import { LifecycleSignal } from './lifecycle-signal';
@@ -65,7 +65,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
         if (attempt.hasBegun || delay > 0) machine.#redial(Math.max(delay, machine.#retryPolicy.abandon()));
       },
       disconnect: (machine, { attempt }) => {
-        if (machine.outbox.hasWaiting) machine.#close(attempt);
+        if (machine.#outboxSoFar?.hasWaiting === true) machine.#close(attempt);
         else machine.#finish(DISCONNECTED);
       },
       destroy: (machine, _state, end) => machine.#finish(end),
@@ -95,7 +95,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
         if (!isNew) machine.#redial(delay);
       },
       disconnect: (machine, { failure }) => {
-        if (!machine.outbox.hasWaiting) return machine.#finish(DISCONNECTED);
+        if (machine.#outboxSoFar?.hasWaiting !== true) return machine.#finish(DISCONNECTED);
         const attempt = machine.#newAttempt(failure);
         machine.#close(attempt);
         attempt.start();
@@ -129,11 +129,12 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   readonly target: ResolvedTarget | undefined;
   readonly delivery: DeliveryQueue<ConnectionEvents>;
   readonly connection: HeartbeatConnection;
-  readonly outbox: Outbox;
   tag: string;
 
   readonly #gate: DialGate | undefined;
   readonly #signal: LifecycleSignal | undefined;
+  /** Created by the first write: many connections only listen. */
+  #outboxSoFar: Outbox | undefined;
   /** Created by the first failure, or by the first start where `maxElapsed` counts from there. */
   #retryPolicySoFar: RetryPolicy | undefined;
   readonly #stats = new StatsRecorder();
@@ -154,7 +155,6 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     this.target = target;
     this.delivery = delivery;
     this.connection = connection;
-    this.outbox = new Outbox(settings.queue, delivery, this);
     this.tag = target === undefined ? 'unresolved' : tagOf(target);
     this.#gate = joinGate?.(settings, this);
     const onAborted = () => this.#handle('destroy', { reason: 'aborted', error: this.#signal?.error(this.tag) });
@@ -170,6 +170,10 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     const state = this.#state;
     if (state.name === 'open') return state.session;
     return state.name === 'closing' && state.work instanceof Session ? state.work : undefined;
+  }
+
+  get outbox(): Outbox {
+    return (this.#outboxSoFar ??= this.#newOutbox());
   }
 
   get generation(): number {
@@ -337,6 +341,18 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     this.#dial(undefined);
   }
 
+  /** An outbox in the phase of the present state. Nothing waits in it. */
+  #newOutbox(): Outbox {
+    const outbox = new Outbox(this.settings.queue, this.delivery, this);
+    const { session } = this;
+    if (session !== undefined) outbox.attach(session.transport, session.isOwn);
+    if (session?.hasBegun === true) outbox.flush();
+    const state = this.#state;
+    if (state.name === 'closing') outbox.seal();
+    if (state.name === 'closed') outbox.drop(state.info.reason, this.#closedError(state.info.error));
+    return outbox;
+  }
+
   get #retryPolicy(): RetryPolicy {
     return (this.#retryPolicySoFar ??= new RetryPolicy(this.settings));
   }
@@ -389,7 +405,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     this.#enter({ name: 'open', session });
     this.#announceSession(session, info, () => {
       this.#waiters?.resolve(info);
-      this.outbox.flush();
+      this.#outboxSoFar?.flush();
     });
   }
 
@@ -398,7 +414,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     const { session, info } = this.#newSession(established);
     state.work = session;
     this.#announceSession(session, info, () => {
-      this.outbox.seal();
+      this.#outboxSoFar?.seal();
       session.end();
     });
   }
@@ -407,7 +423,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     const session = new Session(established, this.generation + 1, this, this.#ref);
     this.#retryPolicy.opened(this.tag, this.#gate?.refusedAt);
     // A stream of another make may keep the memory of a chunk after it has confirmed it.
-    this.outbox.attach(session.transport, established.isOwn);
+    this.#outboxSoFar?.attach(session.transport, established.isOwn);
     return { session, info: this.#stats.recordOpen(session) };
   }
 
@@ -462,7 +478,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
 
   /** Counts what the session leaves behind. Returns a function that reports it. */
   #endSession(session: Session, reason: ResetReason, error: Error | undefined, willRetry: boolean): () => void {
-    const { uncertain, settle } = this.outbox.detach(error);
+    const { uncertain, settle } = this.#outboxSoFar?.detach(error) ?? NOTHING_UNCERTAIN;
     const info = this.#stats.recordReset(session, reason, error, willRetry, uncertain);
     return () => {
       // A session that ended before its `open` was delivered has no `reset` either.
@@ -475,7 +491,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   #close(work: Attempt | Session): void {
     const deadline = new Deadline(this.settings.closeTimeout, this.#ref, () => this.#handle('closeTimeout'));
     this.#enter({ name: 'closing', work, deadline, restart: false });
-    this.outbox.seal();
+    this.#outboxSoFar?.seal();
     this.#waiters?.reject(this.#closedError());
   }
 
@@ -489,13 +505,13 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     const closed: Closed = { name: 'closed', info: { reason, ...(error && { error }) }, restart };
     // `as`: giving up has a `resetReason`; the reason of any other end is a reason for a reset too.
     const reportReset = session && this.#endSession(session, resetReason ?? (reason as FinalReason), lastError, false);
-    const reportDropped = this.outbox.drop(reason, closedError);
+    const reportDropped = this.#outboxSoFar?.drop(reason, closedError);
     this.#signal?.stop();
     this.#enter(closed);
     this.#gate?.close();
     if (!restart) this.#waiters?.reject(closedError);
     reportReset?.();
-    reportDropped();
+    reportDropped?.();
     this.delivery.deliver('close', closed.info);
     this.delivery.enqueue(() => {
       disconnected?.resolve(closed.info);
@@ -514,7 +530,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
 
   #startAgain(): void {
     this.#signal?.startAgain(this.tag);
-    this.outbox.reopen();
+    this.#outboxSoFar?.reopen();
     this.#stats.startLifecycle();
     this.#disconnected = undefined;
     this.#start();

@@ -46,6 +46,10 @@ export type SessionInfo = OpenInfo & { release(): void };
 export class Session implements Refable, TransportHandler, DecoderHandler, UnheardHost {
   readonly generation: number;
   readonly transport: Transport;
+  /** Whether the transport is a socket that this library has opened. */
+  readonly isOwn: boolean;
+  /** Whether `read()` was called: its `open` has been delivered. */
+  hasBegun = false;
   readonly decoder: SessionDecoder | undefined;
   /** In whole milliseconds: another number would take memory of its own. */
   readonly openedAt: number = Math.floor(performance.now());
@@ -57,7 +61,6 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
   resetInfo: ResetInfo | undefined;
 
   readonly #owner: SessionOwner;
-  readonly #isOwn: boolean;
   #liveness: Liveness | undefined;
   #ref: boolean;
   #paused = false;
@@ -74,7 +77,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
     this.generation = generation;
     this.transport = transport;
     this.#owner = owner;
-    this.#isOwn = isOwn;
+    this.isOwn = isOwn;
     this.decoder = decoder && new SessionDecoder(decoder, transport, this);
     this.#ref = ref;
     setHandler(transport, this);
@@ -105,6 +108,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
 
   /** Begins to read. Until then every byte waits in the socket. */
   read(paused: boolean): void {
+    this.hasBegun = true;
     this.decoder?.start(paused);
     // A stream begins to flow with its first `data` listener, unless it was paused.
     if (this.decoder !== undefined) this.transport.resume();
@@ -165,7 +169,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
   // Events of the transport.
 
   onData(chunk: Buffer): void {
-    if (!this.#isOwn) this.#counted += chunk.length;
+    if (!this.isOwn) this.#counted += chunk.length;
     this.#liveness?.onBytes();
     // A decoder gets bytes until it puts out a message that nobody listens to: what is wrong with them shows at once.
     const isHeard = this.#unheard === undefined && (this.decoder !== undefined || this.isHeard);
@@ -314,7 +318,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
   }
 
   #pauseTransport(): void {
-    if (this.#isOwn) pauseDelivery(this.transport);
+    if (this.isOwn) pauseDelivery(this.transport);
     else this.transport.pause();
   }
 

@@ -21,7 +21,7 @@ import { abortedError, clearedError, closedError, fullError, queueDropError, unc
  */
 type Phase = 'queueing' | 'opening' | 'sending' | 'sealed' | 'closed';
 
-const NOTHING_UNCERTAIN = { uncertain: { writes: 0, bytes: 0 }, settle: () => undefined };
+export const NOTHING_UNCERTAIN = { uncertain: { writes: 0, bytes: 0 }, settle: () => undefined };
 
 /** Takes the writes of a connection: each is sent at most once, and its callback is called exactly once. */
 export class Outbox {
