@@ -421,7 +421,8 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
 
   #newSession(established: Established): { session: Session; info: OpenPayload } {
     const session = new Session(established, this.generation + 1, this, this.#ref);
-    this.#retryPolicy.opened(this.tag, this.#gate?.refusedAt);
+    const refusedAt = this.#gate?.refusedAt;
+    if (refusedAt !== undefined) this.#retryPolicy.opened(this.tag, refusedAt);
     // A stream of another make may keep the memory of a chunk after it has confirmed it.
     this.#outboxSoFar?.attach(session.transport, established.isOwn);
     return { session, info: this.#stats.recordOpen(session) };
