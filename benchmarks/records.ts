@@ -30,7 +30,7 @@ export function record(file: string, node: number, run: Run): void {
     // `as`: written below.
     .map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8'), revive) as Measurements);
   const updated = merged(all.find((each) => each.node === node)?.runs ?? [], node, run);
-  writeFileSync(join(folder, `node${node}.json`), `${JSON.stringify(updated, shorten, 1)}\n`);
+  writeFileSync(join(folder, `node${node}.json`), `${JSON.stringify(updated, shorten)}\n`);
   writeFileSync(file, page([...all.filter((each) => each.node !== node), updated]));
 }
 
