@@ -18,7 +18,7 @@ export interface TlsTask {
 }
 
 /** Clients before the measurement begins. */
-const FIRST = 20;
+const FIRST = 100;
 
 /** Constructs connections with the same certificate, then opens all. The figures are for each, but for `contexts`. */
 export async function tls({ client, library = '', count, address, ca }: TlsTask): Promise<Figures> {

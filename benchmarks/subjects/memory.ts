@@ -5,7 +5,7 @@ import { type Lab, again, alike, apart, connman, socket } from '../lab';
 
 /** Connections at a time. */
 const COUNT = 5_000;
-const TLS_COUNT = 300;
+const TLS_COUNT = 1_000;
 const IDLE_COUNT = 100;
 const MIB = 1_048_576;
 
