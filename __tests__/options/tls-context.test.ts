@@ -1,3 +1,4 @@
+import type * as nodeCrypto from 'node:crypto';
 import { generateKeyPairSync } from 'node:crypto';
 import * as nodeTls from 'node:tls';
 import { setFlagsFromString } from 'node:v8';
@@ -131,7 +132,7 @@ describe('another secure context is made', () => {
 });
 
 it('certificates are parsed once for equal contents', () => {
-  const crypto = jest.requireActual<typeof import('node:crypto')>('node:crypto');
+  const crypto = jest.requireActual<typeof nodeCrypto>('node:crypto');
   const { X509Certificate } = crypto;
   const parsing = jest.spyOn(crypto, 'X509Certificate').mockImplementation((bytes) => new X509Certificate(bytes));
   const inputs = () => ({ ca: `# parsed once\n${ca}` });
