@@ -304,6 +304,10 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     this.#handle('failed', { reason, ...(error && { error }) });
   }
 
+  sendNow(): void {
+    this.#outboxSoFar?.sendNow();
+  }
+
   onUnheard(bytes: number): void {
     this.#stats.recordUnheard(bytes);
   }

@@ -29,6 +29,8 @@ export interface SessionOwner {
   readonly settings: Settings;
   readonly delivery: DeliveryQueue<ConnectionEvents>;
   readonly outbox: Outbox;
+  /** Hands over what this tick has brought so far: the writing side of the transport is about to end. */
+  sendNow(): void;
   /** Handed to the `ping` of a heartbeat. */
   readonly connection: HeartbeatConnection;
   /** Called once, unless the session is released first. The transport is destroyed by then; the owner releases the rest. */
@@ -195,7 +197,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
   onEnd(): void {
     // It can neither answer nor speak.
     this.#liveness?.setReceiving(false);
-    this.#owner.outbox.sendNow();
+    this.#owner.sendNow();
     if (!this.#isHalfOpen) {
       this.transport.end();
       this.#startEndDeadline();
