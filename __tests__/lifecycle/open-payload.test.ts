@@ -1,45 +1,43 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { Duplex } from 'node:stream';
 import { inspect } from 'node:util';
 
+import { ReconnectingConnection } from '../../lib';
 import type { OpenInfo } from '../../lib/events/events';
 import { OpenPayload } from '../../lib/lifecycle/open-payload';
+import type { ResolvedTarget } from '../../lib/options/target';
 import type { Transport } from '../../lib/socket/transport';
 import { track } from '../kit/loopback';
 
-const NAMES = ['localAddress', 'localPort', 'remoteAddress', 'remotePort'];
-
-/** A payload of a socket of Node's, as far as it is one: it counts how often it is asked. */
-function askable(addresses: Pick<OpenInfo, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'>): {
-  readonly transport: Transport;
-  readonly asked: string[];
-} {
+/** A socket of Node's, as far as it is one: it counts how often it is asked for its peer. */
+function askable(): { readonly transport: Transport; readonly asked: string[] } {
   const asked: string[] = [];
-  const socket = Object.defineProperties(
-    { _handle: { getpeername: () => 0 } },
-    {
-      ...Object.fromEntries(
-        Object.entries(addresses).map(([name, value]) => [name, { get: () => (asked.push(name), value) }]),
-      ),
-    },
-  );
+  const transport = { localAddress: '127.0.0.1', localPort: 50_000 };
+  for (const [name, value] of Object.entries({ remoteAddress: '127.0.0.2', remotePort: 6379 })) {
+    Object.defineProperty(transport, name, { get: () => (asked.push(name), value) });
+  }
   // `as`: the payload reads nothing else.
-  return { transport: socket as unknown as Transport, asked };
+  return { transport: transport as unknown as Transport, asked };
 }
 
 const addresses = { localAddress: '127.0.0.1', localPort: 50_000, remoteAddress: '127.0.0.2', remotePort: 6379 };
 const counts = { generation: 3, reopened: true, attempts: 2, downtime: 40 };
 
-function payloadOf(transport: Transport): OpenInfo & { release(): void } {
-  return new OpenPayload(transport, counts.generation, counts.reopened, counts.attempts, counts.downtime);
+function payloadOf(
+  transport: Transport = askable().transport,
+  target: ResolvedTarget = { host: '127.0.0.2', port: 6379 },
+  isOwn = true,
+): OpenInfo & { release(): void } {
+  const { generation, reopened, attempts, downtime } = counts;
+  return new OpenPayload({ transport, isOwn, target, decoder: undefined }, generation, reopened, attempts, downtime);
 }
 
 describe('OpenPayload', () => {
-  it('asks the socket for its addresses when one of them is read, and remembers them', () => {
-    const { transport, asked } = askable(addresses);
+  it('asks the socket for its peer when that is read, and remembers the answer', () => {
+    const { transport, asked } = askable();
     const payload = payloadOf(transport);
-    expect([payload.generation, asked]).toEqual([3, []]);
+    expect([payload.generation, payload.localPort, asked]).toEqual([3, 50_000, []]);
     expect(payload.remotePort).toBe(6379);
     const often = asked.length;
     expect({ ...payload }).toStrictEqual({ ...counts, ...addresses });
@@ -47,70 +45,60 @@ describe('OpenPayload', () => {
   });
 
   it.each<[string, (payload: OpenInfo) => unknown]>([
-    [
-      'destructuring',
-      ({ generation, reopened, attempts, downtime, ...rest }) => ({
-        generation,
-        reopened,
-        attempts,
-        downtime,
-        ...rest,
-      }),
-    ],
+    ['rest parameters', ({ generation, ...rest }) => ({ generation, ...rest })],
     ['spread', (payload) => ({ ...payload })],
     ['Object.entries()', (payload) => Object.fromEntries(Object.entries(payload))],
     ['JSON', (payload) => JSON.parse(JSON.stringify(payload)) as unknown],
     ['structuredClone()', (payload) => structuredClone(payload)],
     ['itself', (payload) => payload],
   ])('gives plain values by %s', (_, read) => {
-    expect(read(payloadOf(askable(addresses).transport))).toEqual({ ...counts, ...addresses });
+    expect(read(payloadOf())).toEqual({ ...counts, ...addresses });
   });
 
   it('is printed as a plain object', () => {
-    expect(inspect(payloadOf(askable(addresses).transport))).toBe(inspect({ ...counts, ...addresses }));
+    expect(inspect(payloadOf())).toBe(inspect({ ...counts, ...addresses }));
   });
 
-  it('keeps what was asked when the session is over, and knows nothing else then', () => {
-    const [asked, unasked] = [payloadOf(askable(addresses).transport), payloadOf(askable(addresses).transport)];
-    expect(asked.localPort).toBe(50_000);
-    for (const payload of [asked, unasked]) payload.release();
-    expect(asked).toEqual({ ...counts, ...addresses });
-    expect(NAMES.map((name) => Reflect.get(unasked, name) as unknown)).toEqual([
-      undefined,
-      undefined,
-      undefined,
-      undefined,
-    ]);
+  it('knows after the session what was asked, and else what was dialled', () => {
+    const [asked, unasked, named] = [
+      payloadOf(undefined, { host: 'db.example', port: 1 }),
+      payloadOf(undefined, { host: '127.0.0.9', port: 1 }),
+      payloadOf(undefined, { host: 'db.example', port: 1 }),
+    ];
+    expect(asked.remotePort).toBe(6379);
+    for (const payload of [asked, unasked, named]) payload.release();
+    expect({ ...asked }).toStrictEqual({ ...counts, ...addresses });
+    expect({ ...unasked }).toStrictEqual({ ...counts, ...addresses, remoteAddress: '127.0.0.9', remotePort: 1 });
+    expect({ ...named }).toStrictEqual({ ...counts, ...addresses, remoteAddress: undefined, remotePort: 1 });
     unasked.release();
-    expect(unasked).toMatchObject(counts);
+    expect(unasked.remotePort).toBe(1);
   });
 
-  it('has no address where it is the prototype of another object', () => {
-    expect(Object.create(payloadOf(askable(addresses).transport))).toHaveProperty('remotePort', undefined);
+  it('has no remote address where it is the prototype of another object', () => {
+    expect(Object.create(payloadOf())).toHaveProperty('remotePort', undefined);
   });
 
-  it('has those addresses of a stream that is no socket which the stream has', () => {
+  it("has those addresses of an application's stream which the stream has", () => {
     const stream: Transport = Object.assign(new Duplex(), { remoteAddress: 'elsewhere' });
-    expect({ ...payloadOf(stream) }).toStrictEqual({ ...counts, remoteAddress: 'elsewhere' });
-    expect(Object.keys(payloadOf(new Duplex()))).toEqual(Object.keys(counts));
+    expect({ ...payloadOf(stream, undefined, false) }).toStrictEqual({ ...counts, remoteAddress: 'elsewhere' });
+    expect(Object.keys(payloadOf(new Duplex(), undefined, false))).toEqual(Object.keys(counts));
   });
 
-  it('asks a socket of Node', async () => {
-    const server = createServer().listen(0, '127.0.0.1');
+  it('has none on a Unix socket', () => {
+    expect(Object.keys(payloadOf(new Duplex(), { path: '/run/a.sock' }))).toEqual(Object.keys(counts));
+  });
+
+  it('has all addresses of a connection, also when they are read after its end', async () => {
+    const server = createServer((socket) => socket.end()).listen(0, '127.0.0.1');
     await once(server, 'listening');
     // `as`: a server that listens on a port has such an address.
-    const transport = track(connect((server.address() as AddressInfo).port, '127.0.0.1'));
-    await once(transport, 'connect');
+    const { port } = server.address() as AddressInfo;
+    const connection = track(new ReconnectingConnection({ port, maxRetries: 0 }));
+    const opened = once(connection, 'open') as Promise<[OpenInfo]>;
+    await once(connection, 'close');
     server.close();
-    expect({ ...payloadOf(transport) }).toStrictEqual({
-      ...counts,
-      localAddress: '127.0.0.1',
-      localPort: transport.localPort,
-      remoteAddress: '127.0.0.1',
-      remotePort: transport.remotePort,
-    });
-    expect(Object.keys(payloadOf(connect({ path: '/nowhere' }).on('error', () => undefined)))).toEqual(
-      Object.keys(counts),
-    );
+    const [info] = await opened;
+    expect(info).toMatchObject({ localAddress: '127.0.0.1', remoteAddress: '127.0.0.1', remotePort: port });
+    expect(typeof info.localPort).toBe('number');
   });
 });

@@ -2,6 +2,7 @@ import type { OpenInfo } from '../../lib/events/events';
 import { StatsRecorder } from '../../lib/lifecycle/stats';
 import type { WriteTotals } from '../../lib/writes/counts';
 import type { Session } from '../../lib/session/session';
+import type { Established } from '../../lib/socket/transport';
 import { useFakeClock } from '../kit/scripted';
 
 const TAG = '127.0.0.1:6379';
@@ -26,6 +27,16 @@ afterEach(() => jest.useRealTimers());
 function session(generation: number, parts: { transport?: object; received?: number; uptime?: number } = {}): Session {
   // `as`: the recorder does not read the other parts.
   return { generation, transport: {}, received: 0, uptime: 0, ...parts } as object as Session;
+}
+
+/** The same as what its attempt has brought; a stream of the application's, whose addresses are read at once. */
+function established({ transport }: Session): Established {
+  return { transport, isOwn: false, target: { host: '127.0.0.2', port: 6379 }, decoder: undefined };
+}
+
+/** Records that `current` opens. */
+function open(recorder: StatsRecorder, current: Session): OpenInfo {
+  return recorder.recordOpen(established(current), current.generation);
 }
 
 const addresses = { localAddress: '127.0.0.1', localPort: 50_000, remoteAddress: '127.0.0.2', remotePort: 6379 };
@@ -56,15 +67,15 @@ describe('snapshot()', () => {
       recorder.recordError(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }));
       recorder.recordDial();
       const current = session(lifecycle + 1, { received: 100, uptime: 50 });
-      const info = recorder.recordOpen(current);
+      const info = open(recorder, current);
       recorder.recordReset(Object.assign(current, { info }), 'peer-end', undefined, true, none);
     }
     // A session that ended before its `open` was delivered does not count.
     recorder.recordReset(session(3, { received: 0, uptime: 0 }), 'destroyed', undefined, false, none);
-    const open = session(3, { received: 7, uptime: 12.6 });
+    const current = session(3, { received: 7, uptime: 12.6 });
     recorder.recordDial();
-    recorder.recordOpen(open);
-    expect(recorder.snapshot('open', TAG, open, writes)).toStrictEqual({
+    open(recorder, current);
+    expect(recorder.snapshot('open', TAG, current, writes)).toStrictEqual({
       state: 'open',
       tag: TAG,
       generation: 3,
@@ -84,7 +95,7 @@ describe('snapshot()', () => {
   it('counts the bytes of a session once, while it is open and when it is over', () => {
     const recorder = new StatsRecorder();
     const current = session(1, { received: 100 });
-    recorder.recordOpen(current);
+    open(recorder, current);
     expect(recorder.snapshot('open', TAG, current, writes).bytesReceived).toBe(100);
     recorder.recordReset(current, 'error', undefined, true, none);
     expect(recorder.snapshot('backoff', TAG, undefined, writes).bytesReceived).toBe(100);
@@ -165,7 +176,7 @@ describe('recordOpen()', () => {
   it('returns the payload of the first `open`', () => {
     const recorder = new StatsRecorder();
     recorder.recordDial();
-    const info: OpenInfo = recorder.recordOpen(session(1, { transport: addresses }));
+    const info: OpenInfo = open(recorder, session(1, { transport: addresses }));
     expect({ ...info }).toStrictEqual({
       generation: 1,
       reopened: false,
@@ -177,7 +188,7 @@ describe('recordOpen()', () => {
   });
 
   it('leaves out addresses that the transport does not have', () => {
-    const info: OpenInfo = new StatsRecorder().recordOpen(session(1));
+    const info: OpenInfo = open(new StatsRecorder(), session(1));
     expect({ ...info }).toStrictEqual({
       generation: 1,
       reopened: false,
@@ -190,7 +201,7 @@ describe('recordOpen()', () => {
     const recorder = new StatsRecorder();
     const attempts = [3, 1, 2].map((dials, index) => {
       for (let dial = 0; dial < dials; dial++) recorder.recordDial();
-      return recorder.recordOpen(session(index + 1)).attempts;
+      return open(recorder, session(index + 1)).attempts;
     });
     expect(attempts).toEqual([3, 1, 2]);
     expect(recorder.snapshot('open', TAG, undefined, writes).dials).toBe(6);
@@ -199,24 +210,24 @@ describe('recordOpen()', () => {
   it('measures the downtime since the last `reset`, in whole milliseconds', () => {
     const recorder = new StatsRecorder();
     const first = session(1);
-    recorder.recordOpen(first);
+    open(recorder, first);
     jest.advanceTimersByTime(10_000);
     recorder.recordReset(first, 'error', undefined, true, none);
     jest.advanceTimersByTime(1_234);
-    expect(recorder.recordOpen(session(2))).toMatchObject({ reopened: true, downtime: 1_234 });
+    expect(open(recorder, session(2))).toMatchObject({ reopened: true, downtime: 1_234 });
   });
 
   it('counts no dial and no downtime of an earlier lifecycle', () => {
     const recorder = new StatsRecorder();
     const first = session(1);
     recorder.recordDial();
-    recorder.recordOpen(first);
+    open(recorder, first);
     recorder.recordReset(first, 'disconnected', undefined, false, none);
     recorder.recordDial();
     jest.advanceTimersByTime(5_000);
     recorder.startLifecycle();
     recorder.recordDial();
-    const info: OpenInfo = recorder.recordOpen(session(2));
+    const info: OpenInfo = open(recorder, session(2));
     expect({ ...info }).toStrictEqual({ generation: 2, reopened: false, attempts: 1, downtime: 0 });
   });
 });

@@ -212,7 +212,8 @@ export class Attempt implements Refable, ConnectorObserver {
     const { decoder } = this.#context.settings;
     // `!`: it has brought the transport.
     const { isOwn } = this.#connector!;
-    this.#end({ ok: true, transport, isOwn, decoder: decoder && checkDecoder(decoder()) });
+    // `!`: there is a target by now.
+    this.#end({ ok: true, transport, isOwn, target: this.#target!, decoder: decoder && checkDecoder(decoder()) });
   }
 
   onError(error: Error): void {

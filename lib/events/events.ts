@@ -70,8 +70,8 @@ export type DropReason =
 export type Reason = ResetReason | CloseReason | DropReason;
 
 /**
- * Payload of `open`. The addresses of a socket are asked for when one of them is first read, and remembered. Those that
- * were not read while the session lasted are undefined after it.
+ * Payload of `open`. The socket is asked for the remote address when that is first read. If it was not read while the
+ * session lasted, it is the address that was dialled; absent where that was a name.
  */
 export interface OpenInfo {
   /** Number of the session: 1 for the first session of a connection, and never used twice. */

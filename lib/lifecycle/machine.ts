@@ -429,7 +429,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     if (refusedAt !== undefined) this.#retryPolicy.opened(this.tag, refusedAt);
     // A stream of another make may keep the memory of a chunk after it has confirmed it.
     this.#outboxSoFar?.attach(session.transport, established.isOwn);
-    return { session, info: this.#stats.recordOpen(session) };
+    return { session, info: this.#stats.recordOpen(established, session.generation) };
   }
 
   /** Delivers `open`, and then lets the queue go out and bytes come in: what `open` listeners write goes first. */

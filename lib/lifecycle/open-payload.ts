@@ -1,23 +1,26 @@
+import { isIP } from 'node:net';
 import { inspect } from 'node:util';
 
-import { type Transport, addressed, knowsAddresses } from '../socket/transport';
+import type { ResolvedTarget } from '../options/target';
+import { type Established, type Transport, addressed } from '../socket/transport';
 
-const NAMES = ['localAddress', 'localPort', 'remoteAddress', 'remotePort'] as const;
+const REMOTE = ['remoteAddress', 'remotePort'] as const;
 
-type Addresses = Readonly<Record<(typeof NAMES)[number], string | number | undefined>>;
+type Remote = { readonly [Name in (typeof REMOTE)[number]]?: Transport[Name] };
 
 /**
- * The payload of `open`. On a socket, the addresses are accessors that ask it when one of them is first read, and
- * remember: where nothing reads them, that saves two system calls and a tenth of the memory of an idle connection.
+ * The payload of `open`. The peer's address and port are accessors where this library has dialled it: they ask the socket
+ * when one of them is first read, and remember, which saves a system call and memory where nothing reads them. Its own
+ * address and port the socket knows already, since it was checked not to be connected to itself.
  */
 export class OpenPayload {
   /** Shared by all payloads, so that these have one hidden class. Where `this` is another object, there is no address. */
-  static readonly #accessors = NAMES.map((name) => ({
+  static readonly #accessors = REMOTE.map((name) => ({
     name,
     attributes: {
       enumerable: true,
       get(this: object) {
-        return #source in this ? OpenPayload.#addressesOf(this)?.[name] : undefined;
+        return #source in this ? OpenPayload.#remoteOf(this)[name] : undefined;
       },
     },
   }));
@@ -26,26 +29,39 @@ export class OpenPayload {
   readonly reopened: boolean;
   readonly attempts: number;
   readonly downtime: number;
+  // Declared only: absent where there is none.
+  declare readonly localAddress?: string;
+  declare readonly localPort?: number;
   /** The socket, or what it has answered; undefined where the session was over before it was asked. */
-  #source: Transport | { readonly answer: Addresses } | undefined;
+  #source: Transport | { readonly answer: Remote } | undefined;
+  readonly #target: ResolvedTarget;
 
-  constructor(transport: Transport, generation: number, reopened: boolean, attempts: number, downtime: number) {
+  constructor(
+    { transport, isOwn, target }: Established,
+    generation: number,
+    reopened: boolean,
+    attempts: number,
+    downtime: number,
+  ) {
     this.generation = generation;
     this.reopened = reopened;
     this.attempts = attempts;
     this.downtime = downtime;
-    if (knowsAddresses(transport)) {
+    this.#target = target;
+    const known = addressed(transport);
+    if (known.localAddress !== undefined) this.localAddress = known.localAddress;
+    if (known.localPort !== undefined) this.localPort = known.localPort;
+    if (isOwn && 'host' in target) {
       this.#source = transport;
       for (const { name, attributes } of OpenPayload.#accessors) Object.defineProperty(this, name, attributes);
       return;
     }
-    const known = addressed(transport);
-    for (const name of NAMES) {
+    for (const name of REMOTE) {
       if (known[name] !== undefined) Object.defineProperty(this, name, { value: known[name], enumerable: true });
     }
   }
 
-  /** The session is over: what was not asked is not known, so that the payload does not keep the socket in memory. */
+  /** The session is over: the payload does not keep the socket in memory. */
   release(): void {
     if (this.#source !== undefined && !('answer' in this.#source)) this.#source = undefined;
   }
@@ -55,12 +71,18 @@ export class OpenPayload {
     return Object.fromEntries(Object.entries(this));
   }
 
-  static #addressesOf(payload: OpenPayload): Addresses | undefined {
+  static #remoteOf(payload: OpenPayload): Remote {
     const source = payload.#source;
-    if (source === undefined || 'answer' in source) return source?.answer;
-    const { localAddress, localPort, remoteAddress, remotePort } = addressed(source);
-    const answer = { localAddress, localPort, remoteAddress, remotePort };
+    if (source !== undefined && 'answer' in source) return source.answer;
+    const { remoteAddress, remotePort } = source === undefined ? {} : addressed(source);
+    const answer = remoteAddress === undefined ? dialled(payload.#target) : { remoteAddress, remotePort };
     payload.#source = { answer };
     return answer;
   }
+}
+
+/** What is known without the socket: of a name, not which of its addresses it was. */
+function dialled(target: ResolvedTarget): Remote {
+  if (!('host' in target)) return {};
+  return { ...(isIP(target.host) !== 0 && { remoteAddress: target.host }), remotePort: target.port };
 }

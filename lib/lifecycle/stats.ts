@@ -2,6 +2,7 @@ import { readable } from '../errors';
 import type { ResetInfo, ResetReason, StateName, WriteCount } from '../events/events';
 import type { RoundTrip } from '../session/round-trip';
 import type { Session } from '../session/session';
+import type { Established } from '../socket/transport';
 import type { WriteTotals } from '../writes/counts';
 import { OpenPayload } from './open-payload';
 import { transitions } from './states';
@@ -157,10 +158,10 @@ export class StatsRecorder {
   }
 
   /** Returns the payload of `open`. */
-  recordOpen({ generation, transport }: Session): OpenPayload {
+  recordOpen(established: Established, generation: number): OpenPayload {
     const { lostAt } = this.#pastSoFar ?? NO_PAST;
     const downtime = lostAt === undefined ? 0 : Math.floor(performance.now()) - lostAt;
-    const payload = new OpenPayload(transport, generation, lostAt !== undefined, this.attempts, downtime);
+    const payload = new OpenPayload(established, generation, lostAt !== undefined, this.attempts, downtime);
     this.generation = generation;
     this.attempts = 0;
     return payload;

@@ -4,6 +4,7 @@ import type { TLSSocket } from 'node:tls';
 
 import { ignoreRejection, invalidOption } from '../errors';
 import { shielded } from '../events/emitter';
+import type { ResolvedTarget } from '../options/target';
 import { setRef } from '../timers/deadline';
 
 /** The property of a transport that holds its handler, so that one listener for each event serves all transports. */
@@ -54,15 +55,7 @@ interface Handle {
   readonly bytesWritten?: number;
   /** Those of them that the kernel has not taken yet. */
   readonly writeQueueSize?: number;
-  /** Absent for a Unix socket: https://github.com/nodejs/node/blob/v20.20.2/lib/net.js#L844 (`_getpeername`). */
-  readonly getpeername?: unknown;
   readonly _parent?: Handle | null;
-}
-
-function innermost({ _handle }: Transport): Handle | null | undefined {
-  let handle = _handle;
-  while (handle?._parent) handle = handle._parent;
-  return handle;
 }
 
 /** Bytes in a socket of Node's that wait for the kernel, and those that it has taken; after encryption with TLS. */
@@ -72,8 +65,10 @@ export interface KernelQueue {
 }
 
 /** Undefined for a stream that is no socket, or lies over one. */
-export function kernelQueue(transport: Transport): KernelQueue | undefined {
-  const { bytesWritten, writeQueueSize } = innermost(transport) ?? {};
+export function kernelQueue({ _handle }: Transport): KernelQueue | undefined {
+  let handle = _handle;
+  while (handle?._parent) handle = handle._parent;
+  const { bytesWritten, writeQueueSize } = handle ?? {};
   if (typeof bytesWritten !== 'number' || typeof writeQueueSize !== 'number') return undefined;
   return { waiting: writeQueueSize, taken: bytesWritten - writeQueueSize };
 }
@@ -83,6 +78,8 @@ export interface Established {
   readonly transport: Transport;
   /** Whether it is a socket of Node's that this library has opened, and not a stream of the application's. */
   readonly isOwn: boolean;
+  /** What was dialled. */
+  readonly target: ResolvedTarget;
   /** Made for this session by the `decoder` option. */
   readonly decoder: Duplex | undefined;
 }
@@ -158,21 +155,16 @@ export function setTransportRef(ref: boolean, transport: Transport): void {
 /** The layer of a transport that knows its addresses; the transport itself where none does. */
 export function addressed(transport: Transport): Transport {
   let each: Transport | undefined = transport;
-  while (each !== undefined && each.remoteAddress === undefined) each = each[LAYER]?.inner;
+  // The local one first: a socket that was dialled knows it without a system call.
+  while (each !== undefined && each.localAddress === undefined && each.remoteAddress === undefined) {
+    each = each[LAYER]?.inner;
+  }
   return each ?? transport;
 }
 
 /**
- * Whether a transport is a socket of Node's that has addresses. Where that cannot be seen, the addresses are read once to
- * find out.
- */
-export function knowsAddresses(transport: Transport): boolean {
-  return innermost(transport)?.getpeername !== undefined;
-}
-
-/**
  * Whether the kernel picked the very port that was dialled: no server listens there, and what is written comes back. Each
- * address is a system call: the first is needed, since any port from 1024 on may be picked, and with `localPort` any at all.
+ * address is a system call: the first is needed, since the kernel may pick any port.
  *
  * @param remotePort - The port that was dialled, where that is known.
  */
