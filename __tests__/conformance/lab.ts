@@ -74,9 +74,7 @@ export class Subject {
   constructor(client: Client) {
     this.client = client;
     for (const event of ['open', 'data', 'reset', 'backoff', 'close'] as const) {
-      client.on(event, (heard?: unknown) => {
-        // A copy asks for the addresses while the session lasts.
-        const value = event === 'open' && typeof heard === 'object' ? { ...heard } : heard;
+      client.on(event, (value?: unknown) => {
         this.heard.push({ event, at: performance.now(), value });
         for (const wake of this.#waiting) wake();
       });
