@@ -105,7 +105,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
 
   /** Milliseconds since it opened. */
   get uptime(): number {
-    return performance.now() - this.openedAt;
+    return Math.floor(performance.now()) - this.openedAt;
   }
 
   /** Begins to read. Until then every byte waits in the socket. */
