@@ -71,7 +71,7 @@ const expected = (tag: string) => [
   { event: 'open', tag, generation: 1, attempts: 1 },
   { event: 'reset', tag, generation: 1, reason: 'peer-end' },
   { event: 'backoff', tag, attempt: 1, delay: 10, reason: 'peer-end' },
-  { event: 'open', tag, generation: 2, attempts: 1, trial: 5000 },
+  { event: 'open', tag, generation: 2, attempts: 1, trial: expect.closeTo(5_000, -2) as number },
   { event: 'close', tag, reason: 'disconnected', generation: 2 },
 ];
 
