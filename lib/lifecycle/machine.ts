@@ -301,7 +301,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
 
   onLost(reason: FailureReason, error: Error | undefined): void {
     if (error !== undefined) this.#stats.recordError(error);
-    this.#handle('failed', { reason, ...(error && { error }) });
+    this.#handle('failed', error === undefined ? { reason } : { reason, error });
   }
 
   sendNow(): void {

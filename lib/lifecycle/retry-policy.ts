@@ -127,7 +127,7 @@ export class RetryPolicy {
       return giveUp('max-retries', exhausted(maxRetries));
     const { shouldRetry, fault: shouldRetryFault } = isForced
       ? { shouldRetry: true }
-      : this.#shouldRetry({ ...failure, attempt });
+      : this.#shouldRetry({ attempt, ...failure });
     if (!shouldRetry) return giveUp('not-retryable', '`shouldRetry` returned false');
     const { delay: ownDelay, fault = shouldRetryFault } = this.#delay({
       attempt: attempt - this.#forgiven,

@@ -66,8 +66,9 @@ const STATES = Object.keys(transitions) as StateName[];
  * Each transition as one number: the time, and the two states. Objects would be a large part of an idle connection's
  * memory.
  */
-type PackedTransitions = readonly number[];
+type PackedTransitions = number[];
 
+/** Shared by all connections without a transition, and never written to. */
 const NO_TRANSITIONS: PackedTransitions = [];
 
 /** Number of pairs of states. */
@@ -85,16 +86,17 @@ function unpack(packed: number): Transition {
 
 type ErrorText = Omit<ErrorSummary, 'at'>;
 
-/** That of the latest error of any connection: those that fail alike share it. */
-let latestText: ErrorText = { message: '' };
+/** The latest error of any connection, before it was made readable: those that fail alike share the text. */
+let latest: { readonly message: string; readonly code: string | undefined; readonly text: ErrorText } | undefined;
 
 function textOf(error: Error): ErrorText {
-  const message = readable(error.message);
-  const code = 'code' in error && typeof error.code === 'string' ? readable(error.code) : undefined;
-  if (message !== latestText.message || code !== latestText.code) {
-    latestText = { message, ...(code !== undefined && { code }) };
+  const { message } = error;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  if (message !== latest?.message || code !== latest.code) {
+    const text = { message: readable(message), ...(code !== undefined && { code: readable(code) }) };
+    latest = { message, code, text };
   }
-  return latestText;
+  return latest.text;
 }
 
 /** Whole milliseconds since then are small integers to V8, which take no memory of their own. */
@@ -134,8 +136,12 @@ export class StatsRecorder {
   }
 
   recordTransition(from: StateName, to: StateName): void {
+    const packed = pack(from, to, Date.now());
+    const kept = this.#transitions;
     // A new array has no spare capacity, unlike one that `push` has grown.
-    this.#transitions = this.#transitions.slice(1 - MAX_TRANSITIONS).concat(pack(from, to, Date.now()));
+    if (kept.length < MAX_TRANSITIONS) this.#transitions = kept.concat(packed);
+    // In place: a new array, or `copyWithin()`, takes longer than all else here.
+    else for (let at = 0; at < MAX_TRANSITIONS; at++) kept[at] = kept[at + 1] ?? packed;
   }
 
   recordDial(): void {

@@ -20,7 +20,9 @@ export function lookupOf({
   hints = 0,
   localAddress = '',
 }: SocketOptions): LookupFunction | undefined {
-  const family = given === undefined || given === 0 ? isIP(localAddress) : given;
+  // `isIP('')` would try two regular expressions at each dial.
+  const localFamily = localAddress === '' ? 0 : isIP(localAddress);
+  const family = given === undefined || given === 0 ? localFamily : given;
   if (family === 0) return lookup && guardLookup(lookup);
   const ask = guardLookup(lookup ?? builtins.dns.lookup);
   return (hostname, options, callback) => {
