@@ -2,12 +2,12 @@ import type { Refable } from '../timers/deadline';
 import { EndingTransport } from '../socket/ending-transport';
 import { unverified } from '../socket/open-socket';
 import { AttemptTimer } from './attempt-timer';
-import { Cancellable } from './cancellable';
+import { ApplicationCall } from './application-call';
 import { type ConnectorObserver, Connector } from './connector';
 import type { AttemptContext, AttemptResult } from './attempt-result';
 import { AttemptFailure, closedEarly, failureOf, givenUp, timedOut } from './failure';
 import { type Preparation, runHandshake } from './handshake';
-import { checkUnread, destroyLate, takeDialled, unencrypted } from './given-stream';
+import { checkUnread, discard, takeDialled, unencrypted } from './given-stream';
 import { type Transport, checkDecoder } from '../socket/transport';
 import { resolveTarget } from '../options/resolve-target';
 import type { BeforeTls, Dial } from '../options/options';
@@ -26,10 +26,7 @@ export class Attempt implements Refable, ConnectorObserver {
   readonly #timer: AttemptTimer;
   /** Made on demand: most attempts need none. */
   #controller: AbortController | undefined;
-  /** A call of the application's that has not settled. */
-  #pending: { cancel(): void } | undefined;
-  /** The stream that the application promised last: by `dial`, `beforeTls` or `handshake`. */
-  #promised: Promise<Transport | undefined> | undefined;
+  #call: { cancel(): void; abandon(): void } | undefined;
   /** The first error of the transport, which closes. */
   #error: Error | undefined;
   /** What has to close before the dial. */
@@ -136,11 +133,7 @@ export class Attempt implements Refable, ConnectorObserver {
   }
 
   #dialBy(dial: Dial, target: ResolvedTarget, connector: Connector): void {
-    this.#awaitStream(takeDialled(dial(target, this.#signal)), (stream) => {
-      connector.guard(stream);
-      // It belongs to the connector now, and may be handed over.
-      this.#promised = undefined;
-    });
+    this.#awaitStream(takeDialled(dial(target, this.#signal)), (stream) => connector.guard(stream));
   }
 
   onConnected(transport: Transport): void {
@@ -257,11 +250,13 @@ export class Attempt implements Refable, ConnectorObserver {
     this.#phase = 'over';
     this.#ending?.release();
     this.#timer.clear();
-    this.#pending?.cancel();
-    // In the tick in which the session takes over, so that the transport is never without a handler.
-    if (result?.ok === true) return this.#connector?.stop();
+    if (result?.ok === true) {
+      this.#call?.cancel();
+      // In the tick in which the session takes over, so that the transport is never without a handler.
+      return this.#connector?.stop();
+    }
     this.#connector?.destroy();
-    if (this.#promised !== undefined) destroyLate(this.#promised);
+    this.#call?.abandon();
     this.#controller?.abort(result?.error ?? givenUp(this.#tag));
   }
 
@@ -276,21 +271,15 @@ export class Attempt implements Refable, ConnectorObserver {
   }
 
   /** Calls `next` with the result of `work`, unless the attempt is over by then. A rejection ends the attempt. */
-  #await<T>(work: T | PromiseLike<T>, next: (value: T) => void): void {
-    this.#pending = new Cancellable(
-      work,
-      (value) => this.#step(() => next(value)),
-      (reason) => this.#fail(reason),
-    );
+  #await<T>(work: T | PromiseLike<T>, next: (value: T) => void, discardValue?: (value: T) => void): void {
+    this.#call = new ApplicationCall(work, next, (reason) => this.#fail(reason), discardValue);
     // The call that returned `work` may have ended the attempt.
-    if (this.#isOver()) this.#pending.cancel();
+    if (this.#isOver()) this.#call.abandon();
   }
 
   /** As `#await()`. The stream is destroyed if the attempt fails, even if it comes too late. */
   #awaitStream<T extends Transport | undefined>(promised: Promise<T>, next: (stream: T) => void): void {
-    this.#promised = promised;
-    this.#await(promised, next);
-    if (this.#isOver()) destroyLate(promised);
+    this.#await(promised, next, discard);
   }
 
   #startTimeout(): void {

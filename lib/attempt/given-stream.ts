@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 
 import { invalidOption } from '../errors';
-import { type Transport, checkStream, clearHandler, destroyTransport, ignore, isTaken } from '../socket/transport';
+import { type Transport, checkStream, clearHandler, destroyTransport, isTaken } from '../socket/transport';
 
 // What an attempt asks of the streams that `dial`, `beforeTls` and `handshake` return or are given.
 
@@ -35,12 +35,9 @@ export function unencrypted(): Error {
   );
 }
 
-/** Destroys a stream that was taken for an attempt that is over, even one that comes too late. */
-export function destroyLate(promised: Promise<Transport | undefined>): void {
-  const destroy = (late: Transport | undefined) => {
-    if (late === undefined) return;
-    clearHandler(late);
-    destroyTransport(late);
-  };
-  promised.then(destroy).catch(ignore);
+/** Destroys a stream that was taken for an attempt that is over. */
+export function discard(stream: Transport | undefined): void {
+  if (stream === undefined) return;
+  clearHandler(stream);
+  destroyTransport(stream);
 }
