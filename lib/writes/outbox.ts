@@ -85,11 +85,11 @@ export class Outbox {
    * session ends.
    */
   hasRoom(): boolean {
-    if (this.#wantsRoom) return false;
-    const transport = this.#writableTransport();
-    if (transport === undefined || this.#isSealed()) return false;
+    if (this.#wantsRoom || this.#isSealed()) return false;
     const sender = this.#sender;
-    if (sender === undefined || sender.isFarFromFull(this.#bounds.maxBytes)) return true;
+    if (sender?.isFarFromFull(this.#bounds.maxBytes) === true) return true;
+    const isWritable = this.#writableTransport() !== undefined;
+    if (sender === undefined || !isWritable) return isWritable;
     // Very many small writes: the next would be refused although no write has returned false.
     this.#wantsRoom = sender.isFull(this.#bounds.maxBytes);
     return !this.#wantsRoom;

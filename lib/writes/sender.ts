@@ -69,7 +69,8 @@ export class Sender {
 
   /** A cheap check that almost every write passes: whether the transport is writable, and far from full. */
   isFarFromFull(maxBytes: number): boolean {
-    return this.#transport.writable && this.writes < LEAST_WRITES && this.backlog < maxBytes;
+    // The bytes that are not confirmed are at least the backlog.
+    return this.writes < LEAST_WRITES && this.bytes < maxBytes && this.#transport.writable;
   }
 
   /** Whether `maxBytes`, or the high-water mark if that is more, or too many writes wait: one large chunk passes. */
