@@ -11,6 +11,8 @@ export interface PoolWhenOpenOptions {
 export class PoolOpenWaiters {
   /** Each needs a number of open members. */
   readonly #waiters = new Waiters<number, void>();
+  /** So many more members have to open before the next promise resolves. */
+  #missing = 0;
 
   /**
    * @returns a promise that resolves when `settle` is called with `count` members
@@ -19,14 +21,22 @@ export class PoolOpenWaiters {
   add(count: number, options: PoolWhenOpenOptions): Promise<void> {
     integer(1)(count, 'the number of open members');
     const { signal } = checkRecord<PoolWhenOpenOptions>('whenOpen', options, { signal: abortSignal });
+    this.#missing = 0;
     return this.#waiters.add(count, signal, `${count} open ${count === 1 ? 'member' : 'members'}`);
   }
 
-  /** Resolves the promises that wait for no more members than `countOpen()` returns. */
+  /**
+   * A member has opened, or a promise was added: resolves the promises that wait for no more members than `countOpen()`
+   * returns. It is called only when they may be enough, as to count is slow.
+   */
   settle(countOpen: () => number): void {
-    if (this.#waiters.size === 0) return;
+    if (this.#waiters.size === 0 || --this.#missing > 0) return;
     const open = countOpen();
-    for (const waiter of this.#waiters) if (waiter.need <= open) waiter.resolve();
+    this.#missing = Infinity;
+    for (const waiter of this.#waiters) {
+      if (waiter.need <= open) waiter.resolve();
+      else this.#missing = Math.min(this.#missing, waiter.need - open);
+    }
   }
 
   /** Rejects all promises. */
