@@ -127,8 +127,8 @@ export class Attempt implements Refable, ConnectorObserver {
     this.#phase = 'dial';
     this.#startTimeout();
     observer.onDial();
-    this.#connector = new Connector(target, settings, gate, this.#ref, this);
-    if (settings.dial === undefined) this.#connector.open(slowAfter);
+    this.#connector = new Connector(target, settings, gate, slowAfter, this.#ref, this);
+    if (settings.dial === undefined) this.#connector.open();
     else this.#dialBy(settings.dial, target, this.#connector);
   }
 

@@ -1,11 +1,9 @@
-import { isIP } from 'node:net';
-
 import type { Refable } from '../timers/deadline';
 import { toError } from '../errors';
 import { applyOptions, openSocket, secure } from '../socket/open-socket';
 import type { DialGate } from './dial-gate';
-import { AttemptFailure, isLocal, selfConnected, wasConnected } from './failure';
-import { HedgedDial } from './hedged-dial';
+import { AttemptFailure, selfConnected } from './failure';
+import { type GatedDialObserver, GatedDial } from './gated-dial';
 import {
   type Transport,
   type TransportHandler,
@@ -38,17 +36,14 @@ export interface ConnectorObserver {
 }
 
 /** Connects one transport to a target, encrypts it, and guards it until it is handed over. */
-export class Connector implements Refable, TransportHandler {
+export class Connector implements Refable, TransportHandler, GatedDialObserver {
   readonly #target: ResolvedTarget;
   readonly #settings: Settings;
-  readonly #gate: DialGate | undefined;
+  /** Undefined without a gate: then nothing is measured. */
+  readonly #gated: GatedDial | undefined;
   readonly #observer: ConnectorObserver;
   #ref: boolean;
   #transport: Transport | undefined;
-  #hedge: HedgedDial | undefined;
-  /** When the socket that may connect first was opened; undefined once it has connected. */
-  #since: number | undefined = performance.now();
-  #secondSince = 0;
   /** What is done: nothing, `beforeTls`, or TLS as well. */
   #stage: 'dial' | 'beforeTls' | 'tls' = 'dial';
   /** The transport that has connected last. */
@@ -60,12 +55,13 @@ export class Connector implements Refable, TransportHandler {
     target: ResolvedTarget,
     settings: Settings,
     gate: DialGate | undefined,
+    slowAfter: number | undefined,
     ref: boolean,
     observer: ConnectorObserver,
   ) {
     this.#target = target;
     this.#settings = settings;
-    this.#gate = gate;
+    this.#gated = gate && new GatedDial(gate, target, slowAfter, ref, this);
     this.#ref = ref;
     this.#observer = observer;
     this.#isOwn = settings.dial === undefined;
@@ -77,13 +73,9 @@ export class Connector implements Refable, TransportHandler {
   }
 
   /** Opens a socket, and another beside it when that is slow. */
-  open(slowAfter: number | undefined): void {
-    const socket = this.#open(slowAfter);
-    // Without a gate nothing is measured. And packets to a Unix socket are not lost.
-    if (this.#gate !== undefined && 'host' in this.#target) {
-      if (isIP(this.#target.host) !== 0) this.#hedgeAfter(slowAfter);
-      else socket.once('lookup', () => this.#onLookup(slowAfter));
-    }
+  open(): void {
+    const socket = this.#open();
+    this.#gated?.watch(socket);
     this.guard(socket);
   }
 
@@ -121,7 +113,7 @@ export class Connector implements Refable, TransportHandler {
   /** Hands the transport over as it is. */
   stop(): void {
     this.#isOver = true;
-    this.#hedge?.clear();
+    this.#gated?.stop();
     this.#leave();
   }
 
@@ -140,15 +132,12 @@ export class Connector implements Refable, TransportHandler {
   setRef(ref: boolean): void {
     this.#ref = ref;
     if (this.#transport !== undefined) setTransportRef(ref, this.#transport);
-    this.#hedge?.setRef(ref);
+    this.#gated?.setRef(ref);
   }
 
   /** Reports to the gate that the attempt has failed, unless the dial had connected by then. */
   reportFailure(failure: AttemptFailure): void {
-    if (wasConnected(failure.error)) this.#reportConnected();
-    else if (this.#since !== undefined && !isLocal(failure.error)) {
-      this.#gate?.failed(performance.now() - this.#since, failure);
-    }
+    this.#gated?.onFailure(failure);
   }
 
   // Events of the transport.
@@ -165,7 +154,7 @@ export class Connector implements Refable, TransportHandler {
       this.#observer.onFailure(selfConnected(tagOf(this.#target)));
       return;
     }
-    this.#reportConnected();
+    this.#gated?.onConnected();
     if (this.#stage === 'dial' && this.#settings.dial !== undefined) {
       try {
         applyOptions(transport, this.#settings.socket);
@@ -183,7 +172,7 @@ export class Connector implements Refable, TransportHandler {
 
   /** A transport that fails is destroyed, and closes. */
   onError(error: Error): void {
-    this.#hedge?.clear();
+    this.#gated?.clearHedge();
     this.#observer.onError(toError(error));
     destroyTransport(this.#transport!);
   }
@@ -209,62 +198,26 @@ export class Connector implements Refable, TransportHandler {
     this.guard(outer);
   }
 
-  #open(slowAfter: number | undefined): Transport {
-    const isPlain = this.#settings.beforeTls !== undefined;
+  // Events of a dial with a gate.
+
+  openSecond(): Transport {
+    return this.#open();
+  }
+
+  onSecond(second: Transport): void {
+    const first = this.#transport;
+    this.guard(second);
+    if (first !== undefined) destroyTransport(first);
+  }
+
+  onSecondError(error: Error): void {
+    this.#observer.onFailure(new AttemptFailure('error', error));
+  }
+
+  #open(): Transport {
+    const { socket, beforeTls } = this.#settings;
     const read = fastReadFor(this.#settings, this.#target);
-    return openSocket(this.#target, this.#socketOptions(slowAfter), isPlain, read);
-  }
-
-  /** The options of the socket. A `lookup` may answer synchronously, before there is a socket to listen to. */
-  #socketOptions(slowAfter: number | undefined): Settings['socket'] {
-    const { socket } = this.#settings;
-    const { lookup } = socket;
-    if (lookup === undefined || this.#gate === undefined) return socket;
-    const observed: typeof lookup = (host, options, callback) =>
-      lookup(host, options, (...answer) => {
-        this.#onLookup(slowAfter);
-        callback(...answer);
-      });
-    return { ...socket, lookup: observed };
-  }
-
-  /** The time that a name look-up takes is not part of what is measured, and no sign of a lost packet. */
-  #onLookup(slowAfter: number | undefined): void {
-    if (this.#hedge !== undefined || this.#since === undefined) return;
-    this.#since = performance.now();
-    this.#hedgeAfter(slowAfter);
-  }
-
-  #hedgeAfter(slowAfter: number | undefined): void {
-    const gate = this.#gate;
-    if (slowAfter === undefined || gate === undefined || this.#isOver) return;
-    this.#hedge = new HedgedDial({
-      slowAfter,
-      ref: this.#ref,
-      acquire: () => {
-        const since = Math.max(this.#since ?? 0, this.#secondSince);
-        return gate.acquire(this.#target, { slowFor: performance.now() - since });
-      },
-      open: () => {
-        this.#secondSince = performance.now();
-        return this.#open(slowAfter);
-      },
-      onConnect: (second) => {
-        const first = this.#transport;
-        this.#since = this.#secondSince;
-        this.guard(second);
-        if (first !== undefined) destroyTransport(first);
-      },
-      onError: (error) => this.#observer.onFailure(new AttemptFailure('error', error)),
-    });
-  }
-
-  #reportConnected(): void {
-    this.#hedge?.clear();
-    const since = this.#since;
-    this.#since = undefined;
-    // TLS over a custom stream has connected before.
-    if (since !== undefined) this.#gate?.connected(performance.now() - since);
+    return openSocket(this.#target, this.#gated?.observed(socket) ?? socket, beforeTls !== undefined, read);
   }
 
   /** Leaves the transport to the handler that has replaced this one. */

@@ -1,0 +1,125 @@
+import { isIP } from 'node:net';
+
+import type { DialGate } from './dial-gate';
+import { type AttemptFailure, isLocal, wasConnected } from './failure';
+import { HedgedDial } from './hedged-dial';
+import type { SocketOptions } from '../options/options';
+import type { ResolvedTarget } from '../options/target';
+import type { Transport } from '../socket/transport';
+import type { Refable } from '../timers/deadline';
+
+/** The connector that dials. */
+export interface GatedDialObserver {
+  /** Opens another socket to the target. */
+  openSecond(): Transport;
+  /** The second socket has connected first, and belongs to the observer from now on. */
+  onSecond(second: Transport): void;
+  /** The second socket failed as the first would have. */
+  onSecondError(error: Error): void;
+}
+
+/** Measures a dial for its gate, and opens a second socket beside one that is slow. */
+export class GatedDial implements Refable {
+  readonly #gate: DialGate;
+  readonly #target: ResolvedTarget;
+  readonly #observer: GatedDialObserver;
+  /** Milliseconds without an answer after which a socket counts as slow; undefined where nothing is known. */
+  readonly #slowAfter: number | undefined;
+  #ref: boolean;
+  #hedge: HedgedDial | undefined;
+  /** When the socket that may connect first was opened; undefined once it has connected, or the dial is over. */
+  #since: number | undefined = performance.now();
+  #secondSince = 0;
+
+  constructor(
+    gate: DialGate,
+    target: ResolvedTarget,
+    slowAfter: number | undefined,
+    ref: boolean,
+    observer: GatedDialObserver,
+  ) {
+    this.#gate = gate;
+    this.#target = target;
+    this.#slowAfter = slowAfter;
+    this.#ref = ref;
+    this.#observer = observer;
+  }
+
+  /** `options`, whose `lookup` may answer synchronously, before there is a socket to listen to. */
+  observed(options: SocketOptions): SocketOptions {
+    const { lookup } = options;
+    if (lookup === undefined) return options;
+    const observed: typeof lookup = (host, lookupOptions, callback) =>
+      lookup(host, lookupOptions, (...answer) => {
+        this.#onLookup();
+        callback(...answer);
+      });
+    return { ...options, lookup: observed };
+  }
+
+  /** The first socket was opened. */
+  watch(socket: Transport): void {
+    // Packets to a Unix socket are not lost.
+    if (!('host' in this.#target)) return;
+    if (isIP(this.#target.host) !== 0) this.#startHedge();
+    else socket.once('lookup', () => this.#onLookup());
+  }
+
+  onConnected(): void {
+    const since = this.#since;
+    this.stop();
+    // TLS over a custom stream has connected before.
+    if (since !== undefined) this.#gate.connected(performance.now() - since);
+  }
+
+  /** The attempt has failed, perhaps after the dial had connected. */
+  onFailure(failure: AttemptFailure): void {
+    if (wasConnected(failure.error)) this.onConnected();
+    else if (this.#since !== undefined && !isLocal(failure.error)) {
+      this.#gate.failed(performance.now() - this.#since, failure);
+    }
+  }
+
+  /** Destroys the second socket, and opens no other. */
+  clearHedge(): void {
+    this.#hedge?.clear();
+  }
+
+  stop(): void {
+    this.#since = undefined;
+    this.clearHedge();
+  }
+
+  setRef(ref: boolean): void {
+    this.#ref = ref;
+    this.#hedge?.setRef(ref);
+  }
+
+  /** The time that a name look-up takes is not part of what is measured, and no sign of a lost packet. */
+  #onLookup(): void {
+    if (this.#hedge !== undefined || this.#since === undefined) return;
+    this.#since = performance.now();
+    this.#startHedge();
+  }
+
+  #startHedge(): void {
+    if (this.#slowAfter === undefined || this.#since === undefined) return;
+    this.#hedge = new HedgedDial({
+      slowAfter: this.#slowAfter,
+      ref: this.#ref,
+      acquire: () => {
+        const since = Math.max(this.#since ?? 0, this.#secondSince);
+        return this.#gate.acquire(this.#target, { slowFor: performance.now() - since });
+      },
+      open: () => {
+        this.#secondSince = performance.now();
+        return this.#observer.openSecond();
+      },
+      onConnect: (second) => {
+        this.#since = this.#secondSince;
+        this.#observer.onSecond(second);
+      },
+      onError: (error) => this.#observer.onSecondError(error),
+    });
+  }
+}
