@@ -122,6 +122,12 @@ describe('the functions that sockets are read by', () => {
     expect(shared).toEqual([false, true, true]);
   });
 
+  it('are a pair for each once a socket has kept them, and not called them as methods', () => {
+    const modules = load();
+    new Feed(false, modules).open().read(Buffer.from('one'));
+    expect(new Feed(false, modules).isShared).toBe(false);
+  });
+
   it.each([true, false])('are a pair for each where a socket does not keep them (lent: %s)', async (lends) => {
     const modules = load();
     const [one, other] = [new Feed(lends, modules, false).open(), new Feed(lends, modules, false).open()];

@@ -29,7 +29,13 @@ export interface OnRead {
  */
 export function openFast(onread: OnRead, open: (onread: OnRead) => Transport): Transport {
   if (isCalledAsMethod === true) return open(onread);
-  const own: OnRead = { buffer: onread.buffer, callback: (size, from) => onread.callback.call(transport, size, from) };
+  const own: OnRead = {
+    buffer: onread.buffer,
+    callback(size, from) {
+      isCalledAsMethod &&= this === transport;
+      return onread.callback.call(transport, size, from);
+    },
+  };
   const transport = open(own);
   // `as`: the property is in no type.
   const properties = transport as unknown as Record<symbol, unknown>;
@@ -41,7 +47,8 @@ export function openFast(onread: OnRead, open: (onread: OnRead) => Transport): T
  * Whether `callback` gets its socket as `this`, so that one function serves all sockets: a closure for each is memory for
  * as long as it is open. Node keeps the function under a symbol of the socket, and calls it there:
  * https://github.com/nodejs/node/blob/v20.20.2/lib/internal/stream_base_commons.js#L181 (`kBufferCb`). Tested on Node 20,
- * 22, 24 and 26 by `internals.test.ts`. Where the first socket keeps no such property, as in Bun, each gets a closure.
+ * 22, 24 and 26 by `internals.test.ts`. Where the first socket keeps no such property, as in Bun, or is not called there at
+ * its first read, each opened from then on gets a closure.
  */
 let isCalledAsMethod: boolean | undefined;
 
