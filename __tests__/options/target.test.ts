@@ -1,3 +1,6 @@
+import { inspect } from 'node:util';
+
+import { resolveTarget } from '../../lib/options/resolve-target';
 import { type ResolvedTarget, type Target, DEFAULT_HOST, tagOf } from '../../lib/options/target';
 
 describe('tagOf()', () => {
@@ -32,4 +35,13 @@ describe('DEFAULT_HOST', () => {
   it('is the IPv4 loopback address', () => {
     expect(DEFAULT_HOST).toBe('127.0.0.1');
   });
+});
+describe('resolveTarget()', () => {
+  it.each<Target>([{ host: '127.0.0.1', port: 1 }, { host: '127.0.0.1', port: 1, tls: {} }, { path: '/run/db.sock' }])(
+    '%j prints as a plain object',
+    (target) => {
+      const resolved = resolveTarget(target, undefined);
+      expect(inspect(resolved)).toBe(inspect({ ...resolved }));
+    },
+  );
 });

@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 import { ConnectionError, describe, escape, invalidOption, isArray } from '../errors';
 import { meantBy } from './hints';
 import { LONGEST_DELAY } from '../timers/deadline';
@@ -27,7 +29,7 @@ export function checkRecord<Options extends object>(
 ): Given<Options> {
   checkObject(value, path === '' ? 'the options' : `option \`${path}\``);
   // `as`: a new object.
-  const checked = new Bare() as Record<string, unknown>;
+  const checked = new Bare() as object as Record<string, unknown>;
   const prefix = path === '' ? 'option `' : `option \`${path}.`;
   const copy = copyOf(value, path);
   for (const key of Object.keys(copy)) {
@@ -87,11 +89,15 @@ export function checkObject(value: unknown, name: string, expected = 'an object'
  * (https://github.com/nodejs/node/blob/v20.20.2/deps/v8/src/objects/map.cc, `GetObjectCreateMap`), tested on Node 20, 22, 24 and 26 by
  * `internals.test.ts`. If V8 changes that, these objects work as before.
  */
-// eslint-disable-next-line @typescript-eslint/no-extraneous-class -- its objects get their properties later
 export class Bare {
   static {
     Object.setPrototypeOf(this.prototype, null);
     Object.freeze(this.prototype);
+  }
+
+  /** Prints as a plain object: a `dial` may log its target. */
+  [inspect.custom](): object {
+    return Object.fromEntries(Object.entries(this));
   }
 }
 
