@@ -374,16 +374,17 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   }
 
   #newAttempt(failure: Failure | undefined): Attempt {
+    const generation = this.generation + 1;
+    const previous = this.#previousTarget;
     return new Attempt({
       settings: this.settings,
       target: this.target,
       gate: this.#gate,
       observer: this,
-      targetContext: {
-        ...(failure && { failure }),
-        ...(this.#previousTarget && { previous: this.#previousTarget }),
-        generation: this.generation + 1,
-      },
+      // Only a `target` function reads the rest.
+      targetContext: this.settings.nextTarget
+        ? { ...(failure && { failure }), ...(previous && { previous }), generation }
+        : { generation },
       ending: this.#ending(),
       ref: this.#ref,
     });
