@@ -5,19 +5,24 @@ import type { ConnectionEvents, DropReason, WriteCount } from '../events/events'
 import type { Batch } from './batch';
 import { type Bytes, joined, sizeOf } from './chunk';
 import { WriteCounts } from './counts';
-import { type Write, type WriteCallback, Counter } from './write';
+import type { QueueDropReason } from './queue';
+import type { Write, WriteCallback } from './write';
+import { queueDropError, uncertainError } from './write-errors';
 
 /** Counts the fates of writes at once, and reports them to the application: by their callbacks, and by `drop`. */
 export class Fates {
   readonly counts = new WriteCounts();
   readonly #delivery: DeliveryQueue<ConnectionEvents>;
+  readonly #connection: { readonly tag: string };
   /** What the next tick reports. */
   #later: (() => void)[] | undefined;
   /** Whether a listener or a callback is being called about a write that `write()` itself has refused or dropped. */
   #isReporting = false;
 
-  constructor(delivery: DeliveryQueue<ConnectionEvents>) {
+  /** @param connection - Named in errors. */
+  constructor(delivery: DeliveryQueue<ConnectionEvents>, connection: { readonly tag: string }) {
     this.#delivery = delivery;
+    this.#connection = connection;
   }
 
   /**
@@ -43,23 +48,18 @@ export class Fates {
   }
 
   /**
-   * The session of these batches is over.
+   * The session of these writes is over.
    *
-   * @param makeError - Called if there is a callback: an error takes time to make, and most sessions leave none behind.
    * @returns how much is uncertain, and a function that calls the callbacks
    */
   uncertain(
-    batches: readonly Batch[],
-    makeError: () => ConnectionError,
+    { writes, bytes, callbacks }: Batch,
+    cause: Error | undefined,
   ): { readonly uncertain: WriteCount; readonly settle: () => void } {
-    const counter = new Counter();
-    for (const { writes, bytes } of batches) counter.add(writes, bytes);
-    const { writes, bytes } = counter.count;
     this.counts.uncertain.add(writes, bytes);
     const settle = () => {
-      if (batches.every(({ callbacks }) => callbacks === undefined)) return;
-      const error = makeError();
-      for (const { callbacks } of batches) if (callbacks !== undefined) this.#settle(callbacks, error);
+      // An error takes time to make, and most sessions leave no callback behind.
+      if (callbacks !== undefined) this.#settle(callbacks, uncertainError(this.#connection.tag, cause));
     };
     return { uncertain: { writes, bytes }, settle };
   }
@@ -79,13 +79,23 @@ export class Fates {
     };
   }
 
-  /** The same, from within `write()`: reported in the next tick. */
-  droppedByWrite(writes: readonly Write[], reason: DropReason, errorOf: (write: Write) => ConnectionError): void {
+  /**
+   * The queue itself has dropped writes. For the sake of one that is being written, it is reported in the next tick.
+   *
+   * @returns whether it was reported now
+   */
+  droppedByQueue(writes: readonly Write[], reason: QueueDropReason): boolean {
+    const errorOf = (write: Write) => queueDropError(this.#connection.tag, reason, write);
+    if (reason === 'expired' || reason === 'aborted') {
+      this.dropped(writes, reason, errorOf)();
+      return true;
+    }
     this.#countDropped(writes);
     for (const write of writes) {
       const error = errorOf(write);
       this.#reportNextTick(() => this.#reportDropped(write, reason, error));
     }
+    return false;
   }
 
   #countDropped(writes: readonly Write[]): void {

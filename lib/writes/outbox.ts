@@ -9,10 +9,10 @@ import { highWaterMark } from './bounds';
 import { type Bytes, joined, sizeOf } from './chunk';
 import { WriteCounts, type WriteTotals } from './counts';
 import { Fates } from './fates';
-import { type QueueDropReason, Queue } from './queue';
+import { Queue } from './queue';
 import { Sender } from './sender';
-import type { Write, WriteCallback } from './write';
-import { abortedError, clearedError, closedError, fullError, queueDropError, uncertainError } from './write-errors';
+import type { WriteCallback } from './write';
+import { abortedError, clearedError, closedError, fullError } from './write-errors';
 
 /**
  * `queueing`: there is no session, writes go to the queue. `opening`: a session has opened, and what its `open`
@@ -29,11 +29,10 @@ export class Outbox {
   readonly #delivery: DeliveryQueue<ConnectionEvents>;
   readonly #connection: { readonly tag: string };
   #phase: Phase = 'queueing';
-  #transport: Transport | undefined;
-  #isOwn = false;
-  // Each of these is made by the first write that needs it: many connections only listen.
-  #queue: Queue | undefined;
+  /** Hands writes to the transport of the session. */
   #sender: Sender | undefined;
+  // Both are made by the first write that needs them.
+  #queue: Queue | undefined;
   #fatesSoFar: Fates | undefined;
   /** Whether a write returned false, so that `drain` is due. */
   #wantsRoom = false;
@@ -72,7 +71,7 @@ export class Outbox {
   /** Whether a write of these bytes goes to a transport, and not into the queue. */
   takesNow(bytes: Bytes): boolean {
     this.#makeRoomFor(bytes);
-    return this.#writableTransport() !== undefined;
+    return this.#writableSender !== undefined;
   }
 
   /** Number of writes that were refused so far. */
@@ -86,13 +85,12 @@ export class Outbox {
    */
   hasRoom(): boolean {
     if (this.#wantsRoom || this.#isSealed()) return false;
-    const sender = this.#sender;
-    if (sender?.isFarFromFull(this.#bounds.maxBytes) === true) return true;
-    const isWritable = this.#writableTransport() !== undefined;
-    if (sender === undefined || !isWritable) return isWritable;
+    const { maxBytes } = this.#bounds;
+    if (this.#sender?.isFarFromFull(maxBytes) === true) return true;
+    const sender = this.#writableSender;
+    if (sender === undefined) return false;
     // Very many small writes: the next would be refused although no write has returned false.
-    this.#wantsRoom = sender.isFull(this.#bounds.maxBytes);
-    return !this.#wantsRoom;
+    return this.#wantRoomUnless(!sender.isFull(maxBytes));
   }
 
   /** Takes a write. Returns false when the writer should wait for room, or when the write was refused. */
@@ -129,8 +127,11 @@ export class Outbox {
    * @param isOwn - Whether it is a socket of Node's, and not a stream from a custom `dial`.
    */
   attach(transport: Transport, isOwn: boolean): void {
-    this.#transport = transport;
-    this.#isOwn = isOwn;
+    this.#sender = new Sender(transport, isOwn, (writes, bytes, callbacks) => {
+      this.#fates().confirmed(writes, bytes, callbacks);
+      // The stream emits `drain` only if a write to it returned false, which one to the outbox may do earlier.
+      if (this.#wantsRoom) this.onDrain();
+    });
     this.#phase = 'opening';
   }
 
@@ -156,10 +157,7 @@ export class Outbox {
 
   /** The transport has room again. */
   onDrain(): void {
-    const transport = this.#writableTransport();
-    if (this.#phase !== 'sending' || transport === undefined || transport.writableNeedDrain) return;
-    const mark = transport.writableHighWaterMark;
-    if ((this.#sender?.backlog ?? 0) < mark || mark === 0) this.#reportRoom();
+    if (this.#phase === 'sending' && this.#writableSender?.hasDrained === true) this.#reportRoom();
   }
 
   /**
@@ -168,12 +166,10 @@ export class Outbox {
    * @returns how much that is, and a function that calls the callbacks
    */
   detach(cause: Error | undefined): { readonly uncertain: WriteCount; readonly settle: () => void } {
-    const batches = this.#sender?.takeAll() ?? [];
-    this.#transport = undefined;
+    const batch = this.#sender?.takeAll();
     this.#sender = undefined;
     if (!this.#isSealed()) this.#phase = 'queueing';
-    if (batches.length === 0) return NOTHING_UNCERTAIN;
-    return this.#fates().uncertain(batches, () => uncertainError(this.#connection.tag, cause));
+    return batch === undefined || batch.writes === 0 ? NOTHING_UNCERTAIN : this.#fates().uncertain(batch, cause);
   }
 
   /**
@@ -197,11 +193,13 @@ export class Outbox {
   }
 
   #fates(): Fates {
-    return (this.#fatesSoFar ??= new Fates(this.#delivery));
+    return (this.#fatesSoFar ??= new Fates(this.#delivery, this.#connection));
   }
 
   get #waiting(): Queue {
-    return (this.#queue ??= new Queue(this.#bounds, (writes, reason) => this.#onQueueDrop(writes, reason)));
+    return (this.#queue ??= new Queue(this.#bounds, (writes, reason) => {
+      if (this.#fates().droppedByQueue(writes, reason)) this.#checkRoom();
+    }));
   }
 
   get #isFull(): boolean {
@@ -212,33 +210,26 @@ export class Outbox {
     return (this.#queue?.bytes ?? 0) < highWaterMark(this.#bounds.maxBytes);
   }
 
-  #writableTransport(): Transport | undefined {
-    return this.#transport?.writable === true ? this.#transport : undefined;
-  }
-
-  #senderTo(transport: Transport): Sender {
-    return (this.#sender ??= new Sender(transport, this.#isOwn, (writes, bytes, callbacks) => {
-      this.#onConfirmed(writes, bytes, callbacks);
-    }));
+  get #writableSender(): Sender | undefined {
+    return this.#sender?.isWritable === true ? this.#sender : undefined;
   }
 
   #writeWithChecks(bytes: Bytes, callback: WriteCallback | undefined, options: WriteOptions | undefined): boolean {
     this.#makeRoomFor(bytes);
     const size = sizeOf(bytes);
-    const transport = this.#writableTransport();
-    const refusal = this.#refusal(size, options, transport);
+    const sender = this.#writableSender;
+    const refusal = this.#refusal(size, options, sender !== undefined);
     if (refusal !== undefined) {
       this.refuse(bytes, callback, refusal);
       return false;
     }
     this.#fates().counts.accepted.add(1, size);
-    if (transport === undefined) {
+    if (sender === undefined) {
       this.#waiting.put(joined(bytes), callback, options);
       return this.#wantRoomUnless(this.#isBelowMark);
     }
     // It goes ahead of what waits, as all that `open` listeners write.
     if (options?.key !== undefined) this.#queue?.replace(options.key);
-    const sender = this.#senderTo(transport);
     return this.#wantRoomUnless(
       Array.isArray(bytes) ? sender.sendParts(bytes, size, callback) : sender.send(bytes, callback),
     );
@@ -257,11 +248,7 @@ export class Outbox {
     return hasRoom;
   }
 
-  #refusal(
-    bytes: number,
-    options: WriteOptions | undefined,
-    transport: Transport | undefined,
-  ): ConnectionError | undefined {
+  #refusal(bytes: number, options: WriteOptions | undefined, isConnected: boolean): ConnectionError | undefined {
     const { tag } = this.#connection;
     if (this.#isSealed()) return closedError(tag);
     if (options?.signal?.aborted === true) {
@@ -271,7 +258,6 @@ export class Outbox {
       return abortedError(tag, options.signal);
     }
     // A transport is full when its bound is reached, so that one large chunk passes; the queue never exceeds its bound.
-    const isConnected = transport !== undefined;
     if (isConnected ? !this.#isFull : this.#waiting.accepts(bytes, options)) return undefined;
     this.#wantsRoom = true;
     return fullError(tag, bytes, this.#bounds.maxBytes, isConnected);
@@ -279,31 +265,16 @@ export class Outbox {
 
   #sendQueue(): void {
     const queue = this.#queue;
-    let transport = this.#writableTransport();
-    if (transport === undefined || queue === undefined || queue.writes === 0) return;
+    let sender = this.#writableSender;
+    if (sender === undefined || queue === undefined || queue.writes === 0) return;
     queue.expire();
-    const sender = this.#senderTo(transport);
     sender.expectMore();
     // The transport may break on the way: the rest stays in the queue.
-    for (; transport !== undefined; transport = this.#writableTransport()) {
+    for (; sender !== undefined; sender = this.#writableSender) {
       const write = queue.take();
       if (write === undefined) return;
       sender.send(write.chunk, write.callback);
     }
-  }
-
-  #onConfirmed(writes: number, bytes: number, callbacks: readonly WriteCallback[] | undefined): void {
-    this.#fates().confirmed(writes, bytes, callbacks);
-    // The stream emits `drain` only if a write to it returned false, which one to the outbox may do earlier.
-    if (this.#wantsRoom) this.onDrain();
-  }
-
-  /** The queue has dropped writes: by itself, or for the sake of one that is being written. */
-  #onQueueDrop(writes: readonly Write[], reason: QueueDropReason): void {
-    const errorOf = (write: Write) => queueDropError(this.#connection.tag, reason, write);
-    if (reason === 'replaced' || reason === 'overflow') return this.#fates().droppedByWrite(writes, reason, errorOf);
-    this.#fates().dropped(writes, reason, errorOf)();
-    this.#checkRoom();
   }
 
   #dropAll(reason: DropReason, error: ConnectionError): () => void {

@@ -1,18 +1,11 @@
 import { toError } from '../errors';
 import { type Transport, destroyTransport } from '../socket/transport';
-import { type Batch, addTo, batchOf, newBatch } from './batch';
+import { Batch, BatchList, GatheredBatch } from './batch';
 import { LEAST_WRITES, mostWrites } from './bounds';
-import { type WriteBuffer, returnBuffer, takeBuffer } from './write-buffer';
 import type { WriteCallback } from './write';
 
 /** Called when the kernel has taken writes. */
 export type OnConfirmed = (writes: number, bytes: number, callbacks: readonly WriteCallback[] | undefined) => void;
-
-/** Larger chunks are not copied: an entry of their own in the system call costs less. */
-const LARGEST_COPIED = 512;
-
-/** A batch of so many bytes does not wait for the end of the tick: the kernel may have room for it now. */
-const LARGEST_BATCH = 1_048_576;
 
 /** After so many single writes, `process.nextTick` ends a tick once: more writes may follow in promises. */
 const SINGLES_A_CHECK = 16;
@@ -28,11 +21,6 @@ const resolved = Promise.resolve();
  * `process.nextTick` would cost a sixth of a small write.
  */
 export class Sender {
-  /** Writes that are not confirmed yet. */
-  writes = 0;
-  /** Their bytes. */
-  bytes = 0;
-
   readonly #transport: Transport;
   /** Whether it is a socket of Node's. A stream from a custom `dial` may keep the memory that it was given. */
   readonly #isOwn: boolean;
@@ -45,15 +33,11 @@ export class Sender {
   /** Whether the tick before had several writes. */
   #isBusy = false;
   #singles = 0;
-  /** The writes of this tick that the transport has not got yet, and their chunks. */
-  #batch: Batch | undefined;
-  #chunks: Buffer[] = [];
-  #buffer: WriteBuffer | undefined;
+  /** The writes of this tick that the transport has not got yet. */
+  #batch: GatheredBatch | undefined;
   /** Whether a stream from a custom `dial` is corked until the end of the tick. */
   #isCorked = false;
-  /** The oldest and the newest batch that the transport has got and not confirmed. */
-  #first: Batch | undefined;
-  #last: Batch | undefined;
+  readonly #unconfirmed = new BatchList();
 
   constructor(transport: Transport, isOwn: boolean, onConfirmed: OnConfirmed) {
     this.#transport = transport;
@@ -62,9 +46,30 @@ export class Sender {
     this.#onConfirmed = onConfirmed;
   }
 
+  /** Writes that are not confirmed yet. */
+  get writes(): number {
+    return this.#unconfirmed.writes + (this.#batch?.writes ?? 0);
+  }
+
+  /** Their bytes. */
+  get bytes(): number {
+    return this.#unconfirmed.bytes + (this.#batch?.bytes ?? 0);
+  }
+
   /** Bytes that the kernel has not taken yet. */
   get backlog(): number {
     return this.#transport.writableLength + (this.#batch?.bytes ?? 0);
+  }
+
+  /** Whether the transport takes what is written. */
+  get isWritable(): boolean {
+    return this.#transport.writable;
+  }
+
+  /** Whether the stream needs no `drain` event any more, and so the writer needs none. */
+  get hasDrained(): boolean {
+    const { writableNeedDrain, writableHighWaterMark: mark } = this.#transport;
+    return !writableNeedDrain && (this.backlog < mark || mark === 0);
   }
 
   /** A cheap check that almost every write passes: whether the transport is writable, and far from full. */
@@ -82,8 +87,6 @@ export class Sender {
 
   /** Takes a write. Returns whether there is room for more. */
   send(chunk: Buffer, callback: WriteCallback | undefined): boolean {
-    this.writes += 1;
-    this.bytes += chunk.length;
     this.#writesThisTick += 1;
     if (this.#writesThisTick === 1 && !this.#isBusy) {
       if (++this.#singles % SINGLES_A_CHECK === 0) this.#awaitTick();
@@ -94,17 +97,13 @@ export class Sender {
       if (this.#isOwn) this.#gather(chunk, callback);
       else this.#writeCorked(chunk, callback);
     }
-    const hasRoom = this.backlog < this.#transport.writableHighWaterMark;
-    // A write that was gathered has not changed whether the transport is writable.
-    return hasRoom && (this.#batch !== undefined || this.#transport.writable);
+    return this.#hasRoom();
   }
 
   /** Takes a write of several chunks, which are not copied. What was written before has been flushed. */
   sendParts(parts: readonly Buffer[], bytes: number, callback: WriteCallback | undefined): boolean {
-    this.writes += 1;
-    this.bytes += bytes;
-    this.#handOver(batchOf(bytes, callback), parts);
-    return this.backlog < this.#transport.writableHighWaterMark && this.#transport.writable;
+    this.#handOver(new Batch().add(bytes, callback), parts);
+    return this.#hasRoom();
   }
 
   /** Several writes follow in this tick: the first of them is gathered, too. */
@@ -116,12 +115,9 @@ export class Sender {
   flush(): void {
     const batch = this.#batch;
     if (batch !== undefined) {
-      this.#cutChunk();
-      const chunks = this.#chunks;
       this.#batch = undefined;
-      this.#chunks = [];
-      this.#handOver(batch, chunks);
-      this.#returnBuffer();
+      this.#handOver(batch, batch.finish());
+      batch.release(this.#transport.writableLength === 0);
     }
     if (this.#isCorked) {
       this.#isCorked = false;
@@ -130,11 +126,9 @@ export class Sender {
   }
 
   /** Flushes, and takes back what is not confirmed. */
-  takeAll(): Batch[] {
+  takeAll(): Batch {
     this.flush();
-    const batches: Batch[] = [];
-    for (let batch = this.#takeFirst(); batch !== undefined; batch = this.#takeFirst()) batches.push(batch);
-    return batches;
+    return this.#unconfirmed.takeAll();
   }
 
   // One function for all ticks and one for all writes: on a busy machine a closure for each costs as much as the write.
@@ -154,9 +148,13 @@ export class Sender {
     // What failed stays unconfirmed until the session ends, which is soon. When a socket is destroyed, Node calls back
     // for the write under way without an error, although it may be half sent.
     if (error || this.#transport.destroyed) return;
-    const batch = this.#takeFirst();
+    const batch = this.#unconfirmed.shift();
     if (batch !== undefined) this.#onConfirmed(batch.writes, batch.bytes, batch.callbacks);
   };
+
+  #hasRoom(): boolean {
+    return this.backlog < this.#transport.writableHighWaterMark && this.#transport.writable;
+  }
 
   #awaitTick(): void {
     this.#isAwaitingTick = true;
@@ -165,7 +163,7 @@ export class Sender {
 
   #sendAtOnce(chunk: Buffer, callback: WriteCallback | undefined): void {
     if (callback !== undefined || !this.#showsAll || !this.#isEmpty()) {
-      return this.#handOver(batchOf(chunk.length, callback), [chunk]);
+      return this.#handOver(new Batch().add(chunk.length, callback), [chunk]);
     }
     // Without a callback Node schedules no tick of its own, which is a tenth of what a write costs.
     try {
@@ -173,9 +171,7 @@ export class Sender {
     } catch (error) {
       this.#destroy(error);
     }
-    if (!this.#isEmpty()) return this.#handOver(batchOf(chunk.length, undefined), [NOTHING]);
-    this.writes -= 1;
-    this.bytes -= chunk.length;
+    if (!this.#isEmpty()) return this.#handOver(new Batch().add(chunk.length, undefined), [NOTHING]);
     this.#onConfirmed(1, chunk.length, undefined);
   }
 
@@ -192,28 +188,9 @@ export class Sender {
   }
 
   #gather(chunk: Buffer, callback: WriteCallback | undefined): void {
-    const batch = (this.#batch ??= newBatch());
-    addTo(batch, chunk.length, callback);
-    if (chunk.length <= LARGEST_COPIED && (this.#buffer ??= takeBuffer()) !== undefined) {
-      this.#buffer.append(chunk);
-    } else {
-      this.#cutChunk();
-      this.#chunks.push(chunk);
-    }
+    this.#batch ??= new GatheredBatch();
     // Afterwards, never before: a transport that breaks here was given this chunk too, and gets no later one.
-    if (batch.bytes >= LARGEST_BATCH || (this.#buffer?.room ?? LARGEST_COPIED) < LARGEST_COPIED) this.flush();
-  }
-
-  /** Makes one chunk of the small ones. */
-  #cutChunk(): void {
-    const chunk = this.#buffer?.cut();
-    if (chunk !== undefined) this.#chunks.push(chunk);
-  }
-
-  #returnBuffer(): void {
-    if (this.#buffer === undefined) return;
-    returnBuffer(this.#buffer, this.#transport.writableLength === 0);
-    this.#buffer = undefined;
+    if (!this.#batch.gather(chunk, callback)) this.flush();
   }
 
   /** Each with a callback of its own: such a stream may confirm one and fail at the next. */
@@ -222,14 +199,12 @@ export class Sender {
       this.#isCorked = true;
       this.#guard(() => this.#transport.cork());
     }
-    this.#handOver(batchOf(chunk.length, callback), [chunk]);
+    this.#handOver(new Batch().add(chunk.length, callback), [chunk]);
   }
 
   /** Writes `chunks`, the last of them with the callback that confirms the batch. */
   #handOver(batch: Batch, chunks: readonly Buffer[]): void {
-    if (this.#last === undefined) this.#first = batch;
-    else this.#last.next = batch;
-    this.#last = batch;
+    this.#unconfirmed.push(batch);
     const transport = this.#transport;
     // A stream that has ended would report an error. The session ends soon, and with it the batch is uncertain.
     if (!transport.writable) return;
@@ -240,16 +215,6 @@ export class Sender {
       transport.write(chunks[last]!, this.#onWritten);
       if (last > 0) transport.uncork();
     });
-  }
-
-  #takeFirst(): Batch | undefined {
-    const batch = this.#first;
-    if (batch === undefined) return undefined;
-    this.#first = batch.next;
-    if (this.#first === undefined) this.#last = undefined;
-    this.writes -= batch.writes;
-    this.bytes -= batch.bytes;
-    return batch;
   }
 
   #guard(call: () => unknown): void {
