@@ -103,7 +103,8 @@ const keeping: OnRead = {
   callback(size, from) {
     const isLarge = size >= LARGE;
     if (isLarge && isDiscarded(this)) return true;
-    const readsOn = deliver(this, isLarge && from !== shared ? from.subarray(0, size) : copy(from, size));
+    const isOwned = isLarge && from !== shared;
+    const readsOn = deliver(this, !isOwned ? copy(from, size) : size === READ_SIZE ? from : from.subarray(0, size));
     // Only now: a listener may have opened another socket, which asks for memory.
     if (size === READ_SIZE) next = Buffer.allocUnsafeSlow(READ_SIZE);
     return readsOn;

@@ -38,7 +38,11 @@ export class Expiry<T> {
     if (index < 0) return;
     expiring.index = -1;
     const last = this.#heap.pop();
-    if (last === undefined || last === expiring) return this.#stopIfEmpty();
+    if (this.#heap.length === 0) {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    }
+    if (last === undefined || last === expiring) return;
     this.#put(last, index);
     this.#moveUp(last);
     this.#moveDown(last);
@@ -68,12 +72,6 @@ export class Expiry<T> {
     }, first.expiresAt - performance.now());
     // The dial or the backoff that the writes wait for keeps the process alive, if it is to stay alive.
     this.#timer.unref();
-  }
-
-  #stopIfEmpty(): void {
-    if (this.#heap.length > 0) return;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
   }
 
   #moveUp(expiring: Expiring<T>): void {

@@ -70,7 +70,7 @@ export class Fates {
    * @returns a function that reports it: what its listeners do is reported after all of them
    */
   dropped(writes: readonly Write[], reason: DropReason, errorOf: (write: Write) => ConnectionError): () => void {
-    this.#countDropped(writes);
+    for (const { chunk } of writes) this.counts.dropped.add(1, chunk.length);
     return () => {
       this.#reportLater();
       this.#delivery.transaction(() => {
@@ -85,28 +85,15 @@ export class Fates {
    * @returns whether it was reported now
    */
   droppedByQueue(writes: readonly Write[], reason: QueueDropReason): boolean {
-    const errorOf = (write: Write) => queueDropError(this.#connection.tag, reason, write);
-    if (reason === 'expired' || reason === 'aborted') {
-      this.dropped(writes, reason, errorOf)();
-      return true;
-    }
-    this.#countDropped(writes);
-    for (const write of writes) {
-      const error = errorOf(write);
-      this.#reportNextTick(() => this.#reportDropped(write, reason, error));
-    }
-    return false;
-  }
-
-  #countDropped(writes: readonly Write[]): void {
-    for (const { chunk } of writes) this.counts.dropped.add(1, chunk.length);
+    const report = this.dropped(writes, reason, (write) => queueDropError(this.#connection.tag, reason, write));
+    const isNow = reason === 'expired' || reason === 'aborted';
+    if (isNow) report();
+    else this.#reportNextTick(report);
+    return isNow;
   }
 
   #reportNextTick(report: () => void): void {
-    if (this.#later !== undefined) {
-      this.#later.push(report);
-      return;
-    }
+    if (this.#later !== undefined) return void this.#later.push(report);
     this.#later = [report];
     // As in `refused()`.
     if (this.#isReporting) setImmediate(() => this.#reportLater());

@@ -114,8 +114,7 @@ export class Outbox {
   clear(): WriteCount {
     const { writes = 0, bytes = 0 } = this.#queue ?? {};
     if (writes > 0) {
-      const error = clearedError(this.#connection.tag);
-      this.#dropAll('cleared', error)();
+      this.#dropAll('cleared', clearedError(this.#connection.tag))();
       this.#checkRoom();
     }
     return { writes, bytes };
@@ -202,23 +201,19 @@ export class Outbox {
     }));
   }
 
-  get #isFull(): boolean {
-    return this.#sender?.isFull(this.#bounds.maxBytes) === true;
-  }
-
   get #isBelowMark(): boolean {
     return (this.#queue?.bytes ?? 0) < highWaterMark(this.#bounds.maxBytes);
   }
 
   get #writableSender(): Sender | undefined {
-    return this.#sender?.isWritable === true ? this.#sender : undefined;
+    return this.#sender?.transport.writable === true ? this.#sender : undefined;
   }
 
   #writeWithChecks(bytes: Bytes, callback: WriteCallback | undefined, options: WriteOptions | undefined): boolean {
     this.#makeRoomFor(bytes);
     const size = sizeOf(bytes);
     const sender = this.#writableSender;
-    const refusal = this.#refusal(size, options, sender !== undefined);
+    const refusal = this.#refusal(size, options, sender);
     if (refusal !== undefined) {
       this.refuse(bytes, callback, refusal);
       return false;
@@ -240,7 +235,7 @@ export class Outbox {
    * The transport may break here, or its stream call back into the application: all else is asked afterwards.
    */
   #makeRoomFor(bytes: Bytes): void {
-    if (Array.isArray(bytes) || this.#isFull) this.sendNow();
+    if (Array.isArray(bytes) || this.#sender?.isFull(this.#bounds.maxBytes) === true) this.sendNow();
   }
 
   #wantRoomUnless(hasRoom: boolean): boolean {
@@ -248,8 +243,9 @@ export class Outbox {
     return hasRoom;
   }
 
-  #refusal(bytes: number, options: WriteOptions | undefined, isConnected: boolean): ConnectionError | undefined {
+  #refusal(bytes: number, options: WriteOptions | undefined, sender: Sender | undefined): ConnectionError | undefined {
     const { tag } = this.#connection;
+    const { maxBytes } = this.#bounds;
     if (this.#isSealed()) return closedError(tag);
     if (options?.signal?.aborted === true) {
       // Its `false` says to wait for `drain`, as any other. Not in this tick: a writer that repeats it must not spin.
@@ -258,9 +254,9 @@ export class Outbox {
       return abortedError(tag, options.signal);
     }
     // A transport is full when its bound is reached, so that one large chunk passes; the queue never exceeds its bound.
-    if (isConnected ? !this.#isFull : this.#waiting.accepts(bytes, options)) return undefined;
+    if (sender === undefined ? this.#waiting.accepts(bytes, options) : !sender.isFull(maxBytes)) return undefined;
     this.#wantsRoom = true;
-    return fullError(tag, bytes, this.#bounds.maxBytes, isConnected);
+    return fullError(tag, bytes, maxBytes, sender !== undefined);
   }
 
   #sendQueue(): void {

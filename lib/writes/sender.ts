@@ -21,7 +21,7 @@ const resolved = Promise.resolve();
  * `process.nextTick` would cost a sixth of a small write.
  */
 export class Sender {
-  readonly #transport: Transport;
+  readonly transport: Transport;
   /** Whether it is a socket of Node's. A stream from a custom `dial` may keep the memory that it was given. */
   readonly #isOwn: boolean;
   /** Whether `writableLength` shows all that it holds. A TLS socket does not count what it has encrypted. */
@@ -40,7 +40,7 @@ export class Sender {
   readonly #unconfirmed = new BatchList();
 
   constructor(transport: Transport, isOwn: boolean, onConfirmed: OnConfirmed) {
-    this.#transport = transport;
+    this.transport = transport;
     this.#isOwn = isOwn;
     this.#showsAll = isOwn && transport.encrypted !== true;
     this.#onConfirmed = onConfirmed;
@@ -58,30 +58,25 @@ export class Sender {
 
   /** Bytes that the kernel has not taken yet. */
   get backlog(): number {
-    return this.#transport.writableLength + (this.#batch?.bytes ?? 0);
-  }
-
-  /** Whether the transport takes what is written. */
-  get isWritable(): boolean {
-    return this.#transport.writable;
+    return this.transport.writableLength + (this.#batch?.bytes ?? 0);
   }
 
   /** Whether the stream needs no `drain` event any more, and so the writer needs none. */
   get hasDrained(): boolean {
-    const { writableNeedDrain, writableHighWaterMark: mark } = this.#transport;
+    const { writableNeedDrain, writableHighWaterMark: mark } = this.transport;
     return !writableNeedDrain && (this.backlog < mark || mark === 0);
   }
 
   /** A cheap check that almost every write passes: whether the transport is writable, and far from full. */
   isFarFromFull(maxBytes: number): boolean {
     // The bytes that are not confirmed are at least the backlog.
-    return this.writes < LEAST_WRITES && this.bytes < maxBytes && this.#transport.writable;
+    return this.writes < LEAST_WRITES && this.bytes < maxBytes && this.transport.writable;
   }
 
   /** Whether `maxBytes`, or the high-water mark if that is more, or too many writes wait: one large chunk passes. */
   isFull(maxBytes: number): boolean {
     const { backlog } = this;
-    if (backlog >= Math.max(maxBytes, this.#transport.writableHighWaterMark)) return true;
+    if (backlog >= Math.max(maxBytes, this.transport.writableHighWaterMark)) return true;
     return backlog > 0 && this.writes >= mostWrites(maxBytes);
   }
 
@@ -117,11 +112,11 @@ export class Sender {
     if (batch !== undefined) {
       this.#batch = undefined;
       this.#handOver(batch, batch.finish());
-      batch.release(this.#transport.writableLength === 0);
+      batch.release(this.transport.writableLength === 0);
     }
     if (this.#isCorked) {
       this.#isCorked = false;
-      this.#guard(() => this.#transport.uncork());
+      this.#guard(() => this.transport.uncork());
     }
   }
 
@@ -147,13 +142,13 @@ export class Sender {
   readonly #onWritten = (error?: Error | null): void => {
     // What failed stays unconfirmed until the session ends, which is soon. When a socket is destroyed, Node calls back
     // for the write under way without an error, although it may be half sent.
-    if (error || this.#transport.destroyed) return;
+    if (error || this.transport.destroyed) return;
     const batch = this.#unconfirmed.shift();
     if (batch !== undefined) this.#onConfirmed(batch.writes, batch.bytes, batch.callbacks);
   };
 
   #hasRoom(): boolean {
-    return this.backlog < this.#transport.writableHighWaterMark && this.#transport.writable;
+    return this.backlog < this.transport.writableHighWaterMark && this.transport.writable;
   }
 
   #awaitTick(): void {
@@ -167,7 +162,7 @@ export class Sender {
     }
     // Without a callback Node schedules no tick of its own, which is a tenth of what a write costs.
     try {
-      this.#transport.write(chunk);
+      this.transport.write(chunk);
     } catch (error) {
       this.#destroy(error);
     }
@@ -184,7 +179,7 @@ export class Sender {
    * be used again that the kernel has yet to read; if it counted more, writes would be slower and nothing else.
    */
   #isEmpty(): boolean {
-    return this.#transport.writable && this.#transport.writableLength === 0;
+    return this.transport.writable && this.transport.writableLength === 0;
   }
 
   #gather(chunk: Buffer, callback: WriteCallback | undefined): void {
@@ -197,7 +192,7 @@ export class Sender {
   #writeCorked(chunk: Buffer, callback: WriteCallback | undefined): void {
     if (!this.#isCorked) {
       this.#isCorked = true;
-      this.#guard(() => this.#transport.cork());
+      this.#guard(() => this.transport.cork());
     }
     this.#handOver(new Batch().add(chunk.length, callback), [chunk]);
   }
@@ -205,7 +200,7 @@ export class Sender {
   /** Writes `chunks`, the last of them with the callback that confirms the batch. */
   #handOver(batch: Batch, chunks: readonly Buffer[]): void {
     this.#unconfirmed.push(batch);
-    const transport = this.#transport;
+    const transport = this.transport;
     // A stream that has ended would report an error. The session ends soon, and with it the batch is uncertain.
     if (!transport.writable) return;
     const last = chunks.length - 1;
@@ -227,6 +222,6 @@ export class Sender {
 
   /** A stream that throws is broken, and what it was given is uncertain: its `close` ends the session. */
   #destroy(error: unknown): void {
-    destroyTransport(this.#transport, toError(error));
+    destroyTransport(this.transport, toError(error));
   }
 }
