@@ -531,7 +531,8 @@ describe('over real sockets', () => {
         for (let write = 0; write < (round + id) % 9; write++) {
           const size = sizes[(round * 5 + id * 3 + write) % sizes.length]!;
           const from = sent[id]!;
-          const chunk = Buffer.from(Array.from({ length: size }, (_, offset) => byteAt(id, from + offset)));
+          const chunk = Buffer.alloc(size);
+          for (let offset = 0; offset < size; offset++) chunk[offset] = byteAt(id, from + offset);
           accepted += 1;
           connection.write(chunk, (error) => {
             confirmed += 1;
