@@ -1,5 +1,6 @@
 import { type Checks, boolean, checkRecord, frozen, func, integer, oneOf, orInfinity } from '../options/checks';
 import type { ReconnectingConnection } from '../connection';
+import type { ConnectionEvents } from '../events/events';
 import type { EndpointStats } from './endpoint-stats';
 import type { MemberOptions } from '../options/options';
 import { checks } from '../options/option-checks';
@@ -43,6 +44,13 @@ export interface PoolOptions<Message = unknown> extends MemberOptions {
   /** Which open member `pick()` returns. Default: `'round-robin'`. */
   readonly select?: SelectorName | SelectMember<Message> | undefined;
 }
+
+/** The events of a pool: every event of a member, followed by the member's tag and the member. */
+export type PoolEvents<Message = unknown> = {
+  [K in keyof ConnectionEvents<Message>]: (
+    ...args: [...Parameters<ConnectionEvents<Message>[K]>, tag: string, connection: ReconnectingConnection<Message>]
+  ) => void;
+};
 
 /** A pool in figures, as they are when `stats` is read. */
 export interface PoolStats {

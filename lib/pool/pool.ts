@@ -1,26 +1,21 @@
-import { type ConnectionHost, ReconnectingConnection, machineOf } from '../connection';
+import type { ReconnectingConnection } from '../connection';
 import { ConnectionError, beginAt, fromCaller } from '../errors';
 import { DeliveryQueue } from '../events/delivery-queue';
 import { Emitter, onListenerAdded } from '../events/emitter';
-import type { ConnectionEvents } from '../events/events';
 import type { CommonOptions, MemberOptions } from '../options/options';
 import { type CheckedOptions, type ResolvedOptions, resolveOptions } from '../options/settings';
 import { checkArguments } from '../options/url';
 import type { WriteChunk, WriteOptions } from '../options/write-options';
 import { toBytes, toWrite } from '../writes/chunk';
 import type { WriteCallback } from '../writes/write';
-import { type PoolEvents, forward } from './event-forwarder';
-import { type PoolOptions, type PoolStats, checkPoolOptions } from './options';
-import { DialSlot } from './dial-slot';
+import { type PoolEvents, type PoolOptions, type PoolStats, checkPoolOptions } from './options';
 import { memberError } from './member-error';
-import { type PoolWhenOpenOptions, PoolOpenWaiters } from './open-waiters';
-import { Picker } from './picker';
-import { Retirements } from './retirements';
+import { Members } from './members';
+import type { PoolWhenOpenOptions } from './open-waiters';
 import { SharedGate } from './shared-gate';
 
-export type { PoolEvents } from './event-forwarder';
 export type { PoolWhenOpenOptions } from './open-waiters';
-export type { PoolOptions, PoolStats, SelectMember } from './options';
+export type { PoolEvents, PoolOptions, PoolStats, SelectMember } from './options';
 
 /**
  * A pool of connections, its members. Members may share a target, and a failing member does not affect the others. A
@@ -46,22 +41,7 @@ export type { PoolOptions, PoolStats, SelectMember } from './options';
 export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Message>> {
   readonly #defaults: CheckedOptions;
   readonly #gate: SharedGate;
-  readonly #members = new Set<ReconnectingConnection<Message>>();
-  readonly #delivery = new DeliveryQueue<PoolEvents<Message>>(this);
-  /** What each member is created with. */
-  readonly #host: ConnectionHost;
-  /** Members, and former members that closed by themselves and join again when they are restarted. */
-  readonly #known = new WeakSet<ReconnectingConnection<Message>>();
-  readonly #picker: Picker<Message>;
-  /** Members that are forgotten as soon as they have closed. */
-  readonly #removed = new WeakSet<ReconnectingConnection<Message>>();
-  /** Created by the first `retire()`. */
-  #retirements: Retirements<Message> | undefined;
-  /** Created by the first `whenOpen()`. */
-  #waiters: PoolOpenWaiters | undefined;
-  /** Whether `write()` returned false, and `drain` is still to be emitted. */
-  #wantsRoom = false;
-  #disconnecting: Promise<void> | undefined;
+  readonly #members: Members<Message>;
 
   /** @throws ConnectionError `ERR_INVALID_OPTION` */
   constructor(options: PoolOptions<Message> = {}) {
@@ -69,30 +49,32 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     const own = fromCaller(ConnectionPool, () => checkPoolOptions(options));
     this.#defaults = own.defaults;
     this.#gate = new SharedGate(own.maxConnecting, own.coordinateDials, own.hedge);
-    this.#host = {
-      joinGate: (settings, member) => new DialSlot(this.#gate, settings, member),
-      observe: (member, event, args) => this.#observe(member, event, args),
-      // `as`: the pool has every event of a member.
-      hears: (event) => this.listenerCount(event as keyof ConnectionEvents) > 0,
-    };
-    this.#picker = new Picker(this.#members, own.select);
+    this.#members = new Members(this.#gate, own.select, new DeliveryQueue(this));
   }
 
   /** The members, in the order in which they joined. */
   get connections(): ReconnectingConnection<Message>[] {
-    return [...this.#members];
+    return [...this.#members.present];
   }
 
   /** Number of members. */
   get size(): number {
-    return this.#members.size;
+    return this.#members.present.size;
   }
 
   /** Figures of the pool: members by state, queued bytes, endpoints. */
   get stats(): PoolStats {
     const { waiting, endpoints } = this.#gate;
-    const stats = { total: this.#members.size, open: 0, connecting: 0, backoff: 0, waiting, queuedBytes: 0, endpoints };
-    for (const { state, pendingBytes } of this.#members) {
+    const stats = {
+      total: this.#members.present.size,
+      open: 0,
+      connecting: 0,
+      backoff: 0,
+      waiting,
+      queuedBytes: 0,
+      endpoints,
+    };
+    for (const { state, pendingBytes } of this.#members.present) {
       if (state === 'open' || state === 'connecting' || state === 'backoff') stats[state] += 1;
       stats.queuedBytes += pendingBytes;
     }
@@ -111,7 +93,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    */
   add(target: MemberOptions | string | Pick<URL, 'href'>, options?: CommonOptions): ReconnectingConnection<Message> {
     return fromCaller([this, 'add'], () => {
-      if (this.#disconnecting === undefined) return this.#join(this.#resolve(checkArguments(target, options)));
+      if (!this.#members.isDisconnecting) return this.#members.join(this.#resolve(checkArguments(target, options)));
       throw new ConnectionError('ERR_CLOSED', 'The pool is disconnecting: members can be added when that is done');
     });
   }
@@ -121,7 +103,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * at once when there is no such member.
    */
   async remove(tagOrConnection: string | ReconnectingConnection<Message>): Promise<void> {
-    await this.#disconnectAll(this.#membersOf(tagOrConnection));
+    await this.#members.remove(this.#membersOf(tagOrConnection));
   }
 
   /**
@@ -145,11 +127,10 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * ```
    */
   retire(tagOrConnection: string | ReconnectingConnection<Message>): Promise<void> {
-    const retirements = (this.#retirements ??= this.#newRetirements());
-    const members = this.#membersOf(tagOrConnection).filter((member) => this.#members.has(member));
+    const members = this.#membersOf(tagOrConnection).filter((member) => this.#members.present.has(member));
     const retired = members.map((member) => {
-      this.#picker.retire(member);
-      return retirements.retire(member);
+      this.#members.picker.retire(member);
+      return this.#members.retirements.retire(member);
     });
     const [first] = retired;
     return retired.length === 1 && first !== undefined ? first : Promise.all(retired).then(() => undefined);
@@ -170,10 +151,8 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * ```
    */
   whenOpen(count = 1, options: PoolWhenOpenOptions = {}): Promise<void> {
-    const waiters = (this.#waiters ??= new PoolOpenWaiters());
-    const opened = fromCaller([this, 'whenOpen'], () => waiters.add(count, options));
-    if (this.#disconnecting === undefined) waiters.settle(() => this.#picker.count);
-    else waiters.reject(disconnected());
+    const opened = fromCaller([this, 'whenOpen'], () => this.#members.waiters.add(count, options));
+    this.#members.settleWaiters();
     return opened;
   }
 
@@ -194,7 +173,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * ```
    */
   pick(key?: string): ReconnectingConnection<Message> | undefined {
-    return this.#picker.pick(key);
+    return this.#members.picker.pick(key);
   }
 
   /**
@@ -232,15 +211,15 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     const member = this.pick();
     if (member !== undefined) {
       // One without room was the only choice: its drain counts, whatever the room of others.
-      const isOnlyChoice = this.#picker.isFull(member);
+      const isOnlyChoice = this.#members.picker.isFull(member);
       // `as`: the member takes a callback there too. It checks and encodes, once.
       if (member.write(chunk, encoding as BufferEncoding | undefined, callback)) return true;
-      const hasRoom = !isOnlyChoice && this.#picker.withRoom() !== undefined;
-      if (!hasRoom) this.#wantsRoom = true;
+      const hasRoom = !isOnlyChoice && this.#members.picker.withRoom() !== undefined;
+      if (!hasRoom) this.#members.wantsRoom = true;
       return hasRoom;
     }
     const write = toWrite(chunk, encoding, callback);
-    this.#wantsRoom = true;
+    this.#members.wantsRoom = true;
     if (write.callback !== undefined) {
       const message = `No member of the pool is open (${this.#census()})`;
       process.nextTick(write.callback, new ConnectionError('ERR_NO_OPEN_MEMBER', message));
@@ -256,29 +235,19 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    */
   broadcast(chunk: WriteChunk, encoding?: BufferEncoding): number {
     const bytes = fromCaller([this, 'broadcast'], () => toBytes(chunk, encoding));
-    const open = this.connections.filter((member) => this.#picker.isOpen(member));
+    const open = this.connections.filter((member) => this.#members.picker.isOpen(member));
     for (const member of open) member.write(bytes);
     return open.length;
   }
 
   /** Disconnects and removes all members; members can be added again after that. Calls share one promise. */
   disconnect(): Promise<void> {
-    this.#waiters?.reject(disconnected());
-    this.#disconnecting ??= this.#disconnectAll(this.connections).finally(() => {
-      this.#disconnecting = undefined;
-    });
-    return this.#disconnecting;
+    return this.#members.disconnect();
   }
 
   /** Destroys and removes all members. */
   destroy(): void {
-    this.#waiters?.reject(disconnected());
-    for (const member of this.connections) {
-      this.#removed.add(member);
-      member.destroy();
-      // Removed after its last events, which may be queued behind one that is being delivered.
-      void this.#disconnectAll([member]);
-    }
+    this.#members.destroy();
   }
 
   /** `await using`: {@link ConnectionPool.disconnect}. */
@@ -288,7 +257,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
 
   /** The members, in the order in which they joined. */
   [Symbol.iterator](): Iterator<ReconnectingConnection<Message>> {
-    return this.#members.values();
+    return this.#members.present.values();
   }
 
   /** The pool's {@link ConnectionPool.stats}. */
@@ -298,12 +267,13 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
 
   #membersOf(tagOrConnection: string | ReconnectingConnection<Message>): ReconnectingConnection<Message>[] {
     if (typeof tagOrConnection === 'string') return this.get(tagOrConnection);
-    return this.#known.has(tagOrConnection) ? [tagOrConnection] : [];
+    return this.#members.isKnown(tagOrConnection) ? [tagOrConnection] : [];
   }
 
   /** @internal What members have received while nobody listened is delivered. */
   override [onListenerAdded](event: PropertyKey): void {
-    if (event === 'data' || event === 'message') for (const member of this.#members) member[onListenerAdded](event);
+    if (event === 'data' || event === 'message')
+      for (const member of this.#members.present) member[onListenerAdded](event);
   }
 
   #resolve(options: MemberOptions): ResolvedOptions {
@@ -312,96 +282,6 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     } catch (thrown) {
       throw memberError(options, this.#defaults, thrown);
     }
-  }
-
-  #join(resolved: ResolvedOptions): ReconnectingConnection<Message> {
-    const member = new ReconnectingConnection<Message>(undefined, { ...this.#host, resolved });
-    this.#known.add(member);
-    this.#members.add(member);
-    return member;
-  }
-
-  #newRetirements(): Retirements<Message> {
-    return new Retirements<Message>({
-      isMember: (member) => this.#members.has(member),
-      addTwin: (member) => {
-        if (this.#disconnecting !== undefined) return undefined;
-        const { settings, target, isRef } = machineOf(member);
-        const twin = this.#join({ settings, target });
-        if (!isRef) twin.unref();
-        if (!settings.autoConnect) twin.connect();
-        return twin;
-      },
-      stay: (member) => this.#picker.forget(member),
-      leave: (member) => {
-        this.#picker.leave(member);
-        this.#announceRoom();
-      },
-      remove: (member) => this.#disconnectAll([member]),
-    });
-  }
-
-  async #disconnectAll(members: readonly ReconnectingConnection<Message>[]): Promise<void> {
-    for (const member of members) this.#removed.add(member);
-    await Promise.all(members.map((member) => member.disconnect()));
-    for (const member of members) {
-      // One that had closed before emits no `close` any more.
-      this.#known.delete(member);
-      this.#forget(member);
-    }
-  }
-
-  /** Called with every event of a member, after the member's own listeners. */
-  #observe(member: ReconnectingConnection<Message>, event: keyof ConnectionEvents, args: readonly unknown[]): void {
-    if (event === 'data' || event === 'message') this.#picker.received(member);
-    else this.#noteChange(member, event, args);
-    // One that was removed, and that the application has started again.
-    if (!this.#known.has(member)) return;
-    forward(this.#delivery, member, event, args);
-    if (event === 'close') this.#onClose(member);
-  }
-
-  /** What an event changes in the pool, before the pool's listeners hear of it. */
-  #noteChange(
-    member: ReconnectingConnection<Message>,
-    event: keyof ConnectionEvents,
-    [, previous]: readonly unknown[],
-  ): void {
-    if (event === 'state') {
-      this.#picker.changed(member);
-      if (previous === 'closed' && this.#known.has(member)) this.#members.add(member);
-    } else if (event === 'drain') {
-      this.#picker.drained(member);
-      if (this.#picker.isOpen(member)) this.#wantsRoom = false;
-      return;
-    } else if (event === 'open') {
-      this.#waiters?.settle(() => this.#picker.count);
-    } else {
-      return;
-    }
-    this.#retirements?.advance();
-    this.#announceRoom();
-  }
-
-  #onClose(member: ReconnectingConnection<Message>): void {
-    const isRemoved = this.#removed.delete(member);
-    if (isRemoved) this.#known.delete(member);
-    this.#delivery.enqueue(() => {
-      // A listener may have restarted it: it stays a member then, unless it was removed.
-      if (isRemoved || member.state === 'closed') this.#forget(member);
-    });
-  }
-
-  /** Emits the `drain` that is due, where a member has room that does not emit it itself: it has just opened, say. */
-  #announceRoom(): void {
-    if (!this.#wantsRoom) return;
-    // When the events of the member are delivered, and its queue is sent: what a listener writes is no part of its hello.
-    queueMicrotask(() => {
-      const member = this.#wantsRoom ? this.#picker.withRoom() : undefined;
-      if (member === undefined) return;
-      this.#wantsRoom = false;
-      this.#delivery.deliver('drain', member.tag, member);
-    });
   }
 
   /** The members by state, for a message: `1 member, in backoff` or `3 members: 2 in backoff, 1 connecting`. */
@@ -414,13 +294,4 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     const listed = parts.filter((part) => part !== false).join(', ');
     return listed === '' ? members : `${members}: ${listed}`;
   }
-
-  #forget(member: ReconnectingConnection<Message>): void {
-    this.#members.delete(member);
-    this.#picker.forget(member);
-  }
-}
-
-function disconnected(): ConnectionError {
-  return new ConnectionError('ERR_CLOSED', 'The pool is disconnected');
 }

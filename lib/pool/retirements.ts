@@ -5,20 +5,14 @@ type Member<Message> = ReconnectingConnection<Message>;
 
 /** What retiring a member needs of its pool. */
 export interface RetirementPool<Message> {
-  readonly isMember: (member: Member<Message>) => boolean;
+  isMember(member: Member<Message>): boolean;
   /** Adds a member with the settings of another; undefined while the pool disconnects. */
-  readonly addTwin: (member: Member<Message>) => Member<Message> | undefined;
+  addTwin(member: Member<Message>): Member<Message> | undefined;
   /** The member is not replaced after all. */
-  readonly stay: (member: Member<Message>) => void;
+  stay(member: Member<Message>): void;
   /** The member is not to be picked any more. */
-  readonly leave: (member: Member<Message>) => void;
-  readonly remove: (member: Member<Message>) => Promise<void>;
-}
-
-/** A wait for what the members do. */
-interface Wait {
-  readonly isOver: () => boolean;
-  readonly end: () => void;
+  leave(member: Member<Message>): void;
+  remove(members: readonly Member<Message>[]): Promise<void>;
 }
 
 /**
@@ -31,7 +25,8 @@ export class Retirements<Message> {
   readonly #running = new Map<Member<Message>, Promise<void>>();
   /** By tag: resolves when the next twin may be opened. */
   readonly #turns = new Map<string, Promise<unknown>>();
-  readonly #waits = new Set<Wait>();
+  /** Conditions that members have to meet, each with what is called when they do. */
+  readonly #waits = new Map<() => boolean, () => void>();
 
   constructor(pool: RetirementPool<Message>) {
     this.#pool = pool;
@@ -57,7 +52,9 @@ export class Retirements<Message> {
 
   /** A member has opened, or changed its state. */
   advance(): void {
-    for (const wait of this.#waits) if (wait.isOver()) wait.end();
+    for (const [isOver, resolve] of this.#waits) {
+      if (isOver() && this.#waits.delete(isOver)) resolve();
+    }
   }
 
   /** Opens the twin. Resolves to false where the member stays: the twin has closed, and the member is still open. */
@@ -79,20 +76,13 @@ export class Retirements<Message> {
     });
     await this.#until(() => isTimeUp || member.state !== 'open');
     deadline.clear();
-    await this.#pool.remove(member);
+    await this.#pool.remove([member]);
   }
 
   #until(isOver: () => boolean): Promise<void> {
     return new Promise((resolve) => {
-      if (isOver()) return resolve();
-      const wait: Wait = {
-        isOver,
-        end: () => {
-          this.#waits.delete(wait);
-          resolve();
-        },
-      };
-      this.#waits.add(wait);
+      if (isOver()) resolve();
+      else this.#waits.set(isOver, resolve);
     });
   }
 }
