@@ -58,17 +58,13 @@ export class DialSlot implements DialGate, WaitingMember {
   connected(took: number): void {
     this.#hasFailed = false;
     this.#resolve = undefined;
-    if (!this.#isCounted) return;
-    this.#isCounted = false;
-    this.#endpoint?.connected(this, took);
+    if (this.#uncount()) this.#endpoint?.connected(this, took);
   }
 
   failed(took: number, failure: AttemptFailure): void {
     this.#hasFailed = true;
     this.#resolve = undefined;
-    if (!this.#isCounted) return;
-    this.#isCounted = false;
-    this.#endpoint?.failed(this, took, failure);
+    if (this.#uncount()) this.#endpoint?.failed(this, took, failure);
   }
 
   release(): void {
@@ -170,8 +166,12 @@ export class DialSlot implements DialGate, WaitingMember {
   }
 
   #endDial(): void {
-    if (!this.#isCounted) return;
+    if (this.#uncount()) this.#endpoint?.ended(this);
+  }
+
+  #uncount(): boolean {
+    const wasCounted = this.#isCounted;
     this.#isCounted = false;
-    this.#endpoint?.ended(this);
+    return wasCounted;
   }
 }

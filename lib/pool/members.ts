@@ -5,7 +5,7 @@ import type { ConnectionEvents } from '../events/events';
 import type { ResolvedOptions } from '../options/settings';
 import { DialSlot } from './dial-slot';
 import type { PoolEvents, SelectMember } from './options';
-import { PoolOpenWaiters } from './open-waiters';
+import { type PoolWhenOpenOptions, PoolOpenWaiters } from './open-waiters';
 import { Picker } from './picker';
 import { type RetirementPool, Retirements } from './retirements';
 import type { SelectorName } from './selection';
@@ -18,10 +18,12 @@ export class Members<Message> implements RetirementPool<Message> {
   /** In the order in which they joined. */
   readonly present = new Set<Member<Message>>();
   readonly picker: Picker<Message>;
-  readonly waiters = new PoolOpenWaiters();
   readonly retirements = new Retirements<Message>(this);
   /** Whether `write()` returned false, and `drain` is still to be emitted. */
   wantsRoom = false;
+  /** Undefined unless `disconnect()` is under way. */
+  disconnecting: Promise<void> | undefined;
+  readonly #waiters = new PoolOpenWaiters();
   readonly #delivery: DeliveryQueue<PoolEvents<Message>>;
   /** What each member is created with. */
   readonly #host: ConnectionHost;
@@ -29,7 +31,6 @@ export class Members<Message> implements RetirementPool<Message> {
   readonly #known = new WeakSet<Member<Message>>();
   /** Members that are forgotten as soon as they have closed. */
   readonly #removed = new WeakSet<Member<Message>>();
-  #disconnecting: Promise<void> | undefined;
 
   constructor(
     gate: SharedGate,
@@ -46,17 +47,10 @@ export class Members<Message> implements RetirementPool<Message> {
     };
   }
 
-  get isDisconnecting(): boolean {
-    return this.#disconnecting !== undefined;
-  }
-
-  isMember(member: Member<Message>): boolean {
-    return this.present.has(member);
-  }
-
-  /** Whether it is a member, or joins again when it is restarted. */
-  isKnown(member: Member<Message>): boolean {
-    return this.#known.has(member);
+  /** The members with a tag, or the one that is given, if it is a member or joins again when it is restarted. */
+  find(tagOrConnection: string | Member<Message>): Member<Message>[] {
+    if (typeof tagOrConnection !== 'string') return this.#known.has(tagOrConnection) ? [tagOrConnection] : [];
+    return [...this.present].filter((member) => member.tag === tagOrConnection);
   }
 
   join(resolved: ResolvedOptions): Member<Message> {
@@ -67,7 +61,7 @@ export class Members<Message> implements RetirementPool<Message> {
   }
 
   addTwin(member: Member<Message>): Member<Message> | undefined {
-    if (this.isDisconnecting) return undefined;
+    if (this.disconnecting !== undefined) return undefined;
     const { settings, target, isRef } = machineOf(member);
     const twin = this.join({ settings, target });
     if (!isRef) twin.unref();
@@ -98,10 +92,10 @@ export class Members<Message> implements RetirementPool<Message> {
   /** Disconnects and removes all members. Calls share one promise. */
   disconnect(): Promise<void> {
     this.#rejectWaiters();
-    this.#disconnecting ??= this.remove([...this.present]).finally(() => {
-      this.#disconnecting = undefined;
+    this.disconnecting ??= this.remove([...this.present]).finally(() => {
+      this.disconnecting = undefined;
     });
-    return this.#disconnecting;
+    return this.disconnecting;
   }
 
   destroy(): void {
@@ -114,14 +108,15 @@ export class Members<Message> implements RetirementPool<Message> {
     }
   }
 
-  /** Resolves promises of `whenOpen()`: a member has opened, or a promise was added. */
-  settleWaiters(): void {
-    if (this.isDisconnecting) this.#rejectWaiters();
-    else this.waiters.settle(() => this.picker.count);
+  whenOpen(count: number, options: PoolWhenOpenOptions): Promise<void> {
+    const opened = this.#waiters.add(count, options);
+    if (this.disconnecting === undefined) this.#waiters.settle(() => this.picker.count);
+    else this.#rejectWaiters();
+    return opened;
   }
 
   #rejectWaiters(): void {
-    this.waiters.reject(new ConnectionError('ERR_CLOSED', 'The pool is disconnected'));
+    this.#waiters.reject(new ConnectionError('ERR_CLOSED', 'The pool is disconnected'));
   }
 
   /** Called with every event of a member, after the member's own listeners. */
@@ -148,7 +143,7 @@ export class Members<Message> implements RetirementPool<Message> {
       this.picker.changed(member);
       if (previous === 'closed' && this.#known.has(member)) this.present.add(member);
     } else if (event === 'open') {
-      this.waiters.settle(() => this.picker.count);
+      this.#waiters.settle(() => this.picker.count);
     } else {
       return;
     }

@@ -70,6 +70,15 @@ export interface PoolStats {
   readonly endpoints: Readonly<Record<string, EndpointStats>>;
 }
 
+/** The members by state, for a message: `1 member, in backoff` or `3 members: 2 in backoff, 1 connecting`. */
+export function census({ total, connecting, backoff }: PoolStats): string {
+  const states = Object.entries({ 'in backoff': backoff, connecting }).filter(([, count]) => count > 0);
+  const members = `${total} ${total === 1 ? 'member' : 'members'}`;
+  if (states.length === 0) return members;
+  if (states[0]?.[1] === total) return `${members}, ${states[0][0]}`;
+  return `${members}: ${states.map(([state, count]) => `${count} ${state}`).join(', ')}`;
+}
+
 /**
  * Checks the options of a pool, and separates the defaults for its members from its own.
  *

@@ -3,13 +3,13 @@ import { ConnectionError, beginAt, fromCaller } from '../errors';
 import { DeliveryQueue } from '../events/delivery-queue';
 import { Emitter, onListenerAdded } from '../events/emitter';
 import type { CommonOptions, MemberOptions } from '../options/options';
-import { type CheckedOptions, type ResolvedOptions, resolveOptions } from '../options/settings';
+import type { CheckedOptions } from '../options/settings';
 import { checkArguments } from '../options/url';
 import type { WriteChunk, WriteOptions } from '../options/write-options';
 import { toBytes, toWrite } from '../writes/chunk';
 import type { WriteCallback } from '../writes/write';
-import { type PoolEvents, type PoolOptions, type PoolStats, checkPoolOptions } from './options';
-import { memberError } from './member-error';
+import { type PoolEvents, type PoolOptions, type PoolStats, census, checkPoolOptions } from './options';
+import { resolveMember } from './member-options';
 import { Members } from './members';
 import type { PoolWhenOpenOptions } from './open-waiters';
 import { SharedGate } from './shared-gate';
@@ -65,16 +65,9 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   /** Figures of the pool: members by state, queued bytes, endpoints. */
   get stats(): PoolStats {
     const { waiting, endpoints } = this.#gate;
-    const stats = {
-      total: this.#members.present.size,
-      open: 0,
-      connecting: 0,
-      backoff: 0,
-      waiting,
-      queuedBytes: 0,
-      endpoints,
-    };
-    for (const { state, pendingBytes } of this.#members.present) {
+    const { present } = this.#members;
+    const stats = { total: present.size, open: 0, connecting: 0, backoff: 0, waiting, queuedBytes: 0, endpoints };
+    for (const { state, pendingBytes } of present) {
       if (state === 'open' || state === 'connecting' || state === 'backoff') stats[state] += 1;
       stats.queuedBytes += pendingBytes;
     }
@@ -93,8 +86,10 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    */
   add(target: MemberOptions | string | Pick<URL, 'href'>, options?: CommonOptions): ReconnectingConnection<Message> {
     return fromCaller([this, 'add'], () => {
-      if (!this.#members.isDisconnecting) return this.#members.join(this.#resolve(checkArguments(target, options)));
-      throw new ConnectionError('ERR_CLOSED', 'The pool is disconnecting: members can be added when that is done');
+      if (this.#members.disconnecting !== undefined) {
+        throw new ConnectionError('ERR_CLOSED', 'The pool is disconnecting: members can be added when that is done');
+      }
+      return this.#members.join(resolveMember(checkArguments(target, options), this.#defaults));
     });
   }
 
@@ -103,21 +98,19 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * at once when there is no such member.
    */
   async remove(tagOrConnection: string | ReconnectingConnection<Message>): Promise<void> {
-    await this.#members.remove(this.#membersOf(tagOrConnection));
+    await this.#members.remove(this.#members.find(tagOrConnection));
   }
 
   /**
    * Replaces a member, or all members with a tag one after another: for a server that says goodbye. A member with the same
-   * options, its twin, is opened first. Meanwhile the old one is picked only while no other has room. When the twin is
-   * open, or the old one is lost, the old one is not picked any more. It is read until its peer ends the session, but for
-   * no longer than its `closeTimeout`, and then disconnected and removed.
+   * options, its twin, is opened first. Meanwhile the old one is picked only while no other has room, and afterwards not any
+   * more: it is read until its peer ends the session, but for no longer than its `closeTimeout`, and then removed.
    *
    * If the twin closes before it opens, for `maxRetries` say, the old one stays. A member that is not open is removed at
-   * once, as by `remove()`, and its twin takes its place. The twin has none of the listeners of the old member: listen to
-   * the pool.
+   * once, and its twin takes its place. The twin has none of the listeners of the old member: listen to the pool.
    *
-   * @returns a promise that resolves when the old members are removed, or stay. It never rejects, and is the same for calls
-   *   for one member. Resolves at once when there is no such member.
+   * @returns a promise that resolves when the old members are removed, or stay, and at once when there is no such member.
+   *   It never rejects, and is the same for calls for one member.
    *
    * @example
    * ```ts
@@ -127,13 +120,12 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * ```
    */
   retire(tagOrConnection: string | ReconnectingConnection<Message>): Promise<void> {
-    const members = this.#membersOf(tagOrConnection).filter((member) => this.#members.present.has(member));
+    const members = this.#members.find(tagOrConnection).filter((member) => this.#members.present.has(member));
     const retired = members.map((member) => {
       this.#members.picker.retire(member);
       return this.#members.retirements.retire(member);
     });
-    const [first] = retired;
-    return retired.length === 1 && first !== undefined ? first : Promise.all(retired).then(() => undefined);
+    return retired.length === 1 ? retired[0]! : Promise.all(retired).then(() => undefined);
   }
 
   /**
@@ -151,14 +143,12 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * ```
    */
   whenOpen(count = 1, options: PoolWhenOpenOptions = {}): Promise<void> {
-    const opened = fromCaller([this, 'whenOpen'], () => this.#members.waiters.add(count, options));
-    this.#members.settleWaiters();
-    return opened;
+    return fromCaller([this, 'whenOpen'], () => this.#members.whenOpen(count, options));
   }
 
   /** The members with this tag. */
   get(tag: string): ReconnectingConnection<Message>[] {
-    return this.connections.filter((member) => member.tag === tag);
+    return this.#members.find(tag);
   }
 
   /**
@@ -181,8 +171,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * or else refused with the error that the callback receives (`ERR_QUEUE_FULL`, or `ERR_NO_OPEN_MEMBER` where no member is
    * open). `drain` is emitted when a member has room again. The pool itself queues nothing.
    *
-   * @param chunk - A string is encoded now. Bytes must not be changed before the callback. An array of chunks is one
-   *   write.
+   * @param chunk - As for the `write()` of a connection.
    * @param encoding - Encoding of strings, by default `'utf8'`, or the options of this write.
    * @param callback - Called once: without an error when the kernel has taken the chunk, otherwise with the error.
    * @returns false when the writer should wait for `drain`, or when the write was refused
@@ -196,35 +185,28 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     encoding?: BufferEncoding | WriteOptions | WriteCallback,
     callback?: WriteCallback,
   ): boolean {
+    const { picker } = this.#members;
     try {
-      return this.#write(chunk, encoding, callback);
+      const member = this.pick();
+      if (member !== undefined) {
+        // One without room was the only choice: its drain counts, whatever the room of others.
+        const isOnlyChoice = picker.isFull(member);
+        // `as`: the member takes a callback there too. It checks and encodes, once.
+        if (member.write(chunk, encoding as BufferEncoding | undefined, callback)) return true;
+        const hasRoom = !isOnlyChoice && picker.withRoom() !== undefined;
+        if (!hasRoom) this.#members.wantsRoom = true;
+        return hasRoom;
+      }
+      const write = toWrite(chunk, encoding, callback);
+      this.#members.wantsRoom = true;
+      if (write.callback !== undefined) {
+        const message = `No member of the pool is open (${census(this.stats)})`;
+        process.nextTick(write.callback, new ConnectionError('ERR_NO_OPEN_MEMBER', message));
+      }
+      return false;
     } catch (error) {
       throw beginAt(error, [this, 'write']);
     }
-  }
-
-  #write(
-    chunk: WriteChunk,
-    encoding?: BufferEncoding | WriteOptions | WriteCallback,
-    callback?: WriteCallback,
-  ): boolean {
-    const member = this.pick();
-    if (member !== undefined) {
-      // One without room was the only choice: its drain counts, whatever the room of others.
-      const isOnlyChoice = this.#members.picker.isFull(member);
-      // `as`: the member takes a callback there too. It checks and encodes, once.
-      if (member.write(chunk, encoding as BufferEncoding | undefined, callback)) return true;
-      const hasRoom = !isOnlyChoice && this.#members.picker.withRoom() !== undefined;
-      if (!hasRoom) this.#members.wantsRoom = true;
-      return hasRoom;
-    }
-    const write = toWrite(chunk, encoding, callback);
-    this.#members.wantsRoom = true;
-    if (write.callback !== undefined) {
-      const message = `No member of the pool is open (${this.#census()})`;
-      process.nextTick(write.callback, new ConnectionError('ERR_NO_OPEN_MEMBER', message));
-    }
-    return false;
   }
 
   /**
@@ -265,33 +247,9 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     return this.stats;
   }
 
-  #membersOf(tagOrConnection: string | ReconnectingConnection<Message>): ReconnectingConnection<Message>[] {
-    if (typeof tagOrConnection === 'string') return this.get(tagOrConnection);
-    return this.#members.isKnown(tagOrConnection) ? [tagOrConnection] : [];
-  }
-
   /** @internal What members have received while nobody listened is delivered. */
   override [onListenerAdded](event: PropertyKey): void {
     if (event === 'data' || event === 'message')
       for (const member of this.#members.present) member[onListenerAdded](event);
-  }
-
-  #resolve(options: MemberOptions): ResolvedOptions {
-    try {
-      return resolveOptions(options, this.#defaults);
-    } catch (thrown) {
-      throw memberError(options, this.#defaults, thrown);
-    }
-  }
-
-  /** The members by state, for a message: `1 member, in backoff` or `3 members: 2 in backoff, 1 connecting`. */
-  #census(): string {
-    const { total, connecting, backoff } = this.stats;
-    const members = `${total} ${total === 1 ? 'member' : 'members'}`;
-    if (backoff === total && total > 0) return `${members}, in backoff`;
-    if (connecting === total && total > 0) return `${members}, connecting`;
-    const parts = [backoff > 0 && `${backoff} in backoff`, connecting > 0 && `${connecting} connecting`];
-    const listed = parts.filter((part) => part !== false).join(', ');
-    return listed === '' ? members : `${members}: ${listed}`;
   }
 }

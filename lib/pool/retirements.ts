@@ -5,7 +5,7 @@ type Member<Message> = ReconnectingConnection<Message>;
 
 /** What retiring a member needs of its pool. */
 export interface RetirementPool<Message> {
-  isMember(member: Member<Message>): boolean;
+  readonly present: ReadonlySet<Member<Message>>;
   /** Adds a member with the settings of another; undefined while the pool disconnects. */
   addTwin(member: Member<Message>): Member<Message> | undefined;
   /** The member is not replaced after all. */
@@ -59,7 +59,7 @@ export class Retirements<Message> {
 
   /** Opens the twin. Resolves to false where the member stays: the twin has closed, and the member is still open. */
   async #replace(member: Member<Message>): Promise<boolean> {
-    if (!this.#pool.isMember(member)) return false;
+    if (!this.#pool.present.has(member)) return false;
     const twin = member.state === 'closing' ? undefined : this.#pool.addTwin(member);
     if (twin === undefined) return true;
     const isTwinOpen = () => machineOf(twin).session?.info !== undefined;

@@ -1,18 +1,22 @@
 import { ConnectionError, describe, shorten } from '../errors';
 import type { MemberOptions } from '../options/options';
+import { type CheckedOptions, type ResolvedOptions, resolveOptions } from '../options/settings';
 
 /**
- * The error for invalid options of a member, with what the member connects to: the options may be one entry of a list.
+ * Checks the options of a member over the pool's. What is wrong with them is reported with what the member connects to, as
+ * they may be one entry of a list.
  *
- * @param defaults - The pool's options.
- * @param thrown - What the check of the options threw.
+ * @throws ConnectionError `ERR_INVALID_OPTION`
  */
-export function memberError(options: unknown, defaults: MemberOptions, thrown: unknown): unknown {
-  if (!(thrown instanceof ConnectionError)) return thrown;
-  const device = deviceOf(options, defaults);
-  if (device === undefined) return thrown;
-  const message = `${thrown.message} (in the options of the member ${device})`;
-  return new ConnectionError(thrown.code, message, { cause: thrown.cause, tag: thrown.tag });
+export function resolveMember(options: MemberOptions, defaults: CheckedOptions): ResolvedOptions {
+  try {
+    return resolveOptions(options, defaults);
+  } catch (thrown) {
+    const device = deviceOf(options, defaults);
+    if (!(thrown instanceof ConnectionError) || device === undefined) throw thrown;
+    const message = `${thrown.message} (in the options of the member ${device})`;
+    throw new ConnectionError(thrown.code, message, { cause: thrown.cause, tag: thrown.tag });
+  }
 }
 
 /** `host:port` or the path as they were given, right or wrong; undefined where there is neither. */
