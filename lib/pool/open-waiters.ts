@@ -25,10 +25,7 @@ export class PoolOpenWaiters {
     return this.#waiters.add(count, signal, `${count} open ${count === 1 ? 'member' : 'members'}`);
   }
 
-  /**
-   * A member has opened, or a promise was added: resolves the promises that wait for no more members than `countOpen()`
-   * returns. It is called only when they may be enough, as to count is slow.
-   */
+  /** A member has opened, or a promise was added. `countOpen()`, which is slow, is called only if it may be enough. */
   settle(countOpen: () => number): void {
     if (this.#waiters.size === 0 || --this.#missing > 0) return;
     const open = countOpen();

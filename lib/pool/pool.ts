@@ -156,11 +156,6 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * has room, or where it is the one of `key`. With `'round-robin'`, every call moves on to the next member.
    *
    * @param key - For `'rendezvous'` and functions: equal keys get the same member while it is open.
-   *
-   * @example
-   * ```ts
-   * pool.pick()?.write('PING\r\n', (error) => console.log(error?.message ?? 'sent'));
-   * ```
    */
   pick(key?: string): ReconnectingConnection<Message> | undefined {
     return this.#members.picker.pick(key);
