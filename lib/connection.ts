@@ -5,8 +5,8 @@ import { inspect } from 'node:util';
 
 import type { JoinGate } from './attempt/dial-gate';
 import { beginAt, fromCaller } from './errors';
-import { type EventHook, type HeardElsewhere, DeliveryQueue } from './events/delivery-queue';
-import { type ChannelEvent, publish } from './events/diagnostics-channel';
+import { type EventObserver, DeliveryQueue } from './events/delivery-queue';
+import type { ChannelEvent } from './events/diagnostics-channel';
 import { Emitter, onListenerAdded } from './events/emitter';
 import type { CloseInfo, ConnectionEvents, OpenInfo, StateName, WriteCount } from './events/events';
 import { Machine } from './lifecycle/machine';
@@ -26,22 +26,13 @@ import type { WriteCallback } from './writes/write';
 /** The machine of a connection: for pools, and no method, so that it is no part of the public names. */
 export let machineOf: <Message>(connection: ReconnectingConnection<Message>) => Machine;
 
-/** Called with every event of a connection. */
-export type Observer = (
-  connection: ReconnectingConnection,
-  event: keyof ConnectionEvents,
-  args: readonly unknown[],
-) => void;
-
 /** What a pool or a registry passes to a connection that it creates. */
 export interface ConnectionHost {
   /** Options that are checked already, in place of the first argument. */
   readonly resolved?: ResolvedOptions | undefined;
   readonly joinGate?: JoinGate | undefined;
-  /** Called after the connection's own listeners, also when `removeAllListeners()` was called. */
-  readonly observe?: Observer | undefined;
-  /** Whether `observe` passes an event on to listeners. */
-  readonly hears?: HeardElsewhere | undefined;
+  /** Gets the connection's events after its own listeners, also when `removeAllListeners()` was called. */
+  readonly observer?: EventObserver<ReconnectingConnection> | undefined;
 }
 
 /** Milliseconds until the session of a connection counts as healthy, for logs; Infinity without a session. */
@@ -106,10 +97,10 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
     // `!`: only resolved options may take their place.
     const { settings, target: place } =
       host?.resolved ?? fromCaller(ReconnectingConnection, () => resolveOptions(checkArguments(target!, options)));
-    const { joinGate, observe, hears } = host ?? {};
-    // `as`: the type of messages does not matter here, and the emitter that the queue passes to its hooks is `this`.
+    const { joinGate, observer } = host ?? {};
+    // `as`: the type of messages does not matter here, and the emitter that the queue passes to its observer is `this`.
     const emitter = this as unknown as Emitter<ConnectionEvents>;
-    const delivery = new DeliveryQueue(emitter, publish as EventHook, observe as EventHook | undefined, hears);
+    const delivery = new DeliveryQueue(emitter, observer);
     this.#machine = new Machine({ settings, target: place, joinGate, delivery, connection: this });
     if (settings.autoConnect) {
       queueMicrotask(() => {
@@ -396,7 +387,7 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
 
 function isHost(second: CommonOptions | ConnectionHost | undefined): second is ConnectionHost {
   try {
-    return Object.hasOwn(second ?? {}, 'joinGate') || Object.hasOwn(second ?? {}, 'observe');
+    return Object.hasOwn(second ?? {}, 'joinGate') || Object.hasOwn(second ?? {}, 'observer');
   } catch {
     // A proxy that throws: the check of the options says so.
     return false;

@@ -1,4 +1,5 @@
-import { type Observer, ReconnectingConnection } from './connection';
+import { ReconnectingConnection } from './connection';
+import type { EventObserver } from './events/delivery-queue';
 import { ConnectionError, fromCaller, invalidOption } from './errors';
 import type { CommonOptions, ConnectionOptions, MemberOptions } from './options/options';
 import { resolveOptions } from './options/settings';
@@ -20,10 +21,13 @@ import { type PoolOptions, ConnectionPool } from './pool/pool';
 export class ConnectionRegistry {
   readonly #connections = new Set<ReconnectingConnection>();
   readonly #pools = new Map<string, ConnectionPool>();
-  readonly #observe: Observer = (connection, event, [next, previous]) => {
-    if (event !== 'state') return;
-    if (next === 'closed') this.#connections.delete(connection);
-    if (previous === 'closed') this.#connections.add(connection);
+  readonly #observer: EventObserver<ReconnectingConnection> = {
+    observe: (connection, event, [next, previous]) => {
+      if (event !== 'state') return;
+      if (next === 'closed') this.#connections.delete(connection);
+      if (previous === 'closed') this.#connections.add(connection);
+    },
+    hears: () => false,
   };
 
   /**
@@ -47,7 +51,7 @@ export class ConnectionRegistry {
     if (tag !== undefined && this.getConnection(tag) !== undefined) {
       throw new ConnectionError('ERR_DUPLICATE_TARGET', `There is a connection to ${tag} already`, { tag });
     }
-    const connection = new ReconnectingConnection<Message>(undefined, { observe: this.#observe, resolved });
+    const connection = new ReconnectingConnection<Message>(undefined, { observer: this.#observer, resolved });
     this.#connections.add(connection);
     return connection;
   }

@@ -321,7 +321,7 @@ describe('isHeard()', () => {
   it('is whether the emitter has listeners, or the one that passes its events on', () => {
     const emitter = new Emitter<Events>().on('one', () => undefined);
     const elsewhere = jest.fn((event: PropertyKey) => event === 'two');
-    const queue = new DeliveryQueue<Events>(emitter, undefined, undefined, elsewhere);
+    const queue = new DeliveryQueue<Events>(emitter, { observe: () => undefined, hears: elsewhere });
     expect((['one', 'two', 'three'] as const).map((event) => queue.isHeard(event))).toEqual([true, true, false]);
     expect(new DeliveryQueue<Events>(emitter).isHeard('two')).toBe(false);
   });

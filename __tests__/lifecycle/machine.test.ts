@@ -653,6 +653,32 @@ describe('disconnect()', () => {
     await expect(setup.connection.disconnect()).resolves.toMatchObject({ reason: 'max-retries' });
   });
 
+  test('in an `open` listener › what is written after it is refused, and what was written before it is sent', async () => {
+    const setup = await situations.dialling();
+    const fates: unknown[] = [];
+    const write = (text: string) =>
+      setup.connection.write(text, (error: NodeJS.ErrnoException | null | undefined) => {
+        fates.push(`${text} ${error?.code ?? 'confirmed'}`);
+      });
+    write('queued');
+    setup.connection.on('open', () => {
+      write('before');
+      void setup.connection.disconnect();
+      write('after');
+      queueMicrotask(() => write('later'));
+    });
+    setup.link.connect();
+    await settle();
+
+    expect(setup.connection.state).toBe('closing');
+    expect(setup.link.written.join(' ')).toBe('before queued');
+    expect([...fates].sort()).toEqual(['after ERR_CLOSED', 'before confirmed', 'later ERR_CLOSED', 'queued confirmed']);
+    setup.link.finish();
+    await settle();
+    expect(setup.connection.stats.writes.dropped.writes).toBe(0);
+    expect(setup.connection.stats.writes.refused.writes).toBe(2);
+  });
+
   test('while in backoff with writes queued › dials at once and sends them', async () => {
     const setup = await situations.backoff();
     const fates: unknown[] = [];

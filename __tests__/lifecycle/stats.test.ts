@@ -24,9 +24,9 @@ beforeEach(() => {
 afterEach(() => jest.useRealTimers());
 
 /** The parts of a session that the recorder reads. */
-function session(generation: number, parts: { transport?: object; received?: number; uptime?: number } = {}): Session {
+function session(parts: { transport?: object; received?: number; uptime?: number } = {}): Session {
   // `as`: the recorder does not read the other parts.
-  return { generation, transport: {}, received: 0, uptime: 0, ...parts } as object as Session;
+  return { transport: {}, received: 0, uptime: 0, ...parts } as object as Session;
 }
 
 /** The same as what its attempt has brought; a stream of the application's, whose addresses are read at once. */
@@ -36,7 +36,7 @@ function established({ transport }: Session): Established {
 
 /** Records that `current` opens. */
 function open(recorder: StatsRecorder, current: Session): OpenInfo {
-  return recorder.recordOpen(established(current), current.generation);
+  return recorder.recordOpen(established(current));
 }
 
 const addresses = { localAddress: '127.0.0.1', localPort: 50_000, remoteAddress: '127.0.0.2', remotePort: 6379 };
@@ -66,13 +66,13 @@ describe('snapshot()', () => {
       recorder.recordFailure();
       recorder.recordError(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }));
       recorder.recordDial();
-      const current = session(lifecycle + 1, { received: 100, uptime: 50 });
+      const current = session({ received: 100, uptime: 50 });
       const info = open(recorder, current);
       recorder.recordReset(Object.assign(current, { info }), 'peer-end', undefined, true, none);
     }
     // A session that ended before its `open` was delivered does not count.
-    recorder.recordReset(session(3, { received: 0, uptime: 0 }), 'destroyed', undefined, false, none);
-    const current = session(3, { received: 7, uptime: 12.6 });
+    recorder.recordReset(session({ received: 0, uptime: 0 }), 'destroyed', undefined, false, none);
+    const current = session({ received: 7, uptime: 12.6 });
     recorder.recordDial();
     open(recorder, current);
     expect(recorder.snapshot('open', TAG, current, writes)).toStrictEqual({
@@ -94,7 +94,7 @@ describe('snapshot()', () => {
 
   it('counts the bytes of a session once, while it is open and when it is over', () => {
     const recorder = new StatsRecorder();
-    const current = session(1, { received: 100 });
+    const current = session({ received: 100 });
     open(recorder, current);
     expect(recorder.snapshot('open', TAG, current, writes).bytesReceived).toBe(100);
     recorder.recordReset(current, 'error', undefined, true, none);
@@ -176,7 +176,7 @@ describe('recordOpen()', () => {
   it('returns the payload of the first `open`', () => {
     const recorder = new StatsRecorder();
     recorder.recordDial();
-    const info: OpenInfo = open(recorder, session(1, { transport: addresses }));
+    const info: OpenInfo = open(recorder, session({ transport: addresses }));
     expect({ ...info }).toStrictEqual({
       generation: 1,
       reopened: false,
@@ -188,7 +188,7 @@ describe('recordOpen()', () => {
   });
 
   it('leaves out addresses that the transport does not have', () => {
-    const info: OpenInfo = open(new StatsRecorder(), session(1));
+    const info: OpenInfo = open(new StatsRecorder(), session());
     expect({ ...info }).toStrictEqual({
       generation: 1,
       reopened: false,
@@ -199,9 +199,9 @@ describe('recordOpen()', () => {
 
   it('counts the dials since the last `open`', () => {
     const recorder = new StatsRecorder();
-    const attempts = [3, 1, 2].map((dials, index) => {
+    const attempts = [3, 1, 2].map((dials) => {
       for (let dial = 0; dial < dials; dial++) recorder.recordDial();
-      return open(recorder, session(index + 1)).attempts;
+      return open(recorder, session()).attempts;
     });
     expect(attempts).toEqual([3, 1, 2]);
     expect(recorder.snapshot('open', TAG, undefined, writes).dials).toBe(6);
@@ -209,17 +209,17 @@ describe('recordOpen()', () => {
 
   it('measures the downtime since the last `reset`, in whole milliseconds', () => {
     const recorder = new StatsRecorder();
-    const first = session(1);
+    const first = session();
     open(recorder, first);
     jest.advanceTimersByTime(10_000);
     recorder.recordReset(first, 'error', undefined, true, none);
     jest.advanceTimersByTime(1_234);
-    expect(open(recorder, session(2))).toMatchObject({ reopened: true, downtime: 1_234 });
+    expect(open(recorder, session())).toMatchObject({ reopened: true, downtime: 1_234 });
   });
 
   it('counts no dial and no downtime of an earlier lifecycle', () => {
     const recorder = new StatsRecorder();
-    const first = session(1);
+    const first = session();
     recorder.recordDial();
     open(recorder, first);
     recorder.recordReset(first, 'disconnected', undefined, false, none);
@@ -227,7 +227,7 @@ describe('recordOpen()', () => {
     jest.advanceTimersByTime(5_000);
     recorder.startLifecycle();
     recorder.recordDial();
-    const info: OpenInfo = open(recorder, session(2));
+    const info: OpenInfo = open(recorder, session());
     expect({ ...info }).toStrictEqual({ generation: 2, reopened: false, attempts: 1, downtime: 0 });
   });
 });
@@ -237,13 +237,17 @@ describe('recordReset()', () => {
 
   it('returns the payload of `reset`', () => {
     const error = new Error('lost');
-    const reset = new StatsRecorder().recordReset(session(4, { uptime: 99.5 }), 'error', error, true, uncertain);
+    const recorder = new StatsRecorder();
+    recorder.generation = 4;
+    const reset = recorder.recordReset(session({ uptime: 99.5 }), 'error', error, true, uncertain);
     expect(reset).toStrictEqual({ generation: 4, reason: 'error', error, uptime: 100, willRetry: true, uncertain });
     expect(reset.error).toBe(error);
   });
 
   it('leaves out the error when there is none', () => {
-    const reset = new StatsRecorder().recordReset(session(4), 'peer-end', undefined, false, uncertain);
+    const recorder = new StatsRecorder();
+    recorder.generation = 4;
+    const reset = recorder.recordReset(session(), 'peer-end', undefined, false, uncertain);
     expect(reset).toStrictEqual({ generation: 4, reason: 'peer-end', uptime: 0, willRetry: false, uncertain });
   });
 });

@@ -1,5 +1,5 @@
 import { ConnectionPool, ReconnectingConnection } from 'reconnecting-connection';
-import { type ScriptedAttempt, ScriptedDial, record, until } from 'reconnecting-connection/testing';
+import { type ScriptedAttempt, LoopbackServer, ScriptedDial, record, until } from 'reconnecting-connection/testing';
 
 import { cleanUp, track } from '../kit/clean-up';
 
@@ -178,4 +178,15 @@ test.each<[string, (recorder: ReturnType<typeof recorded>['recorder']) => unknow
 
 test('a condition that is no function is refused with ERR_INVALID_OPTION', async () => {
   await expect(until(true as never)).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION' });
+});
+
+test('the addresses of an `open` are recorded, although nothing read them while the session lasted', async () => {
+  const server = await LoopbackServer.start();
+  const connection = track(new ReconnectingConnection({ port: server.port }));
+  const recorder = record(connection);
+  await recorder.next('open');
+  await connection.disconnect();
+  await server.close();
+
+  expect(recorder.payloads('open')).toMatchObject([{ remoteAddress: '127.0.0.1', remotePort: server.port }]);
 });

@@ -19,6 +19,12 @@ import { type ResolvedTarget, tagOf } from '../options/target';
  * `connectTimeout`.
  */
 export class Attempt implements Refable, ConnectorObserver {
+  /** It is its connection's state. */
+  // eslint-disable-next-line @typescript-eslint/class-literal-property-style -- A field would take memory.
+  get name(): 'connecting' {
+    return 'connecting';
+  }
+
   readonly #context: AttemptContext;
   #phase: 'new' | 'target' | 'gate' | 'dial' | 'beforeTls' | 'tls' | 'handshake' | 'decoder' | 'over' = 'new';
   #target: ResolvedTarget | undefined;

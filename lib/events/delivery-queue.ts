@@ -1,52 +1,44 @@
 import type { EventMap } from 'typed-emitter';
 
+import { publish } from './diagnostics-channel';
 import { type Emitter, shielded } from './emitter';
 
-/** Called with every event of an emitter, before or after its listeners. */
-export type EventHook = (emitter: unknown, event: PropertyKey, args: readonly unknown[]) => void;
+/** Passes the events of several emitters on. One object for all of them. */
+export interface EventObserver<Source> {
+  /** Called after the listeners of each event, and also when there are none. */
+  observe(emitter: Source, event: PropertyKey, args: readonly unknown[]): void;
+  /** Whether it has listeners for an event. */
+  hears(event: PropertyKey): boolean;
+}
 
-/** Whether an emitter that passes events on has listeners for one. */
-export type HeardElsewhere = (event: PropertyKey) => boolean;
-
-/** Shared by all queues in which no task waits, and never written to. */
+/** Shared by all queues that deliver something while no task waits, and never written to. */
 const NO_TASKS: (() => void)[] = [];
 
 /**
  * Delivers the events of an emitter in one order for all its listeners: an event that a listener causes is delivered
- * after the present one has reached every listener. The cause itself, a state change say, takes effect at once.
+ * after the present one has reached every listener. The cause itself, a state change say, takes effect at once. Channels
+ * of diagnostics get it first.
  */
 export class DeliveryQueue<Events extends EventMap> {
   readonly #emitter: Emitter<Events>;
-  readonly #before: EventHook | undefined;
-  readonly #after: EventHook | undefined;
-  readonly #heardElsewhere: HeardElsewhere | undefined;
-  #delivering = false;
-  #tasks: (() => void)[] = NO_TASKS;
+  readonly #observer: EventObserver<unknown> | undefined;
+  /** Undefined while nothing is being delivered. */
+  #tasks: (() => void)[] | undefined;
 
-  /**
-   * @param before - Called before the listeners of each event.
-   * @param after - Called after the listeners of each event, and also when there are none.
-   * @param heardElsewhere - Whether the emitter to which `after` passes an event has listeners for it.
-   */
-  constructor(emitter: Emitter<Events>, before?: EventHook, after?: EventHook, heardElsewhere?: HeardElsewhere) {
+  constructor(emitter: Emitter<Events>, observer?: EventObserver<unknown>) {
     this.#emitter = emitter;
-    this.#before = before;
-    this.#after = after;
-    this.#heardElsewhere = heardElsewhere;
+    this.#observer = observer;
   }
 
   /** Whether anybody listens to `event`. */
   isHeard(event: keyof Events): boolean {
-    return this.#emitter.listenerCount(event) > 0 || this.#heardElsewhere?.(event) === true;
+    return this.#emitter.listenerCount(event) > 0 || this.#observer?.hears(event) === true;
   }
 
   /** Emits `event` after everything that was queued before it. */
   deliver<E extends keyof Events>(event: E, ...args: Parameters<Events[E]>): void {
-    if (this.#delivering) {
-      this.enqueue(() => this.#emit(event, args));
-      return;
-    }
-    this.#delivering = true;
+    if (this.#tasks !== undefined) return this.enqueue(() => this.#emit(event, args));
+    this.#tasks = NO_TASKS;
     this.#emit(event, args);
     this.#runTasks();
   }
@@ -63,21 +55,15 @@ export class DeliveryQueue<Events extends EventMap> {
    * queued task throws becomes an uncaught exception.
    */
   enqueue(task: () => void): void {
-    if (!this.#delivering) {
-      this.transaction(task);
-      return;
-    }
+    if (this.#tasks === undefined) return this.transaction(task);
     if (this.#tasks === NO_TASKS) this.#tasks = [];
     this.#tasks.push(task);
   }
 
   /** Runs `change` now, and delivers the events it queued only when it is complete: listeners never see half a change. */
   transaction(change: () => void): void {
-    if (this.#delivering) {
-      change();
-      return;
-    }
-    this.#delivering = true;
+    if (this.#tasks !== undefined) return change();
+    this.#tasks = NO_TASKS;
     try {
       change();
     } finally {
@@ -86,18 +72,17 @@ export class DeliveryQueue<Events extends EventMap> {
   }
 
   #emit<E extends keyof Events>(event: E, args: Parameters<Events[E]>): void {
-    this.#before?.(this.#emitter, event, args);
+    publish(this.#emitter, event, args);
     this.#emitter.emit(event, ...args);
-    this.#after?.(this.#emitter, event, args);
+    this.#observer?.observe(this.#emitter, event, args);
   }
 
   #runTasks(): void {
-    while (this.#tasks !== NO_TASKS) {
-      const tasks = this.#tasks;
+    for (let tasks = this.#tasks; tasks !== NO_TASKS && tasks !== undefined; tasks = this.#tasks) {
       this.#tasks = NO_TASKS;
       // Shielded, so that a task that throws does not take the others with it.
       for (const task of tasks) shielded(task);
     }
-    this.#delivering = false;
+    this.#tasks = undefined;
   }
 }

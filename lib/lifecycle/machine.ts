@@ -61,10 +61,10 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     connecting: {
       established: (machine, _state, established) => machine.#open(established),
       failed: (machine, _state, failure) => machine.#retryOrGiveUp(failure),
-      reconnect: (machine, { attempt }, delay) => {
+      reconnect: (machine, attempt, delay) => {
         if (attempt.hasBegun || delay > 0) machine.#redial(Math.max(delay, machine.#retryPolicy.abandon()));
       },
-      disconnect: (machine, { attempt }) => {
+      disconnect: (machine, attempt) => {
         if (machine.#outboxSoFar?.hasWaiting === true) machine.#close(attempt);
         else machine.#finish(DISCONNECTED);
       },
@@ -80,7 +80,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
         if (machine.#noteIfHealthy()) machine.#redial(delay);
         else machine.#retryOrGiveUp(FORCED, delay);
       },
-      disconnect: (machine, { session }) => {
+      disconnect: (machine, session) => {
         // A socket that is gone already has nothing to flush.
         if (session.transport.destroyed) return machine.#finish(DISCONNECTED);
         machine.#close(session);
@@ -130,6 +130,10 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   readonly delivery: DeliveryQueue<ConnectionEvents>;
   readonly connection: HeartbeatConnection;
   tag: string;
+  /** Whether the application has paused it. */
+  isPaused = false;
+  /** Whether its socket and timers keep the process alive. */
+  isRef = true;
 
   readonly #gate: DialGate | undefined;
   readonly #signal: LifecycleSignal | undefined;
@@ -143,8 +147,6 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   /** Created by the first reader of a connection with `allowHalfOpen`. */
   #peerEndListeners: Set<() => void> | undefined;
   #state: State = { name: 'idle' };
-  #paused = false;
-  #ref = true;
   /** What the `target` function returned for the last dial. */
   #previousTarget: Target | undefined;
   /** Created by the first `disconnect()` of a lifecycle. */
@@ -167,9 +169,8 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   }
 
   get session(): Session | undefined {
-    const state = this.#state;
-    if (state.name === 'open') return state.session;
-    return state.name === 'closing' && state.work instanceof Session ? state.work : undefined;
+    const state = this.#state.name === 'closing' ? this.#state.work : this.#state;
+    return state.name === 'open' ? state : undefined;
   }
 
   get outbox(): Outbox {
@@ -217,8 +218,8 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   }
 
   markHealthy(): void {
-    if (this.#state.name !== 'open' || this.#state.session.healthy) return;
-    this.#state.session.healthy = true;
+    if (this.#state.name !== 'open' || this.#state.healthy) return;
+    this.#state.healthy = true;
     this.delivery.deliver(HEALTHY);
   }
 
@@ -244,29 +245,24 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   whenOpen(options: WhenOpenOptions): Promise<OpenInfo> {
     const opened = (this.#waiters ??= new OpenWaiters()).add(options, this.tag);
     const state = this.#state;
-    if (state.name === 'open' && state.session.info !== undefined) this.#waiters.resolve(state.session.info);
+    if (state.name === 'open' && state.info !== undefined) this.#waiters.resolve(state.info);
     if (state.name === 'closed' && !state.restart) this.#waiters.reject(this.#closedError(state.info.error));
     if (state.name === 'closing' && !state.restart) this.#waiters.reject(this.#closedError());
     return opened;
   }
 
   pause(): void {
-    this.#paused = true;
+    this.isPaused = true;
     this.session?.pause();
   }
 
   resume(): void {
-    this.#paused = false;
+    this.isPaused = false;
     this.session?.resume();
   }
 
-  /** Whether its socket and timers keep the process alive. */
-  get isRef(): boolean {
-    return this.#ref;
-  }
-
   setRef(on: boolean): void {
-    this.#ref = on;
+    this.isRef = on;
     setStateRef(this.#state, on);
   }
 
@@ -369,7 +365,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   /** @param failure - What it follows; undefined where the application has asked for it. */
   #dial(failure: Failure | undefined, nextTurn = false): void {
     const attempt = this.#newAttempt(failure);
-    this.#enter({ name: 'connecting', attempt });
+    this.#enter(attempt);
     attempt.start(nextTurn);
   }
 
@@ -386,13 +382,13 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
         ? { ...(failure && { failure }), ...(previous && { previous }), generation }
         : { generation },
       ending: this.#ending(),
-      ref: this.#ref,
+      ref: this.isRef,
     });
   }
 
   /** What `reconnect()` leaves of this state. */
   #ending(): EndingTransport | undefined {
-    return endingOf(this.#state, this.tag, this.settings.closeTimeout, this.#ref);
+    return endingOf(this.#state, this.tag, this.settings.closeTimeout, this.isRef);
   }
 
   /** Dials in place of what there is, after `delay`; calls of one turn of the event loop are one. */
@@ -407,10 +403,11 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
 
   #open(established: Established): void {
     const { session, info } = this.#newSession(established);
-    this.#enter({ name: 'open', session });
+    this.#enter(session);
     this.#announceSession(session, info, () => {
       this.#waiters?.resolve(info);
-      this.#outboxSoFar?.flush();
+      // `disconnect()` in an `open` listener has sealed it.
+      if (this.state === 'open') this.#outboxSoFar?.flush();
     });
   }
 
@@ -425,12 +422,12 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   }
 
   #newSession(established: Established): { session: Session; info: OpenPayload } {
-    const session = new Session(established, this.generation + 1, this, this.#ref);
+    const session = new Session(established, this);
     const refusedAt = this.#gate?.refusedAt;
     if (refusedAt !== undefined) this.#retryPolicy.opened(this.tag, refusedAt);
     // A stream of another make may keep the memory of a chunk after it has confirmed it.
     this.#outboxSoFar?.attach(session.transport, established.isOwn);
-    return { session, info: this.#stats.recordOpen(established, session.generation) };
+    return { session, info: this.#stats.recordOpen(established) };
   }
 
   /** Delivers `open`, and then lets the queue go out and bytes come in: what `open` listeners write goes first. */
@@ -443,7 +440,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     this.delivery.enqueue(() => {
       if (!isCurrent()) return;
       onAnnounced();
-      session.read(this.#paused);
+      session.read();
     });
   }
 
@@ -472,7 +469,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     const info: BackoffInfo = { attempt, delay, retryAt: Date.now() + delay, ...failure, ...(fault && { fault }) };
     const reportReset = session && this.#endSession(session, failure.reason, failure.error, true);
     const timer = setTimeout(retryNow, delay, this);
-    setRef(this.#ref, timer);
+    setRef(this.isRef, timer);
     const isForced = failure.reason === 'forced';
     // Only a `target` function is to know the failure: a wait for hours need not hold its error.
     const kept = this.settings.nextTarget && failure;
@@ -495,7 +492,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
 
   /** Goes on with `work` for as long as `closeTimeout` allows, and takes no more writes. */
   #close(work: Attempt | Session): void {
-    const deadline = new Deadline(this.settings.closeTimeout, this.#ref, () => this.#handle('closeTimeout'));
+    const deadline = new Deadline(this.settings.closeTimeout, this.isRef, () => this.#handle('closeTimeout'));
     this.#enter({ name: 'closing', work, deadline, restart: false });
     this.#outboxSoFar?.seal();
     this.#waiters?.reject(this.#closedError());

@@ -42,13 +42,7 @@ export const transitions = {
 } as const satisfies Record<StateName, readonly StateName[]>;
 
 /** A state with everything that it holds. No other object holds a socket or a timer of a connection, but for the queue's timer. */
-export type State =
-  | { readonly name: 'idle' }
-  | { readonly name: 'connecting'; readonly attempt: Attempt }
-  | { readonly name: 'open'; readonly session: Session }
-  | Waiting
-  | Closing
-  | Closed;
+export type State = { readonly name: 'idle' } | Attempt | Session | Waiting | Closing | Closed;
 
 /** One of the states. */
 export type StateOf<Name extends StateName> = Extract<State, { readonly name: Name }>;
@@ -95,20 +89,18 @@ export function forcedWait(timer: NodeJS.Timeout, ending: EndingTransport | unde
  * no code of the application's.
  */
 export function endingOf(state: State, tag: string, closeTimeout: number, ref: boolean): EndingTransport | undefined {
-  if (state.name === 'connecting') return state.attempt.takeEnding();
+  if (state.name === 'connecting') return state.takeEnding();
   if (state.name === 'backoff') return state.ending;
   if (state.name !== 'open') return undefined;
-  return new EndingTransport(state.session.transport, tag, closeTimeout, ref);
+  return new EndingTransport(state.transport, tag, closeTimeout, ref);
 }
 
 /** Releases what `state` holds, except what `next` takes over: `closing` goes on with the attempt or the session. */
 export function release(state: State, next: State): void {
   switch (state.name) {
     case 'connecting':
-      if (next.name !== 'closing') state.attempt.release();
-      return;
     case 'open':
-      if (next.name !== 'closing') state.session.release();
+      if (next.name !== 'closing') state.release();
       return;
     case 'backoff':
       clearTimeout(state.timer);
@@ -131,9 +123,8 @@ export function release(state: State, next: State): void {
 export function setStateRef(state: State, on: boolean): void {
   switch (state.name) {
     case 'connecting':
-      return state.attempt.setRef(on);
     case 'open':
-      return state.session.setRef(on);
+      return state.setRef(on);
     case 'backoff':
       state.ending?.setRef(on);
       return setRef(on, state.timer);

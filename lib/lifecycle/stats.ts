@@ -164,11 +164,11 @@ export class StatsRecorder {
   }
 
   /** Returns the payload of `open`. */
-  recordOpen(established: Established, generation: number): OpenPayload {
+  recordOpen(established: Established): OpenPayload {
     const { lostAt } = this.#pastSoFar ?? NO_PAST;
     const downtime = lostAt === undefined ? 0 : Math.floor(performance.now()) - lostAt;
-    const payload = new OpenPayload(established, generation, lostAt !== undefined, this.attempts, downtime);
-    this.generation = generation;
+    this.generation += 1;
+    const payload = new OpenPayload(established, this.generation, lostAt !== undefined, this.attempts, downtime);
     this.attempts = 0;
     return payload;
   }
@@ -181,14 +181,14 @@ export class StatsRecorder {
     willRetry: boolean,
     uncertain: WriteCount,
   ): ResetInfo {
-    const { generation, info, received, uptime } = session;
+    const { info, received, uptime } = session;
     const past = this.#past;
     // A session that ended before its `open` was delivered has no `reset` either.
     if (info !== undefined) past.resets += 1;
     past.bytesReceived += received;
     past.lostAt = Math.floor(performance.now());
     session.resetInfo = {
-      generation,
+      generation: this.generation,
       reason,
       ...(error && { error }),
       uptime: Math.round(uptime),

@@ -41,9 +41,11 @@ export class Members<Message> implements RetirementPool<Message> {
     this.#delivery = delivery;
     this.#host = {
       joinGate: (settings, member) => new DialSlot(gate, settings, member),
-      observe: (member, event, args) => this.#observe(member, event, args),
-      // `as`: the pool has every event of a member.
-      hears: (event) => delivery.isHeard(event as keyof ConnectionEvents),
+      observer: {
+        // `as`: the pool has every event of a member.
+        observe: (member, event, args) => this.#observe(member, event as keyof ConnectionEvents, args),
+        hears: (event) => delivery.isHeard(event as keyof ConnectionEvents),
+      },
     };
   }
 

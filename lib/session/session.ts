@@ -26,6 +26,8 @@ import { type Watched, outflowOf } from './watches';
 /** What a session works with, and reports its end to. */
 export interface SessionOwner {
   readonly tag: string;
+  readonly isPaused: boolean;
+  readonly isRef: boolean;
   readonly settings: Settings;
   readonly delivery: DeliveryQueue<ConnectionEvents>;
   readonly outbox: Outbox;
@@ -46,7 +48,6 @@ export type SessionInfo = OpenInfo & { release(): void };
 
 /** The life of one established socket: reads and decodes it, finds out that the peer is dead, and reports how it ended. */
 export class Session implements Refable, TransportHandler, DecoderHandler, UnheardHost {
-  readonly generation: number;
   readonly transport: Transport;
   /** Whether the transport is a socket that this library has opened. */
   readonly isOwn: boolean;
@@ -64,8 +65,6 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
 
   readonly #owner: SessionOwner;
   #liveness: Liveness | undefined;
-  #ref: boolean;
-  #paused = false;
   /** What waits for a listener; undefined while there is one and nothing waits. */
   #unheard: Unheard | undefined;
   /** Bytes received, where the transport does not count them. */
@@ -74,18 +73,22 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
   /** Bounds the time from the peer's end, or from an error, to the end of the session. */
   #endDeadline: Deadline | undefined;
 
-  constructor({ transport, isOwn, decoder }: Established, generation: number, owner: SessionOwner, ref: boolean) {
-    const { settings } = owner;
-    this.generation = generation;
+  constructor({ transport, isOwn, decoder }: Established, owner: SessionOwner) {
+    const { settings, connection, isRef } = owner;
     this.transport = transport;
     this.#owner = owner;
     this.isOwn = isOwn;
     this.decoder = decoder && new SessionDecoder(decoder, transport, this);
-    this.#ref = ref;
     setHandler(transport, this);
     enableEvents(transport, 'end', 'drain');
-    this.#liveness = livenessOf(settings, owner.connection, () => this.#watched(), ref);
+    this.#liveness = livenessOf(settings, connection, () => this.#watched(), isRef);
     this.#liveness?.start();
+  }
+
+  /** It is its connection's state. */
+  // eslint-disable-next-line @typescript-eslint/class-literal-property-style -- A field would take memory.
+  get name(): 'open' {
+    return 'open';
   }
 
   /** Bytes received in this session. */
@@ -109,20 +112,20 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
   }
 
   /** Begins to read. Until then every byte waits in the socket. */
-  read(paused: boolean): void {
+  read(): void {
+    const { isPaused } = this;
     this.hasBegun = true;
-    this.decoder?.start(paused);
+    this.decoder?.start(isPaused);
     // A stream begins to flow with its first `data` listener, unless it was paused.
     if (this.decoder !== undefined) this.transport.resume();
-    else if (paused) this.#pauseTransport();
+    else if (isPaused) this.#pauseTransport();
     enableEvents(this.transport, 'data');
-    if (paused) this.pause();
+    if (isPaused) this.pause();
     else this.resume();
   }
 
   /** Stops reading. */
   pause(): void {
-    this.#paused = true;
     this.#restartLiveness();
     if (this.decoder === undefined) this.#pauseTransport();
     else this.decoder.pause();
@@ -130,7 +133,6 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
   }
 
   resume(): void {
-    this.#paused = false;
     this.#restartLiveness();
     (this.decoder ?? this.transport).resume();
     this.onListener();
@@ -162,7 +164,6 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
   }
 
   setRef(on: boolean): void {
-    this.#ref = on;
     setTransportRef(on, this.transport);
     this.#liveness?.setRef(on);
     this.#endDeadline?.setRef(on);
@@ -231,7 +232,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
     this.#restartLiveness();
     if (this.decoder?.hasRoom === true) this.#deliverUnheard();
     // What comes then waits in front of the decoder, so that the peer's end is noticed.
-    else if (this.#isUnheard && !this.#paused) this.transport.resume();
+    else if (this.#isUnheard && !this.isPaused) this.transport.resume();
   }
 
   onDecoded(): void {
@@ -257,7 +258,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
 
   /** The peer's silence counts only while this side reads, and the peer has not ended. */
   #restartLiveness(): void {
-    const isReading = !this.#paused && (this.decoder?.hasRoom !== false || this.#isUnheard);
+    const isReading = !this.isPaused && (this.decoder?.hasRoom !== false || this.#isUnheard);
     this.#liveness?.setReceiving(isReading && !this.transport.readableEnded);
   }
 
@@ -268,7 +269,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
   }
 
   get isPaused(): boolean {
-    return this.#paused;
+    return this.#owner.isPaused;
   }
 
   get isHeard(): boolean {
@@ -277,7 +278,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
 
   /** A listener may have paused, ended or left the session. */
   canDeliver(): boolean {
-    return !this.#paused && this.isHeard && isHandledBy(this.transport, this);
+    return !this.isPaused && this.isHeard && isHandledBy(this.transport, this);
   }
 
   pass(chunk: Buffer): void {
@@ -333,7 +334,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
     // A listener may have released the session while the decoder was still at work on a chunk.
     if (!isHandledBy(this.transport, this)) return;
     const { closeTimeout } = this.#owner.settings;
-    this.#endDeadline ??= new Deadline(closeTimeout, this.#ref, () => {
+    this.#endDeadline ??= new Deadline(closeTimeout, this.#owner.isRef, () => {
       if (this.#isDecoding) {
         this.#error ??= new Error(`The decoder put nothing out for ${closeTimeout} ms after the peer had ended`);
       }
@@ -345,7 +346,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
   #restartEndDeadline(): void {
     this.#endDeadline?.clear();
     this.#endDeadline = undefined;
-    if (!this.#paused) this.#startEndDeadline();
+    if (!this.isPaused) this.#startEndDeadline();
   }
 
   #reportEnd(): void {

@@ -139,7 +139,9 @@ export class Recorder<Events extends Listeners> {
   }
 
   #hear(event: string, args: readonly unknown[]): void {
-    this.#heard.push({ event, args, at: now() - this.#startedAt });
+    // Its addresses can be read only while the session lasts.
+    const copy = event === 'open' ? [{ ...(args[0] as object) }, ...args.slice(1)] : args; // `as`: the payload.
+    this.#heard.push({ event, args: copy, at: now() - this.#startedAt });
     this.#waiting.changed();
   }
 }
