@@ -58,9 +58,9 @@ runProgram(options, async ({ only, quick, loaded, rounds = quick ? 1 : 5, librar
       circumstances: [...circumstances(rounds, load), `${minutes} minutes`],
       results,
     };
+    if (write !== undefined && !interruption.signal.aborted) record(write, node, run);
     process.stdout.write(page([{ node, runs: [run] }]));
     if (interruption.signal.aborted) throw new Error('Interrupted: the rounds are incomplete, so nothing is written');
-    if (write !== undefined) record(write, node, run);
     const failed = results.flatMap(({ entries }) => entries.filter(({ failure }) => failure !== undefined));
     if (failed.some(({ name }) => name.startsWith('ours'))) process.exitCode = 1;
   } finally {

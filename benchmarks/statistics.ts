@@ -25,7 +25,7 @@ export function summary(values: readonly number[]): Summary | undefined {
 
 /** A figure of an entry, round by round. */
 export function values({ runs }: Entry, figure: string): number[] {
-  return runs.map((run) => run[figure]).filter((value) => value !== undefined);
+  return runs.map((run) => run[figure]).filter((value): value is number => value !== undefined && !Number.isNaN(value));
 }
 
 /** The ratios of a figure to another entry's, round by round. */

@@ -39,6 +39,7 @@ function withQuartiles(found: Summary | undefined, text: (value: number) => stri
 /** Three significant digits, or all digits before the decimal point. Infinity is a time that was never reached. */
 export function figureText(value: number): string {
   if (value === Infinity) return 'never';
+  if (Number.isNaN(value)) return '–';
   const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.max(Math.abs(value), 0.01))));
   return new Intl.NumberFormat('en', { maximumFractionDigits: digits }).format(value);
 }
