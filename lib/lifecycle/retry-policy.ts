@@ -21,9 +21,9 @@ export type RetryDecision =
 const SAFE_DELAY = 1_000;
 
 /** Where a dial was refused before a session, this share of `minUptime` is enough for the waits to start afresh … */
-const SHARE_AFTER_REFUSAL = 1 / 5;
+const SHARE_AFTER_REFUSAL = 1 / 10;
 /** … but not less than this, in milliseconds. */
-const LEAST_AFTER_REFUSAL = 1_000;
+const LEAST_AFTER_REFUSAL = 500;
 
 /** Counts the failures of an outage, and decides after each whether and when to retry. It uses no socket and no timer. */
 export class RetryPolicy {

@@ -208,7 +208,7 @@ export interface CommonOptions {
   readonly backoff?: ExponentialBackoffOptions | Backoff | undefined;
   /**
    * A session that is shorter than this, or than the wait before it, counts as a failed attempt. Where a dial was refused
-   * before it, the server had been restarted: then the waits start afresh after a fifth of this, but at least a second. The
+   * before it, the server had been restarted: then the waits start afresh after a tenth of this, but at least 500. The
    * retries count on. Default: 5000.
    */
   readonly minUptime?: number | undefined;
