@@ -61,7 +61,8 @@ function scripted(script: Script, more: Partial<Contest> = {}): { readonly conte
 
 async function resultOf(script: Script, rounds: number, more?: Partial<Contest>): Promise<Result> {
   const [result] = await runContests([scripted(script, more).contest], { rounds, repeats: 0, onRun: () => {} });
-  return result!;
+  // Other tests keep the machine busy meanwhile.
+  return { ...result!, busy: 0 };
 }
 
 function rates(...values: readonly number[]): Figures[] {
