@@ -5,8 +5,8 @@ import { inspect } from 'node:util';
 
 import type { JoinGate } from './attempt/dial-gate';
 import { beginAt, fromCaller } from './errors';
-import { type EventObserver, DeliveryQueue } from './events/delivery-queue';
-import type { ChannelEvent } from './events/diagnostics-channel';
+import { type EventObserver, type Publish, DeliveryQueue } from './events/delivery-queue';
+import { type ChannelEvent, publish } from './events/diagnostics-channel';
 import { Emitter, onListenerAdded } from './events/emitter';
 import type { CloseInfo, ConnectionEvents, OpenInfo, StateName, WriteCount } from './events/events';
 import { Machine } from './lifecycle/machine';
@@ -98,9 +98,9 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
     const { settings, target: place } =
       host?.resolved ?? fromCaller(ReconnectingConnection, () => resolveOptions(checkArguments(target!, options)));
     const { joinGate, observer } = host ?? {};
-    // `as`: the type of messages does not matter here, and the emitter that the queue passes to its observer is `this`.
+    // `as`: the type of messages does not matter here, and the emitter that the queue passes on is `this`.
     const emitter = this as unknown as Emitter<ConnectionEvents>;
-    const delivery = new DeliveryQueue(emitter, observer);
+    const delivery = new DeliveryQueue(emitter, observer, publish as Publish<unknown>);
     this.#machine = new Machine({ settings, target: place, joinGate, delivery, connection: this });
     if (settings.autoConnect) {
       queueMicrotask(() => {

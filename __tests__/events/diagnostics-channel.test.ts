@@ -66,7 +66,7 @@ test('an event is published before its listeners run, when the connection is alr
 test('an event of a pool’s member is published once', async () => {
   const messages = published();
   const server = await Loopback.start();
-  const pool = track(new ConnectionPool(QUICK));
+  const pool = track(Object.assign(new ConnectionPool(QUICK), { tag: 'a property of the application' }));
   pool.add(server.target);
   pool.add(server.target);
   pool.on('close', () => {});

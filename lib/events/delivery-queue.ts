@@ -1,7 +1,9 @@
 import type { EventMap } from 'typed-emitter';
 
-import { publish } from './diagnostics-channel';
 import { type Emitter, shielded } from './emitter';
+
+/** Called with every event of an emitter, before its listeners. */
+export type Publish<Source> = (emitter: Source, event: PropertyKey, args: readonly unknown[]) => void;
 
 /** Passes the events of several emitters on. One object for all of them. */
 export interface EventObserver<Source> {
@@ -16,18 +18,19 @@ const NO_TASKS: (() => void)[] = [];
 
 /**
  * Delivers the events of an emitter in one order for all its listeners: an event that a listener causes is delivered
- * after the present one has reached every listener. The cause itself, a state change say, takes effect at once. Channels
- * of diagnostics get it first.
+ * after the present one has reached every listener. The cause itself, a state change say, takes effect at once.
  */
 export class DeliveryQueue<Events extends EventMap> {
   readonly #emitter: Emitter<Events>;
   readonly #observer: EventObserver<unknown> | undefined;
+  readonly #publish: Publish<unknown> | undefined;
   /** Undefined while nothing is being delivered. */
   #tasks: (() => void)[] | undefined;
 
-  constructor(emitter: Emitter<Events>, observer?: EventObserver<unknown>) {
+  constructor(emitter: Emitter<Events>, observer?: EventObserver<unknown>, publish?: Publish<unknown>) {
     this.#emitter = emitter;
     this.#observer = observer;
+    this.#publish = publish;
   }
 
   /** Whether anybody listens to `event`. */
@@ -72,7 +75,7 @@ export class DeliveryQueue<Events extends EventMap> {
   }
 
   #emit<E extends keyof Events>(event: E, args: Parameters<Events[E]>): void {
-    publish(this.#emitter, event, args);
+    this.#publish?.(this.#emitter, event, args);
     this.#emitter.emit(event, ...args);
     this.#observer?.observe(this.#emitter, event, args);
   }

@@ -12,14 +12,12 @@ const channels: Readonly<Record<ChannelEvent, Channel>> = {
   close: channel('reconnecting-connection:connection:close'),
 };
 
-/** Publishes an event of a connection on its channel, where it has one with subscribers. Part of every delivery. */
-export function publish(emitter: object, event: PropertyKey, [info]: readonly unknown[]): void {
+/** Publishes an event of `connection` on its channel, where it has one with subscribers. Part of every delivery. */
+export function publish(connection: { readonly tag: string }, event: PropertyKey, [info]: readonly unknown[]): void {
   // The frequent events have none.
   if (event === 'data' || event === 'message') return;
   // `as`: it may be any event, and then there is no channel.
   const channel = channels[event as ChannelEvent] as Channel | undefined;
   // Node makes an uncaught exception of each error that a subscriber throws.
-  if (channel?.hasSubscribers !== true) return;
-  // A pool passes on what its members have published.
-  if ('tag' in emitter) channel.publish({ connection: emitter, tag: emitter.tag, ...(info as object) });
+  if (channel?.hasSubscribers === true) channel.publish({ connection, tag: connection.tag, ...(info as object) });
 }
