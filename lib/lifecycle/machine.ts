@@ -423,8 +423,8 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
 
   #newSession(established: Established): { session: Session; info: OpenPayload } {
     const session = new Session(established, this);
-    const refusedAt = this.#gate?.refusedAt;
-    if (refusedAt !== undefined) this.#retryPolicy.opened(this.tag, refusedAt);
+    const { refusedAt = 0 } = this.#gate ?? {};
+    if (refusedAt > 0) this.#retryPolicy.opened(this.tag, refusedAt);
     // A stream of another make may keep the memory of a chunk after it has confirmed it.
     this.#outboxSoFar?.attach(session.transport, established.isOwn);
     return { session, info: this.#stats.recordOpen(established) };
