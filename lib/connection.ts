@@ -126,7 +126,7 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
 
   /** Bytes written that wait for a session, or that the socket of this session has not confirmed yet. */
   get pendingBytes(): number {
-    return this.#machine.outbox.pendingBytes;
+    return this.#machine.pendingBytes;
   }
 
   /**

@@ -21,6 +21,7 @@ import { type SessionOwner, Session } from '../session/session';
 import type { EndingTransport } from '../socket/ending-transport';
 import type { Established } from '../socket/transport';
 import { Deadline, setRef } from '../timers/deadline';
+import { WriteCounts } from '../writes/counts';
 import { NOTHING_UNCERTAIN, Outbox } from '../writes/outbox';
 import { type Deferred, deferred } from './deferred';
 import type { End, Failure, Handlers, Inputs, MachineContext } from './inputs';
@@ -137,7 +138,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
 
   readonly #gate: DialGate | undefined;
   readonly #signal: LifecycleSignal | undefined;
-  /** Created by the first write: many connections only listen. */
+  /** Created by the first write, and not to read figures: many connections only listen. */
   #outboxSoFar: Outbox | undefined;
   /** Created by the first failure, or by the first start where `maxElapsed` counts from there. */
   #retryPolicySoFar: RetryPolicy | undefined;
@@ -177,6 +178,10 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     return (this.#outboxSoFar ??= this.#newOutbox());
   }
 
+  get pendingBytes(): number {
+    return this.#outboxSoFar?.pendingBytes ?? 0;
+  }
+
   get generation(): number {
     return this.#stats.generation;
   }
@@ -187,7 +192,8 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   }
 
   get stats(): ConnectionStats {
-    return this.#stats.snapshot(this.state, this.tag, this.session, this.outbox.totals);
+    const writes = this.#outboxSoFar?.totals ?? new WriteCounts().totals({ writes: 0, bytes: 0 });
+    return this.#stats.snapshot(this.state, this.tag, this.session, writes);
   }
 
   // Called by the application.

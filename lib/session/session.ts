@@ -241,12 +241,12 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
   }
 
   #watched(): Watched {
-    const { tag, outbox } = this.#owner;
+    const owner = this.#owner;
     return {
-      tag,
+      tag: owner.tag,
       received: () => this.received,
-      writes: () => outbox.totals.accepted.writes,
-      outflow: () => outflowOf(this.transport, outbox),
+      writes: () => owner.outbox.totals.accepted.writes,
+      outflow: () => outflowOf(this.transport, owner.outbox),
       onDead: (reason, error) => this.#reportLost(reason, error),
     };
   }
