@@ -20,7 +20,7 @@ import { type ResolvedTarget, type Target, tagOf } from '../options/target';
 import { type SessionOwner, Session } from '../session/session';
 import type { EndingTransport } from '../socket/ending-transport';
 import type { Established } from '../socket/transport';
-import { Deadline, setRef } from '../timers/deadline';
+import { Deadline, now, setRef } from '../timers/deadline';
 import { WriteCounts } from '../writes/counts';
 import { NOTHING_UNCERTAIN, Outbox } from '../writes/outbox';
 import { type Deferred, deferred } from './deferred';
@@ -549,11 +549,6 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   #closedError(end?: ConnectionError): ConnectionError {
     return end ?? new ConnectionError('ERR_CLOSED', `The connection to ${this.tag} is closed`, { tag: this.tag });
   }
-}
-
-/** In whole milliseconds: another number would take memory of its own. */
-function now(): number {
-  return Math.floor(performance.now());
 }
 
 /** Module-level, so that the timer does not keep a closure's scope alive. */

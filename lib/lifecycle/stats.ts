@@ -3,6 +3,7 @@ import type { ResetInfo, ResetReason, StateName, WriteCount } from '../events/ev
 import type { RoundTrip } from '../session/round-trip';
 import type { Session } from '../session/session';
 import type { Established } from '../socket/transport';
+import { now } from '../timers/deadline';
 import type { WriteTotals } from '../writes/counts';
 import { OpenPayload } from './open-payload';
 import { transitions } from './states';
@@ -109,7 +110,7 @@ class Past {
   bytesReceived = 0;
   /** Bytes that were received and not delivered, since nobody listened. */
   unheardBytes = 0;
-  /** When the last session of this lifecycle ended, on the clock of `performance.now()`, in whole milliseconds. */
+  /** When the last session of this lifecycle ended, by `now()`. */
   lostAt: number | undefined;
   error: ErrorText | undefined;
   /** Milliseconds since `START`. */
@@ -155,7 +156,7 @@ export class StatsRecorder {
 
   recordError(error: Error): void {
     this.#past.error = textOf(error);
-    this.#past.errorAt = Math.round(Date.now() - START);
+    this.#past.errorAt = Date.now() - START;
   }
 
   /** Bytes were received and not delivered, since nobody listened. */
@@ -166,7 +167,7 @@ export class StatsRecorder {
   /** Returns the payload of `open`. */
   recordOpen(established: Established): OpenPayload {
     const { lostAt } = this.#pastSoFar ?? NO_PAST;
-    const downtime = lostAt === undefined ? 0 : Math.floor(performance.now()) - lostAt;
+    const downtime = lostAt === undefined ? 0 : now() - lostAt;
     this.generation += 1;
     const payload = new OpenPayload(established, this.generation, lostAt !== undefined, this.attempts, downtime);
     this.attempts = 0;
@@ -186,7 +187,7 @@ export class StatsRecorder {
     // A session that ended before its `open` was delivered has no `reset` either.
     if (info !== undefined) past.resets += 1;
     past.bytesReceived += received;
-    past.lostAt = Math.floor(performance.now());
+    past.lostAt = now();
     session.resetInfo = {
       generation: this.generation,
       reason,

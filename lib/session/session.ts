@@ -15,7 +15,7 @@ import {
   setHandler,
   setTransportRef,
 } from '../socket/transport';
-import { type Refable, Deadline } from '../timers/deadline';
+import { type Refable, Deadline, now } from '../timers/deadline';
 import type { Outbox } from '../writes/outbox';
 import { type DecoderHandler, SessionDecoder } from './decoder';
 import { type Liveness, livenessOf } from './liveness';
@@ -54,8 +54,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
   /** Whether `read()` was called: its `open` has been delivered. */
   hasBegun = false;
   readonly decoder: SessionDecoder | undefined;
-  /** In whole milliseconds: another number would take memory of its own. */
-  readonly openedAt: number = Math.floor(performance.now());
+  readonly openedAt: number = now();
   /** Whether the application vouched for it. */
   healthy = false;
   /** The payload of its `open`, once that has been delivered. */
@@ -108,7 +107,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
 
   /** Milliseconds since it opened. */
   get uptime(): number {
-    return Math.floor(performance.now()) - this.openedAt;
+    return now() - this.openedAt;
   }
 
   /** Begins to read. Until then every byte waits in the socket. */

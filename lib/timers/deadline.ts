@@ -1,6 +1,11 @@
 /** The longest delay of Node's timers, in milliseconds: a longer one fires at once. */
 export const LONGEST_DELAY: number = 2 ** 31 - 1;
 
+/** The clock of `performance.now()`, in whole milliseconds: V8 keeps another number in memory of its own. */
+export function now(): number {
+  return Math.floor(performance.now());
+}
+
 /** Something that keeps the process alive, or does not, as Node's `ref()` and `unref()` say. */
 export interface Refable {
   setRef(ref: boolean): void;
