@@ -1,4 +1,7 @@
-// Makes dist/ of lib/: one file of JavaScript and one of types for each entry and format.
+// node etc/build.mjs [--javascript]
+//
+// Makes dist/ of lib/: one file of JavaScript and one of types for each entry and format. With `--javascript` it leaves the
+// types as they are, which take most of the time: that is enough to run the examples.
 // What package.json exports, that is built: a new entry needs no line here.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,17 +16,24 @@ const root = resolve(import.meta.dirname, '..');
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
 
+const entries = Object.entries(manifest.exports).filter(([, target]) => typeof target !== 'string');
+const bundleAll = () =>
+  bundle(
+    root,
+    entries.map(([, target]) => relative('dist', target.require.default).replace('.js', '')),
+  );
+if (process.argv.includes('--javascript')) {
+  await bundleAll();
+  process.exit();
+}
+
 for (const made of ['dist', 'temp/types', 'temp/node_modules']) {
   rmSync(join(root, made), { recursive: true, force: true });
 }
 const { status } = spawnSync(process.execPath, [tsc, '-p', join(root, 'lib')], { stdio: 'inherit' });
 if (status !== 0) process.exit(1);
 
-const entries = Object.entries(manifest.exports).filter(([, target]) => typeof target !== 'string');
-await bundle(
-  root,
-  entries.map(([, target]) => relative('dist', target.require.default).replace('.js', '')),
-);
+await bundleAll();
 const further = entries.slice(1).map(([, target]) => join(root, 'temp/types', relative('dist', target.require.types)));
 /** The program of the further entries: they are read once the types of the main entry are there. */
 let program;
