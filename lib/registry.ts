@@ -27,7 +27,7 @@ export class ConnectionRegistry {
       if (next === 'closed') this.#connections.delete(connection);
       if (previous === 'closed') this.#connections.add(connection);
     },
-    hears: () => false,
+    hasListeners: () => false,
   };
 
   /**

@@ -317,12 +317,12 @@ function catching(call: () => unknown): unknown {
   return 'nothing was thrown';
 }
 
-describe('isHeard()', () => {
+describe('hasListeners()', () => {
   it('is whether the emitter has listeners, or the one that passes its events on', () => {
     const emitter = new Emitter<Events>().on('one', () => undefined);
     const elsewhere = jest.fn((event: PropertyKey) => event === 'two');
-    const queue = new DeliveryQueue<Events>(emitter, { observe: () => undefined, hears: elsewhere });
-    expect((['one', 'two', 'three'] as const).map((event) => queue.isHeard(event))).toEqual([true, true, false]);
-    expect(new DeliveryQueue<Events>(emitter).isHeard('two')).toBe(false);
+    const queue = new DeliveryQueue<Events>(emitter, { observe: () => undefined, hasListeners: elsewhere });
+    expect((['one', 'two', 'three'] as const).map((event) => queue.hasListeners(event))).toEqual([true, true, false]);
+    expect(new DeliveryQueue<Events>(emitter).hasListeners('two')).toBe(false);
   });
 });

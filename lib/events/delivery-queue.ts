@@ -10,7 +10,7 @@ export interface EventObserver<Source> {
   /** Called after the listeners of each event, and also when there are none. */
   observe(emitter: Source, event: PropertyKey, args: readonly unknown[]): void;
   /** Whether it has listeners for an event. */
-  hears(event: PropertyKey): boolean;
+  hasListeners(event: PropertyKey): boolean;
 }
 
 /** Shared by all queues that deliver something while no task waits, and never written to. */
@@ -33,9 +33,9 @@ export class DeliveryQueue<Events extends EventMap> {
     this.#publish = publish;
   }
 
-  /** Whether anybody listens to `event`. */
-  isHeard(event: keyof Events): boolean {
-    return this.#emitter.listenerCount(event) > 0 || this.#observer?.hears(event) === true;
+  /** Whether `event` has listeners, here or where the observer passes it on. */
+  hasListeners(event: keyof Events): boolean {
+    return this.#emitter.listenerCount(event) > 0 || this.#observer?.hasListeners(event) === true;
   }
 
   /** Emits `event` after everything that was queued before it. */

@@ -21,8 +21,8 @@ interface Entry {
  * https://github.com/primus/eventemitter3/blob/5.0.4/index.js#L58, tested with eventemitter3 5.0.4 by
  * `internals.test.ts`. If another version kept its listeners elsewhere, no event would be delivered.
  *
- * Ours: the only listener of an event is there by itself, without an entry, unless it has a context or is for one event.
- * That is how most events are listened to; the entries would take as much memory as all else of an idle emitter.
+ * This class stores the only listener of an event as a bare function, unless it has a context or was added by `once()`. Most
+ * events have such a listener, and its entry would take as much memory as the rest of an idle emitter.
  */
 interface Internals {
   readonly _events: Record<PropertyKey, Listener | Entry | Entry[] | undefined>;

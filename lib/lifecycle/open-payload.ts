@@ -10,8 +10,8 @@ type Remote = { readonly [Name in (typeof REMOTE)[number]]?: Transport[Name] };
 
 /**
  * The payload of `open`. The peer's address and port are accessors where this library has dialled it: they ask the socket
- * when one of them is first read, and remember, which saves a system call and memory where nothing reads them. Its own
- * address and port the socket knows already, since it was checked not to be connected to itself.
+ * when one of them is first read, and remember the answer. That saves a system call and memory where nothing reads them. The
+ * local ones are known already: the check for a socket that is connected to itself has asked for them.
  */
 export class OpenPayload {
   /** Shared by all payloads, so that these have one hidden class. Where `this` is another object, there is no address. */

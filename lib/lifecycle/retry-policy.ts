@@ -33,7 +33,7 @@ export class RetryPolicy {
   #forgiven = 0;
   /** When the last failure came that was no refused dial. */
   #lostAt = 0;
-  /** The tag of the target that has refused a dial since then. */
+  /** The tag of the target that has refused a dial after that. */
   #refusedBy: string | undefined;
   /** Attempts begun, and those of them that were abandoned. */
   #attempts = 0;

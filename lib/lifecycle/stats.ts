@@ -46,7 +46,7 @@ export interface ConnectionStats {
   readonly uptime?: number;
   /** Bytes read from the sockets of all sessions, after decryption where there is TLS. */
   readonly bytesReceived: number;
-  /** Those of them that were let go, since nobody listened in their session. */
+  /** Those of them that were let go, since their session had no listener. */
   readonly unheardBytes: number;
   /** Of the heartbeat of this session; null before the first answer, and while there is no session. */
   readonly roundTrip: RoundTrip | null;
@@ -108,7 +108,7 @@ class Past {
   failures = 0;
   resets = 0;
   bytesReceived = 0;
-  /** Bytes that were received and not delivered, since nobody listened. */
+  /** Bytes that were received and not delivered, since there was no listener. */
   unheardBytes = 0;
   /** When the last session of this lifecycle ended, by `now()`. */
   lostAt: number | undefined;
@@ -159,7 +159,7 @@ export class StatsRecorder {
     this.#past.errorAt = Date.now() - START;
   }
 
-  /** Bytes were received and not delivered, since nobody listened. */
+  /** Bytes were received and not delivered, since there was no listener. */
   recordUnheard(bytes: number): void {
     this.#past.unheardBytes += bytes;
   }

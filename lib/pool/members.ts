@@ -44,7 +44,7 @@ export class Members<Message> implements RetirementPool<Message> {
       observer: {
         // `as`: the pool has every event of a member.
         observe: (member, event, args) => this.#observe(member, event as keyof ConnectionEvents, args),
-        hears: (event) => delivery.isHeard(event as keyof ConnectionEvents),
+        hasListeners: (event) => delivery.hasListeners(event as keyof ConnectionEvents),
       },
     };
   }
@@ -134,7 +134,7 @@ export class Members<Message> implements RetirementPool<Message> {
     if (event === 'close') this.#onClose(member);
   }
 
-  /** What an event changes in the pool, before the pool's listeners hear of it. */
+  /** What an event changes in the pool, before it is delivered to the pool's listeners. */
   #noteChange(member: Member<Message>, event: keyof ConnectionEvents, [, previous]: readonly unknown[]): void {
     if (event === 'drain') {
       this.picker.drained(member);

@@ -242,7 +242,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     return this.stats;
   }
 
-  /** @internal What members have received while nobody listened is delivered. */
+  /** @internal What members have received while there was no listener is delivered. */
   override [onListenerAdded](event: PropertyKey): void {
     if (event === 'data' || event === 'message')
       for (const member of this.#members.present) member[onListenerAdded](event);

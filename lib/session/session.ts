@@ -37,7 +37,7 @@ export interface SessionOwner {
   readonly connection: HeartbeatConnection;
   /** Called once, unless the session is released first. The transport is destroyed by then; the owner releases the rest. */
   onLost(reason: FailureReason, error: Error | undefined): void;
-  /** Bytes were received and will not be delivered, since nobody listens. */
+  /** Bytes were received and will not be delivered, since there is no listener. */
   onUnheard(bytes: number): void;
   /** The peer has ended, everything it sent has been delivered, and the session goes on for writes. */
   onPeerEnd(): void;
@@ -272,7 +272,7 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
   }
 
   get isHeard(): boolean {
-    return this.#owner.delivery.isHeard(this.decoder === undefined ? 'data' : 'message');
+    return this.#owner.delivery.hasListeners(this.decoder === undefined ? 'data' : 'message');
   }
 
   /** A listener may have paused, ended or left the session. */

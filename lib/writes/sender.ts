@@ -17,7 +17,7 @@ const resolved = Promise.resolve();
 /**
  * Hands writes to the transport of one session. The writes of one tick leave in one system call, by `process.nextTick`,
  * before any other event: small chunks are copied into one, larger ones go out as they are, by `writev`. When the tick
- * before had a single write, the first write of a tick goes out at once, and a microtask finds out that no other followed:
+ * before had a single write, the first write of a tick goes out at once, and a microtask ends the tick if no other write came:
  * `process.nextTick` would cost a sixth of a small write.
  */
 export class Sender {
