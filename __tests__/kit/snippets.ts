@@ -1,100 +1,64 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 
+import * as library from 'reconnecting-connection';
 import ts from 'typescript';
 
 import { trackProcess } from './clean-up';
-import { javascript } from './processes';
 
-/** A program that the documentation shows: an ES module, whose code a reader sees but for what sets it up. */
+/** A program that the documentation shows: an ES module. */
 export interface Snippet {
   /** The file and the line where it begins. */
   readonly where: string;
   readonly language: 'js' | 'ts';
   readonly code: string;
   /** What it prints, where the documentation says so; `…` stands for anything within a line. */
-  readonly prints: string | undefined;
+  readonly prints?: string;
   /** Why it is shown and neither compiled nor run, where it is not. */
-  readonly notRun: string | undefined;
+  readonly notRun?: string;
 }
 
 const root = join(__dirname, '..', '..');
 
-/** A snippet while it is put together. */
-interface Parts extends Omit<Snippet, 'code' | 'prints'> {
-  readonly before: string;
-  shown: string;
-  after: string;
-  prints?: string;
-}
-
-const FENCE = /^```(\w*)$/;
-const COMMENT = /^<!-- (before|after|continues|not run)\b:?/;
+const BLOCK = /^(?:<!-- not run: (?<notRun>.+) -->\n)?```(?<language>\w*)\n(?<code>[^]*?)^```$/gm;
 
 /**
- * The programs in a text. A block of `js` or `ts` is one; a block of `text` right after it is what it prints. Comments in
- * HTML, which a reader does not see, say more:
- *
- * - `<!-- before` … `-->` holds code that is put in front of the next block,
- * - `<!-- after` … `-->` code that is added to the block above it,
- * - `<!-- continues -->` says that the next block goes on with the program of the block above it,
- * - `<!-- not run: why -->` that the next block is no program of ours.
- *
- * A `port: 6379` in a block stands for the `port` that the code before it declares.
+ * The programs in a text. A block of `js` or `ts` is one, and a block of `text` right after it is what it prints. The line
+ * `<!-- not run: why -->` above a block, which a reader does not see, says that it is no program of ours.
  */
 export function snippetsIn(text: string, file: string): Snippet[] {
-  const found: Parts[] = [];
-  let before = '';
-  let notRun: string | undefined;
-  let continues = false;
+  const found: Snippet[] = [];
   let mayPrint = false;
-  const lines = text.split('\n');
-  /** The lines from the next one up to the one that ends in `end`, which is passed over. */
-  const upTo = (index: number, end: string): string[] => {
-    const last = lines.findIndex((line, at) => at > index && line.endsWith(end));
-    if (last === -1) throw new Error(`${file}:${index + 1} is never closed by ${end}`);
-    return lines.slice(index + 1, last);
-  };
-  for (let index = 0; index < lines.length; index += 1) {
-    const line = lines[index]!;
-    const [, comment] = COMMENT.exec(line) ?? [];
-    const [, language] = FENCE.exec(line) ?? [];
-    const latest = found.at(-1);
-    if (comment === 'continues') {
-      continues = true;
-    } else if (comment === 'not run') {
-      notRun = line.replace(COMMENT, '').replace('-->', '').trim();
-      if (notRun === '') throw new Error(`${file}:${index + 1} does not say why it is not run`);
-    } else if (comment !== undefined) {
-      const code = upTo(index, '-->');
-      if (comment === 'before') before += `${code.join('\n')}\n`;
-      else if (latest === undefined) throw new Error(`${file}:${index + 1} comes after no block`);
-      else latest.after += `${code.join('\n')}\n`;
-      index += code.length + 1;
-    } else if (language !== undefined) {
-      const code = upTo(index, '```');
-      const shown = `${code.join('\n')}\n`;
-      if (language === 'js' || language === 'ts') {
-        if (continues && latest !== undefined) latest.shown += `${latest.after}${before}${shown}`;
-        else found.push({ where: `${file}:${index + 1}`, language, before, shown, after: '', notRun });
-        if (continues && latest !== undefined) latest.after = '';
-        before = '';
-        notRun = undefined;
-        continues = false;
-      } else if (language === 'text' && mayPrint && latest !== undefined) {
-        latest.prints = shown;
-      }
-      mayPrint = language === 'js' || language === 'ts';
-      index += code.length + 1;
+  for (const { index, groups = {} } of text.matchAll(BLOCK)) {
+    const { notRun, language, code = '' } = groups;
+    const isProgram = language === 'js' || language === 'ts';
+    if (isProgram) {
+      const line = text.slice(0, index).split('\n').length + (notRun === undefined ? 0 : 1);
+      found.push({ where: `${file}:${line}`, language, code, ...(notRun !== undefined && { notRun }) });
+    } else if (language === 'text' && mayPrint) {
+      found.push({ ...found.pop()!, prints: code });
     }
+    mayPrint = isProgram;
   }
-  return found.map(({ before, shown, after, prints, ...rest }) => {
-    const port = /\bport\b[^;]*=/.test(before) ? 'port: port' : undefined;
-    const code = before + (port === undefined ? shown : shown.replace(/\bport: 6379\b/g, port)) + after;
-    return { ...rest, code, prints };
-  });
+  return found;
+}
+
+/** The packages that a page has its reader install, this one left out; undefined where it names none at all. */
+export function installsIn(text: string): string[] | undefined {
+  const [, names] = /\bnpm install (reconnecting-connection[^`\n]*)/.exec(text) ?? [];
+  return names?.trim().split(/ +/).slice(1);
 }
 
 /** The programs after `@example` in the doc comments of a source. They are run beside a server that echoes. */
@@ -132,10 +96,11 @@ function besideAnEcho(code: string, names: readonly string[]): string {
   const setUp = present.filter((name) => !declares(name)).map((name) => made[name]!);
   const all = code + setUp.join('\n');
   const imported = names.filter((name) => new RegExp(`\\b${name}\\b`).test(all) && !declares(name));
+  const imports = imported.map((name) => (name in library ? name : `type ${name}`));
   return [
-    `import { ${imported.join(', ')} } from 'reconnecting-connection';`,
-    `import { Loopback } from './kit/server.js';`,
-    `const server = await Loopback.start({ echo: true });`,
+    `import { ${imports.join(', ')} } from 'reconnecting-connection';`,
+    `import { LoopbackServer } from 'reconnecting-connection/testing';`,
+    `const server = await LoopbackServer.start({ echo: true });`,
     `const { port } = server;`,
     ...setUp,
     code.replace(/\bport: 6379\b/g, 'port: port'),
@@ -144,16 +109,23 @@ function besideAnEcho(code: string, names: readonly string[]): string {
   ].join('\n');
 }
 
-/** What TypeScript says of a parameter without a type: JavaScript has no way to give it one. */
-const IMPLICIT_ANY = [7005, 7006, 7019, 7031, 7034];
+/** What TypeScript says of a parameter and of a package without types: JavaScript has no way to give them one. */
+const IMPLICIT_ANY = [7005, 7006, 7016, 7019, 7031, 7034];
 
-/** Type errors in ES modules, as a user's compiler would report them. They stand beside the tests. */
+/** Type errors in ES modules that import the built package, as a user's compiler would report them. */
 export function typeErrorsOf(snippets: readonly Pick<Snippet, 'code' | 'language'>[]): string[] {
   const nameOf = ({ language }: (typeof snippets)[number], index: number) => `snippet-${index}.${language}.mts`;
   const files = new Map(snippets.map((each, index) => [join(root, '__tests__', nameOf(each, index)), each.code]));
   const config = ts.readConfigFile(join(root, 'tsconfig.json'), (path) => ts.sys.readFile(path)).config as object;
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);
-  Object.assign(options, { noUnusedLocals: false, noUnusedParameters: false });
+  Object.assign(options, {
+    // Where the package is found by its own name is dist/.
+    paths: undefined,
+    types: ['node'],
+    verbatimModuleSyntax: true,
+    noUnusedLocals: false,
+    noUnusedParameters: false,
+  });
   const host = ts.createCompilerHost(options);
   const { getSourceFile, fileExists, readFile } = host;
   host.getSourceFile = (path, ...rest) => {
@@ -178,35 +150,69 @@ export function typeErrorsOf(snippets: readonly Pick<Snippet, 'code' | 'language
   });
 }
 
-/** How a process that ran snippets ended, and what each of them printed. */
-export interface SnippetsEnd {
+/** How a snippet's process ended. */
+export interface SnippetEnd {
+  readonly where: string;
   readonly code: number | null;
-  readonly printed: readonly string[];
+  readonly stdout: string;
   readonly stderr: string;
 }
 
 /**
- * Runs snippets one after the other in a process of their own, to its end. They find the library by its own name, and
- * what is in `kit/`.
+ * Runs each snippet as a reader does: as a file in a folder of its own, with nothing in reach but this package, as it is
+ * published, and `packages`. Two run at a time.
  */
-export async function runSnippets(snippets: readonly Snippet[]): Promise<SnippetsEnd> {
-  const folder = join(await javascript(), '__tests__');
-  const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 };
-  const names = snippets.map(({ where, code }) => {
-    const name = `${where.replaceAll(/\W+/g, '-')}.mjs`;
-    writeFileSync(join(folder, name), ts.transpileModule(code, { compilerOptions }).outputText);
-    return name;
-  });
-  const main = join(folder, `all-of-${names[0]!}`);
-  // Each is over when it has run to its last line; a NUL parts what they print.
-  writeFileSync(main, names.map((name) => `await import('./${name}'); process.stdout.write('\\0');`).join('\n'));
-  const child = trackProcess(spawn(process.execPath, [main], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 30_000 }));
+export async function runSnippets(snippets: readonly Snippet[], packages: readonly string[]): Promise<SnippetEnd[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'page-'));
+  try {
+    install(folder, packages);
+    const ends: SnippetEnd[] = [];
+    const left = snippets.entries();
+    const lane = async () => {
+      for (const [index, snippet] of left) ends[index] = await runIn(join(folder, String(index)), snippet);
+    };
+    await Promise.all([lane(), lane()]);
+    return ends;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** As `npm install` does. Linked packages find what they depend on where they really are. */
+function install(folder: string, packages: readonly string[]): void {
+  const modules = join(folder, 'node_modules');
+  const own = join(modules, 'reconnecting-connection');
+  cpSync(join(root, 'dist'), join(own, 'dist'), { recursive: true });
+  copyFileSync(join(root, 'package.json'), join(own, 'package.json'));
+  for (const name of ['eventemitter3', ...packages]) {
+    mkdirSync(dirname(join(modules, name)), { recursive: true });
+    symlinkSync(realpathSync(join(root, 'node_modules', name)), join(modules, name), 'junction');
+  }
+}
+
+async function runIn(folder: string, { where, language, code: shown }: Snippet): Promise<SnippetEnd> {
+  // Node 20 does not strip types.
+  const isStripped = language === 'ts' && !('typescript' in process.features);
+  const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ESNext, verbatimModuleSyntax: true };
+  const file = join(folder, language === 'ts' && !isStripped ? 'file.mts' : 'file.mjs');
+  mkdirSync(folder);
+  writeFileSync(file, isStripped ? ts.transpileModule(shown, { compilerOptions }).outputText : shown);
+  const child = trackProcess(
+    spawn(process.execPath, [file], {
+      cwd: folder,
+      // Settings of the test run must not change what is printed.
+      env: { ...process.env, FORCE_COLOR: undefined, NODE_OPTIONS: undefined, NODE_PATH: undefined },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: 20_000,
+      killSignal: 'SIGKILL',
+    }),
+  );
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
   await once(child, 'close');
-  return { code: child.exitCode, printed: stdout.split('\0').slice(0, -1), stderr };
+  return { where, code: child.exitCode, stdout, stderr };
 }
 
 /** What a snippet is to print, as an expression: `…` stands for anything within a line. */
