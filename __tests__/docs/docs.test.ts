@@ -20,8 +20,6 @@ const names = [...read('lib/index.ts').matchAll(/(?<=[{,]\s*(?:type )?)\w+(?=\s*
 const NOT_YET = [
   'before-tls',
   'delivery',
-  'framing',
-  'handshake',
   'liveness',
   'migrating',
   'observability',
