@@ -20,13 +20,10 @@ const names = [...read('lib/index.ts').matchAll(/(?<=[{,]\s*(?:type )?)\w+(?=\s*
 const NOT_YET = [
   'before-tls',
   'delivery',
-  'liveness',
   'migrating',
   'observability',
   'pools',
   'requests',
-  'shutdown',
-  'streams',
   'testing',
   'tls',
 ].map((name) => `docs/guides/${name}.md`);
