@@ -1,4 +1,4 @@
-// How docs/reference/ is made of the doc comments: a page for each entry that package.json exports.
+// How docs/reference/ is made of the doc comments: a page for each class and need, see typedoc-plugin.mjs.
 import { readFileSync } from 'node:fs';
 
 /** @type {{ exports: Record<string, string | { require: { types: string } }> }} */
@@ -15,7 +15,8 @@ const options = {
   alwaysCreateEntryPointModule: true,
   tsconfig: '../lib/tsconfig.json',
   plugin: ['typedoc-plugin-markdown', './typedoc-plugin.mjs'],
-  router: 'module',
+  router: 'by-need',
+  membersWithOwnFile: ['Class'],
   out: '../docs/reference',
   readme: 'none',
   disableSources: true,
@@ -25,6 +26,11 @@ const options = {
   sort: ['source-order'],
   groupOrder: ['Classes', 'Functions', 'Variables', 'Interfaces', 'Type Aliases'],
   hideBreadcrumbs: true,
+  pageTitleTemplates: {
+    // Pages by need have plain words as their names.
+    module: ({ name }) => (name.includes('-') ? name : name[0]?.toUpperCase() + name.slice(1)),
+    member: ({ name }) => name,
+  },
   hidePageHeader: true,
   useCodeBlocks: true,
   interfacePropertiesFormat: 'table',
