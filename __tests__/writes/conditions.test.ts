@@ -58,6 +58,14 @@ describe('`maxAge` of a write', () => {
     expect(link.handed).toEqual(['now']);
   });
 
+  it('of 0 sets no timer with a negative delay, of which Node warns', () => {
+    const setTimer = jest.spyOn(globalThis, 'setTimeout');
+    let now = performance.now();
+    jest.spyOn(performance, 'now').mockImplementation(() => (now += 0.5));
+    new Desk().ask('late', { maxAge: 0 });
+    expect(setTimer.mock.calls.map(([, delay]) => delay)).toEqual([0]);
+  });
+
   it('has no effect once the write was handed over', () => {
     const desk = new Desk();
     const link = desk.open();

@@ -65,11 +65,13 @@ export class Expiry<T> {
     if (first === undefined || (this.#timer !== undefined && this.#timerAt <= first.expiresAt)) return;
     clearTimeout(this.#timer);
     this.#timerAt = first.expiresAt;
+    // It may be due by now, and Node warns of a negative delay.
+    const delay = Math.max(0, first.expiresAt - performance.now());
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#onDue();
       this.#startTimer();
-    }, first.expiresAt - performance.now());
+    }, delay);
     // The dial or the backoff that the writes wait for keeps the process alive, if it is to stay alive.
     this.#timer.unref();
   }
