@@ -63,7 +63,9 @@ describe('`maxAge` of a write', () => {
     let now = performance.now();
     jest.spyOn(performance, 'now').mockImplementation(() => (now += 0.5));
     new Desk().ask('late', { maxAge: 0 });
-    expect(setTimer.mock.calls.map(([, delay]) => delay)).toEqual([0]);
+    const delays = setTimer.mock.calls.map(([, delay]) => delay);
+    jest.restoreAllMocks();
+    expect(delays).toEqual([0]);
   });
 
   it('has no effect once the write was handed over', () => {
