@@ -56,6 +56,25 @@ describe('a stream that dial returns', () => {
     expect(await waits).toMatchObject([{ reason: 'peer-end' }, used, used]);
   });
 
+  test('may close with an error in place of an `error` event, as a serial port does', async () => {
+    const [[near], [second]] = [pair(), pair()];
+    const streams = [near, second];
+    const connection = connectTo(NOWHERE, {
+      // `!`: two are dialled.
+      dial: () => streams.shift()!,
+      handshake: (stream) => {
+        if (stream === second) second.emit('close', new Error('pulled out too'));
+      },
+    });
+    await connection.whenOpen();
+    const waits = payloads(connection, 'backoff', 2);
+    near.emit('close', new Error('pulled out'));
+
+    const [lost, refused] = await waits;
+    expect(lost).toMatchObject({ reason: 'error', error: { message: 'pulled out' } });
+    expect(refused).toMatchObject({ reason: 'handshake-failed', error: { cause: { message: 'pulled out too' } } });
+  });
+
   test('that another connection has is left alone by an attempt that is over', async () => {
     const [near, far] = pair();
     far.on('data', (chunk: Buffer) => far.write(chunk));

@@ -206,7 +206,9 @@ function onError(this: Transport, error: Error): void {
   this[HANDLER]?.onError(error);
 }
 
-function onClose(this: Transport): void {
+/** A serial port that was pulled out emits `close` with its error, and no `error`. Node's sockets pass a boolean. */
+function onClose(this: Transport, cause: unknown): void {
+  if (cause instanceof Error) this[HANDLER]?.onError(cause);
   this[HANDLER]?.onClose();
 }
 
