@@ -113,12 +113,12 @@ jest.setTimeout(60_000);
     const dark = await ground();
     expect(dark).not.toBe(light);
     await until(async () => (await painted('alder-1', 'open')) > 100);
-    await page.getByText('Light', { exact: true }).click();
+    await page.getByLabel('Colours').selectOption('light');
     expect(await ground()).toBe(light);
     await page.reload();
     await there('#alder-1');
     expect(await ground()).toBe(light);
-    await page.getByRole('radio', { name: 'Auto' }).check({ force: true });
+    await page.getByLabel('Colours').selectOption('auto');
     expect(await ground()).toBe(dark);
   });
 
@@ -146,8 +146,17 @@ jest.setTimeout(60_000);
     expect(errors.filter((error) => error !== `${dashboard.url}feed`)).toEqual([]);
   });
 
-  test('the page shows that its process has ended', async () => {
+  test('when its process has ended, the page stops its clock and says how to go on; then it reconnects', async () => {
+    const { port } = new URL(dashboard.url);
     expect(await dashboard.end('SIGINT')).toEqual([0, null]);
-    await there('#link[data-link=lost]');
+    await there('[data-link=lost]');
+    expect(await text('#link')).toBe(`Its process has ended. Go on with: npm run dashboard -- --port ${port}`);
+    expect(await page.locator('main button:visible').count()).toBe(0);
+    const clock = `import('./clock.mjs').then(({ now }) => now())`;
+    expect(await page.evaluate<number>(clock)).toBe(await page.evaluate<number>(clock));
+
+    dashboard = await Dashboard.start('--port', port);
+    await there('[data-link=live]');
+    await until(async () => (await page.locator('.member[data-phase=open]').count()) === 8);
   });
 });

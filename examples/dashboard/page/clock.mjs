@@ -1,6 +1,8 @@
 // An estimate of the server's clock.
 
 let ahead = -Infinity;
+/** When the feed was lost; then the pictures stand still. @type {number | undefined} */
+let stoppedAt;
 
 /** A message that was sent at `at` has arrived; the fastest message gives the best estimate. @param {number} at */
 export function setClock(at) {
@@ -10,11 +12,17 @@ export function setClock(at) {
 /** A new process: the old estimate is void. @param {number} at */
 export function restartClock(at) {
   ahead = at - performance.now();
+  stoppedAt = undefined;
+}
+
+/** The process is gone: what follows is unknown. */
+export function stopClock() {
+  stoppedAt ??= now();
 }
 
 /** Milliseconds since the epoch, by the server's clock. */
 export function now() {
-  return performance.now() + ahead;
+  return stoppedAt ?? performance.now() + ahead;
 }
 
 /** @param {number} milliseconds */

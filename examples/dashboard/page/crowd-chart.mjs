@@ -49,7 +49,7 @@ export class CrowdChart {
   show({ bucket, waiting, gate, outage }) {
     this.#buckets = [...this.#buckets.filter(({ to }) => to > bucket.to - MEMORY), bucket];
     const held = waiting > 0 ? `${waiting} wait at the gate` : '';
-    const dials = outage ? `${outage.dials} dials in vain, up to ${outage.busiest} at once` : '';
+    const dials = outage ? `${outage.dials} dials in vain, up to ${outage.busiest} in one bar` : '';
     const end = outage?.backAfter === undefined ? '' : `all back after ${seconds(outage.backAfter)}`;
     const parts = [`${bucket.open} of ${this.#size} open`, gate ? `gate ${gate}` : '', held, dials, end];
     write(this.#outcome, parts.filter((part) => part !== '').join(' · '));
@@ -70,7 +70,7 @@ export class CrowdChart {
     this.#drawDowntimes(context, place, base);
     drawGrid(context, width, base, pixels);
     context.textAlign = 'left';
-    context.fillText(String(this.#size), 0, HEAD - 3);
+    context.fillText(`${this.#size} dials`, 0, HEAD - 3);
 
     context.fillStyle = colours.connecting;
     for (const { from, to, dials } of this.#buckets) {
@@ -98,11 +98,11 @@ export class CrowdChart {
       context.globalAlpha = 1;
       context.fillStyle = lost;
       context.fillRect(place(from), HEAD, 1, base - HEAD);
-      context.fillText('killed', Math.max(26, place(from)), HEAD - 3);
+      context.fillText('killed', Math.max(58, place(from)), HEAD - 3);
       if (to === undefined) continue;
       context.fillStyle = open;
       context.fillRect(right, HEAD, 1, base - HEAD);
-      if (right > 64) context.fillText('revived', right, HEAD - 3);
+      if (right > 96) context.fillText('revived', right, HEAD - 3);
     }
   }
 }

@@ -32,7 +32,7 @@ export function showFigures({ pool, writes, members }, size) {
     `${count.format(dropped.writes)} dropped`,
     `${count.format(queued.writes)} queued`,
   ];
-  const refusals = `${count.format(refused.writes)} refused by a full queue`;
+  const refusals = `${count.format(refused.writes)} refused by a full queue or a closed member`;
   write(
     find(document, '#ledger'),
     `Every write is accounted for: ${count.format(accepted.writes)} accepted = ${parts.join(' + ')}; ${refusals}.`,

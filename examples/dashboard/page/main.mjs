@@ -1,6 +1,6 @@
 // The page: it receives messages, and passes them to the parts that show them.
 /** @import { Action, Downtime, Message } from '../messages.js' */
-import { restartClock, setClock } from './clock.mjs';
+import { restartClock, setClock, stopClock } from './clock.mjs';
 import { CrowdChart } from './crowd-chart.mjs';
 import { ask, enable, find, findCanvas, onPress, write } from './dom.mjs';
 import { showFigures } from './figures.mjs';
@@ -31,18 +31,20 @@ function rows() {
 }
 
 function follow() {
-  const link = find(document, '#link');
   const feed = new EventSource('feed');
-  feed.onopen = () => {
-    link.dataset['link'] = 'live';
-    write(link, 'live');
-  };
+  feed.onopen = () => showLink('live', 'live');
   feed.onmessage = ({ data }) => receive(JSON.parse(data));
   // EventSource reconnects by itself.
   feed.onerror = () => {
-    link.dataset['link'] = 'lost';
-    write(link, 'the process behind this page is gone; trying again');
+    stopClock();
+    showLink('lost', `Its process has ended. Go on with: npm run dashboard -- --port ${location.port}`);
   };
+}
+
+/** @param {'live' | 'lost'} link @param {string} text */
+function showLink(link, text) {
+  document.body.dataset['link'] = link;
+  write(find(document, '#link'), text);
 }
 
 /** @param {Message} message */

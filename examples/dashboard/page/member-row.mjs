@@ -70,10 +70,10 @@ export class MemberRow {
   show(figures) {
     const { queue } = this.#parts;
     write(this.#parts.rate, rate(figures.rate));
-    // Writes were refused since the last update, so the queue is full.
-    const isFull = figures.refused > this.#refused;
+    // Writes were refused since the last update, so the queue is full: a closed member refuses them with an empty one.
+    const isFull = figures.refused > this.#refused && figures.queued > 0;
     this.#refused = figures.refused;
     queue.classList.toggle('full', isFull);
-    write(queue, isFull ? `${figures.queued}, full` : `${figures.queued} queued`);
+    write(queue, isFull ? 'queue full' : `${figures.queued} queued`);
   }
 }

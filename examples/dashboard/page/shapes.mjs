@@ -9,7 +9,7 @@ export const FONT = '11px Inter, system-ui, sans-serif';
 export const legend = [
   ['open', 'open'],
   ['connecting', 'connecting'],
-  ['waiting', 'waiting at the pool’s gate'],
+  ['waiting', 'at the gate'],
   ['backoff', 'backoff'],
   ['closed', 'closed'],
 ];

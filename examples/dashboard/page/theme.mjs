@@ -30,17 +30,16 @@ export function palette() {
   return (current ??= read());
 }
 
-/** Connects the switch. */
+/** Connects the choice of a theme. */
 export function listenToTheme() {
-  for (const input of document.querySelectorAll('#theme input')) {
-    if (!(input instanceof HTMLInputElement)) continue;
-    input.checked = input.value === root.dataset['theme'];
-    input.addEventListener('change', () => {
-      root.dataset['theme'] = input.value;
-      localStorage.setItem(key, input.value);
-      current = undefined;
-    });
-  }
+  const choice = document.querySelector('#theme');
+  if (!(choice instanceof HTMLSelectElement)) return;
+  choice.value = root.dataset['theme'] ?? 'auto';
+  choice.addEventListener('change', () => {
+    root.dataset['theme'] = choice.value;
+    localStorage.setItem(key, choice.value);
+    current = undefined;
+  });
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => (current = undefined));
 }
 
