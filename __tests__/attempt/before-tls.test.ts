@@ -5,14 +5,14 @@ import { type TLSSocket, connect as connectTls } from 'node:tls';
 
 import { type BeforeTlsContext, type ConnectionOptions, ConnectionPool } from 'reconnecting-connection';
 
-import { type Certificates, certificates } from '../kit/certificates';
+import { type Certificates, loadCertificates } from '../kit/certificates';
 import { Loopback, connectTo, next, pair, payload, payloads, receives, run, track } from '../kit/loopback';
 import { record, names } from '../kit/record';
 import { until } from '../kit/until';
 import { StartTlsServer, readLine, startTls } from '../kit/starttls';
 
 let made: Certificates;
-beforeAll(async () => (made = await certificates()));
+beforeAll(async () => (made = await loadCertificates()));
 
 /** Options of a client of a {@link StartTlsServer}. */
 const tls = () => ({ tls: { ca: made.ca.cert } });

@@ -6,7 +6,7 @@ import { createDeflateRaw, createInflateRaw, constants } from 'node:zlib';
 
 import { type MemberOptions, ConnectionPool } from 'reconnecting-connection';
 
-import { type Certificates, type Pair, certificates } from '../kit/certificates';
+import { type Certificates, type Pair, loadCertificates } from '../kit/certificates';
 import { Loopback, connectTo, next, pair, payload, payloads, receives, track, written } from '../kit/loopback';
 import { names, record } from '../kit/record';
 import { ScriptedLink } from '../kit/scripted';
@@ -14,7 +14,7 @@ import { StartTlsServer, startTls } from '../kit/starttls';
 import { until } from '../kit/until';
 
 let made: Certificates;
-beforeAll(async () => (made = await certificates()));
+beforeAll(async () => (made = await loadCertificates()));
 
 /** A target for a custom `dial`, where nobody listens. */
 const NOWHERE = { target: { port: 1 } };

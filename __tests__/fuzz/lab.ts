@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { type Certificates, makeCertificates } from '../kit/certificates';
+import { type Certificates, loadCertificates } from '../kit/certificates';
 import { cleanUp, track } from '../kit/clean-up';
 import { Loopback } from '../kit/server';
 
@@ -17,7 +17,7 @@ export interface Lab {
 }
 
 export async function openLab(): Promise<Lab> {
-  const certificates = await makeCertificates();
+  const certificates = await loadCertificates();
   const directory = mkdtempSync(join(tmpdir(), 'fuzz-'));
   track({ destroy: () => rmSync(directory, { recursive: true }) });
   const path = join(directory, 'echo');

@@ -1,4 +1,4 @@
-import { makeCertificates } from '../kit/certificates';
+import { loadCertificates } from '../kit/certificates';
 import { Loopback } from '../kit/server';
 
 // The servers of the pollution program, in a process of their own, for the pollution is not to reach them.
@@ -16,7 +16,7 @@ export interface Polluted {
 }
 
 async function main(path: string): Promise<void> {
-  const certificates = await makeCertificates();
+  const certificates = await loadCertificates();
   const plain = await Loopback.start({ echo: true });
   const secure = await Loopback.start({ echo: true, tls: certificates.server });
   const selfSigned = await Loopback.start({ echo: true, tls: certificates.selfSigned });

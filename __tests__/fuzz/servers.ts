@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 
-import { type Certificates, makeCertificates } from '../kit/certificates';
+import { type Certificates, loadCertificates } from '../kit/certificates';
 import { compiled } from '../kit/compiled';
 import { Faults } from './faults';
 import { programOf } from './hostile-programs';
@@ -39,7 +39,7 @@ const SLOTS = 24;
  */
 export async function fuzzServers(count: number, seed: number): Promise<ServersReport> {
   const faults = new Faults().watchProcess();
-  const certificates = await makeCertificates();
+  const certificates = await loadCertificates();
   const servers = await HostileServers.start(certificates);
   const delay = monitorEventLoopDelay({ resolution: 10 });
   delay.enable();

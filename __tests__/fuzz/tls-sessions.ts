@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 
 import { type ConnectionOptions, ReconnectingConnection } from '../../lib/index';
-import { type Certificates, makeCertificates } from '../kit/certificates';
+import { type Certificates, loadCertificates } from '../kit/certificates';
 import { compiled } from '../kit/compiled';
 import { until } from '../kit/until';
 import { Faults } from './faults';
@@ -33,7 +33,7 @@ const CLIENTS = 8;
 /** Has TLS sessions come and go through a relay that looks for anything readable. */
 export async function watchSessions(count: number, seed: number): Promise<SessionsReport> {
   const faults = new Faults().watchProcess();
-  const certificates = await makeCertificates();
+  const certificates = await loadCertificates();
   const child = fork(await compiled('fuzz/wire'));
   const order = (what: WireOrder) => void child.send(what);
   const ask = async (what: WireOrder) => {

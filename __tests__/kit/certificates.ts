@@ -1,4 +1,5 @@
-import { generate } from 'selfsigned';
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, extname, join } from 'node:path';
 
 /** A certificate and its key, both PEM. */
 export interface Pair {
@@ -6,7 +7,7 @@ export interface Pair {
   readonly key: string;
 }
 
-/** Everything that the tests of TLS need, made in memory, once for each test file that asks. */
+/** Everything that the tests of TLS need. */
 export interface Certificates {
   /** Signs all that are not self-signed. */
   readonly ca: Pair;
@@ -33,8 +34,31 @@ const HERE = [
   { type: 7, ip: '::1' },
 ] as const;
 
-/** Makes them all: elliptic curves, for RSA keys take seconds. */
-export async function makeCertificates(): Promise<Certificates> {
+/** Where they are kept: to load the package that makes them takes longer than most tests. */
+const KEPT = join(__dirname, extname(__filename) === '.ts' ? '../../temp' : '../../..', 'certificates.json');
+
+let loaded: Promise<Certificates> | undefined;
+
+/** The same for all processes of a day. */
+export function loadCertificates(): Promise<Certificates> {
+  return (loaded ??= readOrMake());
+}
+
+async function readOrMake(): Promise<Certificates> {
+  const isFresh = (statSync(KEPT, { throwIfNoEntry: false })?.mtimeMs ?? 0) > Date.now() - DAY;
+  // `as`: this file wrote it.
+  if (isFresh) return JSON.parse(readFileSync(KEPT, 'utf8')) as Certificates;
+  const made = await makeCertificates();
+  mkdirSync(dirname(KEPT), { recursive: true });
+  // Another process may read it at any moment.
+  const own = `${KEPT}.${process.pid}`;
+  writeFileSync(own, JSON.stringify(made), { mode: 0o600 });
+  renameSync(own, KEPT);
+  return made;
+}
+
+/** Makes them all: elliptic curves, because RSA keys take seconds. */
+async function makeCertificates(): Promise<Certificates> {
   const [ca, otherCa] = await Promise.all([makeAuthority('Test CA'), makeAuthority('Other CA')]);
   const elsewhere = [{ type: 2, value: 'elsewhere.test' }] as const;
   const lastWeek = { notBeforeDate: new Date(Date.now() - 7 * DAY), notAfterDate: new Date(Date.now() - DAY) };
@@ -49,14 +73,8 @@ export async function makeCertificates(): Promise<Certificates> {
   return { ca, otherCa, server, rotated, wrongHost, expired, selfSigned, client };
 }
 
-let made: Promise<Certificates> | undefined;
-
-/** The same for everyone in this process. */
-export function certificates(): Promise<Certificates> {
-  return (made ??= makeCertificates());
-}
-
 async function makeAuthority(name: string): Promise<Pair> {
+  const { generate } = await import('selfsigned');
   const made = await generate([{ name: 'commonName', value: name }], {
     keyType: 'ec',
     algorithm: 'sha256',
@@ -76,6 +94,7 @@ interface Wish {
 }
 
 async function make(name: string, { ca, altNames, ...dates }: Wish): Promise<Pair> {
+  const { generate } = await import('selfsigned');
   const made = await generate([{ name: 'commonName', value: name }], {
     keyType: 'ec',
     algorithm: 'sha256',

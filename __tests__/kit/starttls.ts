@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 
-import { type Pair, certificates } from './certificates';
+import { type Pair, loadCertificates } from './certificates';
 import { Loopback } from './server';
 
 /** How a server of STARTTLS behaves. */
@@ -26,7 +26,7 @@ export class StartTlsServer {
   }
 
   static async start(options: StartTlsOptions = {}): Promise<StartTlsServer> {
-    const pair = (await certificates())[options.certificate ?? 'server'];
+    const pair = (await loadCertificates())[options.certificate ?? 'server'];
     const server: StartTlsServer = new StartTlsServer(
       await Loopback.start({
         onSession: (socket) => {

@@ -1,10 +1,10 @@
 import { type PoolOptions, ConnectionPool } from 'reconnecting-connection';
 
-import { type Certificates, makeCertificates } from '../kit/certificates';
+import { type Certificates, loadCertificates } from '../kit/certificates';
 import { Loopback, QUICK, connectTo, track } from '../kit/loopback';
 
 let certificates: Certificates;
-beforeAll(async () => (certificates = await makeCertificates()));
+beforeAll(async () => (certificates = await loadCertificates()));
 
 const newPool = (options: PoolOptions) => track(new ConnectionPool({ ...QUICK, maxRetries: 0, ...options }));
 /** The code, or else the message, of the failure that ended a connection. */

@@ -8,7 +8,7 @@ import { type MemberOptions, type PoolOptions, ConnectionPool, ReconnectingConne
 
 import * as dialling from '../../lib/socket/open-socket';
 import type { JoinGate } from '../../lib/attempt/dial-gate';
-import { makeCertificates } from '../kit/certificates';
+import { loadCertificates } from '../kit/certificates';
 import { trackProcess } from '../kit/clean-up';
 import { Loopback, QUICK, next, pair, payload, run, track } from '../kit/loopback';
 import { isStopped } from '../kit/processes';
@@ -406,7 +406,7 @@ describe('a dial that goes unanswered', () => {
   });
 
   test('is hedged over TLS too, and the socket that is kept is verified', async () => {
-    const { ca, server: tls } = await makeCertificates();
+    const { ca, server: tls } = await loadCertificates();
     const { server, connection } = await unanswered({ tls: { ca: ca.cert, servername: 'localhost' } }, { tls });
     await connection.whenOpen();
 

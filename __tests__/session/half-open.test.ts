@@ -2,7 +2,7 @@ import { once } from 'node:events';
 
 import split2 from 'split2';
 
-import { certificates } from '../kit/certificates';
+import { loadCertificates } from '../kit/certificates';
 import { Loopback, connectTo, next, pair, payload, track } from '../kit/loopback';
 import { until } from '../kit/until';
 
@@ -15,7 +15,7 @@ function sayingItsPiece(options: Parameters<typeof Loopback.start>[0] = {}): Pro
 
 describe('allowHalfOpen', () => {
   test.each(['tcp', 'tls'])('lets the session go on for writes, until `disconnect()` ends it (%s)', async (kind) => {
-    const { server: pem, ca } = await certificates();
+    const { server: pem, ca } = await loadCertificates();
     const server = await sayingItsPiece(kind === 'tls' ? { tls: pem } : {});
     const connection = connectTo(server, { ...HALF_OPEN, ...(kind === 'tls' && { tls: { ca: ca.cert } }) });
     expect((await payload(connection, 'data')).toString()).toBe('goodbye');

@@ -52,8 +52,8 @@ async function listen(): Promise<void> {
     server = createServer(serve);
   } else {
     // It takes its time to load.
-    const { makeCertificates } = await import('../kit/certificates.js');
-    const { ca, otherCa, server: pair } = await makeCertificates();
+    const { loadCertificates } = await import('../kit/certificates.js');
+    const { ca, otherCa, server: pair } = await loadCertificates();
     server = createTlsServer(pair, serve);
     trust = { tls: { ca: (tls === 'trusted' ? ca : otherCa).cert } };
   }

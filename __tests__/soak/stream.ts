@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 
-import { makeCertificates } from '../kit/certificates';
+import { loadCertificates } from '../kit/certificates';
 import { OUTSIDE, namespacesMissing, runInNamespace } from '../kit/namespace';
 import { type Finding, differences, growth, holdings, holdingsOnceLike } from './measure';
 import { Round } from './stream-round';
@@ -45,7 +45,7 @@ async function inPrivate(seconds: number, seed: number): Promise<Finding> {
 
 /** One round after the other, each with a seed of its own; what the process holds must not grow. */
 async function rounds(isPrivate: boolean, seconds: number, firstSeed: number): Promise<Finding> {
-  const certificates = await makeCertificates();
+  const certificates = await loadCertificates();
   const figures: Record<string, number> = {};
   const problems: string[] = [];
   const endAt = performance.now() + seconds * 1_000;

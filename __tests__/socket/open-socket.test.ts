@@ -10,7 +10,7 @@ import type { MemberOptions, ResolvedTarget } from 'reconnecting-connection';
 
 import { openSocket } from '../../lib/socket/open-socket';
 import { isSelfConnected } from '../../lib/socket/transport';
-import { type Certificates, makeCertificates } from '../kit/certificates';
+import { type Certificates, loadCertificates } from '../kit/certificates';
 import { Loopback, connectTo, next, pair, payload, payloads, receives, run, track, written } from '../kit/loopback';
 import { names, record } from '../kit/record';
 
@@ -28,7 +28,7 @@ function looking(lookup: NonNullable<NonNullable<MemberOptions['socket']>['looku
 test.each(['tcp', 'tls'])(
   'sets the pace of keep-alive probes, which no option of `connect` does (%s)',
   async (kind) => {
-    const { server: pem } = await makeCertificates();
+    const { server: pem } = await loadCertificates();
     const server = await Loopback.start(kind === 'tls' ? { tls: pem } : {});
     const setKeepAlive = jest.spyOn(Socket.prototype, 'setKeepAlive');
     const target = {
@@ -307,7 +307,7 @@ test.each([undefined, true])(
 
 describe('TLS over a dialled stream', () => {
   let certificates: Certificates;
-  beforeAll(async () => (certificates = await makeCertificates()));
+  beforeAll(async () => (certificates = await loadCertificates()));
 
   /** A stream that is no socket, to a server. */
   function tunnel(port: number): Duplex {

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { type Certificates, makeCertificates } from '../kit/certificates';
+import { type Certificates, loadCertificates } from '../kit/certificates';
 import { trackProcess } from '../kit/clean-up';
 import { Loopback, track } from '../kit/loopback';
 import { javascript } from '../kit/processes';
@@ -239,7 +239,7 @@ describe('C104 a process leaves within 100 ms', () => {
   let certificates: Certificates;
 
   beforeAll(async () => {
-    certificates = await makeCertificates();
+    certificates = await loadCertificates();
   });
 
   test.each(CASES)('whose connection is %s', async (_what, state, ways, script) => {

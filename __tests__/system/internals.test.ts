@@ -10,7 +10,7 @@ import { EventEmitter } from 'eventemitter3';
 import { frozen } from '../../lib/options/checks';
 import { resolveOptions } from '../../lib/options/settings';
 import { kernelQueue } from '../../lib/socket/transport';
-import { certificates } from '../kit/certificates';
+import { loadCertificates } from '../kit/certificates';
 import { pair as memoryPair, track } from '../kit/loopback';
 import { until } from '../kit/until';
 
@@ -101,7 +101,7 @@ describe('`_handle` of a socket (`kernelQueue` in lib/socket/transport.ts)', () 
   };
 
   async function securePair(open: (port: number) => Socket): Promise<{ socket: Socket; peer: Socket }> {
-    const { cert, key } = (await certificates()).server;
+    const { cert, key } = (await loadCertificates()).server;
     const server = createTlsServer({ cert, key }).listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     const accepted = new Promise<Socket>((resolve) => server.once('secureConnection', resolve));

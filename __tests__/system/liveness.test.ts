@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 
-import { certificates } from '../kit/certificates';
+import { loadCertificates } from '../kit/certificates';
 import { Loopback, connectTo, next, payload, run, serveElsewhere } from '../kit/loopback';
 import { until } from '../kit/until';
 
@@ -100,7 +100,7 @@ describe('writeTimeout', () => {
   const STALLED = { reason: 'stalled', error: { code: 'ERR_STALLED' }, willRetry: true };
 
   test.each(['tcp', 'tls'])('resets a session whose peer never reads, although it speaks (%s)', async (kind) => {
-    const { server: pem, ca } = await certificates();
+    const { server: pem, ca } = await loadCertificates();
     const server = await Loopback.start({
       ...(kind === 'tls' && { tls: pem }),
       onSession: (socket) => {

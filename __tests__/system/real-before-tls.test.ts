@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 
 import type { BeforeTls, ConnectionOptions, MemberOptions } from 'reconnecting-connection';
 
-import { type Certificates, type Pair, makeCertificates } from '../kit/certificates';
+import { type Certificates, type Pair, loadCertificates } from '../kit/certificates';
 import { watch, withServers } from '../kit/lives';
 import { Loopback, connectTo, payload, receives } from '../kit/loopback';
 import { forgetCluster } from '../kit/postgres-cluster';
@@ -23,7 +23,7 @@ const { proxyHeader } = recipesIn('before-tls.md') as unknown as {
 
 let certificates: Certificates;
 beforeAll(async () => {
-  certificates = await makeCertificates();
+  certificates = await loadCertificates();
 });
 afterAll(forgetCluster);
 

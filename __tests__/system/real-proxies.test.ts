@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls';
 
 import type { BackoffInfo, ReconnectingConnection } from 'reconnecting-connection';
 
-import { type Certificates, type Pair, makeCertificates } from '../kit/certificates';
+import { type Certificates, type Pair, loadCertificates } from '../kit/certificates';
 import { LOST, testLife, watch, withServers } from '../kit/lives';
 import { Loopback, connectTo, payload, payloads } from '../kit/loopback';
 import { type Reply, ask, redisScene, speakRedis } from '../kit/protocols/redis';
@@ -12,7 +12,7 @@ import { RealServer } from '../kit/real-servers';
 let certificates: Certificates;
 
 beforeAll(async () => {
-  certificates = await makeCertificates();
+  certificates = await loadCertificates();
 });
 
 /** A server that stands before another. */

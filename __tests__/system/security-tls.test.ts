@@ -3,13 +3,13 @@ import { createSecureContext, TLSSocket } from 'node:tls';
 import { fuzz } from '../fuzz/program';
 import type { SessionsReport } from '../fuzz/tls-sessions';
 import { connectTo, payload, run } from '../kit/loopback';
-import { type Certificates, makeCertificates } from '../kit/certificates';
+import { type Certificates, loadCertificates } from '../kit/certificates';
 import { Loopback } from '../kit/server';
 
 jest.setTimeout(3_600_000);
 
 let certificates: Certificates;
-beforeAll(async () => (certificates = await makeCertificates()));
+beforeAll(async () => (certificates = await loadCertificates()));
 
 test('C99 over a hundred sessions, nothing that the application writes can be read on the way', async () => {
   const { code, stderr, report } = await fuzz<SessionsReport>('sessions', 100);

@@ -12,13 +12,13 @@ import {
   type ResolvedTarget,
 } from 'reconnecting-connection';
 
-import { type Certificates, makeCertificates } from '../kit/certificates';
+import { type Certificates, loadCertificates } from '../kit/certificates';
 import { Loopback, connectTo, next, payload, payloads, track } from '../kit/loopback';
 import { record } from '../kit/record';
 import { refusal, refusalOf } from '../kit/refusal';
 
 let certificates: Certificates;
-beforeAll(async () => (certificates = await makeCertificates()));
+beforeAll(async () => (certificates = await loadCertificates()));
 
 /** Every string and every byte that can be reached from `root` by its own properties, symbols and hidden ones too. */
 function reachable(root: unknown): string {

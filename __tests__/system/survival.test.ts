@@ -2,7 +2,7 @@ import { Transform, type TransformCallback } from 'node:stream';
 
 import type { BackoffInfo, MemberOptions, ReconnectingConnection, ResetInfo } from 'reconnecting-connection';
 
-import { makeCertificates } from '../kit/certificates';
+import { loadCertificates } from '../kit/certificates';
 import { FaultProxy } from '../kit/fault-proxy';
 import { Loopback, type LoopbackOptions, connectTo, next, payload, payloads, receives, written } from '../kit/loopback';
 import { titled } from '../kit/missing';
@@ -229,7 +229,7 @@ describe('C7 connectTimeout', () => {
     ['that crawls', (proxy) => proxy.set({ slice: 1, gap: 20 }, 'toClient')],
     ['to a process that is stopped', (proxy) => proxy.signal('SIGSTOP')],
   ])('ends a TLS handshake %s', async (_how, fault) => {
-    const { server, ca } = await makeCertificates();
+    const { server, ca } = await loadCertificates();
     const { proxy } = await proxied({ tls: server });
     await fault(proxy);
     const connection = connectTo(proxy, { tls: { ca: ca.cert }, connectTimeout: TIMEOUT });
@@ -297,7 +297,7 @@ describe('C22 C25 a server that accepts and hangs up', () => {
   });
 
   test.each(['end', 'reset'] as const)('within the TLS handshake (%s) is never open', async (how) => {
-    const { server, ca } = await makeCertificates();
+    const { server, ca } = await loadCertificates();
     const { proxy } = await proxied({ tls: server });
     await proxy.cutAfter(100, how, 'toClient');
     const connection = connectTo(proxy, { backoff, tls: { ca: ca.cert } });

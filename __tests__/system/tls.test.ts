@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 
 import { type MemberOptions, ConnectionPool, ReconnectingConnection } from 'reconnecting-connection';
 
-import { type Certificates, makeCertificates } from '../kit/certificates';
+import { type Certificates, loadCertificates } from '../kit/certificates';
 import { Loopback, connectTo, next, payload, payloads, receives, run, track, written } from '../kit/loopback';
 import { names, record } from '../kit/record';
 
@@ -12,7 +12,7 @@ import { names, record } from '../kit/record';
 jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
 
 let certificates: Certificates;
-beforeAll(async () => (certificates = await makeCertificates()));
+beforeAll(async () => (certificates = await loadCertificates()));
 
 /** A server that proves to be `localhost`, and what it takes to verify that. */
 async function secureServer(options: Parameters<typeof Loopback.start>[0] = {}) {

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { makeCertificates } from '../kit/certificates';
+import { loadCertificates } from '../kit/certificates';
 import { Loopback, connectTo, next, payload, payloads, receives, written } from '../kit/loopback';
 import { names, record } from '../kit/record';
 
@@ -139,7 +139,7 @@ describe('a Unix socket', () => {
   });
 
   test('may carry TLS, verified for localhost', async () => {
-    const { ca, server: own, wrongHost } = await makeCertificates();
+    const { ca, server: own, wrongHost } = await loadCertificates();
     const server = await Loopback.start({ path, tls: own, echo: true });
     const connection = connectTo(server, { tls: { ca: ca.cert } });
     await connection.whenOpen();

@@ -6,7 +6,7 @@ import { Server } from 'node:tls';
 import { type CommonOptions, ReconnectingConnection } from 'reconnecting-connection';
 import { type LoopbackOptions, LoopbackServer, record, until } from 'reconnecting-connection/testing';
 
-import { type Certificates, makeCertificates } from '../kit/certificates';
+import { type Certificates, loadCertificates } from '../kit/certificates';
 import { cleanUp, track } from '../kit/clean-up';
 
 afterEach(cleanUp);
@@ -31,7 +31,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 let sockets = 0;
 
 let certificates: Certificates;
-beforeAll(async () => (certificates = await makeCertificates()));
+beforeAll(async () => (certificates = await loadCertificates()));
 
 const transports: [string, () => [LoopbackOptions, CommonOptions]][] = [
   ['TCP', () => [{}, {}]],

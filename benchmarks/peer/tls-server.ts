@@ -1,11 +1,11 @@
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:tls';
 
-import { certificates } from '../../__tests__/kit/certificates';
+import { loadCertificates } from '../../__tests__/kit/certificates';
 
 // node tls-server.js: a TLS server that says nothing. It prints its port and the certificate of its authority as JSON.
 
-void certificates().then(({ ca, server: pair }) => {
+void loadCertificates().then(({ ca, server: pair }) => {
   const server = createServer(pair, (socket) => socket.on('error', () => undefined).resume());
   server.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, () => {
     // `as`: it listens on a port.

@@ -7,7 +7,7 @@ import { constants, createDeflateRaw, createInflateRaw } from 'node:zlib';
 
 import type { ConnectionOptions } from 'reconnecting-connection';
 
-import { type Pair, makeCertificates } from '../../kit/certificates';
+import { type Pair, loadCertificates } from '../../kit/certificates';
 import { payload, receives } from '../../kit/connections';
 import { Loopback } from '../../kit/server';
 import { type Case, quiet, within } from '../lab';
@@ -22,7 +22,7 @@ export const beforeTls: readonly Case[] = [
     title: 'TLS that begins in the middle of a conversation is verified, and nothing written goes out in clear',
     needs: ['own'],
     run: async (lab) => {
-      const { server: pair, ca, otherCa } = await makeCertificates();
+      const { server: pair, ca, otherCa } = await loadCertificates();
       const server = await startTls(pair);
       const relay = await sniff(server.loopback);
       const connection = lab.own({ ...relay.target, tls: { ca: ca.cert }, beforeTls: ask, minUptime: 0 });
@@ -55,7 +55,7 @@ export const beforeTls: readonly Case[] = [
       'TLS that a handshake lays over its socket is the session when it is returned, and fails the attempt when it is not: nothing goes out in clear',
     needs: ['own'],
     run: async (lab) => {
-      const { server: pair, ca } = await makeCertificates();
+      const { server: pair, ca } = await loadCertificates();
       const server = await startTls(pair);
       for (const returns of [true, false]) {
         const relay = await sniff(server.loopback);
@@ -88,7 +88,7 @@ export const beforeTls: readonly Case[] = [
     title: 'bytes in clear that arrive before TLS begins, and so were injected, fail the attempt',
     needs: ['own'],
     run: async (lab) => {
-      const { server: pair, ca } = await makeCertificates();
+      const { server: pair, ca } = await loadCertificates();
       const server = await startTls(pair, 'OK\n250 INJECTED\n');
       let heard = '';
       const connection = lab.own({ ...server.loopback.target, tls: { ca: ca.cert }, beforeTls: ask });

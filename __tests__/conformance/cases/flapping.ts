@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 
-import { makeCertificates } from '../../kit/certificates';
+import { loadCertificates } from '../../kit/certificates';
 import { Loopback } from '../../kit/server';
 import { type Case, type Lab, PATIENCE, within } from '../lab';
 import { gaps, waits } from './attempts';
@@ -147,7 +147,7 @@ async function talker(lab: Lab): Promise<Loopback> {
 }
 
 async function secureFlapper(): Promise<Loopback> {
-  const { server: identity } = await makeCertificates();
+  const { server: identity } = await loadCertificates();
   const server = await Loopback.start({ tls: { key: identity.key, cert: identity.cert } });
   server.flap();
   return server;

@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 
 import { ConnectionError, ConnectionPool, type PoolOptions } from 'reconnecting-connection';
 
-import { makeCertificates } from '../../kit/certificates';
+import { loadCertificates } from '../../kit/certificates';
 import { track, trackProcess } from '../../kit/clean-up';
 import { QUICK, next } from '../../kit/connections';
 import { isStopped } from '../../kit/processes';
@@ -127,7 +127,7 @@ export const room: readonly Case[] = [
     title: 'a member’s TLS options are laid over its pool’s: authority and pin of the pool are not lost',
     needs: ['own'],
     run: async () => {
-      const { server: pair, ca } = await makeCertificates();
+      const { server: pair, ca } = await loadCertificates();
       const server = await Loopback.start({ tls: pair });
       const pinned: string[] = [];
       const group = open({

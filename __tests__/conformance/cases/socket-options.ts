@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 
-import { type Pair, makeCertificates } from '../../kit/certificates';
+import { type Pair, loadCertificates } from '../../kit/certificates';
 import { heal, partition } from '../../kit/kernel';
 import type { Loopback } from '../../kit/server';
 import { until } from '../../kit/until';
@@ -33,7 +33,7 @@ export const socketOptions: readonly Case[] = [
 
       if (!lab.has('own')) return;
       // Node does not pass these on to TLS by itself.
-      const { ca, server } = await makeCertificates();
+      const { ca, server } = await loadCertificates();
       await forEachSession(lab, { socket, tls: { ca: ca.cert } }, isSetUp, server);
       // The contrary shows that the experiment can tell.
       await forEachSession(lab, { socket: { noDelay: false, keepAlive: false } }, async (asked) => {

@@ -3,7 +3,7 @@ import { type Socket, connect } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { inspect } from 'node:util';
 
-import { type Certificates, makeCertificates } from '../../kit/certificates';
+import { type Certificates, loadCertificates } from '../../kit/certificates';
 import { payload } from '../../kit/connections';
 import { serveElsewhere } from '../../kit/processes';
 import { Loopback } from '../../kit/server';
@@ -27,7 +27,7 @@ export const tls: readonly Case[] = [
     title: 'a session with TLS is open when it is secure, and not when it is connected',
     needs: ['tls'],
     run: async (lab) => {
-      const { server: pair, ca } = await makeCertificates();
+      const { server: pair, ca } = await loadCertificates();
       const mute = await Loopback.start();
       const waiting = lab.create({ ...mute.target, tls: { ca: ca.cert } });
       await within(mute.session(1), 'a connection');
@@ -48,7 +48,7 @@ export const tls: readonly Case[] = [
     needs: ['tls'],
     limit: 60_000,
     run: async (lab) => {
-      const certificates = await makeCertificates();
+      const certificates = await loadCertificates();
       const { ca, server: good, otherCa } = certificates;
       const trials = Object.entries(BAD).map(async ([name, code]) => {
         // `as`: the keys of BAD are these names.
@@ -92,7 +92,7 @@ export const tls: readonly Case[] = [
     needs: ['tls', 'bytes'],
     limit: 60_000,
     run: async (lab) => {
-      const { server: pair, ca } = await makeCertificates();
+      const { server: pair, ca } = await loadCertificates();
       const server = await lab.serve({ tls: pair, echo: true });
       const seen: Buffer[][] = [];
       const relay = await Loopback.start({
@@ -132,7 +132,7 @@ export const tls: readonly Case[] = [
     needs: ['tls', 'backoff options'],
     limit: 60_000,
     run: async (lab) => {
-      const { server: pair, ca } = await makeCertificates();
+      const { server: pair, ca } = await loadCertificates();
       const server = await Loopback.start({
         tls: { ...pair, ca: ca.cert, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3' },
       });
@@ -157,7 +157,7 @@ export const tls: readonly Case[] = [
     needs: ['tls', 'connect timeout'],
     limit: 60_000,
     run: async (lab) => {
-      const { server: pair, ca } = await makeCertificates();
+      const { server: pair, ca } = await loadCertificates();
       // A record of the handshake that promises 122 bytes, of which the first are those of a ServerHello.
       const halfHello = Buffer.from('160303007a020000760303', 'hex');
       const answers: Record<string, (socket: Socket) => void> = {
@@ -202,7 +202,7 @@ export const tls: readonly Case[] = [
     needs: ['tls', 'own'],
     limit: 60_000,
     run: async (lab) => {
-      const certificates = await makeCertificates();
+      const certificates = await loadCertificates();
       await reloads(lab, certificates);
       await leavesNothing(lab, certificates);
     },

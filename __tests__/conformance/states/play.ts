@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { FaultProxy } from 'reconnecting-connection/testing';
 
-import { type Certificates, makeCertificates } from '../../kit/certificates';
+import { type Certificates, loadCertificates } from '../../kit/certificates';
 import { track } from '../../kit/clean-up';
 import { block } from '../../kit/connections';
 import { until } from '../../kit/until';
@@ -98,7 +98,7 @@ async function groundOf(transport: Transport): Promise<Ground> {
   let paths = 0;
   return {
     transport,
-    certificates: await makeCertificates(),
+    certificates: await loadCertificates(),
     deaf: await startDeaf(placeOf(transport)),
     path: () => join(directory, String((paths += 1))),
   };
