@@ -17,12 +17,15 @@ Made by \`npm run bench\`; each section has its command. Ratios of one run can b
   row's slices (user CPU: their sum). CPU is user and system time of the client's process.
 - A run during which other work took more than a twentieth of the machine's processors, or the host took them away, is repeated; if
   it was no better then, the table says so.
+- The goals name every version of Node that was measured. The tables are those of the oldest and of the newest: what was measured with
+  the others is beside this page, in a folder of its name.
 `;
 
 /** The page of all versions of Node that were measured. */
 export function page(measurements: readonly Measurements[]): string {
   const measured = measurements.toSorted((one, other) => one.node - other.node);
-  return [HEAD, goalSection(measured), ...measured.map(section)].filter((part) => part !== '').join('\n');
+  const shown = measured.filter((_, index) => index === 0 || index === measured.length - 1);
+  return [HEAD, goalSection(measured), ...shown.map(section)].filter((part) => part !== '').join('\n');
 }
 
 function goalSection(measured: readonly Measurements[]): string {

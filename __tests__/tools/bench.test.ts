@@ -282,6 +282,12 @@ describe('record()', () => {
     const result = await resultOf({ first: rates(1) }, 1);
     expect(page([{ node: 20, runs: [runOf('a day', [result])] }])).not.toContain('## Goals');
   });
+
+  test('the page has the tables of the oldest and of the newest version of Node', async () => {
+    const runs = [runOf('a day', [await resultOf({ first: rates(1) }, 1)])];
+    const text = page([24, 22, 20].map((node) => ({ node, runs })));
+    expect(text.match(/^## Node \d+$/gm)).toEqual(['## Node 20', '## Node 24']);
+  });
 });
 
 const isSupported = isLinux && find('cc') !== undefined;
