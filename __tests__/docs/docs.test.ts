@@ -18,7 +18,6 @@ const filesIn = (folder: string, ending: string) =>
 const names = [...read('lib/index.ts').matchAll(/(?<=[{,]\s*(?:type )?)\w+(?=\s*[,}])/g)].map(([name]) => name);
 /** Guides with programs that a reader cannot run yet as they are. */
 const NOT_YET = [
-  'before-tls',
   'delivery',
   'migrating',
   'observability',

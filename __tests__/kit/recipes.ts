@@ -4,13 +4,22 @@ import { join } from 'node:path';
 import type { BeforeTls } from 'reconnecting-connection';
 import ts from 'typescript';
 
-/** The functions that a guide shows, by their names. Blocks that make a connection are left out. */
+import { snippetsIn } from './snippets';
+
+/** The functions that the programs of a guide declare, by their names. */
 export function recipesIn<Name extends string>(guide: string): Record<Name, BeforeTls> {
-  const text = readFileSync(join(__dirname, '..', '..', 'docs', 'guides', guide), 'utf8');
-  const blocks = [...text.matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, code = '']) => code);
-  const shown = blocks.filter((code) => !code.includes('new ReconnectingConnection')).join('\n');
-  const names = [...shown.matchAll(/^(?:async )?function (\w+)/gm)].map(([, name = '']) => name);
-  const { outputText } = ts.transpileModule(`${shown}\nexport { ${names.join(', ')} };`, {
+  const file = join(__dirname, '..', '..', 'docs', 'guides', guide);
+  const declared = new Map<string, string>();
+  const imports = new Set<string>();
+  for (const { code } of snippetsIn(readFileSync(file, 'utf8'), guide)) {
+    for (const statement of ts.createSourceFile('', code, ts.ScriptTarget.ES2022).statements) {
+      const text = code.slice(statement.pos, statement.end).trim();
+      if (ts.isImportDeclaration(statement)) imports.add(text);
+      else if (ts.isFunctionDeclaration(statement)) declared.set(statement.name!.text, text);
+    }
+  }
+  const shown = [...imports, ...declared.values(), `export { ${[...declared.keys()].join(', ')} };`].join('\n');
+  const { outputText } = ts.transpileModule(shown, {
     compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022, esModuleInterop: true },
   });
   const exports = {};

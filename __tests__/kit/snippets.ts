@@ -212,7 +212,7 @@ async function runIn(folder: string, { where, language, code: shown }: Snippet):
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
   await once(child, 'close');
-  return { where, code: child.exitCode, stdout, stderr };
+  return { where, code: child.exitCode, stdout: stdout.replaceAll('\r\n', '\n'), stderr };
 }
 
 /** What a snippet is to print, as an expression: `…` stands for anything within a line. */
