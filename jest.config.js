@@ -23,6 +23,8 @@ module.exports = {
     '!lib/testing/index.ts',
     '!lib/requests/index.ts',
     '!lib/events/events.ts',
+    // Its tests run it as built, in processes of its own.
+    '!lib/command/**',
   ],
   // Not of some of the tests: an argument that is no option names a file or a title.
   coverageThreshold: process.argv.slice(2).every((argument) => argument.startsWith('-'))

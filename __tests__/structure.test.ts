@@ -19,8 +19,8 @@ const LEVELS = [
   ['index'],
 ];
 
-/** Folders of further entries: they import the public names by the package's own name. */
-const ENTRIES = ['adapters', 'requests', 'testing'];
+/** Folders of further entries, and the command: they import the public names by the package's own name. */
+const ENTRIES = ['adapters', 'command', 'requests', 'testing'];
 
 interface Import {
   readonly from: string;

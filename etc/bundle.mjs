@@ -1,4 +1,4 @@
-// The JavaScript of dist/: lib/ joined to one file for each entry, and one for what they share. Names and statements stay
+// The JavaScript of dist/: lib/ joined to one file for each entry, and one for what they share, and the command. Names and statements stay
 // those of lib/, each on its own line, so that a stack trace can be looked up there: source maps would double the package.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -17,7 +17,10 @@ export async function bundle(root, entries) {
   const lib = join(root, 'lib');
   const dist = join(root, 'dist');
   const bundled = await rollup({
-    input: Object.fromEntries(entries.map((entry) => [entry, join(lib, `${entry}.ts`)])),
+    input: {
+      ...Object.fromEntries(entries.map((entry) => [entry, join(lib, `${entry}.ts`)])),
+      command: join(lib, 'command/main.ts'),
+    },
     external: /^(?:node:|eventemitter3$|reconnecting-connection$)/,
     plugins: [{ name: 'typescript', resolveId, load: transpile }],
     // As package.json says.
@@ -31,6 +34,7 @@ export async function bundle(root, entries) {
     format: 'cjs',
     // What only the adapters share has a file of its own.
     chunkFileNames: ({ name }) => (name === 'common' ? 'common.js' : 'adapters/common.js'),
+    banner: ({ name }) => (name === 'command' ? '#!/usr/bin/env node' : ''),
     manualChunks: (id) => (COMMON.test(id) ? 'common' : undefined),
     // What is imported is CommonJS, and whole when it is imported: no cycles.
     interop: 'default',

@@ -223,13 +223,14 @@ describe('the packed package', () => {
     }
   });
 
-  test('holds a file of JavaScript and one of types for each entry and format, two that they share, and its papers', () => {
+  test('holds a file of JavaScript and one of types for each entry and format, two that they share, the command, and its papers', () => {
     const files = entries.flatMap((entry) => [entry.import, entry.require].flatMap((each) => Object.values(each)));
 
     expect(files).toHaveLength(4 * entries.length);
     expect([...packed].sort()).toEqual(
       [
         ...files.map((path) => path.replace('./', '')),
+        'dist/command.js',
         'dist/common.js',
         'dist/adapters/common.js',
         'LICENSE',
