@@ -138,8 +138,10 @@ export class Command {
     this.#signal = signal;
     this.#input.stop();
     void this.#sending.then(() => this.#end());
-    // Standard output may take nothing any more.
-    setTimeout(() => endBy(signal), GRACE + LATE_END);
+    setTimeout(() => {
+      this.#log('standard output did not take all that had arrived');
+      endBy(signal);
+    }, GRACE + LATE_END);
   }
 
   async #waitForLateEnd(info: CloseInfo): Promise<void> {
