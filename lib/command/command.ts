@@ -20,7 +20,10 @@ const LATE_END = 250;
 /** Enough for what is read at once, which goes into the queue when a signal comes in an outage. */
 const QUEUE = 4 * 1024 * 1024;
 const LONGEST_DELAY = 2_147_483_647;
-const QUIET = { open: false, reset: false, reconnect: false, backoff: false, drop: false, close: false } as const;
+const QUIET = {
+  ...{ open: false, reset: false, reconnect: false, backoff: false, drop: false, close: false },
+  notRetryable: 'error',
+} as const;
 
 /** How the command ends: an exit code, or the signal that stopped it. */
 export type Outcome = number | NodeJS.Signals;
@@ -67,7 +70,10 @@ export class Command {
       convention: 'message-only',
       ...(this.#settings.quiet && { levels: QUIET }),
     });
-    if (this.#settings.options.tls !== undefined) this.#warnIfInsecure();
+    // In one line, and as an option of the command.
+    process.removeAllListeners('warning').on('warning', ({ message }) => {
+      this.#log(message.replace('`rejectUnauthorized: false`', '--insecure'));
+    });
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => this.#onSignal(signal));
     const info = await this.#closed();
     await this.#waitForLateEnd(info);
@@ -195,12 +201,6 @@ export class Command {
   #counted({ writes, bytes }: Count): string {
     const unit = this.#settings.lines ? 'line' : 'chunk';
     return `${writes} ${unit}${writes === 1 ? '' : 's'} (${bytes} bytes)`;
-  }
-
-  #warnIfInsecure(): void {
-    const { tls } = this.#settings.options;
-    if (typeof tls === 'object' && tls.rejectUnauthorized === false)
-      this.#log("the server's certificate is not verified");
   }
 
   #log(text: string): void {
