@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 
 import {
   type CloseInfo,
+  type LogLevels,
   type ResetInfo,
   ConnectionError,
   ReconnectingConnection,
@@ -20,10 +21,10 @@ const LATE_END = 250;
 /** Enough for what is read at once, which goes into the queue when a signal comes in an outage. */
 const QUEUE = 4 * 1024 * 1024;
 const LONGEST_DELAY = 2_147_483_647;
-const QUIET = {
+const QUIET: LogLevels = {
   ...{ open: false, reset: false, reconnect: false, backoff: false, drop: false, close: false },
   notRetryable: 'error',
-} as const;
+};
 
 /** How the command ends: an exit code, or the signal that stopped it. */
 export type Outcome = number | NodeJS.Signals;
