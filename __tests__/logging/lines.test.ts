@@ -23,6 +23,7 @@ test('openLine() has the number of the session, and the number of attempts if it
     text: 'open, session 2',
     fields: { generation: 2, attempts: 1, remoteAddress: '127.0.0.1' },
     kind: `open ${TAG}`,
+    shared: 'are open, session 2',
   });
   expect(openLine(TAG, { ...opened, attempts: 3 }).text).toBe('open, session 2 after 3 attempts');
 });
@@ -60,12 +61,23 @@ test('backoffLine() has the number of the retry, the delay and the cause, and th
   });
 });
 
-test('dropLine() has the length of the write, and never its bytes', () => {
-  const error = new ConnectionError('ERR_EXPIRED', 'too old');
-  const line = dropLine(TAG, { chunk: Buffer.from('secret'), bytes: 6, reason: 'expired', error });
+test('dropLine() has the number and the length of the writes, and never their bytes', () => {
+  const connection = {};
+  const one = {
+    writes: 1,
+    bytes: 6,
+    reason: 'expired',
+    code: 'ERR_EXPIRED',
+    connections: new Set([connection]),
+  } as const;
+  const line = dropLine(TAG, one);
+  expect(line).toMatchObject({ event: 'drop', text: 'dropped a write of 6 bytes (expired)', connection });
+  expect(line.fields).toEqual({ writes: 1, bytes: 6, reason: 'expired', code: 'ERR_EXPIRED' });
 
-  expect(line).toMatchObject({ event: 'drop', text: 'dropped a write of 6 bytes (expired)' });
-  expect(line.fields).toEqual({ bytes: 6, reason: 'expired', code: 'ERR_EXPIRED' });
+  const many = dropLine(TAG, { ...one, writes: 5, bytes: 30, connections: new Set([connection, {}]) });
+  expect(many.text).toBe('dropped 5 writes of 30 bytes in all on 2 connections (expired)');
+  expect(many.fields).toMatchObject({ writes: 5, bytes: 30, connections: 2 });
+  expect(many.connection).toBeUndefined();
 });
 
 test('closeLine() has the last session if the application closed the connection, and the error if it gave up', () => {

@@ -1,4 +1,4 @@
-import type { BackoffInfo, CloseInfo, DropInfo, OpenInfo, ResetInfo } from '../events/events';
+import type { BackoffInfo, CloseInfo, DropReason, OpenInfo, ResetInfo } from '../events/events';
 import { isError, readable } from '../errors';
 import type { LogFields } from './logger';
 
@@ -30,6 +30,10 @@ export interface LogLine {
   readonly fields: LogFields;
   /** Lines of the same kind count as repetitions in an outage. */
   readonly kind: string;
+  /** The connection that it is about, unless it is about several. */
+  readonly connection?: object | undefined;
+  /** What several connections may have in common, to say it of them together: `are open`. */
+  readonly shared?: string | undefined;
 }
 
 /** What has happened in an outage so far. */
@@ -56,13 +60,14 @@ export const RECOVERY = 'recovery';
 export function openLine(tag: string, { generation, attempts, remoteAddress }: OpenInfo, trial = 0): LogLine {
   const after = attempts > 1 ? ` after ${attempts} attempts` : '';
   const text = `open, session ${generation}${after}${trial > 0 ? `, on trial for ${duration(trial)}` : ''}`;
+  const shared = `are open${generation > 1 ? `, session ${generation}` : ''}${after}`;
   const fields = {
     generation,
     attempts,
     ...(remoteAddress !== undefined && { remoteAddress }),
     ...(trial > 0 && { trial: Math.round(trial) }),
   };
-  return { event: 'open', tag, text, fields, kind: `open ${tag}` };
+  return { event: 'open', tag, text, fields, kind: `open ${tag}`, shared };
 }
 
 export function resetLine(tag: string, info: ResetInfo): LogLine {
@@ -91,14 +96,28 @@ export function backoffLine(tag: string, info: BackoffInfo): LogLine {
   };
 }
 
-/** Contains only the length of the write, never its bytes. */
-export function dropLine(tag: string, { bytes, reason, error }: DropInfo): LogLine {
+/** Writes of one target that were dropped for one reason, and that no line has counted yet. */
+export interface DroppedWrites {
+  readonly writes: number;
+  readonly bytes: number;
+  readonly reason: DropReason;
+  readonly code: string;
+  /** The connections that they were written to. */
+  readonly connections: ReadonlySet<object>;
+}
+
+/** Contains only the length of the writes, never their bytes. */
+export function dropLine(tag: string, { writes, bytes, reason, code, connections }: DroppedWrites): LogLine {
+  const what = writes === 1 ? `a write of ${bytes} bytes` : `${writes} writes of ${bytes} bytes in all`;
+  const [first] = connections;
+  const isOne = connections.size === 1;
   return {
     event: 'drop',
     tag,
-    text: `dropped a write of ${bytes} bytes (${reason})`,
-    fields: { bytes, reason, code: error.code },
+    text: `dropped ${what}${isOne ? '' : ` on ${connections.size} connections`} (${reason})`,
+    fields: { writes, bytes, reason, code, ...(!isOne && { connections: connections.size }) },
     kind: `drop ${tag} ${reason}`,
+    connection: isOne ? first : undefined,
   };
 }
 
@@ -117,7 +136,22 @@ export function closeLine(tag: string, info: CloseInfo, reset: ResetInfo | undef
       ...(reset && { generation: reset.generation, uptime: reset.uptime, ...uncertainFields(reset) }),
     },
     kind: `close ${reason}`,
+    shared: `closed (${reason})${why}`,
   };
+}
+
+/** One line for several that have `event`, `tag` and `shared` in common. */
+export function togetherLine(lines: readonly [LogLine, ...LogLine[]]): LogLine {
+  const [first] = lines;
+  if (lines.length === 1) return first;
+  const sumOf = (name: string) => lines.reduce((sum, { fields }) => sum + Number(fields[name] ?? 0), 0);
+  const uncertain = { writes: sumOf('uncertainWrites'), bytes: sumOf('uncertainBytes') };
+  const common = Object.entries(first.fields).filter(([name, value]) =>
+    lines.every(({ fields }) => fields[name] === value),
+  );
+  const fields = { ...Object.fromEntries(common), connections: lines.length, ...uncertainFields({ uncertain }) };
+  const text = `${lines.length} connections ${first.shared ?? first.text}${uncertainty({ uncertain })}`;
+  return { ...first, text, fields, connection: undefined };
 }
 
 function closeEvent({ reason, error }: CloseInfo): LogEvent {
@@ -233,10 +267,10 @@ function codeOf(error: Error | undefined): string | undefined {
   return error !== undefined && 'code' in error && typeof error.code === 'string' ? readable(error.code) : undefined;
 }
 
-function uncertainty({ uncertain: { writes, bytes } }: ResetInfo): string {
+function uncertainty({ uncertain: { writes, bytes } }: Pick<ResetInfo, 'uncertain'>): string {
   return writes === 0 ? '' : `; ${counted(writes, 'write')} (${bytes} bytes) may be lost`;
 }
 
-function uncertainFields({ uncertain: { writes, bytes } }: ResetInfo): LogFields {
+function uncertainFields({ uncertain: { writes, bytes } }: Pick<ResetInfo, 'uncertain'>): LogFields {
   return writes === 0 ? {} : { uncertainWrites: writes, uncertainBytes: bytes };
 }

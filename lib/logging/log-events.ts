@@ -6,7 +6,8 @@ import { fromCaller, invalidOption } from '../errors';
 import type { LogEvent, LogLine } from './lines';
 import { type LogConvention, type Logger, LogWriter, checkLogger, conventionOf } from './logger';
 import type { ConnectionPool, PoolEvents } from '../pool/pool';
-import { OutageLog } from './outage';
+import { EventLog } from './event-log';
+import { LogMembers } from './members';
 
 /** The level of each line by its event: the name of a method of the logger, or false to omit such lines. */
 export type LogLevels = Readonly<Partial<Record<LogEvent, string | false>>>;
@@ -95,9 +96,13 @@ export function logEvents<Message>(
     return resolve(logger, options);
   });
   const writer = new LogWriter(logger, convention);
-  const log = new OutageLog(settings, ({ event, tag, text, fields }: LogLine) => {
+  const members = new LogMembers('connections' in emitter ? emitter : []);
+  const log = new EventLog(settings, members, ({ event, tag, text, fields, connection }: LogLine) => {
     const level = levels[event];
-    if (level !== false) writer.write(level, `${tag}: ${text}`, { event, tag, ...fields });
+    if (level === false) return;
+    const member = connection && members.numberOf(connection);
+    const name = member === undefined ? tag : `${tag} #${member}`;
+    writer.write(level, `${name}: ${text}`, { event, tag, ...(member !== undefined && { member }), ...fields });
   });
   return listen(emitter, log);
 }
@@ -124,7 +129,7 @@ function checkEmitter(emitter: unknown): void {
 
 function listen<Message>(
   emitter: ReconnectingConnection<Message> | ConnectionPool<Message>,
-  log: OutageLog,
+  log: EventLog,
 ): () => void {
   // `as`: a pool passes the tag and the member to its listeners; for a connection, the defaults stand in for them.
   const pool = emitter as ConnectionPool<Message>;
@@ -143,6 +148,6 @@ function listen<Message>(
   return () => {
     pool.off(HEALTHY, onHealthy);
     pool.off('open', open).off('reset', reset).off('backoff', backoff).off('drop', drop).off('close', close);
-    log.clear();
+    log.end();
   };
 }

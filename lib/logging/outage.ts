@@ -1,18 +1,6 @@
 import { healthyIn } from '../connection';
-import type { BackoffInfo, CloseInfo, DropInfo, OpenInfo, ResetInfo } from '../events/events';
-import {
-  type LogLine,
-  type OutageTotals,
-  RECOVERY,
-  backoffLine,
-  closeLine,
-  dropLine,
-  openLine,
-  recoveryLine,
-  resetLine,
-  summaryFields,
-  summaryText,
-} from './lines';
+import type { WriteCount } from '../events/events';
+import { type LogLine, type OutageTotals, RECOVERY, recoveryLine, summaryFields, summaryText } from './lines';
 
 /** When repeated lines and the end of an outage are logged, in milliseconds. */
 export interface OutageSettings {
@@ -25,112 +13,11 @@ export interface OutageSettings {
 const MAX_KINDS = 50;
 
 /**
- * Decides which lines are logged. An outage of a target lasts from the first loss, failed attempt or dropped write until
- * all its connections have healthy sessions and have been open for `settleTime`, or have closed. The first line of each
- * kind is logged at once, repeated lines are summarized at growing intervals, and the end is logged if any line was
- * suppressed.
+ * The outage of one target, and which of its lines are logged. It lasts from the first loss or failed attempt until all its
+ * connections have healthy sessions and have been open for `settleTime`, or have closed. The first line of each kind is
+ * logged at once, repeated lines are summarized at growing intervals, and the end is logged if any line was suppressed.
  */
-export class OutageLog {
-  readonly #settings: OutageSettings;
-  readonly #write: (line: LogLine) => void;
-  readonly #byTag = new Map<string, Outage>();
-  /** A connection stays in its outage when its `target` function leads it elsewhere. */
-  readonly #byConnection = new Map<object, Outage>();
-  /** The reset of the last session of a lifecycle, which is logged with `close`. */
-  readonly #lastResets = new WeakMap<object, ResetInfo>();
-
-  constructor(settings: OutageSettings, write: (line: LogLine) => void) {
-    this.#settings = settings;
-    this.#write = write;
-  }
-
-  onOpen(info: OpenInfo, tag: string, connection: object): void {
-    const outage = this.#byConnection.get(connection);
-    if (outage === undefined) return this.#write(openLine(tag, info));
-    outage.setDown(connection, false);
-    outage.attempts += info.attempts;
-    outage.openedAt = outage.lastEventAt;
-    const trial = healthyIn(connection);
-    // Where it is the last one and needs no trial, the line of the recovery says it all.
-    if (outage.isDown || trial > 0) outage.log(openLine(tag, info, trial));
-    outage.settle(tag);
-  }
-
-  /** The application has vouched for the session. */
-  onHealthy(tag: string, connection: object): void {
-    this.#byConnection.get(connection)?.settle(tag);
-  }
-
-  onReset(info: ResetInfo, tag: string, connection: object): void {
-    if (!info.willRetry) {
-      this.#lastResets.set(connection, info);
-      return;
-    }
-    // A session that `reconnect()` ended is no outage, but may be a part of one.
-    const isForced = info.reason === 'forced';
-    const outage = isForced ? this.#byConnection.get(connection) : this.#outageOf(tag, connection);
-    if (outage === undefined) return this.#write(resetLine(tag, info));
-    outage.setDown(connection, true);
-    outage.totals.losses += 1;
-    outage.totals.uncertainWrites += info.uncertain.writes;
-    outage.totals.uncertainBytes += info.uncertain.bytes;
-    outage.log(resetLine(tag, info));
-  }
-
-  onBackoff(info: BackoffInfo, tag: string, connection: object): void {
-    const outage = this.#outageOf(tag, connection);
-    outage.setDown(connection, true);
-    outage.totals.retries += 1;
-    outage.log(backoffLine(tag, info));
-  }
-
-  onDrop(info: DropInfo, tag: string, connection: object): void {
-    const outage = this.#outageOf(tag, connection);
-    outage.lastEventAt = performance.now();
-    outage.totals.droppedWrites += 1;
-    outage.totals.droppedBytes += info.bytes;
-    outage.log(dropLine(tag, info));
-    outage.settle(tag);
-  }
-
-  onClose(info: CloseInfo, tag: string, connection: object): void {
-    const line = closeLine(tag, info, this.#lastResets.get(connection));
-    this.#lastResets.delete(connection);
-    const outage = this.#byConnection.get(connection);
-    if (outage === undefined) return this.#write(line);
-    this.#byConnection.delete(connection);
-    outage.setDown(connection, false);
-    outage.connections.delete(connection);
-    outage.totals.closes += 1;
-    outage.log(line);
-    if (outage.connections.size === 0) outage.end();
-    else outage.settle(tag);
-  }
-
-  /** Forgets all outages without logging anything, and clears their timers. */
-  clear(): void {
-    for (const outage of this.#byTag.values()) outage.clearTimer();
-    this.#byTag.clear();
-    this.#byConnection.clear();
-  }
-
-  #outageOf(tag: string, connection: object): Outage {
-    let outage = this.#byConnection.get(connection) ?? this.#byTag.get(tag);
-    if (outage === undefined) {
-      outage = new Outage(this.#settings, this.#write, (ended) => {
-        this.#byTag.delete(tag);
-        for (const each of ended.connections) this.#byConnection.delete(each);
-      });
-      this.#byTag.set(tag, outage);
-    }
-    outage.connections.add(connection);
-    this.#byConnection.set(connection, outage);
-    return outage;
-  }
-}
-
-/** The outage of one target. */
-class Outage {
+export class Outage {
   /** The connections that it affects, except closed ones. */
   readonly connections = new Set<object>();
   /** Those without a session. */
@@ -175,6 +62,32 @@ class Outage {
     return this.#down.size > 0;
   }
 
+  addUncertain({ writes, bytes }: WriteCount): void {
+    this.totals.uncertainWrites += writes;
+    this.totals.uncertainBytes += bytes;
+  }
+
+  addDropped(bytes: number): void {
+    this.totals.droppedWrites += 1;
+    this.totals.droppedBytes += bytes;
+  }
+
+  /** A connection has closed, which a line is to say. */
+  leave(connection: object): void {
+    this.setDown(connection, false);
+    this.connections.delete(connection);
+  }
+
+  /** Logs that connections have closed, and ends the outage with the last of them. */
+  logClosed(line: LogLine): void {
+    this.log(line);
+    const { connections = 1, uncertainWrites = 0, uncertainBytes = 0 } = line.fields;
+    this.totals.closes += Number(connections);
+    this.addUncertain({ writes: Number(uncertainWrites), bytes: Number(uncertainBytes) });
+    if (this.connections.size === 0) this.end();
+    else this.settle(line.tag);
+  }
+
   setDown(connection: object, isDown: boolean): void {
     if (isDown) {
       this.#down.add(connection);
@@ -194,9 +107,7 @@ class Outage {
       // A new kind of trouble: the intervals start again.
       this.#interval = this.#settings.interval;
       this.#nextSummaryAt = now + this.#interval;
-      const isLast = line.event === 'close' || line.event === 'giveUp';
-      const summary = isLast && this.#suppressed > 0 ? `; ${summaryText(this.#totalsAt(now))}` : '';
-      this.#writeLine({ ...line, text: `${line.text}${summary}` });
+      this.#writeLine(line.event === 'close' || line.event === 'giveUp' ? this.#withSummary(line, now) : line);
     } else if (now >= this.#nextSummaryAt && line.event !== 'open') {
       this.#interval = Math.min(this.#interval * 2, this.#settings.maxInterval);
       this.#nextSummaryAt = now + this.#interval;
@@ -213,7 +124,7 @@ class Outage {
    */
   settle(tag: string): void {
     this.clearTimer();
-    if (this.isDown) return;
+    if (this.isDown || this.connections.size === 0) return;
     const trial = Math.max(0, ...[...this.connections].map(healthyIn));
     if (trial > 0) return this.#settleIn(tag, trial);
     if (this.#isUnrecovered) this.log(this.#recoveryLine(tag));
@@ -244,7 +155,13 @@ class Outage {
 
   #recoveryLine(tag: string): LogLine {
     const downtime = Math.round(this.openedAt - this.#startedAt);
-    return recoveryLine(tag, this.connections.size, this.attempts, downtime, this.#totalsAt(performance.now()));
+    const line = recoveryLine(tag, this.connections.size, this.attempts, downtime, this.#totalsAt(performance.now()));
+    return { ...line, connection: this.#only };
+  }
+
+  /** Its connection, if there is only one: what is said of the outage is said of that one. */
+  get #only(): object | undefined {
+    return this.connections.size === 1 ? [...this.connections][0] : undefined;
   }
 
   #totalsAt(now: number): OutageTotals {
@@ -254,7 +171,19 @@ class Outage {
   #summaryLine(latest: LogLine, now: number): LogLine {
     const totals = this.#totalsAt(now);
     const fields = { ...latest.fields, ...summaryFields(totals) };
-    return { ...latest, text: `${summaryText(totals)}; latest: ${latest.text}`, fields };
+    const text = `${summaryText(totals)}; latest: ${latest.text}`;
+    return { ...latest, text, fields, connection: this.#only };
+  }
+
+  /** `line`, and what was suppressed before it. */
+  #withSummary(line: LogLine, now: number): LogLine {
+    if (this.#suppressed === 0) return line;
+    const totals = this.#totalsAt(now);
+    return {
+      ...line,
+      text: `${line.text}; ${summaryText(totals)}`,
+      fields: { ...line.fields, ...summaryFields(totals) },
+    };
   }
 
   #writeLine(line: LogLine): void {

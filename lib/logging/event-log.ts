@@ -1,0 +1,129 @@
+import { healthyIn } from '../connection';
+import type { BackoffInfo, CloseInfo, DropInfo, OpenInfo, ResetInfo } from '../events/events';
+import { DropLog } from './drops';
+import { type GatheredLine, Gathering } from './gathering';
+import { type LogLine, backoffLine, closeLine, openLine, resetLine } from './lines';
+import type { LogMembers } from './members';
+import { type OutageSettings, Outage } from './outage';
+
+/** Turns the events of a connection, or of the members of a pool, into lines, and decides which of them are logged. */
+export class EventLog {
+  readonly #settings: OutageSettings;
+  readonly #members: LogMembers;
+  readonly #write: (line: LogLine) => void;
+  readonly #drops: DropLog;
+  readonly #gathering: Gathering;
+  readonly #outages = new Map<string, Outage>();
+  /** A connection stays in its outage when its `target` function leads it elsewhere. */
+  readonly #byConnection = new Map<object, Outage>();
+  /** The reset of the last session of a lifecycle, which is logged with `close`. */
+  readonly #lastResets = new WeakMap<object, ResetInfo>();
+
+  constructor(settings: OutageSettings, members: LogMembers, write: (line: LogLine) => void) {
+    this.#settings = settings;
+    this.#members = members;
+    this.#drops = new DropLog(settings, write);
+    this.#write = (line) => {
+      this.#drops.flush(line.tag);
+      write(line);
+    };
+    this.#gathering = new Gathering(members, (lines) => this.#writeGathered(lines));
+  }
+
+  onOpen(info: OpenInfo, tag: string, connection: object): void {
+    this.#members.see(connection, tag);
+    const outage = this.#byConnection.get(connection);
+    if (outage === undefined) {
+      return this.#gathering.add('open', { ...openLine(tag, info), connection }, this.#members.count(tag) - 1);
+    }
+    this.#gathering.flush(tag);
+    outage.setDown(connection, false);
+    outage.attempts += info.attempts;
+    outage.openedAt = outage.lastEventAt;
+    const trial = healthyIn(connection);
+    // Where it is the last one and needs no trial, the line of the recovery says it all.
+    if (outage.isDown || trial > 0) outage.log({ ...openLine(tag, info, trial), connection });
+    outage.settle(tag);
+  }
+
+  /** The application has vouched for the session. */
+  onHealthy(tag: string, connection: object): void {
+    this.#byConnection.get(connection)?.settle(tag);
+  }
+
+  onReset(info: ResetInfo, tag: string, connection: object): void {
+    if (!info.willRetry) {
+      this.#lastResets.set(connection, info);
+      return;
+    }
+    this.#members.see(connection, tag);
+    this.#gathering.flush(tag);
+    // A session that `reconnect()` ended is no outage, but may be a part of one.
+    const isForced = info.reason === 'forced';
+    const outage = isForced ? this.#byConnection.get(connection) : this.#outageOf(tag, connection);
+    const line = { ...resetLine(tag, info), connection };
+    if (outage === undefined) return this.#write(line);
+    outage.setDown(connection, true);
+    outage.totals.losses += 1;
+    outage.addUncertain(info.uncertain);
+    outage.log(line);
+  }
+
+  onBackoff(info: BackoffInfo, tag: string, connection: object): void {
+    this.#members.see(connection, tag);
+    this.#gathering.flush(tag);
+    const outage = this.#outageOf(tag, connection);
+    outage.setDown(connection, true);
+    outage.totals.retries += 1;
+    outage.log({ ...backoffLine(tag, info), connection });
+  }
+
+  onDrop(info: DropInfo, tag: string, connection: object): void {
+    this.#members.see(connection, tag);
+    this.#byConnection.get(connection)?.addDropped(info.bytes);
+    this.#drops.add(info, tag, connection);
+  }
+
+  onClose(info: CloseInfo, tag: string, connection: object): void {
+    const line = { ...closeLine(tag, info, this.#lastResets.get(connection)), connection };
+    this.#lastResets.delete(connection);
+    const outage = this.#byConnection.get(connection);
+    this.#byConnection.delete(connection);
+    outage?.leave(connection);
+    this.#members.see(connection, tag);
+    this.#members.forget(connection);
+    this.#gathering.add('close', line, this.#members.count(tag), outage);
+  }
+
+  /** Writes what waits and what was only counted so far, clears the timers, and forgets all outages. */
+  end(): void {
+    this.#gathering.flushAll();
+    for (const outage of [...this.#outages.values()]) outage.end();
+    this.#drops.end();
+  }
+
+  #writeGathered(lines: readonly GatheredLine[]): void {
+    // No event may follow.
+    const isEnd = this.#members.areGone && lines.some(({ line }) => line.event !== 'open');
+    if (isEnd) this.#drops.flush();
+    for (const { line, outage } of lines) {
+      if (outage === undefined) this.#write(line);
+      else outage.logClosed(line);
+    }
+    if (isEnd) this.end();
+  }
+
+  #outageOf(tag: string, connection: object): Outage {
+    let outage = this.#byConnection.get(connection) ?? this.#outages.get(tag);
+    if (outage === undefined) {
+      outage = new Outage(this.#settings, this.#write, (ended) => {
+        this.#outages.delete(tag);
+        for (const each of ended.connections) this.#byConnection.delete(each);
+      });
+      this.#outages.set(tag, outage);
+    }
+    outage.connections.add(connection);
+    this.#byConnection.set(connection, outage);
+    return outage;
+  }
+}
