@@ -3,6 +3,7 @@ import type { AttemptObserver, AttemptResult } from '../attempt/attempt-result';
 import type { DialGate, GateMember } from '../attempt/dial-gate';
 import { calledBad } from '../attempt/failure';
 import { ConnectionError } from '../errors';
+import { debug, failureText } from '../events/debug-log';
 import type { DeliveryQueue } from '../events/delivery-queue';
 import {
   type BackoffInfo,
@@ -291,11 +292,13 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   }
 
   onDial(): void {
+    debug?.(this.connection, 'dial');
     this.#stats.recordDial();
   }
 
   onResult(result: AttemptResult): void {
     if (result.ok) return this.#handle('established', result);
+    debug?.(this.connection, `attempt failed (${result.reason}): ${failureText(result.error)}`);
     this.#stats.recordFailure();
     this.#waiters?.countFailure(result.error);
     this.onLost(result.reason, result.error);

@@ -1,5 +1,6 @@
 import type { BackoffInfo, CloseInfo, DropReason, OpenInfo, ResetInfo } from '../events/events';
-import { isError, readable } from '../errors';
+import { readable } from '../errors';
+import { codeOf, codesOf, hintFor, messageOf } from '../events/failure-text';
 import type { LogFields } from './logger';
 
 /** The event that a line reports; it determines the level of the line. */
@@ -126,7 +127,7 @@ export function closeLine(tag: string, info: CloseInfo, reset: ResetInfo | undef
   const { reason, error } = info;
   const event = closeEvent(info);
   const last = reset === undefined ? '' : `, session ${reset.generation} after ${duration(reset.uptime)}`;
-  const why = reason !== 'aborted' && error !== undefined ? `: ${readable(messageOf(error))}` : '';
+  const why = reason !== 'aborted' && error !== undefined ? `: ${readable(messageOf(error))}${hintText(error)}` : '';
   return {
     event,
     tag,
@@ -225,46 +226,33 @@ function short(value: number): string {
   return value < 10 ? String(Number(value.toFixed(1))) : String(Math.round(value));
 }
 
+function hintText(error: Error): string {
+  const hint = hintFor(error);
+  return hint === undefined ? '' : `: ${hint}`;
+}
+
 interface Cause {
   readonly reason: string;
   readonly error?: Error;
 }
 
 function cause({ reason, error }: Cause): string {
-  const message = error === undefined ? '' : messageOf(error);
-  return message === '' ? reason : readable(message);
-}
-
-/** The longest chain of causes that is followed: an error may be its own. */
-const MAX_CAUSES = 4;
-
-/** An error and its causes. */
-function chainOf(error: Error): Error[] {
-  const chain = [error];
-  for (let next = error.cause; isError(next) && chain.length <= MAX_CAUSES; next = next.cause) chain.push(next);
-  return chain;
-}
-
-/** The message of an error, and those of its causes that it does not quote. */
-function messageOf(error: Error): string {
-  return chainOf(error)
-    .reduce((text, { message }) => (text.includes(message) ? text : `${text}: ${message}`), '')
-    .slice(2);
+  if (error === undefined) return reason;
+  const message = messageOf(error);
+  return `${message === '' ? reason : readable(message)}${hintText(error)}`;
 }
 
 /** An error as plain text: its stack is in Node's code, and loggers differ in which other properties they show. */
 function causeFields({ reason, error }: Cause): LogFields {
-  const [code, causeCode] = error === undefined ? [] : chainOf(error).flatMap((each) => codeOf(each) ?? []);
+  const [code, causeCode] = error === undefined ? [] : codesOf(error);
+  const hint = error && hintFor(error);
   return {
     reason,
     ...(code !== undefined && { code }),
     ...(causeCode !== undefined && { causeCode }),
     ...(error !== undefined && { error: readable(messageOf(error)) }),
+    ...(hint !== undefined && { hint }),
   };
-}
-
-function codeOf(error: Error | undefined): string | undefined {
-  return error !== undefined && 'code' in error && typeof error.code === 'string' ? readable(error.code) : undefined;
 }
 
 function uncertainty({ uncertain: { writes, bytes } }: Pick<ResetInfo, 'uncertain'>): string {

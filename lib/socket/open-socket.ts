@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 
 import { builtins } from '../builtins';
 import { ConnectionError, because, toError } from '../errors';
+import { debug, failureText } from '../events/debug-log';
 import { type Transport, ignore } from './transport';
 import { lookupOf } from './lookup';
 import { frozen } from '../options/checks';
@@ -18,9 +19,33 @@ import { TLS_OPTIONS } from '../options/tls';
  * @param read - How to read it, if not as a stream.
  */
 export function openSocket(target: ResolvedTarget, options: SocketOptions, plain: boolean, read?: OnRead): Transport {
+  const socket = open(target, options, plain, read);
+  if (debug !== undefined) debugAddresses(socket, tagOf(target));
+  return socket;
+}
+
+/** Reports the addresses that Node tries, and those that failed: of several, an error names only the last. */
+function debugAddresses(socket: Transport, tag: string): void {
+  socket
+    .on('connectionAttempt', (address: string, port?: number) =>
+      debug?.(undefined, `${tag}: try ${placeOf(address, port)}`),
+    )
+    .on('connectionAttemptFailed', (address: string, port: number, _family: number, error: Error) =>
+      debug?.(undefined, `${tag}: ${placeOf(address, port)} failed: ${failureText(error)}`),
+    )
+    .on('connectionAttemptTimeout', (address: string, port: number) =>
+      debug?.(undefined, `${tag}: no answer from ${placeOf(address, port)} yet`),
+    );
+}
+
+function placeOf(address: string, port: number | undefined): string {
+  return port === undefined ? tagOf({ path: address }) : tagOf({ host: address, port });
+}
+
+function open(target: ResolvedTarget, options: SocketOptions, plain: boolean, read?: OnRead): Transport {
   if (target.tls === undefined || plain) {
-    const open = (onread?: OnRead) => connect(networkOf(target, options, onread));
-    const socket = read === undefined ? open() : openFast(read, open);
+    const openWith = (onread?: OnRead) => connect(networkOf(target, options, onread));
+    const socket = read === undefined ? openWith() : openFast(read, openWith);
     // `net.connect` passes on the initial delay alone.
     const { keepAliveInterval, keepAliveCount } = options;
     if ((keepAliveInterval ?? keepAliveCount) !== undefined) {
