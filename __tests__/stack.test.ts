@@ -54,6 +54,7 @@ describe('the stack of an error for a bad argument begins in the file of the cal
     ['write()', () => connection.write(5 as never)],
     ['write() with an encoding', () => connection.write('x', 'utf9' as never)],
     ['whenOpen()', () => connection.whenOpen({ attempts: 0 })],
+    ['reconnect()', () => connection.reconnect({ delay: -1 })],
     ['sessions()', () => connection.sessions({ highWaterMark: 0 })],
     ['toDuplex()', () => connection.toDuplex({ onReset: 'x' as never })],
     ['new ConnectionPool()', () => new ConnectionPool({ maxConnecting: 0 })],

@@ -245,7 +245,7 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
    * ```
    */
   reconnect(options: ReconnectOptions = {}): void {
-    this.#machine.reconnect(reconnectDelay(options));
+    this.#machine.reconnect(fromCaller([this, 'reconnect'], () => reconnectDelay(options)));
   }
 
   /**

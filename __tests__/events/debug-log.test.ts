@@ -2,9 +2,9 @@ import { eventText, failureText } from '../../lib/events/debug-log';
 import { run } from '../kit/processes';
 
 const SCRIPT = `
-  const server = net.createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1', async () => {
+  const server = net.createServer((socket) => socket.on('error', () => {}).resume()).listen(0, '127.0.0.1', async () => {
     const { port } = server.address();
-    const options = { host: 'localhost', port, backoff: () => 10, handshake: (socket) => socket.write('password') };
+    const options = { host: 'localhost', port, backoff: () => 10, handshake: (socket) => void socket.write('password') };
     const connection = new ReconnectingConnection(options);
     await connection.whenOpen();
     connection.markHealthy();

@@ -1,3 +1,5 @@
+import { ConnectionPool, ReconnectingConnection } from 'reconnecting-connection';
+
 import { NAMES, meantBy } from '../../lib/options/hints';
 import { TLS_OPTIONS } from '../../lib/options/tls';
 import { checkOptions } from '../../lib/options/settings';
@@ -23,6 +25,19 @@ describe('the names that hints are made of', () => {
 });
 
 describe('an unknown option', () => {
+  it('of a call or a pool is told what does the same', () => {
+    const connection = new ReconnectingConnection({ port: 1, autoConnect: false });
+    expect(refusal(() => new ConnectionPool({ size: 5 } as object))).toBe(
+      'Unknown option `size`: each call of `pool.add()` adds one member',
+    );
+    expect(refusal(() => void connection.whenOpen({ timeout: 5 } as object))).toBe(
+      'Unknown option `whenOpen.timeout`: use `signal: AbortSignal.timeout(…)`',
+    );
+    expect(refusal(() => connection.write('x', { timeout: 5 } as object))).toBe(
+      'Unknown option `write.timeout`: did you mean `write.maxAge`?',
+    );
+  });
+
   it.each<[unknown, string]>([
     // Typing errors.
     [{ connectTimout: 1 }, '`connectTimout`: did you mean `connectTimeout`?'],
@@ -47,6 +62,8 @@ describe('an unknown option', () => {
     [{ socketPath: '/x' }, '`socketPath`: did you mean `path`?'],
     [{ backoff: { factor: 2 } }, '`backoff.factor`: did you mean `backoff.multiplier`?'],
     [{ url: 'tcp://db:1' }, '`url`: a URL is the first argument, before the options'],
+    [{ uri: 'tcp://db:1' }, '`uri`: a URL is the first argument, before the options'],
+    [{ _events: {} }, '`_events`: expected options, got a connection or another emitter'],
     // Options that stand elsewhere.
     [{ keepAlive: true }, '`keepAlive`: did you mean `socket.keepAlive`?'],
     [{ noDelay: true }, '`noDelay`: did you mean `socket.noDelay`?'],

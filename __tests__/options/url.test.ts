@@ -11,6 +11,8 @@ function targetOf(url: string | URL, options?: MemberOptions): object {
   return { ...target, tls: tls !== undefined };
 }
 
+const SCHEMES = 'Expected the scheme of the URL to be `tcp://`, `tls://` or `unix://`, got ';
+
 describe('a URL as the target', () => {
   it.each([
     ['tcp://db.example:6379', { host: 'db.example', port: 6379, tls: false }],
@@ -45,18 +47,30 @@ describe('a URL as the target', () => {
   it.each([
     ['', 'Expected a URL that can be parsed, such as `tcp://127.0.0.1:6379`'],
     ['db', 'Expected a URL that can be parsed, such as `tcp://127.0.0.1:6379`'],
-    ['tcp://db:65536', 'Expected a URL that can be parsed, such as `tcp://127.0.0.1:6379`'],
+    ['tcp://db:65536', 'Expected the port of the URL to be an integer from 1 to 65535'],
+    ['tls://[::1]:700000/', 'Expected the port of the URL to be an integer from 1 to 65535'],
+    ['tcp://::1:6379', 'Expected the URL to have an IPv6 address in brackets, as in `tcp://[::1]:6379`'],
+    ['tls://2001:db8::1', 'Expected the URL to have an IPv6 address in brackets, as in `tcp://[::1]:6379`'],
     ['tcp://db:http', 'Expected a URL that can be parsed, such as `tcp://127.0.0.1:6379`'],
     ['tcp://:6379', 'Expected a URL that can be parsed, such as `tcp://127.0.0.1:6379`'],
     [' tcp://db:1', 'Expected a URL that can be parsed, such as `tcp://127.0.0.1:6379`'],
     ['tcp://d\nb:1', 'Expected a URL that can be parsed, such as `tcp://127.0.0.1:6379`'],
     ['tcp://%zz:1', 'Expected a URL that can be parsed, such as `tcp://127.0.0.1:6379`'],
-    ['db:6379', 'Expected the scheme of the URL to be `tcp://`, `tls://` or `unix://`, got text without one'],
-    ['redis://db:6379', 'Expected the scheme of the URL to be `tcp://`, `tls://` or `unix://`, got redis://'],
-    ['https://db', 'Expected the scheme of the URL to be `tcp://`, `tls://` or `unix://`, got https://'],
+    ['db:6379', `${SCHEMES}text without one: did you mean \`tcp://db:6379\`?`],
+    ['127.0.0.1:6379', `${SCHEMES}text without one: did you mean \`tcp://127.0.0.1:6379\`?`],
+    ['/run/db.sock', `${SCHEMES}text without one: did you mean \`unix:///run/db.sock\`?`],
+    ['mailto:db', `${SCHEMES}text without one`],
+    ['redis://db:6379', `${SCHEMES}redis://: did you mean \`tcp://\`?`],
+    ['rediss://db:6380', `${SCHEMES}rediss://: did you mean \`tls://\`?`],
+    ['tsl://db:6380', `${SCHEMES}tsl://: did you mean \`tls://\`?`],
+    ['https://db', `${SCHEMES}https://: did you mean \`tls://\`?`],
+    ['ipc:///run/db.sock', `${SCHEMES}ipc://: did you mean \`unix://\`?`],
+    ['tls://sensor-7', 'Expected the URL to have a host and a port, as in `tls://sensor-7:6380`'],
+    ['tls://[::1]', 'Expected the URL to have a host and a port, as in `tls://[::1]:6380`'],
     ['tcp://db', 'Expected the URL to have a host and a port, as in `tcp://db:6380`'],
     ['tls:///', 'Expected the URL to have a host and a port, as in `tls://db:6380`'],
-    ['tcp:db:1', 'Expected the URL to have no path after the port'],
+    ['tcp:db:1', 'Expected the URL to begin with `tcp://`'],
+    ['TLS:/db:1', 'Expected the URL to begin with `tls://`'],
     ['tcp://db:1/0', 'Expected the URL to have no path after the port'],
     ['tcp://db:0', 'Expected option `port` to be an integer from 1 to 65535, got 0 (number)'],
     ['unix://run/db.sock', 'Expected the URL to have an absolute path and no host, as in `unix:///run/db.sock`'],
@@ -110,6 +124,9 @@ describe('a URL as the target', () => {
   it('is the only target that may have options beside it', () => {
     expect(refusal(() => checkArguments({ port: 1 }, { tls: true }))).toBe(
       'Expected the second argument to be absent: it is for options beside a URL',
+    );
+    expect(refusal(() => checkArguments(6379 as never, 'db' as never))).toBe(
+      'Expected the options to be an object such as `{ port: 6379 }`, or a URL, got 6379 (number)',
     );
     expect(refusal(() => checkArguments('tcp://db:1', 5 as never))).toBe(
       'Expected the options to be an object, got 5 (number)',

@@ -40,7 +40,8 @@ export function eventText(event: PropertyKey, [payload, previous]: readonly unkn
   const name = typeof event === 'symbol' ? 'markHealthy()' : String(event);
   if (typeof payload !== 'object' || payload === null) return name;
   const shown = FIELDS.split(' ').flatMap((field): string[] => {
-    const value: unknown = Reflect.get(payload, field);
+    // `as`: each of these is a number, a text or a boolean.
+    const value = Reflect.get(payload, field) as string | number | boolean | undefined;
     return value === undefined ? [] : [`${field}: ${String(value)}`];
   });
   const { error, fault, uncertain } = payload as { error?: unknown; fault?: unknown; uncertain?: { writes: number } };

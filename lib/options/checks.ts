@@ -51,14 +51,22 @@ function checkOne<T>(name: string, given: unknown, check: Check<T>): T {
   }
 }
 
+const URL_NAMES = new Set(['url', 'uri', 'href', 'connectionString', 'connectionUrl', 'dsn']);
+
+/** What options of a pool are called elsewhere, where it makes its members itself. */
+const SIZES = new Set(['size', 'poolSize', 'min', 'max', 'members', 'connections', 'maxConnections', 'limit']);
+
 function unknownOption(key: string, path: string, known: readonly string[]): ConnectionError {
   // It may hold control characters.
   const name = `option \`${path === '' ? '' : `${path}.`}${escape(key)}\``;
+  const isOfConnection = known.includes('connectTimeout');
   const meant = meantBy(key, path, known).map((option) => `\`${option}\``);
   let advice = `, expected one of: ${known.join(', ')}`;
   if (meant.length > 0) advice = `: did you mean ${meant.join(' or ')}?`;
-  else if (key === 'url' && known.includes('connectTimeout'))
-    advice = ': a URL is the first argument, before the options';
+  else if (isOfConnection && URL_NAMES.has(key)) advice = ': a URL is the first argument, before the options';
+  else if (isOfConnection && key === '_events') advice = ': expected options, got a connection or another emitter';
+  else if (known.includes('maxConnecting') && SIZES.has(key)) advice = ': each call of `pool.add()` adds one member';
+  else if (path === 'whenOpen' && key === 'timeout') advice = ': use `signal: AbortSignal.timeout(…)`';
   return new ConnectionError('ERR_INVALID_OPTION', `Unknown ${name}${advice}`);
 }
 

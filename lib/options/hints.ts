@@ -54,6 +54,7 @@ const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
   signal: words('abort abortsignal controller'),
   maxConnecting: words('concurrency'),
   select: words('policy loadbalancing strategy'),
+  'write.maxAge': words('timeout ttl expires'),
   autoConnect: words('lazyconnect lazy autostart'),
 };
 

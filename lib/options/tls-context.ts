@@ -106,7 +106,11 @@ function parse(inputs: TlsOptions, name: string): SecureContext {
     if (property !== undefined) {
       throw invalid(`option \`tls.${property}\``, ACCEPTED, inputs[property as keyof TlsOptions]);
     }
-    const message = `Expected ${name} to be options that \`tls.createSecureContext\` accepts, got: ${cause.message}`;
+    // OpenSSL says so of the path of a file too.
+    const advice = /no start line|DECODER routines/.test(cause.message)
+      ? ' (`cert` and `key` are the text of PEM files)'
+      : '';
+    const message = `Expected ${name} to be options that \`tls.createSecureContext\` accepts, got: ${cause.message}${advice}`;
     throw new ConnectionError('ERR_INVALID_OPTION', message, { cause });
   }
 }

@@ -1,4 +1,4 @@
-import { ConnectionError } from '../errors';
+import { ConnectionError, invalidOption } from '../errors';
 import { checkObject, frozen, readProperties } from './checks';
 import type { CommonOptions, MemberOptions } from './options';
 
@@ -23,6 +23,9 @@ export function checkArguments(
   options?: CommonOptions,
 ): MemberOptions {
   if (isUrl(target)) return optionsOfUrl(target, options);
+  // Such as `(6379, 'db')`, as `net.connect` takes it.
+  if (typeof target === 'number')
+    throw invalidOption('the options', 'an object such as `{ port: 6379 }`, or a URL', target);
   if (options === undefined) return target;
   throw invalid('Expected the second argument to be absent: it is for options beside a URL');
 }
@@ -59,11 +62,12 @@ function textOf(url: string | Pick<URL, 'href'>): string {
 
 function parse(text: string): { protocol: string; host: string; port: number } | { protocol: string; path: string } {
   // `URL` would remove spaces.
-  if (/[\s\p{Cc}]/u.test(text) || !URL.canParse(text)) throw unparsable();
+  if (/[\s\p{Cc}]/u.test(text)) throw unparsable();
+  checkForm(text);
+  if (!URL.canParse(text)) throw unparsable();
   const { protocol, username, password, hostname, port, pathname, search, hash } = new URL(text);
   if (protocol !== 'tcp:' && protocol !== 'tls:' && protocol !== 'unix:') {
-    const [scheme = 'text without one'] = /^[a-z][a-z\d+.-]*:\/\//i.exec(text) ?? [];
-    throw invalid(`Expected the scheme of the URL to be \`tcp://\`, \`tls://\` or \`unix://\`, got ${scheme}`);
+    throw badScheme(/^([a-z][a-z\d+.-]*):\/\//i.exec(text)?.[1]);
   }
   if (username !== '' || password !== '') {
     throw invalid('Expected the URL to have no user name and no password: `handshake` is for those');
@@ -78,8 +82,41 @@ function parse(text: string): { protocol: string; host: string; port: number } |
   }
   if (pathname !== '' && pathname !== '/') throw invalid('Expected the URL to have no path after the port');
   if (hostname === '' || port === '')
-    throw invalid(`Expected the URL to have a host and a port, as in \`${protocol}//db:6380\``);
+    throw invalid(`Expected the URL to have a host and a port, as in \`${protocol}//${exampleOf(hostname)}:6380\``);
   return { protocol, host: decode(hostname).replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
+}
+
+/** What `URL` refuses, or reads in another way than it is meant. No message quotes what may hold a password. */
+function checkForm(text: string): void {
+  if (/^[\w.-]+:\d{1,5}$/.test(text)) throw badScheme(undefined, `tcp://${text}`);
+  if (/^\/[\w./-]+$/.test(text)) throw badScheme(undefined, `unix://${text}`);
+  const [, scheme] = /^(tcp|tls):(?!\/\/)/i.exec(text) ?? [];
+  if (scheme !== undefined) throw invalid(`Expected the URL to begin with \`${scheme.toLowerCase()}://\``);
+  if (/^[a-z]+:\/\/[\da-f]*:[\da-f:.]*:[\da-f:.]*\/?$/i.test(text)) {
+    throw invalid('Expected the URL to have an IPv6 address in brackets, as in `tcp://[::1]:6379`');
+  }
+  if (Number(/^[a-z]+:\/\/[^@/]*:(\d+)\/?$/i.exec(text)?.[1]) > 65_535) {
+    throw invalid('Expected the port of the URL to be an integer from 1 to 65535');
+  }
+}
+
+/** Schemes of TLS and of Unix sockets elsewhere. */
+const TLS_SCHEME = /^(?:tls.+|ssl|tsl|https|wss|rediss|ldaps|ftps|amqps|mqtts|smtps|imaps|nats\+tls|secure|tcps)$/i;
+const UNIX_SCHEME = /^(?:unixs?|.*\+unix|ipc|file|pipe|local|uds|socket)$/i;
+
+function badScheme(scheme: string | undefined, meant?: string): ConnectionError {
+  let instead = meant;
+  if (scheme !== undefined) {
+    instead = TLS_SCHEME.test(scheme) ? 'tls://' : UNIX_SCHEME.test(scheme) ? 'unix://' : 'tcp://';
+  }
+  const got = scheme === undefined ? 'text without one' : `${scheme}://`;
+  const advice = instead === undefined ? '' : `: did you mean \`${instead}\`?`;
+  return invalid(`Expected the scheme of the URL to be \`tcp://\`, \`tls://\` or \`unix://\`, got ${got}${advice}`);
+}
+
+/** The host for an example of what would be right: so that a message names the member that a pool was to get. */
+function exampleOf(hostname: string): string {
+  return /^(?:[\w.-]{1,100}|\[[\da-f:.]+\])$/.test(hostname) ? hostname : 'db';
 }
 
 function decode(part: string): string {
