@@ -1,12 +1,8 @@
-import { type Browser, type Page, chromium } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 
-import { Dashboard } from './dashboard-server';
-import { find } from '../kit/find-server';
+import { Dashboard, launchBrowser, missing } from './dashboard-server';
 import { titled } from '../kit/missing';
 import { until } from '../kit/until';
-
-const executablePath = find('chromium');
-const missing = executablePath === undefined ? 'chromium is not installed' : undefined;
 
 // A browser takes seconds to start on a busy machine.
 jest.setTimeout(60_000);
@@ -19,11 +15,7 @@ jest.setTimeout(60_000);
   const errors: string[] = [];
 
   beforeAll(async () => {
-    const args = ['--no-sandbox', '--disable-gpu', '--disable-background-networking'];
-    [dashboard, browser] = await Promise.all([
-      Dashboard.start(),
-      chromium.launch({ executablePath: executablePath ?? '', args }),
-    ]);
+    [dashboard, browser] = await Promise.all([Dashboard.start(), launchBrowser()]);
     page = await browser.newPage({ viewport: { width: 1280, height: 1400 }, colorScheme: 'light' });
     page.on('console', (message) => {
       if (message.type() === 'error') errors.push(message.text());
@@ -151,12 +143,13 @@ jest.setTimeout(60_000);
     expect(await dashboard.end('SIGINT')).toEqual([0, null]);
     await there('[data-link=lost]');
     expect(await text('#link')).toBe(`Its process has ended. Go on with: npm run dashboard -- --port ${port}`);
-    expect(await page.locator('main button:visible').count()).toBe(0);
+    expect(await page.locator('main button:not([aria-disabled=true])').count()).toBe(0);
     const clock = `import('./clock.mjs').then(({ now }) => now())`;
     expect(await page.evaluate<number>(clock)).toBe(await page.evaluate<number>(clock));
 
     dashboard = await Dashboard.start('--port', port);
     await there('[data-link=live]');
     await until(async () => (await page.locator('.member[data-phase=open]').count()) === 8);
+    expect(await page.getByRole('button', { name: 'Kill', disabled: false }).count()).toBe(6);
   });
 });

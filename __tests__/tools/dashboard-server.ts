@@ -3,9 +3,21 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
+import { type Browser, chromium } from 'playwright-core';
+
 import { kill } from '../kit/clean-up';
+import { find } from '../kit/find-server';
 
 const root = join(__dirname, '..', '..');
+const executablePath = find('chromium');
+
+/** Why the page cannot be tested here. */
+export const missing = executablePath === undefined ? 'chromium is not installed' : undefined;
+
+export function launchBrowser(): Promise<Browser> {
+  const args = ['--no-sandbox', '--disable-gpu', '--disable-background-networking'];
+  return chromium.launch({ executablePath: executablePath ?? '', args });
+}
 
 /** The dashboard in a process of its own. */
 export class Dashboard {

@@ -37,6 +37,7 @@ function follow() {
   // EventSource reconnects by itself.
   feed.onerror = () => {
     stopClock();
+    for (const button of document.querySelectorAll('main button')) enable(button, false);
     showLink('lost', `Its process has ended. Go on with: npm run dashboard -- --port ${location.port}`);
   };
 }
@@ -60,6 +61,7 @@ function receive(message) {
       clearStage();
       setDowntimes(message.downtimes);
       fillLog(message.entries);
+      for (const button of document.querySelectorAll('[data-everyone]')) enable(button, true);
       return;
     case 'step':
       rows()

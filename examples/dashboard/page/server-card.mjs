@@ -32,6 +32,7 @@ export class ServerCard {
       onPress(button, () => ask(id, action));
     }
     this.set(mode);
+    this.show({});
   }
 
   /** @param {Mode} mode */
