@@ -8,9 +8,10 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { createRequire } from 'node:module';
 import { basename, join, relative, resolve } from 'node:path';
 
-import { CompilerState, Extractor, ExtractorConfig } from '@microsoft/api-extractor';
-
-import { bundle } from './bundle.mjs';
+const isQuick = process.argv.includes('--javascript');
+// Before the bundler is loaded, which takes seconds.
+if (isQuick) console.log('Building the library, which takes a few seconds …');
+const { bundle } = await import('./bundle.mjs');
 
 const root = resolve(import.meta.dirname, '..');
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -22,10 +23,11 @@ const bundleAll = () =>
     root,
     entries.map(([, target]) => relative('dist', target.require.default).replace('.js', '')),
   );
-if (process.argv.includes('--javascript')) {
+if (isQuick) {
   await bundleAll();
   process.exit();
 }
+const { CompilerState, Extractor, ExtractorConfig } = await import('@microsoft/api-extractor');
 
 for (const made of ['dist', 'temp/types', 'temp/node_modules']) {
   rmSync(join(root, made), { recursive: true, force: true });

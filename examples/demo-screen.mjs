@@ -2,8 +2,8 @@
 /** @import { BackoffInfo, CloseInfo, OpenInfo, ResetInfo } from 'reconnecting-connection' */
 
 const { stdout } = process;
-const { NO_COLOR = '' } = process.env;
-const isColoured = stdout.isTTY && NO_COLOR === '';
+/** `hasColors()` heeds NO_COLOR and TERM. */
+const isColoured = stdout.isTTY && stdout.hasColors();
 
 const bold = 1;
 const dim = 2;
@@ -43,18 +43,18 @@ export const show = {
 
 /** @param {string} text */
 export function heading(text) {
-  print(`\n${paint(bold, text)}\n`);
+  print(`\n${paint(bold, fold(text, 0))}\n`);
 }
 
 /** Prints a step of the demo. @param {string} text */
 export function note(text) {
-  print(`${elapsed()}  ${paint(bold, `» ${text}`)}`);
+  print(`${elapsed()}  ${paint(bold, fold(`» ${text}`, 9))}`);
 }
 
 /** @param {keyof typeof eventColours} event @param {string} tag @param {string} text */
 function row(event, tag, text) {
   if (tag === countdownTag) stopCountdown();
-  print(`${elapsed()}  ${tag.padEnd(15)}  ${paint(eventColours[event], event.padEnd(7))}  ${text}`);
+  print(`${elapsed()}  ${tag.padEnd(15)}  ${paint(eventColours[event], event.padEnd(7))}  ${fold(text, 35)}`);
 }
 
 /** @param {number} until @param {string} tag */
@@ -62,7 +62,7 @@ function countDown(until, tag) {
   stopCountdown();
   const draw = () => {
     const left = seconds(Math.max(0, until - Date.now()));
-    countdownLine = `${elapsed()}  ${paint(dim, `${tag.padEnd(15)}  ${' '.repeat(7)}  dialling in ${left}`)}`;
+    countdownLine = `${elapsed()}  ${paint(dim, `${tag.padEnd(15)}  dialling in ${left}`)}`;
     stdout.write(`\r${countdownLine}`);
   };
   countdownTag = tag;
@@ -80,6 +80,14 @@ function stopCountdown() {
 /** @param {string} lines */
 function print(lines) {
   stdout.write(countdownLine === '' ? `${lines}\n` : `\r\x1b[K${lines}\n${countdownLine}`);
+}
+
+/** Continues a text below its first word if the terminal is narrow. @param {string} text @param {number} indent */
+function fold(text, indent) {
+  if (!stdout.columns) return text;
+  const longest = Math.max(20, stdout.columns - indent);
+  const lines = text.match(new RegExp(`\\S.{0,${longest - 1}}(?= |$)|\\S+`, 'g')) ?? [];
+  return lines.join(`\n${' '.repeat(indent)}`);
 }
 
 /** @param {number} style @param {string} text */

@@ -12,7 +12,7 @@ const server = createServer({ allowHalfOpen: true }, async (socket) => {
   let latest = '';
   for await (const line of createInterface({ input: socket })) {
     if (line.endsWith('?')) {
-      socket.write(`process ${process.pid} heard "${line}"\n`);
+      socket.write(`process ${process.pid} received "${line}"\n`);
     } else {
       count += 1;
       latest = line;

@@ -9,8 +9,12 @@ import { heading, note, show } from './demo-screen.mjs';
 // Slow enough to watch its growth.
 const backoff = exponentialBackoff({ initialDelay: 300, maxDelay: 2400, multiplier: 2, jitter: 'equal' });
 
+note('ten seconds with real server processes, which are killed and started again');
+note('a row is an event of the library; » is what this demo does');
+
 heading('1. The server is killed, and the connection comes back');
 
+note('const connection = new ReconnectingConnection({ port })');
 const server = await startServer();
 const connection = new ReconnectingConnection({ port: server.port, backoff });
 const { tag } = connection;
@@ -28,7 +32,7 @@ note(`kill -9 ${server.pid}`);
 server.kill();
 
 await retryOf(connection, 2);
-note('connection.write() while the server is down: it waits in the queue');
+note('connection.write() while the server is down: the text waits in the queue');
 connection.write('Did this get lost?\n');
 
 await retryOf(connection, 4);
@@ -39,6 +43,7 @@ await pause(600);
 
 heading('2. One member of a pool is in trouble, the others are not');
 
+note('const pool = new ConnectionPool(), with a member on each of three servers');
 const servers = await Promise.all([startServer(), startServer(), startServer()]);
 const pool = new ConnectionPool({ backoff });
 pool.on('open', show.open);
@@ -57,7 +62,7 @@ note(`kill -9 ${unlucky.pid}`);
 unlucky.kill();
 
 await retryOf(pool, 2);
-note(`${pool.stats.open} of ${pool.size} are open; pool.write() goes to these, in turn`);
+note(`pool.write() twice: ${pool.stats.open} of ${pool.size} members are open, and take turns`);
 pool.write('Who steps in?\n');
 pool.write('And who after that?\n');
 
@@ -70,7 +75,7 @@ await pause(600);
 pool.removeAllListeners();
 await pool.disconnect();
 
-heading('3. Leaving in good order');
+heading('3. The program ends, and nothing that it wrote is lost');
 
 for (let order = 1; order <= 1000; order += 1) connection.write(`order ${order}\n`);
 note('connection.disconnect() right after 1000 writes');
@@ -78,8 +83,9 @@ await connection.disconnect();
 
 const { accepted, confirmed, uncertain, dropped } = connection.stats.writes;
 note(
-  `accepted ${accepted.writes} = confirmed ${confirmed.writes} + uncertain ${uncertain.writes} + dropped ${dropped.writes}`,
+  `every write is accounted for: ${accepted.writes} accepted = ${confirmed.writes} confirmed + ${uncertain.writes} uncertain + ${dropped.writes} dropped`,
 );
+note('break servers yourself: npm run dashboard; the code of this demo: examples/demo.mjs');
 for (const { stop } of [...servers, successor]) stop();
 
 /** Starts a server in a process of its own, by default on a free port. It ends with this process. */

@@ -183,7 +183,7 @@ test.concurrent(
 const story = [
   /^1\. /,
   / open +session 1 after 1 attempt$/,
-  / data +process \d+ heard "Are you there\?"$/,
+  / data +process \d+ received "Are you there\?"$/,
   / » kill -9 \d+$/,
   / reset +session 1 ended after \d+\.\d\d s \((peer-end|ECONNRESET)\)$/,
   / backoff +retry 1 in 0\.\d\d s \((peer-end|ECONNRESET)\)$/,
@@ -192,7 +192,7 @@ const story = [
   / backoff +retry 3 in [01]\.\d\d s \(ECONNREFUSED\)$/,
   / backoff +retry 4 in [12]\.\d\d s \(ECONNREFUSED\)$/,
   / open +session 2 after \d attempts, down for \d+\.\d\d s$/,
-  / data +process \d+ heard "Did this get lost\?"$/,
+  / data +process \d+ received "Did this get lost\?"$/,
   /^2\. /,
   / open +session 1 after 1 attempt$/,
   / open +session 1 after 1 attempt$/,
@@ -201,9 +201,9 @@ const story = [
   / » kill -9 \d+$/,
   / reset +session 1 ended/,
   / backoff +retry 2 in/,
-  / » 2 of 3 are open/,
-  / data +process \d+ heard "(Who steps in|And who after that)\?"$/,
-  / data +process \d+ heard "(Who steps in|And who after that)\?"$/,
+  / » pool\.write\(\) twice: 2 of 3 members are open/,
+  / data +process \d+ received "(Who steps in|And who after that)\?"$/,
+  / data +process \d+ received "(Who steps in|And who after that)\?"$/,
   / open +session 2 after \d attempts, down for/,
   / » pool\.broadcast\(\) reaches 3 members$/,
   /^3\. /,
@@ -211,7 +211,7 @@ const story = [
   / data +received 1000 lines, up to "order 1000"$/,
   / reset +session 2 ended after \d+\.\d\d s \(disconnected\)$/,
   / close +disconnected$/,
-  / » accepted 1002 = confirmed 1002 \+ uncertain 0 \+ dropped 0$/,
+  / » every write is accounted for: 1002 accepted = 1002 confirmed \+ 0 uncertain \+ 0 dropped$/,
 ];
 
 interface Outcome {
