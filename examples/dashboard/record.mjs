@@ -1,7 +1,7 @@
 // Makes the pictures of the README: two of the page, and an animation of an outage.
 // Run it: npm run dashboard:record (it needs chromium and ffmpeg)
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -35,7 +35,7 @@ try {
 /** Two servers are broken, then revived. */
 async function animate() {
   const page = await open('dark', WIDTH, 600);
-  await page.locator('.servers').evaluate((section) => section.scrollIntoView());
+  await page.locator('#legend').evaluate((legend) => legend.scrollIntoView());
   await pause(1000);
   const story = new Map([
     [0.6, () => press(page, 'Kill Birch')],
@@ -56,13 +56,13 @@ async function animate() {
   }
   await page.close();
   const frames = ['-framerate', String(FRAMES), '-i', join(folder, '%03d.png')];
-  const webp = ['-c:v', 'libwebp_anim', '-quality', '60', '-compression_level', '6', '-loop', '0'];
-  execFileSync('ffmpeg', ['-y', '-loglevel', 'error', ...frames, ...webp, join(docs, 'dashboard.webp')]);
+  const webp = ['-c:v', 'libwebp_anim', '-lossless', '1', '-loop', '0'];
+  ffmpeg(...frames, '-vf', withColours(64), ...webp, join(docs, 'dashboard.webp'));
 }
 
 /** The page in the middle of several outages, in both themes at the same moment. */
 async function takePictures() {
-  const pages = [await open('light', 1440, 1500), await open('dark', 1440, 1500)];
+  const pages = [await open('light', 1440, 1740), await open('dark', 1440, 1740)];
   const [page] = pages;
   if (page === undefined) return;
   await press(page, 'Mute Elm');
@@ -74,9 +74,22 @@ async function takePictures() {
   await press(page, 'Revive it');
   await press(page, 'Revive Cedar');
   await pause(9000);
+  const shots = await Promise.all(pages.map((each) => each.screenshot({ fullPage: true })));
   for (const [index, theme] of ['light', 'dark'].entries()) {
-    await pages[index]?.screenshot({ path: join(docs, `dashboard-${theme}.png`), fullPage: true });
+    const path = join(folder, `${theme}.png`);
+    writeFileSync(path, shots[index] ?? '');
+    ffmpeg('-i', path, '-vf', withColours(256), join(docs, `dashboard-${theme}.png`));
   }
+}
+
+/** A filter that leaves this many colours, and so a third of the bytes. @param {number} most */
+function withColours(most) {
+  return `split[a][b];[a]palettegen=max_colors=${most}[c];[b][c]paletteuse=dither=none`;
+}
+
+/** @param {...string} parameters */
+function ffmpeg(...parameters) {
+  execFileSync('ffmpeg', ['-y', '-loglevel', 'error', ...parameters]);
 }
 
 /** @param {'light' | 'dark'} colorScheme @param {number} width @param {number} height */
