@@ -123,6 +123,18 @@ describe('beforeTls', () => {
     expect(connection.state).toBe('connecting');
   });
 
+  test('destroys the connection while its last bytes leave: Node throws nothing later', async () => {
+    const server = await Loopback.start();
+    const connection = connectTo(server, {
+      ...tls(),
+      beforeTls: (socket) => void socket.write(Buffer.alloc(20_000_000), () => connection.destroy()),
+    });
+
+    await next(connection, 'close');
+    await server.until(() => server.live === 0);
+    expect(connection.state).toBe('closed');
+  });
+
   test('works on what `dial` returns: the tunnel is asked for on a socket to the proxy', async () => {
     const server = await StartTlsServer.start();
     const connection = connectTo(

@@ -189,8 +189,21 @@ export class Connector implements Refable, TransportHandler, GatedDialObserver {
     const isPlain = beforeTls !== undefined || transport.encrypted !== true;
     const lacksTls = this.#stage !== 'tls' && this.#target.tls !== undefined && isPlain;
     this.#stage = 'tls';
-    if (lacksTls) this.#cover(secure(transport, this.#target));
+    if (lacksTls) this.#secure(transport);
     else this.#observer.onReady(transport);
+  }
+
+  /**
+   * Begins TLS when the transport has sent what `beforeTls` or `dial` wrote. Node waits for that too, but then throws,
+   * uncaught, if its TLS socket was destroyed meanwhile.
+   * https://github.com/nodejs/node/blob/v20.20.2/lib/_tls_wrap.js (`writesIssuedByPrevListenerDone`), the same in 26.
+   */
+  #secure(transport: Transport): void {
+    const begin = () => this.#cover(secure(transport, this.#target));
+    if (transport.writableLength === 0) return begin();
+    transport.write('', () => {
+      if (transport === this.#transport && !this.#isOver && !transport.destroyed) begin();
+    });
   }
 
   #cover(outer: Transport): void {
