@@ -26,8 +26,8 @@ export interface LogEventsOptions {
    */
   readonly convention?: LogConvention | undefined;
   /**
-   * Milliseconds until the first summary of an outage, which is logged with the first event after it is due. The interval
-   * doubles with each summary. Default: 10,000.
+   * Milliseconds until the first summary of an outage, which is logged with the first event after it is due, and until the
+   * next line of dropped writes. The interval doubles with each of them. Default: 10,000.
    */
   readonly interval?: number | undefined;
   /** The longest interval between summaries, in milliseconds; Infinity for no limit. Default: 600,000. */
@@ -80,10 +80,13 @@ const checks: Checks<LogEventsOptions> = {
  * intervals and at the end. All connections to the same target share an outage. The line that says `back` comes when the
  * sessions have proved healthy, after `minUptime` or with `markHealthy()`.
  *
+ * Each dropped write is counted in exactly one line: the `writes` of the `drop` lines add up. Members of a pool that open or
+ * close together and share a tag are one line; otherwise their lines have `#` and a number, which is the field `member`.
+ *
  * If the logger throws or rejects, the line is lost, and the first time the process emits a warning with the code
  * `RECONNECTING_CONNECTION_LOGGER`.
  *
- * @returns a function that stops the logging
+ * @returns a function that logs what was only counted so far, and stops the logging
  * @throws ConnectionError `ERR_INVALID_OPTION`, also if the logger lacks a method that `levels` names
  */
 export function logEvents<Message>(
