@@ -2,7 +2,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { anchorsIn, tableUnder } from '../kit/markdown';
-import { examplesIn, installsIn, pattern, runSnippets, snippetsIn, typeErrorsOf } from '../kit/snippets';
+import { examplesIn, installsIn, pattern, runSnippets, runTogether, snippetsIn, typeErrorsOf } from '../kit/snippets';
 
 const root = join(__dirname, '..', '..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -16,12 +16,7 @@ const filesIn = (folder: string, ending: string) =>
 
 /** Every public name, types too. */
 const names = [...read('lib/index.ts').matchAll(/(?<=[{,]\s*(?:type )?)\w+(?=\s*[,}])/g)].map(([name]) => name);
-/** Guides with programs that a reader cannot run yet as they are. */
-const NOT_YET = ['before-tls', 'observability'].map((name) => `docs/guides/${name}.md`);
-const pages = [
-  ...filesIn('docs/guides', '.md'),
-  ...(existsSync(join(root, 'docs/recipes')) ? filesIn('docs/recipes', '.md') : []),
-].filter((page) => !NOT_YET.includes(page));
+const pages = [...filesIn('docs/guides', '.md'), ...filesIn('docs/recipes', '.md')];
 const snippets = [
   ...pages.flatMap((page) => snippetsIn(read(page), page)),
   ...filesIn('lib', '.ts').flatMap((file) => examplesIn(read(file), file, names)),
@@ -67,8 +62,8 @@ test.each([...pages, 'lib'])(
       stderr: '',
       stdout: expect.stringMatching(prints === undefined ? '' : pattern(prints)) as string,
     }));
-    const packages = page === 'lib' ? [] : installsIn(read(page))!;
-    expect(await runSnippets(shown, packages)).toEqual(expected);
+    const ends = page === 'lib' ? runTogether(shown) : runSnippets(shown, installsIn(read(page))!);
+    expect(await ends).toEqual(expected);
   },
   60_000,
 );

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 
 import * as library from 'reconnecting-connection';
 import ts from 'typescript';
@@ -162,17 +163,47 @@ export interface SnippetEnd {
  * Runs each snippet as a reader does: as a file in a folder of its own, with nothing in reach but this package, as it is
  * published, and `packages`. Two run at a time.
  */
-export async function runSnippets(snippets: readonly Snippet[], packages: readonly string[]): Promise<SnippetEnd[]> {
-  const folder = mkdtempSync(join(tmpdir(), 'page-'));
-  try {
-    install(folder, packages);
+export function runSnippets(snippets: readonly Snippet[], packages: readonly string[]): Promise<SnippetEnd[]> {
+  return inFolder(packages, async (folder) => {
     const ends: SnippetEnd[] = [];
     const left = snippets.entries();
     const lane = async () => {
-      for (const [index, snippet] of left) ends[index] = await runIn(join(folder, String(index)), snippet);
+      for (const [index, snippet] of left) {
+        const file = save(join(folder, String(index)), snippet);
+        ends[index] = { where: snippet.where, ...(await run(file)) };
+      }
     };
     await Promise.all([lane(), lane()]);
     return ends;
+  });
+}
+
+/** Runs snippets one after the other in one process, which is quicker. A NUL parts what they print. */
+export function runTogether(snippets: readonly Snippet[]): Promise<SnippetEnd[]> {
+  return inFolder([], async (folder) => {
+    const files = snippets.map((snippet, index) => save(join(folder, String(index)), snippet));
+    const main = join(folder, 'main.mjs');
+    writeFileSync(
+      main,
+      files
+        .map((file) => `await import(${JSON.stringify(pathToFileURL(file))}); process.stdout.write('\\0');`)
+        .join('\n'),
+    );
+    const { stdout, ...end } = await run(main);
+    const printed = stdout.split('\0');
+    return snippets.map(({ where }, index) => ({ where, ...end, stdout: printed[index] ?? '' }));
+  });
+}
+
+/** Makes a folder where this package and `packages` are installed, and removes it after `work`. */
+async function inFolder<Result>(
+  packages: readonly string[],
+  work: (folder: string) => Promise<Result>,
+): Promise<Result> {
+  const folder = mkdtempSync(join(tmpdir(), 'page-'));
+  try {
+    install(folder, packages);
+    return await work(folder);
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -190,16 +221,21 @@ function install(folder: string, packages: readonly string[]): void {
   }
 }
 
-async function runIn(folder: string, { where, language, code: shown }: Snippet): Promise<SnippetEnd> {
+/** Saves a snippet in a folder of its own, and returns its file. */
+function save(folder: string, { language, code }: Snippet): string {
   // Node 20 does not strip types.
   const isStripped = language === 'ts' && !('typescript' in process.features);
   const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ESNext, verbatimModuleSyntax: true };
   const file = join(folder, language === 'ts' && !isStripped ? 'file.mts' : 'file.mjs');
   mkdirSync(folder);
-  writeFileSync(file, isStripped ? ts.transpileModule(shown, { compilerOptions }).outputText : shown);
+  writeFileSync(file, isStripped ? ts.transpileModule(code, { compilerOptions }).outputText : code);
+  return file;
+}
+
+async function run(file: string): Promise<Omit<SnippetEnd, 'where'>> {
   const child = trackProcess(
     spawn(process.execPath, [file], {
-      cwd: folder,
+      cwd: dirname(file),
       // Settings of the test run must not change what is printed.
       env: { ...process.env, FORCE_COLOR: undefined, NODE_OPTIONS: undefined, NODE_PATH: undefined },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -212,7 +248,7 @@ async function runIn(folder: string, { where, language, code: shown }: Snippet):
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
   await once(child, 'close');
-  return { where, code: child.exitCode, stdout: stdout.replaceAll('\r\n', '\n'), stderr };
+  return { code: child.exitCode, stdout: stdout.replaceAll('\r\n', '\n'), stderr };
 }
 
 /** What a snippet is to print, as an expression: `…` stands for anything within a line. */
