@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { certificates } from '../kit/certificates';
+import { loadCertificates } from '../kit/certificates';
 import { until } from '../kit/until';
 import { COMMAND, Running, closeAll, pump, serve, serveRedis, start, urlOf } from './desk';
 
@@ -439,7 +439,7 @@ describe('targets', () => {
   });
 
   test.concurrent('may be TLS, with certificates of a client', async () => {
-    const { ca, server: pair, client } = await certificates();
+    const { ca, server: pair, client } = await loadCertificates();
     const files = { ca: ca.cert, cert: client.cert, key: client.key };
     for (const [name, pem] of Object.entries(files)) writeFileSync(join(directory, name), pem);
     const server = await serve({ echo: true, tls: { ...pair, ca: ca.cert, requestCert: true } });

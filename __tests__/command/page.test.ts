@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { HELP } from '../../lib/command/help';
-import { certificates } from '../kit/certificates';
+import { loadCertificates } from '../kit/certificates';
 import { pattern } from '../kit/snippets';
 import { COMMAND, closeAll, serve, serveRedis } from './desk';
 
@@ -19,7 +19,7 @@ const directory = mkdtempSync(join(tmpdir(), 'command-page-'));
 const ports = new Map<string, number>();
 
 beforeAll(async () => {
-  const { ca, server: pair } = await certificates();
+  const { ca, server: pair } = await loadCertificates();
   writeFileSync(join(directory, 'ca.pem'), ca.cert);
   const web = await serve({
     tls: pair,

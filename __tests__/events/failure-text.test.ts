@@ -5,7 +5,7 @@ import tls from 'node:tls';
 import { type ConnectionOptions, ReconnectingConnection } from 'reconnecting-connection';
 
 import { hintFor } from '../../lib/events/failure-text';
-import { certificates } from '../kit/certificates';
+import { loadCertificates } from '../kit/certificates';
 
 const cleanUp: (() => void)[] = [];
 
@@ -29,7 +29,7 @@ async function failureOf(options: ConnectionOptions): Promise<Error> {
 }
 
 test('a certificate of an unknown issuer, or of another name', async () => {
-  const { server: own, ca } = await certificates();
+  const { server: own, ca } = await loadCertificates();
   const port = await portOf(tls.createServer(own));
   const unknown = await failureOf({ port, tls: true });
   expect(hintFor(unknown)).toBe('to trust it, pass the certificate of its issuer in `tls: { ca }`');
