@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { cutSocket } from '../../lib/testing/cut';
 import { loadCertificates } from '../kit/certificates';
 import { until } from '../kit/until';
 import { COMMAND, Running, closeAll, pump, serve, serveRedis, start, urlOf } from './desk';
@@ -283,7 +284,7 @@ describe('the exit code', () => {
   test.concurrent('is 1 where the session is lost after the end of input', async () => {
     const server = await serve({
       allowHalfOpen: true,
-      onSession: (socket) => void socket.on('end', () => socket.resetAndDestroy()),
+      onSession: (socket) => void socket.on('end', () => cutSocket(socket, 'reset')),
     });
     const { code, stderr } = await start(['--quiet', urlOf(server)], { input: 'x' }).ended;
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { HELP } from '../../lib/command/help';
+import { cutSocket } from '../../lib/testing/cut';
 import { loadCertificates } from '../kit/certificates';
 import { pattern } from '../kit/snippets';
 import { COMMAND, closeAll, serve, serveRedis } from './desk';
@@ -33,7 +34,7 @@ beforeAll(async () => {
   const feed = await serve({
     onSession: (socket) => {
       socket.on('data', () => {
-        socket.write(`price ${++price}\nhalf`, () => setTimeout(() => socket.resetAndDestroy(), 50));
+        socket.write(`price ${++price}\nhalf`, () => setTimeout(() => cutSocket(socket, 'reset'), 50));
       });
     },
   });
