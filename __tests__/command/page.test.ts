@@ -34,7 +34,7 @@ beforeAll(async () => {
   const feed = await serve({
     onSession: (socket) => {
       socket.on('data', () => {
-        socket.write(`price ${++price}\nhalf`, () => setTimeout(() => cutSocket(socket, 'reset'), 50));
+        socket.write(`price ${++price}\n`, () => setTimeout(() => cutSocket(socket, 'reset'), 50));
       });
     },
   });

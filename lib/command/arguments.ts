@@ -82,8 +82,8 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
   } catch (error) {
-    // Its first line or sentence; what follows explains how to pass dashes.
-    const [message = ''] = error instanceof Error ? error.message.split(/\.?\n|\. /) : [];
+    // Its first line or sentence; what follows explains how to pass dashes. `as`: it throws nothing but errors.
+    const [message = ''] = (error as Error).message.split(/\.?\n|\. /);
     throw new UsageError(message);
   }
 }
@@ -128,7 +128,8 @@ function read(name: string, file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
-    const why = error instanceof Error ? error.message : '';
+    // `as`: Node throws nothing else.
+    const why = (error as Error).message;
     throw new UsageError(`Expected --${name} to be a file that can be read, got ${JSON.stringify(file)}: ${why}`);
   }
 }
