@@ -21,7 +21,7 @@ test.each([
     '--ca /none tls://h:1',
     `Expected --ca to be a file that can be read, got "/none": ENOENT: no such file or directory, open '/none'`,
   ],
-])('wrong arguments are told in one line: %s', (args, message) => {
+])('wrong arguments give one line that says what was expected: %s', (args, message) => {
   expect(() => parseArguments(args.split(' ').filter(Boolean))).toThrow(new UsageError(message));
 });
 

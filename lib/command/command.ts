@@ -161,7 +161,7 @@ export class Command {
     return reason === 'not-retryable' && this.#lastReset?.reason === 'peer-end' && this.#lastReset.error === undefined;
   }
 
-  /** Nobody types the end of input when the peer has left. */
+  /** Whether no more input is due: it has ended, or is a terminal, which does not end by itself. */
   get #isInputOver(): boolean {
     return this.#input.isEnded || process.stdin.isTTY;
   }
