@@ -2,7 +2,8 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { anchorsIn, tableUnder } from '../kit/markdown';
-import { examplesIn, installsIn, pattern, runSnippets, runTogether, snippetsIn, typeErrorsOf } from '../kit/snippets';
+import { examplesIn, installsIn, pattern, runSnippets, runTogether, snippetsIn } from '../kit/snippets';
+import { typeErrorsOf } from '../kit/type-errors';
 
 const root = join(__dirname, '..', '..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
