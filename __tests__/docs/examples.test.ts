@@ -27,25 +27,6 @@ const expected: Record<string, Line[][]> = {
       'close: max-retries',
     ],
   ],
-  'line-protocol.mjs': [
-    [
-      'device: LOGIN secret',
-      'OK LOGIN secret',
-      'device: POWER ON',
-      'OK POWER ON',
-      'device: INPUT HDMI1',
-      'OK INPUT HDMI1',
-      'device: VOLUME 20',
-      'OK VOLUME 20',
-      'device: PING',
-      'device: REBOOT',
-      'REBOOT: ERR_DELIVERY_UNCERTAIN',
-      'device: LOGIN secret',
-      'OK LOGIN secret',
-      'device: VOLUME 30',
-      'OK VOLUME 30',
-    ],
-  ],
   'logger.mjs': [
     [
       /^127\.0\.0\.1:\d+: open, session 1$/,
