@@ -241,7 +241,7 @@ describe('resolveOptions()', () => {
     ['path', aPath, '', 'a\0b', '/a\nb', '/a\u001b[2J', 5, ['/x'], {}, Buffer.from('/x')],
     ['path', aPath, `${longestPath}x`, `${longestPath.slice(1)}ä`],
     ['tls', 'an object, or true', []],
-    ['target', 'a function that returns a target', { port: 1 }, ...notFunctions],
+    ['target', 'a function that returns a target, or a list of targets', { port: 1 }, 'f', 1, true],
     ['socket', 'an object', ...notObjects],
     ['socket.noDelay', 'a boolean', ...notBooleans],
     ['socket.keepAlive', 'a boolean', ...notBooleans],

@@ -113,6 +113,7 @@ const socketChecks: Checks<SocketOptions> = {
 };
 
 const ping = funcThat('writes a ping');
+const aTarget = funcThat('returns a target, or a list of targets');
 
 const heartbeatChecks: Checks<HeartbeatOptions> = { interval, timeout: orInfinity(interval), ping, idle: boolean };
 
@@ -128,7 +129,8 @@ export const checks: Checks<MemberOptions> = {
   host: checkHost,
   path: checkPath,
   tls: checkTls,
-  target: funcThat('returns a target'),
+  // The targets of a list are checked when all options are known: their `tls` is merged over the connection's.
+  target: (value, name) => (Array.isArray(value) ? (value as never) : aTarget(value, name)),
   socket: (value) => checkRecord('socket', value, socketChecks),
   dial: funcThat('returns a stream'),
   backoff: (value, name) => {

@@ -265,12 +265,17 @@ export interface MemberOptions extends CommonOptions {
    */
   readonly path?: string | undefined;
   /**
-   * Called before every dial for the target to connect to: for failover, service discovery or rotated certificates.
-   * `attempt` is 1 for the first dial of an outage, then 2, and so on; a session that was not healthy does not start it
+   * Targets in order of preference, or a function that is called before every dial for the target to connect to: for
+   * failover, service discovery or rotated certificates.
+   *
+   * An outage goes through a list, one target per dial, and begins again after the last. It starts with the one after the
+   * target that failed; after a session that was healthy, with the target of that session.
+   *
+   * Of the function, `attempt` is 1 for the first dial of an outage, then 2, and so on; a session that was not healthy does not start it
    * afresh. If the function throws or rejects, the attempt fails. `port` or `path` may be set too: they give the
    * connection its `tag` until the function has returned a target.
    */
-  readonly target?: NextTarget | undefined;
+  readonly target?: NextTarget | readonly Target[] | undefined;
 }
 
 /**
@@ -293,7 +298,7 @@ export type ConnectionOptions = MemberOptions &
         readonly path: string;
       }
     | {
-        /** Called before every dial. */
-        readonly target: NextTarget;
+        /** Called before every dial, or targets in order of preference. */
+        readonly target: NextTarget | readonly Target[];
       }
   );

@@ -16,16 +16,23 @@ const targetChecks: Checks<Place & Pick<MemberOptions, 'tls'>> = {
 };
 
 /**
- * Checks the result of a `target` function.
+ * Checks a target that a `target` function returned, or that stands in a list.
  *
  * @param tls - The connection's `tls`, over which the target's is merged.
+ * @param name - What messages call it.
  * @throws ConnectionError `ERR_INVALID_OPTION`
  */
-export function resolveTarget(target: Target, tls: TlsOptions | undefined): ResolvedTarget {
-  const given = checkRecord('target', target, targetChecks);
+export function resolveTarget(target: Target, tls: TlsOptions | undefined, name = 'target'): ResolvedTarget {
+  const given = checkRecord(name, target, targetChecks);
   // `as`: `checkTls` returns false or options.
   const resolved = staticTarget(given, tlsOver(given.tls as TlsOptions | false | undefined, tls), true);
-  if (resolved === undefined) throw invalidOption('the target', 'an object with `port` or `path`', target);
+  if (resolved === undefined) {
+    throw invalidOption(
+      name === 'target' ? 'the target' : `option \`${name}\``,
+      'an object with `port` or `path`',
+      target,
+    );
+  }
   return resolved;
 }
 

@@ -18,6 +18,7 @@ import type {
 import { Recent } from './recent';
 import { type Place, staticTarget } from './resolve-target';
 import type { ResolvedTarget, TlsOptions } from './target';
+import { targetsInOrder } from './target-list';
 import { mergeTls, withoutGiven } from './tls-merge';
 
 /** Checked options of one connection. */
@@ -133,7 +134,7 @@ function checkAddressing(socket: SocketOptions, dial: unknown): void {
 export class Settings extends Bare {
   /** The checked options that they were made of. */
   readonly given: CommonGiven;
-  /** The `target` option. */
+  /** The `target` option, as a function. */
   readonly nextTarget: NextTarget | undefined;
   /** What the `tls` of each target is merged over, where there is a `target` function. */
   readonly tls: TlsOptions | undefined;
@@ -165,8 +166,8 @@ export class Settings extends Bare {
     const heartbeat = given.heartbeat as Given<HeartbeatOptions> | undefined;
     const queue = given.queue as Given<QueueOptions> | undefined;
     this.given = given;
-    this.nextTarget = given.target;
     this.tls = ifOn(tls);
+    this.nextTarget = typeof given.target === 'object' ? targetsInOrder(given.target, this.tls) : given.target;
     this.socket = socket === undefined ? SOCKET : frozen({ ...SOCKET, ...socket });
     this.dial = given.dial;
     this.backoff = backoffOf(given.backoff);
