@@ -4,9 +4,10 @@ import tls from 'node:tls';
 
 import { type ConnectionOptions, ReconnectingConnection } from 'reconnecting-connection';
 
-import { hintFor } from '../../lib/events/failure-text';
+import * as failureText from '../../lib/events/failure-text';
 import { loadCertificates } from '../kit/certificates';
 
+const hintFor = (error: Error) => failureText.failureOf(error).hint;
 const cleanUp: (() => void)[] = [];
 
 afterEach(() => {

@@ -64,17 +64,18 @@ test('backoffLine() has the number of the retry, the delay and the cause, and th
 test('dropLine() has the number and the length of the writes, and never their bytes', () => {
   const connection = {};
   const one = {
+    tag: TAG,
     writes: 1,
     bytes: 6,
     reason: 'expired',
     code: 'ERR_EXPIRED',
     connections: new Set([connection]),
   } as const;
-  const line = dropLine(TAG, one);
+  const line = dropLine(one);
   expect(line).toMatchObject({ event: 'drop', text: 'dropped a write of 6 bytes (expired)', connection });
   expect(line.fields).toEqual({ writes: 1, bytes: 6, reason: 'expired', code: 'ERR_EXPIRED' });
 
-  const many = dropLine(TAG, { ...one, writes: 5, bytes: 30, connections: new Set([connection, {}]) });
+  const many = dropLine({ ...one, writes: 5, bytes: 30, connections: new Set([connection, {}]) });
   expect(many.text).toBe('dropped 5 writes of 30 bytes in all on 2 connections (expired)');
   expect(many.fields).toMatchObject({ writes: 5, bytes: 30, connections: 2 });
   expect(many.connection).toBeUndefined();

@@ -1,7 +1,7 @@
 import { debuglog } from 'node:util';
 
-import { describe, isError, readable } from '../errors';
-import { codesOf, hintFor, messageOf } from './failure-text';
+import { describe, isError } from '../errors';
+import { failureOf } from './failure-text';
 
 /** A connection, to tell those of one target apart. */
 interface Source {
@@ -53,8 +53,6 @@ export function eventText(event: PropertyKey, [payload, previous]: readonly unkn
 /** An error as text: its message and those of its causes, their codes, and a hint. */
 export function failureText(error: unknown): string {
   if (!isError(error)) return describe(error);
-  const codes = codesOf(error);
-  const hint = hintFor(error);
-  const code = codes.length === 0 ? '' : ` [${codes.join(', ')}]`;
-  return `${readable(messageOf(error))}${code}${hint === undefined ? '' : ` (${hint})`}`;
+  const { message, codes, hint } = failureOf(error);
+  return `${message}${codes.length > 0 ? ` [${codes.join(', ')}]` : ''}${hint === undefined ? '' : ` (${hint})`}`;
 }

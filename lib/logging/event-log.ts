@@ -1,8 +1,8 @@
 import { healthyIn } from '../connection';
 import type { BackoffInfo, CloseInfo, DropInfo, OpenInfo, ResetInfo } from '../events/events';
 import { DropLog } from './drops';
-import { type GatheredLine, Gathering } from './gathering';
-import { type LogLine, backoffLine, closeLine, openLine, resetLine } from './lines';
+import { Gathering, type LogGroup } from './gathering';
+import { type LogLine, backoffLine, closeLine, openLine, resetLine, togetherLine } from './lines';
 import type { LogMembers } from './members';
 import { type OutageSettings, Outage } from './outage';
 
@@ -23,27 +23,20 @@ export class EventLog {
     this.#settings = settings;
     this.#members = members;
     this.#drops = new DropLog(settings, write);
+    this.#gathering = new Gathering(members, (groups) => this.#writeGroups(groups));
+    // What happened before comes before.
     this.#write = (line) => {
+      this.#gathering.flush(line.tag);
       this.#drops.flush(line.tag);
       write(line);
     };
-    this.#gathering = new Gathering(members, (lines) => this.#writeGathered(lines));
   }
 
   onOpen(info: OpenInfo, tag: string, connection: object): void {
-    this.#members.see(connection, tag);
     const outage = this.#byConnection.get(connection);
-    if (outage === undefined) {
-      return this.#gathering.add('open', { ...openLine(tag, info), connection }, this.#members.count(tag) - 1);
-    }
-    this.#gathering.flush(tag);
-    outage.setDown(connection, false);
-    outage.attempts += info.attempts;
-    outage.openedAt = outage.lastEventAt;
+    if (outage === undefined) return this.#gathering.add('open', { ...openLine(tag, info), connection });
     const trial = healthyIn(connection);
-    // Where it is the last one and needs no trial, the line of the recovery says it all.
-    if (outage.isDown || trial > 0) outage.log({ ...openLine(tag, info, trial), connection });
-    outage.settle(tag);
+    outage.onOpen({ ...openLine(tag, info, trial), connection }, connection, info.attempts, trial);
   }
 
   /** The application has vouched for the session. */
@@ -56,30 +49,19 @@ export class EventLog {
       this.#lastResets.set(connection, info);
       return;
     }
-    this.#members.see(connection, tag);
-    this.#gathering.flush(tag);
     // A session that `reconnect()` ended is no outage, but may be a part of one.
     const isForced = info.reason === 'forced';
     const outage = isForced ? this.#byConnection.get(connection) : this.#outageOf(tag, connection);
     const line = { ...resetLine(tag, info), connection };
-    if (outage === undefined) return this.#write(line);
-    outage.setDown(connection, true);
-    outage.totals.losses += 1;
-    outage.addUncertain(info.uncertain);
-    outage.log(line);
+    if (outage === undefined) this.#write(line);
+    else outage.onDown(line, connection, info.uncertain);
   }
 
   onBackoff(info: BackoffInfo, tag: string, connection: object): void {
-    this.#members.see(connection, tag);
-    this.#gathering.flush(tag);
-    const outage = this.#outageOf(tag, connection);
-    outage.setDown(connection, true);
-    outage.totals.retries += 1;
-    outage.log({ ...backoffLine(tag, info), connection });
+    this.#outageOf(tag, connection).onDown({ ...backoffLine(tag, info), connection }, connection);
   }
 
   onDrop(info: DropInfo, tag: string, connection: object): void {
-    this.#members.see(connection, tag);
     this.#byConnection.get(connection)?.addDropped(info.bytes);
     this.#drops.add(info, tag, connection);
   }
@@ -90,25 +72,25 @@ export class EventLog {
     const outage = this.#byConnection.get(connection);
     this.#byConnection.delete(connection);
     outage?.leave(connection);
-    this.#members.see(connection, tag);
-    this.#members.forget(connection);
-    this.#gathering.add('close', line, this.#members.count(tag), outage);
+    this.#members.leave(connection);
+    this.#gathering.add('close', line, outage);
   }
 
   /** Writes what waits and what was only counted so far, clears the timers, and forgets all outages. */
   end(): void {
-    this.#gathering.flushAll();
+    this.#gathering.flush();
     for (const outage of [...this.#outages.values()]) outage.end();
     this.#drops.end();
   }
 
-  #writeGathered(lines: readonly GatheredLine[]): void {
+  #writeGroups(groups: readonly LogGroup[]): void {
     // No event may follow.
-    const isEnd = this.#members.areGone && lines.some(({ line }) => line.event !== 'open');
+    const isEnd = groups.some(({ lines: [{ event }] }) => event !== 'open') && this.#members.areClosed;
     if (isEnd) this.#drops.flush();
-    for (const { line, outage } of lines) {
+    for (const { lines, outage } of groups) {
+      const line = togetherLine(lines);
       if (outage === undefined) this.#write(line);
-      else outage.logClosed(line);
+      else outage.onClosed(line);
     }
     if (isEnd) this.end();
   }

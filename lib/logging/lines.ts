@@ -1,6 +1,6 @@
 import type { BackoffInfo, CloseInfo, DropReason, OpenInfo, ResetInfo } from '../events/events';
 import { readable } from '../errors';
-import { codeOf, codesOf, hintFor, messageOf } from '../events/failure-text';
+import { codeOf, failureOf } from '../events/failure-text';
 import type { LogFields } from './logger';
 
 /** The event that a line reports; it determines the level of the line. */
@@ -33,8 +33,12 @@ export interface LogLine {
   readonly kind: string;
   /** The connection that it is about, unless it is about several. */
   readonly connection?: object | undefined;
-  /** What several connections may have in common, to say it of them together: `are open`. */
-  readonly shared?: string | undefined;
+}
+
+/** A line that may be one for several connections. */
+export interface SharedLine extends LogLine {
+  /** What they have in common: `are open`. */
+  readonly shared: string;
 }
 
 /** What has happened in an outage so far. */
@@ -58,7 +62,7 @@ export interface OutageTotals {
 export const RECOVERY = 'recovery';
 
 /** @param trial - In an outage, the milliseconds after which the session counts as healthy. */
-export function openLine(tag: string, { generation, attempts, remoteAddress }: OpenInfo, trial = 0): LogLine {
+export function openLine(tag: string, { generation, attempts, remoteAddress }: OpenInfo, trial = 0): SharedLine {
   const after = attempts > 1 ? ` after ${attempts} attempts` : '';
   const text = `open, session ${generation}${after}${trial > 0 ? `, on trial for ${duration(trial)}` : ''}`;
   const shared = `are open${generation > 1 ? `, session ${generation}` : ''}${after}`;
@@ -99,41 +103,41 @@ export function backoffLine(tag: string, info: BackoffInfo): LogLine {
 
 /** Writes of one target that were dropped for one reason, and that no line has counted yet. */
 export interface DroppedWrites {
-  readonly writes: number;
-  readonly bytes: number;
+  readonly tag: string;
   readonly reason: DropReason;
   readonly code: string;
+  writes: number;
+  bytes: number;
   /** The connections that they were written to. */
-  readonly connections: ReadonlySet<object>;
+  readonly connections: Set<object>;
 }
 
 /** Contains only the length of the writes, never their bytes. */
-export function dropLine(tag: string, { writes, bytes, reason, code, connections }: DroppedWrites): LogLine {
+export function dropLine({ tag, reason, code, writes, bytes, connections }: DroppedWrites): LogLine {
   const what = writes === 1 ? `a write of ${bytes} bytes` : `${writes} writes of ${bytes} bytes in all`;
-  const [first] = connections;
-  const isOne = connections.size === 1;
+  const { size } = connections;
   return {
     event: 'drop',
     tag,
-    text: `dropped ${what}${isOne ? '' : ` on ${connections.size} connections`} (${reason})`,
-    fields: { writes, bytes, reason, code, ...(!isOne && { connections: connections.size }) },
+    text: `dropped ${what}${size > 1 ? ` on ${size} connections` : ''} (${reason})`,
+    fields: { writes, bytes, reason, code, ...(size > 1 && { connections: size }) },
     kind: `drop ${tag} ${reason}`,
-    connection: isOne ? first : undefined,
+    connection: size > 1 ? undefined : [...connections][0],
   };
 }
 
 /** @param reset - The reset of the session that was open until the connection closed, if there was one. */
-export function closeLine(tag: string, info: CloseInfo, reset: ResetInfo | undefined): LogLine {
+export function closeLine(tag: string, info: CloseInfo, reset: ResetInfo | undefined): SharedLine {
   const { reason, error } = info;
   const event = closeEvent(info);
   const last = reset === undefined ? '' : `, session ${reset.generation} after ${duration(reset.uptime)}`;
-  const why = reason !== 'aborted' && error !== undefined ? `: ${readable(messageOf(error))}${hintText(error)}` : '';
+  const why = reason !== 'aborted' && error !== undefined ? `: ${cause(info)}` : '';
   return {
     event,
     tag,
     text: `closed (${reason})${last}${why}${reset ? uncertainty(reset) : ''}`,
     fields: {
-      ...causeFields({ reason, ...(error && { error }) }),
+      ...causeFields(info),
       ...(reset && { generation: reset.generation, uptime: reset.uptime, ...uncertainFields(reset) }),
     },
     kind: `close ${reason}`,
@@ -142,7 +146,7 @@ export function closeLine(tag: string, info: CloseInfo, reset: ResetInfo | undef
 }
 
 /** One line for several that have `event`, `tag` and `shared` in common. */
-export function togetherLine(lines: readonly [LogLine, ...LogLine[]]): LogLine {
+export function togetherLine(lines: readonly [SharedLine, ...SharedLine[]]): LogLine {
   const [first] = lines;
   if (lines.length === 1) return first;
   const sumOf = (name: string) => lines.reduce((sum, { fields }) => sum + Number(fields[name] ?? 0), 0);
@@ -151,7 +155,7 @@ export function togetherLine(lines: readonly [LogLine, ...LogLine[]]): LogLine {
     lines.every(({ fields }) => fields[name] === value),
   );
   const fields = { ...Object.fromEntries(common), connections: lines.length, ...uncertainFields({ uncertain }) };
-  const text = `${lines.length} connections ${first.shared ?? first.text}${uncertainty({ uncertain })}`;
+  const text = `${lines.length} connections ${first.shared}${uncertainty({ uncertain })}`;
   return { ...first, text, fields, connection: undefined };
 }
 
@@ -226,11 +230,6 @@ function short(value: number): string {
   return value < 10 ? String(Number(value.toFixed(1))) : String(Math.round(value));
 }
 
-function hintText(error: Error): string {
-  const hint = hintFor(error);
-  return hint === undefined ? '' : `: ${hint}`;
-}
-
 interface Cause {
   readonly reason: string;
   readonly error?: Error;
@@ -238,19 +237,20 @@ interface Cause {
 
 function cause({ reason, error }: Cause): string {
   if (error === undefined) return reason;
-  const message = messageOf(error);
-  return `${message === '' ? reason : readable(message)}${hintText(error)}`;
+  const { message, hint } = failureOf(error);
+  return `${message === '' ? reason : message}${hint === undefined ? '' : `: ${hint}`}`;
 }
 
 /** An error as plain text: its stack is in Node's code, and loggers differ in which other properties they show. */
 function causeFields({ reason, error }: Cause): LogFields {
-  const [code, causeCode] = error === undefined ? [] : codesOf(error);
-  const hint = error && hintFor(error);
+  if (error === undefined) return { reason };
+  const { message, codes, hint } = failureOf(error);
+  const [code, causeCode] = codes;
   return {
     reason,
     ...(code !== undefined && { code }),
     ...(causeCode !== undefined && { causeCode }),
-    ...(error !== undefined && { error: readable(messageOf(error)) }),
+    error: message,
     ...(hint !== undefined && { hint }),
   };
 }

@@ -1,11 +1,17 @@
-import type { ChannelEvent } from '../events/diagnostics-channel';
-import { HEALTHY } from '../events/events';
+import {
+  type BackoffInfo,
+  type CloseInfo,
+  type DropInfo,
+  HEALTHY,
+  type OpenInfo,
+  type ResetInfo,
+} from '../events/events';
 import { type Check, type Checks, checkObject, checkRecord, interval, oneOf, orInfinity } from '../options/checks';
 import type { ReconnectingConnection } from '../connection';
 import { fromCaller, invalidOption } from '../errors';
 import type { LogEvent, LogLine } from './lines';
 import { type LogConvention, type Logger, LogWriter, checkLogger, conventionOf } from './logger';
-import type { ConnectionPool, PoolEvents } from '../pool/pool';
+import type { ConnectionPool } from '../pool/pool';
 import { EventLog } from './event-log';
 import { LogMembers } from './members';
 
@@ -107,7 +113,7 @@ export function logEvents<Message>(
     const name = member === undefined ? tag : `${tag} #${member}`;
     writer.write(level, `${name}: ${text}`, { event, tag, ...(member !== undefined && { member }), ...fields });
   });
-  return listen(emitter, log);
+  return listen(emitter, members, log);
 }
 
 /** Checks the logger and the options, and fills in the defaults. */
@@ -132,23 +138,31 @@ function checkEmitter(emitter: unknown): void {
 
 function listen<Message>(
   emitter: ReconnectingConnection<Message> | ConnectionPool<Message>,
+  members: LogMembers,
   log: EventLog,
 ): () => void {
   // `as`: a pool passes the tag and the member to its listeners; for a connection, the defaults stand in for them.
   const pool = emitter as ConnectionPool<Message>;
   const single = emitter as ReconnectingConnection<Message>;
-  const on: Pick<PoolEvents<Message>, ChannelEvent> = {
-    open: (info, tag = single.tag, connection = single) => log.onOpen(info, tag, connection),
-    reset: (info, tag = single.tag, connection = single) => log.onReset(info, tag, connection),
-    backoff: (info, tag = single.tag, connection = single) => log.onBackoff(info, tag, connection),
-    drop: (info, tag = single.tag, connection = single) => log.onDrop(info, tag, connection),
-    close: (info, tag = single.tag, connection = single) => log.onClose(info, tag, connection),
-  };
-  const { open, reset, backoff, drop, close } = on;
+  let isStopped = false;
+  const listener =
+    <Info>(handle: (info: Info, tag: string, connection: object) => void) =>
+    (info: Info, tag = single.tag, connection: object = single) => {
+      members.see(connection, tag);
+      handle(info, tag, connection);
+      // A listener before this one has stopped the logging: this event is the last, and nothing waits.
+      if (isStopped) log.end();
+    };
+  const open = listener<OpenInfo>((...event) => log.onOpen(...event));
+  const reset = listener<ResetInfo>((...event) => log.onReset(...event));
+  const backoff = listener<BackoffInfo>((...event) => log.onBackoff(...event));
+  const drop = listener<DropInfo>((...event) => log.onDrop(...event));
+  const close = listener<CloseInfo>((...event) => log.onClose(...event));
   const onHealthy = (tag = single.tag, connection = single) => log.onHealthy(tag, connection);
   pool.on('open', open).on('reset', reset).on('backoff', backoff).on('drop', drop).on('close', close);
   pool.on(HEALTHY, onHealthy);
   return () => {
+    isStopped = true;
     pool.off(HEALTHY, onHealthy);
     pool.off('open', open).off('reset', reset).off('backoff', backoff).off('drop', drop).off('close', close);
     log.end();

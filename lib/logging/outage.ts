@@ -26,11 +26,11 @@ export class Outage {
   readonly #write: (line: LogLine) => void;
   readonly #onEnd: (outage: Outage) => void;
   readonly #startedAt = performance.now();
-  openedAt = this.#startedAt;
-  lastEventAt = this.#startedAt;
+  #openedAt = this.#startedAt;
+  #lastEventAt = this.#startedAt;
   /** Dials of all openings. */
-  attempts = 0;
-  readonly totals = {
+  #attempts = 0;
+  readonly #totals = {
     retries: 0,
     losses: 0,
     uncertainWrites: 0,
@@ -57,46 +57,48 @@ export class Outage {
     this.#onEnd = onEnd;
   }
 
-  /** Whether any of the connections has no session. */
-  get isDown(): boolean {
-    return this.#down.size > 0;
+  /** A connection has opened. */
+  onOpen(line: LogLine, connection: object, attempts: number, trial: number): void {
+    this.#up(connection);
+    this.#attempts += attempts;
+    this.#openedAt = this.#lastEventAt;
+    // Where it is the last one and needs no trial, the line of the recovery says it all.
+    if (this.#down.size > 0 || trial > 0) this.log(line);
+    this.settle(line.tag);
   }
 
-  addUncertain({ writes, bytes }: WriteCount): void {
-    this.totals.uncertainWrites += writes;
-    this.totals.uncertainBytes += bytes;
+  /** A connection has lost its session, with its unconfirmed writes, or a wait for its next attempt begins. */
+  onDown(line: LogLine, connection: object, uncertain?: WriteCount): void {
+    clearTimeout(this.#timer);
+    this.#down.add(connection);
+    this.#isUnrecovered = true;
+    if (uncertain === undefined) this.#totals.retries += 1;
+    else {
+      this.#totals.losses += 1;
+      this.#addUncertain(uncertain);
+    }
+    this.log(line);
   }
 
   addDropped(bytes: number): void {
-    this.totals.droppedWrites += 1;
-    this.totals.droppedBytes += bytes;
+    this.#totals.droppedWrites += 1;
+    this.#totals.droppedBytes += bytes;
   }
 
   /** A connection has closed, which a line is to say. */
   leave(connection: object): void {
-    this.setDown(connection, false);
+    this.#up(connection);
     this.connections.delete(connection);
   }
 
   /** Logs that connections have closed, and ends the outage with the last of them. */
-  logClosed(line: LogLine): void {
+  onClosed(line: LogLine): void {
     this.log(line);
     const { connections = 1, uncertainWrites = 0, uncertainBytes = 0 } = line.fields;
-    this.totals.closes += Number(connections);
-    this.addUncertain({ writes: Number(uncertainWrites), bytes: Number(uncertainBytes) });
+    this.#totals.closes += Number(connections);
+    this.#addUncertain({ writes: Number(uncertainWrites), bytes: Number(uncertainBytes) });
     if (this.connections.size === 0) this.end();
     else this.settle(line.tag);
-  }
-
-  setDown(connection: object, isDown: boolean): void {
-    if (isDown) {
-      this.#down.add(connection);
-      this.#isUnrecovered = true;
-      this.clearTimer();
-    } else {
-      this.#down.delete(connection);
-      this.lastEventAt = performance.now();
-    }
   }
 
   /** Logs `line` if it is the first of its kind, logs a summary if one is due, and otherwise suppresses the line. */
@@ -107,11 +109,11 @@ export class Outage {
       // A new kind of trouble: the intervals start again.
       this.#interval = this.#settings.interval;
       this.#nextSummaryAt = now + this.#interval;
-      this.#writeLine(line.event === 'close' || line.event === 'giveUp' ? this.#withSummary(line, now) : line);
+      this.#writeLine(line.event === 'close' || line.event === 'giveUp' ? this.#withSummary(line) : line);
     } else if (now >= this.#nextSummaryAt && line.event !== 'open') {
       this.#interval = Math.min(this.#interval * 2, this.#settings.maxInterval);
       this.#nextSummaryAt = now + this.#interval;
-      this.#writeLine(this.#summaryLine(line, now));
+      this.#writeLine(this.#summaryLine(line));
     } else {
       this.#suppressed += 1;
       this.#lastSuppressed = line;
@@ -123,39 +125,47 @@ export class Outage {
    * has passed too without further events.
    */
   settle(tag: string): void {
-    this.clearTimer();
-    if (this.isDown || this.connections.size === 0) return;
-    const trial = Math.max(0, ...[...this.connections].map(healthyIn));
+    clearTimeout(this.#timer);
+    if (this.#down.size > 0 || this.connections.size === 0) return;
+    const trial = Math.max(...[...this.connections].map(healthyIn));
     if (trial > 0) return this.#settleIn(tag, trial);
     if (this.#isUnrecovered) this.log(this.#recoveryLine(tag));
     this.#isUnrecovered = false;
-    const rest = this.#settings.settleTime - (performance.now() - this.lastEventAt);
+    const rest = this.#settings.settleTime - (performance.now() - this.#lastEventAt);
     if (rest > 0) this.#settleIn(tag, rest);
     else this.end();
   }
 
   end(): void {
-    this.clearTimer();
+    clearTimeout(this.#timer);
     const last = this.#lastSuppressed;
     if (this.#suppressed > 0 && last !== undefined) {
-      const isRecovery = last.kind === RECOVERY;
-      this.#writeLine(isRecovery ? this.#recoveryLine(last.tag) : this.#summaryLine(last, performance.now()));
+      this.#writeLine(last.kind === RECOVERY ? this.#recoveryLine(last.tag) : this.#summaryLine(last));
     }
     this.#onEnd(this);
+    this.connections.clear();
   }
 
-  clearTimer(): void {
-    clearTimeout(this.#timer);
+  #up(connection: object): void {
+    this.#down.delete(connection);
+    this.#lastEventAt = performance.now();
+  }
+
+  #addUncertain({ writes, bytes }: WriteCount): void {
+    this.#totals.uncertainWrites += writes;
+    this.#totals.uncertainBytes += bytes;
   }
 
   #settleIn(tag: string, milliseconds: number): void {
+    // The logger may have ended it: the logging was stopped.
+    if (this.connections.size === 0) return;
     // Rounded up, so that it is not found unhealthy for a fraction of a millisecond.
     this.#timer = setTimeout(() => this.settle(tag), Math.ceil(milliseconds)).unref();
   }
 
   #recoveryLine(tag: string): LogLine {
-    const downtime = Math.round(this.openedAt - this.#startedAt);
-    const line = recoveryLine(tag, this.connections.size, this.attempts, downtime, this.#totalsAt(performance.now()));
+    const downtime = Math.round(this.#openedAt - this.#startedAt);
+    const line = recoveryLine(tag, this.connections.size, this.#attempts, downtime, this.#totalsNow);
     return { ...line, connection: this.#only };
   }
 
@@ -164,26 +174,22 @@ export class Outage {
     return this.connections.size === 1 ? [...this.connections][0] : undefined;
   }
 
-  #totalsAt(now: number): OutageTotals {
-    return { ...this.totals, duration: now - this.#startedAt, down: this.#down.size };
+  get #totalsNow(): OutageTotals {
+    return { ...this.#totals, duration: performance.now() - this.#startedAt, down: this.#down.size };
   }
 
-  #summaryLine(latest: LogLine, now: number): LogLine {
-    const totals = this.#totalsAt(now);
-    const fields = { ...latest.fields, ...summaryFields(totals) };
+  #summaryLine(latest: LogLine): LogLine {
+    const totals = this.#totalsNow;
     const text = `${summaryText(totals)}; latest: ${latest.text}`;
-    return { ...latest, text, fields, connection: this.#only };
+    return { ...latest, text, fields: { ...latest.fields, ...summaryFields(totals) }, connection: this.#only };
   }
 
   /** `line`, and what was suppressed before it. */
-  #withSummary(line: LogLine, now: number): LogLine {
+  #withSummary(line: LogLine): LogLine {
     if (this.#suppressed === 0) return line;
-    const totals = this.#totalsAt(now);
-    return {
-      ...line,
-      text: `${line.text}; ${summaryText(totals)}`,
-      fields: { ...line.fields, ...summaryFields(totals) },
-    };
+    const totals = this.#totalsNow;
+    const text = `${line.text}; ${summaryText(totals)}`;
+    return { ...line, text, fields: { ...line.fields, ...summaryFields(totals) } };
   }
 
   #writeLine(line: LogLine): void {
