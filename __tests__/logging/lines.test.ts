@@ -1,7 +1,8 @@
 import type { BackoffInfo, CloseInfo, OpenInfo, ResetInfo } from 'reconnecting-connection';
 
 import { ConnectionError } from '../../lib/errors';
-import { backoffLine, closeLine, counted, dropLine, duration, openLine, resetLine } from '../../lib/logging/lines';
+import { dropLine } from '../../lib/logging/drops';
+import { backoffLine, closeLine, counted, duration, openLine, resetLine } from '../../lib/logging/lines';
 
 const TAG = '127.0.0.1:6379';
 const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:6379'), { code: 'ECONNREFUSED' });

@@ -1,7 +1,32 @@
-import type { DropInfo } from '../events/events';
+import type { DropInfo, DropReason } from '../events/events';
 import { LONGEST_DELAY } from '../timers/deadline';
-import { type DroppedWrites, type LogLine, dropLine } from './lines';
+import type { LogLine } from './lines';
 import type { OutageSettings } from './outage';
+
+/** Writes of one target that were dropped for one reason, and that no line has counted yet. */
+export interface DroppedWrites {
+  readonly tag: string;
+  readonly reason: DropReason;
+  readonly code: string;
+  writes: number;
+  bytes: number;
+  /** The connections that they were written to. */
+  readonly connections: Set<object>;
+}
+
+/** Contains only the length of the writes, never their bytes. */
+export function dropLine({ tag, reason, code, writes, bytes, connections }: DroppedWrites): LogLine {
+  const what = writes === 1 ? `a write of ${bytes} bytes` : `${writes} writes of ${bytes} bytes in all`;
+  const { size } = connections;
+  return {
+    event: 'drop',
+    tag,
+    text: `dropped ${what}${size > 1 ? ` on ${size} connections` : ''} (${reason})`,
+    fields: { writes, bytes, reason, code, ...(size > 1 && { connections: size }) },
+    kind: `drop ${tag} ${reason}`,
+    connection: size > 1 ? undefined : [...connections][0],
+  };
+}
 
 /**
  * Counts every dropped write in exactly one line: the `writes` of the lines add up to all that was dropped. Writes of one

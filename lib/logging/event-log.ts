@@ -32,7 +32,7 @@ export class EventLog {
     };
   }
 
-  onOpen(info: OpenInfo, tag: string, connection: object): void {
+  open(info: OpenInfo, tag: string, connection: object): void {
     const outage = this.#byConnection.get(connection);
     if (outage === undefined) return this.#gathering.add('open', { ...openLine(tag, info), connection });
     const trial = healthyIn(connection);
@@ -40,11 +40,11 @@ export class EventLog {
   }
 
   /** The application has vouched for the session. */
-  onHealthy(tag: string, connection: object): void {
+  healthy(tag: string, connection: object): void {
     this.#byConnection.get(connection)?.settle(tag);
   }
 
-  onReset(info: ResetInfo, tag: string, connection: object): void {
+  reset(info: ResetInfo, tag: string, connection: object): void {
     if (!info.willRetry) {
       this.#lastResets.set(connection, info);
       return;
@@ -57,16 +57,16 @@ export class EventLog {
     else outage.onDown(line, connection, info.uncertain);
   }
 
-  onBackoff(info: BackoffInfo, tag: string, connection: object): void {
+  backoff(info: BackoffInfo, tag: string, connection: object): void {
     this.#outageOf(tag, connection).onDown({ ...backoffLine(tag, info), connection }, connection);
   }
 
-  onDrop(info: DropInfo, tag: string, connection: object): void {
+  drop(info: DropInfo, tag: string, connection: object): void {
     this.#byConnection.get(connection)?.addDropped(info.bytes);
     this.#drops.add(info, tag, connection);
   }
 
-  onClose(info: CloseInfo, tag: string, connection: object): void {
+  close(info: CloseInfo, tag: string, connection: object): void {
     const line = { ...closeLine(tag, info, this.#lastResets.get(connection)), connection };
     this.#lastResets.delete(connection);
     const outage = this.#byConnection.get(connection);

@@ -1,4 +1,4 @@
-import type { BackoffInfo, CloseInfo, DropReason, OpenInfo, ResetInfo } from '../events/events';
+import type { BackoffInfo, CloseInfo, OpenInfo, ResetInfo } from '../events/events';
 import { readable } from '../errors';
 import { codeOf, failureOf } from '../events/failure-text';
 import type { LogFields } from './logger';
@@ -78,51 +78,28 @@ export function openLine(tag: string, { generation, attempts, remoteAddress }: O
 export function resetLine(tag: string, info: ResetInfo): LogLine {
   const event = info.reason === 'forced' ? 'reconnect' : 'reset';
   const end = event === 'reset' ? `lost session ${info.generation}` : `reconnect() dropped session ${info.generation}`;
-  const why = event === 'reset' ? ` (${cause(info)})` : '';
+  const cause = causeOf(info);
+  const why = event === 'reset' ? ` (${cause.text})` : '';
   return {
     event,
     tag,
     text: `${end} after ${duration(info.uptime)}${why}${uncertainty(info)}`,
-    fields: { generation: info.generation, uptime: info.uptime, ...causeFields(info), ...uncertainFields(info) },
+    fields: { generation: info.generation, uptime: info.uptime, ...cause.fields, ...uncertainFields(info) },
     kind: `${event} ${tag} ${codeOf(info.error) ?? info.reason}`,
   };
 }
 
 export function backoffLine(tag: string, info: BackoffInfo): LogLine {
   const { attempt, delay } = info;
+  const cause = causeOf(info);
   const fault = info.fault && readable(info.fault.message);
   const failed = fault === undefined ? '' : `; \`backoff\` or \`shouldRetry\` failed: ${fault}`;
   return {
     event: 'backoff',
     tag,
-    text: `retry ${attempt} in ${duration(delay)} (${cause(info)})${failed}`,
-    fields: { attempt, delay, ...causeFields(info), ...(fault !== undefined && { fault }) },
+    text: `retry ${attempt} in ${duration(delay)} (${cause.text})${failed}`,
+    fields: { attempt, delay, ...cause.fields, ...(fault !== undefined && { fault }) },
     kind: `backoff ${tag} ${codeOf(info.error) ?? info.reason} ${fault === undefined ? '' : 'fault'}`,
-  };
-}
-
-/** Writes of one target that were dropped for one reason, and that no line has counted yet. */
-export interface DroppedWrites {
-  readonly tag: string;
-  readonly reason: DropReason;
-  readonly code: string;
-  writes: number;
-  bytes: number;
-  /** The connections that they were written to. */
-  readonly connections: Set<object>;
-}
-
-/** Contains only the length of the writes, never their bytes. */
-export function dropLine({ tag, reason, code, writes, bytes, connections }: DroppedWrites): LogLine {
-  const what = writes === 1 ? `a write of ${bytes} bytes` : `${writes} writes of ${bytes} bytes in all`;
-  const { size } = connections;
-  return {
-    event: 'drop',
-    tag,
-    text: `dropped ${what}${size > 1 ? ` on ${size} connections` : ''} (${reason})`,
-    fields: { writes, bytes, reason, code, ...(size > 1 && { connections: size }) },
-    kind: `drop ${tag} ${reason}`,
-    connection: size > 1 ? undefined : [...connections][0],
   };
 }
 
@@ -131,13 +108,14 @@ export function closeLine(tag: string, info: CloseInfo, reset: ResetInfo | undef
   const { reason, error } = info;
   const event = closeEvent(info);
   const last = reset === undefined ? '' : `, session ${reset.generation} after ${duration(reset.uptime)}`;
-  const why = reason !== 'aborted' && error !== undefined ? `: ${cause(info)}` : '';
+  const cause = causeOf(info);
+  const why = reason !== 'aborted' && error !== undefined ? `: ${cause.text}` : '';
   return {
     event,
     tag,
     text: `closed (${reason})${last}${why}${reset ? uncertainty(reset) : ''}`,
     fields: {
-      ...causeFields(info),
+      ...cause.fields,
       ...(reset && { generation: reset.generation, uptime: reset.uptime, ...uncertainFields(reset) }),
     },
     kind: `close ${reason}`,
@@ -180,8 +158,8 @@ export function recoveryLine(
   return { event: 'open', tag, text, fields, kind: RECOVERY };
 }
 
-/** An outage so far as text: `in 62 s: 14 retries, 3 lost sessions`. */
-export function summaryText(totals: OutageTotals): string {
+/** An outage so far, as text and as fields: `in 62 s: 14 retries, 3 lost sessions`. */
+export function summaryOf(totals: OutageTotals): Pick<LogLine, 'text' | 'fields'> {
   const { retries, losses, closes, down } = totals;
   const parts = [
     retries > 0 && counted(retries, 'retry', 'retries'),
@@ -190,13 +168,9 @@ export function summaryText(totals: OutageTotals): string {
     closes > 1 && `${closes} connections closed`,
     down > 1 && `${down} connections down`,
   ];
-  return `in ${duration(totals.duration)}: ${parts.filter((part) => part !== false).join(', ')}`;
-}
-
-/** An outage so far as fields. */
-export function summaryFields(totals: OutageTotals): LogFields {
-  const { duration, retries, losses, down } = totals;
-  return { duration: Math.round(duration), retries, losses, ...(down > 1 && { down }), ...lostFields(totals) };
+  const text = `in ${duration(totals.duration)}: ${parts.filter((part) => part !== false).join(', ')}`;
+  const figures = { duration: Math.round(totals.duration), retries, losses, ...(down > 1 && { down }) };
+  return { text, fields: { ...figures, ...lostFields(totals) } };
 }
 
 function lostWrites({ uncertainWrites, uncertainBytes, droppedWrites, droppedBytes }: OutageTotals): string[] {
@@ -230,29 +204,25 @@ function short(value: number): string {
   return value < 10 ? String(Number(value.toFixed(1))) : String(Math.round(value));
 }
 
-interface Cause {
+/** An error as plain text: its stack is in Node's code, and loggers differ in which other properties they show. */
+function causeOf({
+  reason,
+  error,
+}: {
   readonly reason: string;
   readonly error?: Error;
-}
-
-function cause({ reason, error }: Cause): string {
-  if (error === undefined) return reason;
-  const { message, hint } = failureOf(error);
-  return `${message === '' ? reason : message}${hint === undefined ? '' : `: ${hint}`}`;
-}
-
-/** An error as plain text: its stack is in Node's code, and loggers differ in which other properties they show. */
-function causeFields({ reason, error }: Cause): LogFields {
-  if (error === undefined) return { reason };
+}): Pick<LogLine, 'text' | 'fields'> {
+  if (error === undefined) return { text: reason, fields: { reason } };
   const { message, codes, hint } = failureOf(error);
   const [code, causeCode] = codes;
-  return {
-    reason,
+  const found = {
     ...(code !== undefined && { code }),
     ...(causeCode !== undefined && { causeCode }),
     error: message,
     ...(hint !== undefined && { hint }),
   };
+  const text = `${message === '' ? reason : message}${hint === undefined ? '' : `: ${hint}`}`;
+  return { text, fields: { reason, ...found } };
 }
 
 function uncertainty({ uncertain: { writes, bytes } }: Pick<ResetInfo, 'uncertain'>): string {

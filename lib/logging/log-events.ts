@@ -1,11 +1,4 @@
-import {
-  type BackoffInfo,
-  type CloseInfo,
-  type DropInfo,
-  HEALTHY,
-  type OpenInfo,
-  type ResetInfo,
-} from '../events/events';
+import { HEALTHY } from '../events/events';
 import { type Check, type Checks, checkObject, checkRecord, interval, oneOf, orInfinity } from '../options/checks';
 import type { ReconnectingConnection } from '../connection';
 import { fromCaller, invalidOption } from '../errors';
@@ -42,15 +35,18 @@ export interface LogEventsOptions {
   readonly settleTime?: number | undefined;
 }
 
-const DEFAULT_LEVELS: Readonly<Record<Exclude<LogEvent, 'notRetryable'>, string | false>> = {
+const DEFAULT_LEVELS: Readonly<Record<LogEvent, string | false>> = {
   open: 'info',
   reset: 'warn',
   reconnect: 'info',
   backoff: 'warn',
   drop: 'warn',
   close: 'info',
+  notRetryable: 'warn',
   giveUp: 'error',
 };
+
+const EVENTS = ['open', 'reset', 'backoff', 'drop', 'close'] as const;
 
 /** `checkLogger` checks whether the logger has the method. */
 const level: Check<string | false> = (value, name) => {
@@ -58,16 +54,8 @@ const level: Check<string | false> = (value, name) => {
   throw invalidOption(name, 'the name of a method of the logger, or false', value);
 };
 
-const levelChecks: Checks<LogLevels> = {
-  open: level,
-  reset: level,
-  reconnect: level,
-  backoff: level,
-  drop: level,
-  close: level,
-  notRetryable: level,
-  giveUp: level,
-};
+// `as`: it has the same names.
+const levelChecks = Object.fromEntries(Object.keys(DEFAULT_LEVELS).map((event) => [event, level])) as Checks<LogLevels>;
 
 const checks: Checks<LogEventsOptions> = {
   levels: (value) => checkRecord<LogLevels>('levels', value, levelChecks),
@@ -145,26 +133,23 @@ function listen<Message>(
   const pool = emitter as ConnectionPool<Message>;
   const single = emitter as ReconnectingConnection<Message>;
   let isStopped = false;
-  const listener =
-    <Info>(handle: (info: Info, tag: string, connection: object) => void) =>
-    (info: Info, tag = single.tag, connection: object = single) => {
+  const listeners = EVENTS.map((event) => {
+    const listener = (info: object, tag = single.tag, connection: object = single) => {
       members.see(connection, tag);
-      handle(info, tag, connection);
+      // `as`: it is that of the event.
+      log[event](info as never, tag, connection);
       // A listener before this one has stopped the logging: this event is the last, and nothing waits.
       if (isStopped) log.end();
     };
-  const open = listener<OpenInfo>((...event) => log.onOpen(...event));
-  const reset = listener<ResetInfo>((...event) => log.onReset(...event));
-  const backoff = listener<BackoffInfo>((...event) => log.onBackoff(...event));
-  const drop = listener<DropInfo>((...event) => log.onDrop(...event));
-  const close = listener<CloseInfo>((...event) => log.onClose(...event));
-  const onHealthy = (tag = single.tag, connection = single) => log.onHealthy(tag, connection);
-  pool.on('open', open).on('reset', reset).on('backoff', backoff).on('drop', drop).on('close', close);
+    pool.on(event, listener);
+    return [event, listener] as const;
+  });
+  const onHealthy = (tag = single.tag, connection = single) => log.healthy(tag, connection);
   pool.on(HEALTHY, onHealthy);
   return () => {
     isStopped = true;
     pool.off(HEALTHY, onHealthy);
-    pool.off('open', open).off('reset', reset).off('backoff', backoff).off('drop', drop).off('close', close);
+    for (const [event, listener] of listeners) pool.off(event, listener);
     log.end();
   };
 }

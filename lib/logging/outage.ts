@@ -1,6 +1,6 @@
 import { healthyIn } from '../connection';
 import type { WriteCount } from '../events/events';
-import { type LogLine, type OutageTotals, RECOVERY, recoveryLine, summaryFields, summaryText } from './lines';
+import { type LogLine, type OutageTotals, RECOVERY, recoveryLine, summaryOf } from './lines';
 
 /** When repeated lines and the end of an outage are logged, in milliseconds. */
 export interface OutageSettings {
@@ -179,17 +179,16 @@ export class Outage {
   }
 
   #summaryLine(latest: LogLine): LogLine {
-    const totals = this.#totalsNow;
-    const text = `${summaryText(totals)}; latest: ${latest.text}`;
-    return { ...latest, text, fields: { ...latest.fields, ...summaryFields(totals) }, connection: this.#only };
+    const { text, fields } = summaryOf(this.#totalsNow);
+    const summary = { text: `${text}; latest: ${latest.text}`, fields: { ...latest.fields, ...fields } };
+    return { ...latest, ...summary, connection: this.#only };
   }
 
   /** `line`, and what was suppressed before it. */
   #withSummary(line: LogLine): LogLine {
     if (this.#suppressed === 0) return line;
-    const totals = this.#totalsNow;
-    const text = `${line.text}; ${summaryText(totals)}`;
-    return { ...line, text, fields: { ...line.fields, ...summaryFields(totals) } };
+    const { text, fields } = summaryOf(this.#totalsNow);
+    return { ...line, text: `${line.text}; ${text}`, fields: { ...line.fields, ...fields } };
   }
 
   #writeLine(line: LogLine): void {
