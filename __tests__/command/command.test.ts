@@ -41,24 +41,7 @@ async function steady(figure: () => number): Promise<number> {
   return last;
 }
 
-const MEBIBYTE = 1024 * 1024;
-
 describe('the end of input', () => {
-  test.concurrent('sends what came before, ends our side, and prints the answer', async () => {
-    const { code, stdout, stderr } = await start([urlOf(await serveRedis())], { input: 'PING\n' }).ended;
-
-    expect({ code, stdout }).toEqual({ code: 0, stdout: '+PONG\r\n' });
-    expect(stderr).toMatch(
-      /^127\.0\.0\.1:\d+: open, session 1\n127\.0\.0\.1:\d+: closed \(disconnected\), session 1 after \d+ ms\n$/,
-    );
-  });
-
-  test.concurrent('without any input is an end as well, where standard input is a pipe', async () => {
-    const running = start(['--hello', 'PING\\r\\n', urlOf(await serveRedis())], { input: '' });
-
-    expect(await running.ended).toMatchObject({ code: 0, stdout: '+PONG\r\n' });
-  });
-
   test.concurrent('waits for an answer that is longer than `--wait`, and for its silence only', async () => {
     // 16 parts at 50 ms take 800 ms.
     const talk = (socket: Socket) => {
@@ -143,10 +126,11 @@ describe('sessions', () => {
     ]);
   });
 
-  test.concurrent('get every byte of a hello, and not characters of UTF-8', async () => {
+  test.concurrent('get every byte of a hello, also where there is no input', async () => {
     const server = await serve();
-    await start(['--hello', '\\xff\\x00é', urlOf(server)], { input: '' }).ended;
+    const { code } = await start(['--hello', '\\xff\\x00é', urlOf(server)], { input: '' }).ended;
 
+    expect(code).toBe(0);
     expect(server.received()).toEqual(Buffer.from([0xff, 0, 0xc3, 0xa9]));
   });
 
@@ -178,32 +162,14 @@ describe('sessions', () => {
     running.child.kill('SIGINT');
 
     const { stdout, stderr } = await running.ended;
-    expect(stdout).toBe('whole\nnew\nended\nlast\nunended');
+    expect(stdout).toBe('whole\nnew\nended\nlast\nunended\n');
     expect(stderr).toContain('an unfinished line of output was lost with the session (3 bytes)');
   });
 
-  test.concurrent('pass on a line that is too long to be kept, and end it where its session is lost', async () => {
-    const server = await serve({
-      onSession: (socket, number) => socket.write(number === 1 ? 'x'.repeat(MEBIBYTE) : 'new\n'),
-    });
-    const running = start(['--lines', urlOf(server)], { input: null });
-    await until(() => running.stdout.length === MEBIBYTE);
-    server.reset();
-    await running.prints('new\n');
-    running.child.kill('SIGTERM');
+  test.concurrent('are lost after `--idle`', async () => {
+    const running = start(['--idle', '50', '--max-retries', '0', urlOf(await serve())], { input: null });
 
-    expect((await running.ended).stdout.slice(MEBIBYTE)).toBe('\nnew\n');
-  });
-
-  test.concurrent('are lost after `--idle`, and attempts fail after `--timeout`', async () => {
-    const server = await serve();
-    const idle = start(['--idle', '50', '--max-retries', '0', urlOf(server)], { input: null });
-    const mute = await serve();
-    // A TLS handshake that a server without TLS does not answer.
-    const slow = start(['--timeout', '50', '--once', urlOf(mute).replace('tcp', 'tls')], { input: null });
-
-    expect(await idle.ended).toMatchObject({ code: 1, stderr: expect.stringContaining('for 50 ms') as string });
-    expect(await slow.ended).toMatchObject({ code: 1, stderr: expect.stringContaining('within 50 ms') as string });
+    expect(await running.ended).toMatchObject({ code: 1, stderr: expect.stringContaining('for 50 ms') as string });
   });
 });
 
@@ -216,10 +182,10 @@ describe('back-pressure', () => {
   const BOUND = 64;
   const pathOf = (name: string) => join(directory, name);
 
-  test.concurrent.each(['', '--lines'])('holds back the input while the peer does not read: %s', async (option) => {
-    const server = await serve({ path: pathOf(`mute${option}`) });
+  test.concurrent('holds back the input while the peer does not read', async () => {
+    const server = await serve({ path: pathOf('mute') });
     server.mute();
-    const running = start([...(option === '' ? [] : [option]), urlOf(server)]);
+    const running = start(['--lines', urlOf(server)]);
     const taken = running.pump(CHUNK, TIMES);
     await server.session(1);
     expect(await steady(taken)).toBeLessThan(BOUND);
@@ -269,13 +235,11 @@ describe('back-pressure', () => {
 describe('the exit code', () => {
   test.concurrent('is 1 where it cannot connect, with `--once` and with `--max-retries`', async () => {
     const url = await closedUrl();
-    const [once, retries, quiet] = await Promise.all([
-      start(['--once', url], { input: 'x' }).ended,
+    const [retries, quiet] = await Promise.all([
       start(['--max-retries', '1', url], { input: 'x' }).ended,
       start(['--once', '--quiet', url], { input: null }).ended,
     ]);
 
-    expect(once).toMatchObject({ code: 1, stderr: expect.stringContaining('ECONNREFUSED') as string });
     expect(retries).toMatchObject({ code: 1, stderr: expect.stringContaining('1 retry failed') as string });
     expect(quiet.code).toBe(1);
     expect(quiet.stderr).toMatch(/^\S+: closed \(not-retryable\): .*ECONNREFUSED.*\n$/);
@@ -324,9 +288,11 @@ describe('the exit code', () => {
     const server = await serve({ path: join(directory, 'lost') });
     server.mute();
     const running = start(['--lines', '--quiet', '--max-retries', '0', urlOf(server)]);
-    running.pump(Buffer.from(`${'x'.repeat(999)}\n`.repeat(64)), 100);
+    const taken = running.pump(Buffer.from(`${'x'.repeat(999)}\n`.repeat(64)), 100);
     const socket = await server.session(1);
-    await steady(() => running.child.stdin!.writableLength);
+    // More than the pipe holds: the command has begun to write.
+    await until(() => taken() > 4);
+    await steady(taken);
     server.refuse();
     socket.destroy();
 
@@ -335,16 +301,6 @@ describe('the exit code', () => {
     expect(stderr.trimEnd().split('\n').at(-1)).toMatch(
       /^unix:\S+: of standard input, (\d+ lines \(\d+ bytes\) not sent, )?\d+ lines? \(\d+ bytes\) may be lost$/,
     );
-  });
-
-  test.concurrent('is 3 for a line that is too long, and what came before it is sent', async () => {
-    const server = await serve();
-    const { code, stderr } = await start(['--lines', urlOf(server)], { input: `one\n${'x'.repeat(2 * MEBIBYTE)}` })
-      .ended;
-
-    expect(code).toBe(3);
-    expect(String(server.received())).toBe('one\n');
-    expect(stderr).toContain('standard input failed: a line is longer than 1048576 bytes');
   });
 
   test.concurrent('is that of SIGPIPE where standard output is closed, and nothing is said of it', async () => {
@@ -374,21 +330,43 @@ describe('the exit code', () => {
 });
 
 describe('a signal', () => {
-  test.concurrent.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
-    '%s lets the session end in good order, and then ends the process as it would have done',
-    async (signal) => {
-      const server = await serve({
-        allowHalfOpen: true,
-        onSession: (socket) => void socket.on('end', () => socket.end('bye')),
-      });
-      const running = start([urlOf(server)]);
-      running.write('sent');
-      await server.receives('sent');
-      running.child.kill(signal);
+  test.concurrent('lets the session end in good order, and then ends the process as it would have done', async () => {
+    const server = await serve({
+      allowHalfOpen: true,
+      onSession: (socket) => void socket.on('end', () => socket.end('bye')),
+    });
+    const running = start([urlOf(server)]);
+    running.write('sent');
+    await server.receives('sent');
+    running.child.kill('SIGHUP');
 
-      expect(await running.ended).toMatchObject({ code: null, signal, stdout: 'bye' });
-    },
-  );
+    expect(await running.ended).toMatchObject({ code: null, signal: 'SIGHUP', stdout: 'bye' });
+  });
+
+  test.concurrent('is exit code 3 where it leaves a line unfinished, and the last line counts it', async () => {
+    const server = await serve();
+    const running = start(['--lines', urlOf(server)]);
+    running.write('one\ntw');
+    await server.receives('one\n');
+    running.child.kill('SIGTERM');
+    const { code, stderr } = await running.ended;
+
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/: of standard input, 1 line \(2 bytes\) not sent\n$/);
+  });
+
+  test.concurrent('ends an outage at once, and leaves what waits in the pipe to other readers', async () => {
+    const server = await serve();
+    const running = start([urlOf(server)]);
+    await server.session(1);
+    server.refuse();
+    server.drop();
+    await running.logs('retry 1 in');
+    running.write('not read');
+    running.child.kill('SIGTERM');
+
+    expect(await running.ended).toMatchObject({ code: null, signal: 'SIGTERM' });
+  });
 
   test.concurrent('that comes twice ends it at once', async () => {
     const server = await serve({ allowHalfOpen: true });
@@ -403,42 +381,9 @@ describe('a signal', () => {
     expect(await running.ended).toMatchObject({ code: null, signal: 'SIGINT' });
     expect(performance.now() - before).toBeLessThan(1_500);
   });
-
-  test.concurrent('ends an outage at once', async () => {
-    const running = start([await closedUrl()], { input: 'x' });
-    await running.logs('retry 1 in');
-    running.child.kill('SIGTERM');
-
-    expect(await running.ended).toMatchObject({ code: null, signal: 'SIGTERM' });
-  });
-
-  test.concurrent('in an outage drops what was read, which is said and is exit code 3', async () => {
-    const server = await serve();
-    const running = start([urlOf(server)]);
-    await server.session(1);
-    server.refuse();
-    server.drop();
-    await running.logs('retry 1 in');
-    const taken = running.pump(Buffer.from('lost'), 1);
-    await until(() => taken() === 1);
-    // The pipe is empty when the command has read it: a second byte may then be written by no one but this process.
-    await steady(taken);
-    running.child.kill('SIGTERM');
-
-    expect(await running.ended).toMatchObject({
-      code: 3,
-      stderr: expect.stringContaining('of standard input, 1 chunk (4 bytes) not sent') as string,
-    });
-  });
 });
 
 describe('targets', () => {
-  test.concurrent('may be Unix sockets', async () => {
-    const server = await serve({ path: join(directory, 'echo'), echo: true });
-
-    expect(await start([urlOf(server)], { input: 'x' }).ended).toMatchObject({ code: 0, stdout: 'x' });
-  });
-
   test.concurrent('may be TLS, with certificates of a client', async () => {
     const { ca, server: pair, client } = await loadCertificates();
     const files = { ca: ca.cert, cert: client.cert, key: client.key };
@@ -463,8 +408,7 @@ describe('targets', () => {
 
 describe('arguments', () => {
   test.concurrent.each([
-    [['--timout', '1', 'tcp://h:1'], "Unknown option '--timout'"],
-    [['tcp://h'], 'Expected the URL to have a host and a port, as in `tcp://db:6380`; got "tcp://h"'],
+    [['tcp://u:secret@h:1'], 'Expected the URL to have no user name and no password'],
     [['--ca', __filename, 'tls://h:1'], 'Expected --ca to be certificates in PEM, got something else'],
   ])('that are wrong exit with 2 and one line: %p', async (args, message) => {
     const { code, stdout, stderr } = await start(args).ended;

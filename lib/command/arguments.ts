@@ -29,7 +29,6 @@ const OPTIONS = {
   lines: { type: 'boolean' },
   once: { type: 'boolean' },
   'max-retries': { type: 'string' },
-  timeout: { type: 'string' },
   idle: { type: 'string' },
   wait: { type: 'string' },
   'no-shutdown': { type: 'boolean' },
@@ -51,10 +50,6 @@ export function parseArguments(args: readonly string[]): Settings | 'help' | 've
   const [target, further] = positionals;
   if (target === undefined) throw new UsageError('Expected a target such as tcp://127.0.0.1:6379, got none');
   if (further !== undefined) throw new UsageError(`Expected one target, got ${JSON.stringify(further)} too`);
-  if (/[?#@]/.test(target) && !/^unix:/i.test(target)) {
-    // Not shown: it may hold a password.
-    throw new UsageError('Expected the target to be scheme, host and port, got a user name, a query or a fragment too');
-  }
   const { once = false, lines = false, quiet = false } = values;
   const maxRetries = whole('max-retries', values['max-retries'], 'a number');
   if (once && maxRetries !== undefined) {
@@ -65,7 +60,6 @@ export function parseArguments(args: readonly string[]): Settings | 'help' | 've
     target,
     options: {
       maxRetries,
-      connectTimeout: whole('timeout', values.timeout, 'milliseconds'),
       idleTimeout: whole('idle', values.idle, 'milliseconds'),
       ...(tls && { tls }),
     },
@@ -95,15 +89,7 @@ function whole(name: string, text: string | undefined, unit: string): number | u
   throw new UsageError(`Expected --${name} to be ${unit}, 0 to ${LONGEST_DELAY}, got ${JSON.stringify(text)}`);
 }
 
-interface TlsValues {
-  readonly ca?: string | undefined;
-  readonly cert?: string | undefined;
-  readonly key?: string | undefined;
-  readonly servername?: string | undefined;
-  readonly insecure?: boolean | undefined;
-}
-
-function tlsOf(target: string, values: TlsValues): TlsOptions | undefined {
+function tlsOf(target: string, values: ReturnType<typeof parse>['values']): TlsOptions | undefined {
   const { ca, cert, key, servername, insecure } = values;
   const given = Object.entries({ ca, cert, key, servername, insecure }).find(([, value]) => value !== undefined);
   if (given === undefined) return undefined;

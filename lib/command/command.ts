@@ -1,4 +1,3 @@
-import { fstatSync } from 'node:fs';
 import { constants } from 'node:os';
 
 import {
@@ -11,15 +10,13 @@ import {
 } from 'reconnecting-connection';
 
 import { type Settings, UsageError } from './arguments';
-import { type Count, Input } from './input';
+import { Input } from './input';
 import { Output } from './output';
 
 /** How long a signal lets what was read go out, in milliseconds. */
 const GRACE = 2_000;
 /** How much later than its session, in milliseconds, an input may end that has ended in fact: `echo` is still exiting. */
 const LATE_END = 250;
-/** Enough for what is read at once, which goes into the queue when a signal comes in an outage. */
-const QUEUE = 4 * 1024 * 1024;
 const LONGEST_DELAY = 2_147_483_647;
 const QUIET: LogLevels = {
   ...{ open: false, reset: false, reconnect: false, backoff: false, drop: false, close: false },
@@ -35,35 +32,26 @@ export class Command {
   readonly #connection: ReconnectingConnection;
   readonly #input: Input;
   readonly #output: Output;
-  /** Resolves when what is read was written. */
-  #sending: Promise<unknown> = Promise.resolve();
-  #inputError: Error | undefined;
-  #outputError: NodeJS.ErrnoException | undefined;
   /** Whether the input has ended, so that no further session is wanted. */
   #isFinishing = false;
   #lastReset: ResetInfo | undefined;
   #signal: NodeJS.Signals | undefined;
-  #silence: NodeJS.Timeout | undefined;
 
   /** @throws UsageError */
   constructor(settings: Settings) {
-    const { stdin, stdout } = process;
-    const connection = connectionOf(settings, () => !settings.once && !this.#isFinishing);
+    const { hello, lines, once } = settings;
+    const connection = connectionOf(settings, () => !once && !this.#isFinishing);
     this.#settings = settings;
     this.#connection = connection;
-    this.#input = new Input(connection, stdin, settings.lines);
-    this.#output = new Output(connection, stdout, {
-      lines: settings.lines,
-      log: (text) => this.#log(text),
-      onClosed: (error) => {
-        this.#outputError = error;
-        connection.destroy();
-      },
-    });
+    // Before the input goes on.
+    if (hello.length > 0) connection.on('open', () => connection.write(hello));
+    connection.on('reset', (info) => (this.#lastReset = info));
+    this.#input = new Input(connection, process.stdin, lines);
+    this.#output = new Output(connection, process.stdout, { lines, log: (text) => this.#log(text) });
   }
 
   async run(): Promise<Outcome> {
-    // An input that ends, and a log that fails, are no reason to stop.
+    // A log that fails is no reason to stop.
     process.stderr.on('error', () => undefined);
     const print = (line: string) => void process.stderr.write(`${line}\n`);
     const logger = { info: print, warn: print, error: print };
@@ -76,132 +64,83 @@ export class Command {
       this.#log(message.replace('`rejectUnauthorized: false`', '--insecure'));
     });
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => this.#onSignal(signal));
-    const info = await this.#closed();
-    await this.#waitForLateEnd(info);
+    void this.#input.finished.then(() => this.#onInputFinished());
+    const info = await new Promise<CloseInfo>((resolve) => this.#connection.on('close', resolve));
+    if (this.#isPeersEnd(info)) await this.#input.end(LATE_END);
     this.#input.stop();
-    await this.#sending;
-    await this.#input.settled();
+    await this.#input.finished;
     await this.#output.flush();
     return this.#outcome(info);
   }
 
-  #closed(): Promise<CloseInfo> {
-    const connection = this.#connection;
-    connection
-      .on('open', ({ reopened }) => {
-        if (this.#settings.hello.length > 0) connection.write(this.#settings.hello);
-        if (!reopened) this.#sending = this.#send();
-      })
-      .on('data', (chunk) => {
-        this.#silence?.refresh();
-        this.#output.onData(chunk);
-      })
-      .on('reset', (info) => {
-        this.#lastReset = info;
-        this.#output.onReset(info);
-      });
-    return new Promise((resolve) => connection.on('close', resolve));
-  }
-
-  async #send(): Promise<void> {
-    let bytes = 0;
-    try {
-      bytes = await this.#input.send();
-    } catch (error) {
-      this.#inputError = error instanceof Error ? error : new Error(String(error));
-    }
-    // With /dev/null there is no input, and so no end of it.
-    const isNone = bytes === 0 && this.#input.isEnded && isDevice();
-    if (!isNone) void this.#input.settled().then(() => this.#finish());
-  }
-
   /** The input has ended, and all of it was sent, or is lost. */
-  #finish(): void {
-    const { wait, shutdown } = this.#settings;
-    if (this.#signal !== undefined || this.#connection.state === 'closed') return;
+  #onInputFinished(): void {
+    const connection = this.#connection;
+    if (this.#signal !== undefined || connection.state === 'closed') return;
     this.#isFinishing = true;
-    this.#silence = setTimeout(() => this.#onSilence(), wait);
+    const { wait, shutdown, quiet } = this.#settings;
+    const silence = setTimeout(() => {
+      // While standard output is full, it is not the peer that is silent.
+      if (this.#output.isFull) silence.refresh();
+      else if (connection.state === 'open') {
+        silence.refresh();
+        void connection.disconnect();
+      } else {
+        if (!quiet) this.#log(`nothing has come for ${wait} ms since the end of input`);
+        connection.destroy();
+      }
+    }, wait);
+    connection.on('data', () => silence.refresh());
     // Without a session there is nothing to wait for.
-    if (shutdown || this.#connection.state !== 'open') void this.#connection.disconnect();
-  }
-
-  #onSilence(): void {
-    // It is not the peer that is silent.
-    if (this.#output.isFull) return void this.#silence?.refresh();
-    if (!this.#settings.quiet) this.#log(`nothing has come for ${this.#settings.wait} ms since the end of input`);
-    this.#end();
-  }
-
-  /** Ends the session: after what was written, and at the latest when the grace is over. */
-  #end(): void {
-    const isEnding = this.#connection.state === 'closing';
-    void this.#connection.disconnect();
-    if (isEnding && this.#signal === undefined) this.#connection.destroy();
-    else setTimeout(() => this.#connection.destroy(), GRACE);
+    if (shutdown || connection.state !== 'open') void connection.disconnect();
   }
 
   #onSignal(signal: NodeJS.Signals): void {
-    if (this.#signal !== undefined || this.#connection.state === 'closed') endBy(signal);
+    if (this.#signal !== undefined) endBy(signal);
     this.#signal = signal;
     this.#input.stop();
-    void this.#sending.then(() => this.#end());
+    void this.#connection.disconnect();
     setTimeout(() => {
-      this.#log('standard output did not take all that had arrived');
-      endBy(signal);
-    }, GRACE + LATE_END);
+      if (this.#output.isFull) this.#log('standard output did not take all that had arrived');
+      this.#output.close();
+      this.#connection.destroy();
+    }, GRACE);
   }
 
-  async #waitForLateEnd(info: CloseInfo): Promise<void> {
-    if (!this.#isPeersEnd(info) || this.#isInputOver) return;
-    await Promise.race([this.#sending, new Promise((resolve) => setTimeout(resolve, LATE_END))]);
-  }
-
-  /** Whether the peer has ended the only session in good order. */
+  /** Whether the peer has ended the last session in good order. */
   #isPeersEnd({ reason }: CloseInfo): boolean {
     return reason === 'not-retryable' && this.#lastReset?.reason === 'peer-end' && this.#lastReset.error === undefined;
   }
 
-  /** Whether no more input is due: it has ended, or is a terminal, which does not end by itself. */
-  get #isInputOver(): boolean {
-    return this.#input.isEnded || process.stdin.isTTY;
-  }
-
   #outcome(info: CloseInfo): Outcome {
-    if (this.#outputError?.code === 'EPIPE') return 128 + constants.signals.SIGPIPE;
-    const { lost, uncertain } = this.#input;
+    const output = this.#output.error;
+    if (output?.code === 'EPIPE') return 128 + constants.signals.SIGPIPE;
+    const { lost, uncertain, error } = this.#input;
+    const amountOf = ({ lines, bytes }: { readonly lines: number; readonly bytes: number }) =>
+      this.#settings.lines ? `${lines} line${lines === 1 ? '' : 's'} (${bytes} bytes)` : `${bytes} bytes`;
     const unsent = [
-      ...(lost.writes > 0 ? [`${this.#counted(lost)} not sent`] : []),
-      ...(uncertain.writes > 0 ? [`${this.#counted(uncertain)} may be lost`] : []),
+      ...(lost.bytes > 0 ? [`${amountOf(lost)} not sent`] : []),
+      ...(uncertain.bytes > 0 ? [`${amountOf(uncertain)} may be lost`] : []),
     ];
+    if (error !== undefined) this.#log(`standard input failed: ${error.message}`);
     if (unsent.length > 0) this.#log(`of standard input, ${unsent.join(', ')}`);
-    if (this.#inputError !== undefined) this.#log(`standard input failed: ${this.#inputError.message}`);
-    if (unsent.length > 0 || this.#inputError !== undefined) return 3;
-    if (this.#outputError !== undefined) {
-      this.#log(`standard output failed: ${this.#outputError.message}`);
-      return 1;
-    }
+    if (unsent.length > 0 || error !== undefined) return 3;
+    if (output !== undefined) return this.#failed(`standard output failed: ${output.message}`);
     return this.#signal ?? this.#codeOf(info);
   }
 
   #codeOf(info: CloseInfo): number {
     const { error } = this.#lastReset ?? {};
-    switch (info.reason) {
-      case 'disconnected':
-      case 'destroyed':
-        if (error === undefined) return 0;
-        this.#log(`the session was lost after the end of input: ${error.message}`);
-        return 1;
-      default:
-        if (!this.#isPeersEnd(info)) return 1;
-        if (this.#isInputOver) return 0;
-        this.#log('the session ended before standard input did');
-        return 1;
+    if (info.reason === 'disconnected' || info.reason === 'destroyed') {
+      return error === undefined ? 0 : this.#failed(`the session was lost after the end of input: ${error.message}`);
     }
+    if (!this.#isPeersEnd(info)) return 1;
+    return this.#input.isOver ? 0 : this.#failed('the session ended before standard input did');
   }
 
-  #counted({ writes, bytes }: Count): string {
-    const unit = this.#settings.lines ? 'line' : 'chunk';
-    return `${writes} ${unit}${writes === 1 ? '' : 's'} (${bytes} bytes)`;
+  #failed(why: string): number {
+    this.#log(why);
+    return 1;
   }
 
   #log(text: string): void {
@@ -214,7 +153,8 @@ function connectionOf({ target, options }: Settings, shouldRetry: () => boolean)
   try {
     return new ReconnectingConnection(target, {
       ...options,
-      queue: { maxBytes: QUEUE },
+      // More than is read at once: what was read when a session ends, or a signal comes, waits there.
+      queue: { maxBytes: 4 * 1024 * 1024 },
       // The timers of the command bound the end: by the peer's silence, not by the length of its answer.
       closeTimeout: LONGEST_DELAY,
       shouldRetry,
@@ -223,15 +163,11 @@ function connectionOf({ target, options }: Settings, shouldRetry: () => boolean)
     if (!(error instanceof ConnectionError)) throw error;
     // The library's messages name its options, which are those of the command here.
     const message = error.message
+      .replace(/: (?:`handshake` is for those|options are the second argument)$/, '')
       .replace(/option `(?:tls\.)?(\w+)`/, '--$1')
       .replace(/got a value of type \w+$/, 'got something else');
-    throw new UsageError(/\bgot\b/.test(message) ? message : `${message}; got ${JSON.stringify(target)}`);
+    throw new UsageError(message);
   }
-}
-
-/** Whether standard input is a device such as /dev/null, and no terminal. */
-function isDevice(): boolean {
-  return !process.stdin.isTTY && fstatSync(0).isCharacterDevice();
 }
 
 /** Ends the process as the signal would have done, so that a shell and a service manager see that. */

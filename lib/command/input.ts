@@ -1,137 +1,114 @@
-import type { ReconnectingConnection } from 'reconnecting-connection';
+import { fstatSync } from 'node:fs';
 
-import { LONGEST_LINE, Lines } from './lines';
+import type { ConnectionError, ReconnectingConnection } from 'reconnecting-connection';
 
-/** A number of writes, and their size. */
-export class Count {
-  writes = 0;
+import { Lines, countLines } from './lines';
+
+/** An amount of input. */
+class Count {
+  lines = 0;
   bytes = 0;
 
-  add(bytes: number): void {
-    this.writes += 1;
-    this.bytes += bytes;
+  add(bytes: Buffer): void {
+    this.lines += countLines(bytes);
+    this.bytes += bytes.length;
   }
 }
 
-/**
- * Sends standard input. While there is no session, and while that has no room, nothing is read: it waits where it comes
- * from.
- */
+/** Sends standard input, which is read only while there is a session that has room: else it waits where it comes from. */
 export class Input {
   /** What was read and not sent. */
   readonly lost = new Count();
   /** What a session was lost with. */
   readonly uncertain = new Count();
+  /** Resolves when no more is read, and the fate of all that was read is known. */
+  readonly finished: Promise<void>;
   readonly #connection: ReconnectingConnection;
   readonly #stdin: NodeJS.ReadStream;
   readonly #lines: Lines | undefined;
-  #hasBegun = false;
-  #isStopped = false;
-  #isEnded = false;
-  /** What the stream had in its buffer when it was stopped. */
-  #rest: Buffer | null = null;
-  #hasRoom = true;
+  #state: 'open' | 'ended' | 'stopped' = 'open';
+  #error: Error | undefined;
+  #isEmpty = true;
   /** Number of writes whose fate is not known yet. */
   #unsettled = 0;
-  #wake: (() => void) | undefined;
+  #finish: () => void = () => undefined;
 
-  /** @param lines - Whether each line is one write. */
+  /** @param lines - Whether only whole lines are written. */
   constructor(connection: ReconnectingConnection, stdin: NodeJS.ReadStream, lines: boolean) {
     this.#connection = connection;
     this.#stdin = stdin;
     this.#lines = lines ? new Lines() : undefined;
-    connection.on('drain', () => (this.#hasRoom = true));
-    for (const event of ['open', 'drain', 'close'] as const) connection.on(event, () => this.#wake?.());
+    this.finished = new Promise((resolve) => (this.#finish = resolve));
+    // Before it gets a listener, which would begin to read.
+    stdin.pause();
+    stdin
+      .on('data', (chunk: Buffer) => this.#onData(chunk))
+      .on('end', () => this.#onEnd())
+      .on('error', (error) => {
+        this.#error = error;
+        this.stop();
+      });
+    connection
+      .on('open', () => stdin.resume())
+      .on('drain', () => stdin.resume())
+      .on('reset', () => stdin.pause());
   }
 
-  /** Whether it was read to its end. */
-  get isEnded(): boolean {
-    return this.#isEnded;
+  /** Why it could not be read. */
+  get error(): Error | undefined {
+    return this.#error;
   }
 
-  /**
-   * Resolves with the number of bytes when all was written, and after `stop()` all that was read.
-   *
-   * @throws the error of standard input, also for a line that is too long
-   */
-  async send(): Promise<number> {
-    let bytes = 0;
-    try {
-      for await (const chunk of this.#chunks()) {
-        bytes += chunk.length;
-        for (const write of this.#writesOf(chunk)) {
-          await this.#until(() => this.#canWrite);
-          this.#write(write);
-        }
-        // It would be read to be refused.
-        if (this.#connection.state === 'closed') this.stop();
-      }
-      this.#isEnded = !this.#isStopped;
-    } finally {
-      const rest = this.#lines?.take();
-      if (rest !== undefined && rest.length > 0) {
-        if (this.#isEnded) this.#write(rest);
-        else this.lost.add(rest.length);
-      }
-    }
-    return bytes;
+  /** Whether no more is due: it has ended, or is a terminal, which does not end by itself. */
+  get isOver(): boolean {
+    return this.#state === 'ended' || this.#stdin.isTTY;
   }
 
-  /** Resolves when the fate of all that was written is known. */
-  settled(): Promise<void> {
-    return this.#until(() => this.#unsettled === 0);
+  /** Waits `ms` at the longest for an end that is due. What comes instead is lost. */
+  async end(ms: number): Promise<void> {
+    if (this.isOver) return;
+    this.#stdin.resume();
+    await Promise.race([this.finished, new Promise((resolve) => setTimeout(resolve, ms))]);
   }
 
-  /** Reads no more. What was read already is written at once. */
+  /** Reads no more, and writes what was read. */
   stop(): void {
-    if (this.#isStopped) return;
-    this.#isStopped = true;
-    // `as`: no encoding is set.
-    if (this.#hasBegun) this.#rest = this.#stdin.read() as Buffer | null;
-    this.#stdin.destroy();
-    this.#wake?.();
-  }
-
-  get #canWrite(): boolean {
-    const { state } = this.#connection;
-    return this.#isStopped || state === 'closed' || (state === 'open' && this.#hasRoom);
-  }
-
-  async *#chunks(): AsyncGenerator<Buffer, void> {
-    this.#hasBegun = true;
-    try {
-      // `as`: no encoding is set.
-      for await (const chunk of this.#stdin as AsyncIterable<Buffer>) yield chunk;
-    } catch (error) {
-      if (!this.#isStopped) throw error;
+    if (this.#state === 'open') {
+      // What is in the buffer of the stream: a `data` event.
+      this.#stdin.read();
+      this.#state = 'stopped';
+      this.#stdin.destroy();
+      if (this.#lines !== undefined) this.lost.add(this.#lines.take());
     }
-    if (this.#rest !== null) yield this.#rest;
+    this.#settle();
   }
 
-  *#writesOf(chunk: Buffer): Generator<Buffer, void> {
-    const lines = this.#lines;
-    if (lines === undefined) {
-      yield chunk;
-      return;
-    }
-    yield* lines.each(chunk);
-    if (lines.length > LONGEST_LINE) throw new Error(`a line is longer than ${LONGEST_LINE} bytes`);
+  #onData(chunk: Buffer): void {
+    this.#isEmpty = false;
+    this.#write(this.#lines?.push(chunk) ?? chunk);
+  }
+
+  #onEnd(): void {
+    this.#state = 'ended';
+    this.#write(this.#lines?.take() ?? Buffer.alloc(0));
+    // Of /dev/null the end means that there is no input.
+    if (!this.#isEmpty || this.#stdin.isTTY || !fstatSync(0).isCharacterDevice()) this.#settle();
   }
 
   #write(bytes: Buffer): void {
+    if (bytes.length === 0) return;
     this.#unsettled += 1;
-    this.#hasRoom = this.#connection.write(bytes, (error) => {
-      this.#unsettled -= 1;
-      if (error) (error.code === 'ERR_DELIVERY_UNCERTAIN' ? this.uncertain : this.lost).add(bytes.length);
-      if (this.#unsettled === 0) this.#wake?.();
-    });
+    const hasRoom = this.#connection.write(bytes, (error) => this.#onWritten(bytes, error));
+    if (!hasRoom) this.#stdin.pause();
   }
 
-  async #until(holds: () => boolean): Promise<void> {
-    while (!holds()) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
+  #onWritten(bytes: Buffer, error: ConnectionError | undefined): void {
+    this.#unsettled -= 1;
+    if (error) (error.code === 'ERR_DELIVERY_UNCERTAIN' ? this.uncertain : this.lost).add(bytes);
+    if (this.#state !== 'open') this.#settle();
+  }
+
+  #settle(): void {
+    if (this.#unsettled === 0) this.#finish();
   }
 }
