@@ -71,7 +71,8 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   #readControl: ReadControl | undefined;
 
   /**
-   * @param target - Options, or a URL in place of the target: `tcp://host:port`, `tls://host:port` or `unix:///path`.
+   * @param target - Options, or a URL in place of the target: `tcp://host:port`, `tls://host:port` or `unix:///path`. Of
+   *   a `URL` object pass its `href`.
    * @param options - Options beside a URL.
    * @throws ConnectionError `ERR_INVALID_OPTION`, for a wrong type or range, an unknown name, a contradiction, or a URL
    *   with credentials, a query or another scheme
@@ -85,12 +86,12 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
    * db.example:6380
    * ```
    */
-  constructor(target: ConnectionOptions | string | Pick<URL, 'href'>, options?: CommonOptions);
+  constructor(target: ConnectionOptions | string, options?: CommonOptions);
   /** @internal For pools and registries; the published types leave this out. */
   constructor(options: MemberOptions, host: ConnectionHost);
   /** @internal The same, with options that are checked already. */
   constructor(options: undefined, host: ConnectionHost & { readonly resolved: ResolvedOptions });
-  constructor(target: MemberOptions | string | Pick<URL, 'href'> | undefined, second?: CommonOptions | ConnectionHost) {
+  constructor(target: MemberOptions | string | undefined, second?: CommonOptions | ConnectionHost) {
     super();
     const host = isHost(second) ? second : undefined;
     const options = isHost(second) ? undefined : second;

@@ -38,7 +38,7 @@ export class ConnectionRegistry {
    *   `ERR_INVALID_OPTION`
    */
   connect<Message = unknown>(
-    target: ConnectionOptions | string | Pick<URL, 'href'>,
+    target: ConnectionOptions | string,
     options?: CommonOptions,
   ): ReconnectingConnection<Message> {
     return fromCaller([this, 'connect'], () => this.#connect(checkArguments(target, options)));

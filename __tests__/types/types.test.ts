@@ -9,6 +9,7 @@ import {
   type ConnectionEvents,
   type ConnectionOptions,
   type ConnectionSession,
+  type MemberOptions,
   type OpenInfo,
   type PoolEvents,
   type Reason,
@@ -63,6 +64,13 @@ function check(connection: ReconnectingConnection<string>, pool: ConnectionPool<
     port: 1,
     handshake: (socket) => void expectTypeOf(socket).toEqualTypeOf<Duplex>(),
   });
+  // A URL is text. A type of objects beside that of the options would put its names first in an editor's list of options,
+  // and overloads would turn one misspelt option into several errors.
+  new ReconnectingConnection(process.env['URL'] ?? { port: 1 });
+  // @ts-expect-error the `href` of a URL object is passed
+  new ReconnectingConnection(new URL('tcp://db:1'));
+  expectTypeOf<Exclude<Parameters<ConnectionRegistry['connect']>[0], string>>().toEqualTypeOf<ConnectionOptions>();
+  expectTypeOf<Exclude<Parameters<ConnectionPool['add']>[0], string>>().toEqualTypeOf<MemberOptions>();
   // @ts-expect-error a typing error
   new ReconnectingConnection({ port: 1, idleTimout: 5 });
   // @ts-expect-error ports are numbers

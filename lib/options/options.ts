@@ -199,9 +199,10 @@ export interface CommonOptions {
   /** Options of the Node socket. Default: `{ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }`. */
   readonly socket?: SocketOptions | undefined;
   /**
-   * Opens the stream, instead of `net.connect` and `tls.connect`: for proxies, tunnels or tests. It has to return a new
-   * stream each time; one that a connection has, or has had, fails the attempt. `socket.noDelay` and `keepAlive` are
-   * applied where it has the methods. If `tls` is set, a stream that is not encrypted is wrapped in TLS.
+   * Opens the stream, instead of `net.connect` and `tls.connect`: for proxies, tunnels or tests. The target has `host` and
+   * `port`, or `path`: `if ('path' in target) throw …` tells the compiler which. It has to return a new stream each time;
+   * one that a connection has, or has had, fails the attempt. `socket.noDelay` and `keepAlive` are applied where it has the
+   * methods. If `tls` is set, a stream that is not encrypted is wrapped in TLS.
    */
   readonly dial?: Dial | undefined;
   /** The waits between attempts: options of `exponentialBackoff`, or a function. Default: `defaultBackoff()`. */

@@ -84,7 +84,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * @throws ConnectionError `ERR_INVALID_OPTION`, which names the target as it was given; `ERR_CLOSED` while the pool is
    *   disconnecting
    */
-  add(target: MemberOptions | string | Pick<URL, 'href'>, options?: CommonOptions): ReconnectingConnection<Message> {
+  add(target: MemberOptions | string, options?: CommonOptions): ReconnectingConnection<Message> {
     return fromCaller([this, 'add'], () => {
       if (this.#members.disconnecting !== undefined) {
         throw new ConnectionError('ERR_CLOSED', 'The pool is disconnecting: members can be added when that is done');

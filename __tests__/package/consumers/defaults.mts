@@ -30,7 +30,7 @@ export function main(config: Config, environment: Record<string, string | undefi
   const options: ConnectionOptions = { port: 6379, tls, idleTimeout: config.timeout, signal: config.signal };
   new ReconnectingConnection({ ...options, queue: { maxAge: config.timeout }, socket: { localAddress: config.host } });
   new ReconnectingConnection('tls://db.example:6380', { signal: config.signal });
-  new ReconnectingConnection(new URL('unix:///run/db.sock'));
+  new ReconnectingConnection(new URL('unix:///run/db.sock').href);
   const pool = new ConnectionPool({ port: 6379, signal: config.signal, maxConnecting: config.timeout });
   pool.add({ host: config.host });
   void connection.whenOpen({ signal: config.signal, attempts: config.timeout });
