@@ -409,7 +409,7 @@ describe('targets', () => {
 describe('arguments', () => {
   test.concurrent.each([
     [['tcp://u:secret@h:1'], 'Expected the URL to have no user name and no password'],
-    [['--ca', __filename, 'tls://h:1'], 'Expected --ca to be certificates in PEM, got something else'],
+    [['--ca', __filename, 'tls://h:1'], 'Expected --ca to be certificates in PEM, got no PEM'],
   ])('that are wrong exit with 2 and one line: %p', async (args, message) => {
     const { code, stdout, stderr } = await start(args).ended;
 

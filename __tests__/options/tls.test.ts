@@ -61,15 +61,17 @@ describe('the certificates of `ca`', () => {
     expect(error.message).not.toContain(cut.slice(100, 120));
   });
 
-  it.each<[string, TlsOptions['ca']]>([
-    ['nothing', ''],
-    ['a name of a file', '/etc/ssl/ca.pem'],
-    ['a key', pem],
-    ['DER', Buffer.from([0x30, 0x82, 0x01])],
-  ])('must not be %s', (_title, ca) => {
+  it.each<[string, TlsOptions['ca'], string]>([
+    ['nothing', '', 'no PEM'],
+    ['a name of a file', '/etc/ssl/ca.pem', 'no PEM'],
+    ['a key', pem, 'a private key'],
+    ['bytes of a key', Buffer.from(pem), 'a private key'],
+    ['a request', '-----BEGIN CERTIFICATE REQUEST-----\n', 'something else'],
+    ['DER', Buffer.from([0x30, 0x82, 0x01]), 'no PEM'],
+  ])('must not be %s', (_title, ca, found) => {
     const { code, message } = refusal({ ca });
     expect(code).toBe('ERR_INVALID_OPTION');
-    expect(message).toMatch(/^Expected option `tls\.ca` to be certificates in PEM, got /);
+    expect(message).toBe(`Expected option \`tls.ca\` to be certificates in PEM, got ${found}`);
   });
 });
 
@@ -129,7 +131,7 @@ describe('checkTls()', () => {
     'refuses encoded protocols: Node aborts if the lengths in them do not add up, as in %p',
     (...wire) => {
       expect(refusal({ ALPNProtocols: Buffer.from(wire) }).message).toBe(
-        'Expected option `tls.ALPNProtocols` to be an array of strings of 1 to 255 bytes, got a value of type object',
+        'Expected option `tls.ALPNProtocols` to be an array of strings of 1 to 255 bytes, got bytes',
       );
     },
   );

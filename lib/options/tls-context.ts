@@ -3,7 +3,7 @@ import type { SecureContext } from 'node:tls';
 import { types } from 'node:util';
 
 import { builtins } from '../builtins';
-import { ConnectionError, isArray, toError } from '../errors';
+import { ConnectionError, invalidOption, isArray, toError } from '../errors';
 import { ACCEPTED, invalid } from './tls';
 import type { TlsOptions } from './target';
 
@@ -126,7 +126,12 @@ function checkAuthorities(ca: unknown): void {
     if (typeof each !== 'string' && !ArrayBuffer.isView(each)) continue;
     const text = typeof each === 'string' ? each : bytesOf(each).toString();
     const certificates = text.split(/(?=-----BEGIN )/).filter((part) => CERTIFICATE.test(part));
-    if (certificates.length === 0) throw invalid(name, 'certificates in PEM', ca);
+    if (certificates.length === 0) {
+      const kind = /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text) ? 'a private key' : 'something else';
+      throw invalidOption(name, 'certificates in PEM', ca, undefined, () =>
+        text.includes('-----BEGIN ') ? kind : 'no PEM',
+      );
+    }
     for (const certificate of certificates) {
       try {
         new X509Certificate(certificate);

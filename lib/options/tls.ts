@@ -12,6 +12,7 @@ export function invalid(name: string, expected: string, value: unknown, cause?: 
 
 function typeName(value: unknown): string {
   if (value === null) return 'null';
+  if (ArrayBuffer.isView(value)) return 'bytes';
   return isArray(value) ? 'an array' : `a value of type ${typeof value}`;
 }
 
