@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { cutSocket } from '../../lib/testing/cut';
 import { loadCertificates } from '../kit/certificates';
 import { until } from '../kit/until';
-import { COMMAND, Running, closeAll, pump, serve, serveRedis, start, urlOf } from './desk';
+import { COMMAND, Running, closeAll, pump, serve, start, urlOf } from './desk';
 
 // Each test starts processes, and many of them at a time.
 jest.setTimeout(60_000);
