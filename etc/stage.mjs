@@ -8,7 +8,7 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
-import { makeAbsolute, repositoryOf } from './links.mjs';
+import { makeAbsolute, repositoryOf } from './links.js';
 
 const root = resolve(import.meta.dirname, '..');
 const stage = join(root, 'temp/package');

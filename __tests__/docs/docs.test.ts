@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 
-import { anchorsIn, tableUnder } from '../kit/markdown';
+import { anchorsIn, sortLinks } from '../../etc/links';
+import { tableUnder } from '../kit/markdown';
 import { examplesIn, installsIn, pattern, runSnippets, runTogether, snippetsIn } from '../kit/snippets';
 import { typeErrorsOf } from '../kit/type-errors';
 
@@ -72,11 +73,9 @@ test.each([...pages, 'lib'])(
 test.each(['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', ...filesIn('docs', '.md')])(
   'every link in %s leads to an existing file and heading',
   (page) => {
-    const text = read(page).replace(/^```[\s\S]*?^```/gm, '');
-    for (const [, path = '', anchor] of text.matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g)) {
-      const file = path === '' ? page : join(dirname(page), path);
-      expect([path, existsSync(join(root, file))]).toEqual([path, true]);
-      if (anchor !== undefined) expect(anchorsIn(read(file))).toContain(anchor);
+    for (const { path, anchor } of sortLinks(page, read(page)).inside) {
+      expect([path, existsSync(join(root, path))]).toEqual([path, true]);
+      if (anchor !== undefined) expect(anchorsIn(read(path))).toContain(anchor);
     }
   },
 );

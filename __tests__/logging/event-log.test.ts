@@ -178,6 +178,27 @@ describe('dropped writes', () => {
   });
 });
 
+test('a lone connection’s lines come at once, before listeners that were added later', async () => {
+  const connection = connectionWith();
+  const seen: string[] = [];
+  connection.on('open', () => seen.push(...texts())).on('close', () => seen.push(...texts()));
+  await connect();
+  connection.destroy();
+  expect(seen).toEqual(['127.0.0.1:6379: open, session 1', '127.0.0.1:6379: closed (destroyed), session 1 after 0 ms']);
+});
+
+test('an event in which a listener before it stops the logging is the last that is logged', async () => {
+  const connection = new ReconnectingConnection({ ...OPTIONS, dial: network.current.dial });
+  connection.on('drop', () => undo());
+  undo = logEvents(connection, logger);
+  connection.write('x');
+  connection.write('y');
+  connection.clearQueue();
+  expect(texts()).toEqual(['127.0.0.1:6379: dropped a write of 1 bytes (cleared)']);
+  connection.destroy();
+  expect(texts()).toEqual([]);
+});
+
 describe('the members of a pool', () => {
   it('that open and close together are one line for each target', async () => {
     const pool = poolOf([...Array.from({ length: 20 }, () => 1), 2]);

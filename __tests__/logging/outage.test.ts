@@ -1,4 +1,10 @@
-import { type LogEventsOptions, ConnectionPool, ReconnectingConnection, logEvents } from 'reconnecting-connection';
+import {
+  type ConnectionOptions,
+  type LogEventsOptions,
+  ConnectionPool,
+  ReconnectingConnection,
+  logEvents,
+} from 'reconnecting-connection';
 
 import { ScriptedDial, pass, settle, useFakeClock } from '../kit/scripted';
 
@@ -17,14 +23,20 @@ class Scene {
   readonly lines: Logged[] = [];
   readonly connections: ReconnectingConnection[] = [];
   readonly undo: () => void;
+  /** After each line. */
+  onLine = () => {};
 
-  constructor(members = 1, options: LogEventsOptions = {}) {
-    const log = (level: string) => (message: string, fields: Record<string, unknown>) =>
-      void this.lines.push({ level, text: message.replace(/^127\.0\.0\.1:6379(?: #\d+)?: /, ''), fields });
+  constructor(members = 1, options: LogEventsOptions = {}, given: Partial<ConnectionOptions> = {}) {
+    const log = (level: string) => (message: string, fields: Record<string, unknown>) => {
+      this.lines.push({ level, text: message.replace(/^127\.0\.0\.1:6379(?: #\d+)?: /, ''), fields });
+      this.onLine();
+    };
     const logger = { info: log('info'), warn: log('warn'), error: log('error') };
     const { dial } = this.network;
     if (members === 1) {
-      const connection = new ReconnectingConnection({ port: 6379, dial, backoff: CONSTANT });
+      // `as`: there is a port, or a function in its place.
+      const target = { ...(given.target === undefined && { port: 6379 }), dial, backoff: CONSTANT, ...given };
+      const connection = new ReconnectingConnection(target as ConnectionOptions);
       this.connections.push(connection);
       this.undo = logEvents(connection, logger, options);
     } else {
@@ -64,8 +76,8 @@ class Scene {
 
 let scene: Scene | undefined;
 
-function start(members?: number, options?: LogEventsOptions): Scene {
-  scene = new Scene(members, options);
+function start(members?: number, options?: LogEventsOptions, given?: Partial<ConnectionOptions>): Scene {
+  scene = new Scene(members, options, given);
   return scene;
 }
 
@@ -290,32 +302,21 @@ test('writes that are refused while the connection is open are no outage', async
 });
 
 test('a connection whose `target` function returns another target stays in its outage', async () => {
-  const network = new ScriptedDial();
-  const target = (attempt: number) => ({ port: attempt % 2 === 0 ? 1000 : 2000 });
-  const connection = new ReconnectingConnection({ target, dial: network.dial, backoff: CONSTANT });
-  const lines: string[] = [];
-  const log = (message: string) => void lines.push(message);
-  const undo = logEvents(connection, { info: log, warn: log, error: log });
-  for (let attempt = 0; attempt < 4; attempt++) {
-    await settle();
-    network.last.fail('ECONNREFUSED');
-    await pass(1000);
-  }
-  await settle();
-  network.last.connect();
+  start(1, {}, { target: (attempt) => ({ port: attempt % 2 === 0 ? 1000 : 2000 }) });
+  await scene!.fail();
+  await scene!.failFor(3000);
+  await pass(1000);
+  await scene!.connect();
   await pass(5000);
-  undo();
-  connection.destroy();
 
-  expect(lines.map((line) => line.replace('127.0.0.1:', ''))).toEqual([
+  const texts = scene!.texts.map((line) => line.replace('127.0.0.1:', ''));
+  expect(texts).toEqual([
     expect.stringContaining(': retry 1 in 1 s'),
     expect.stringContaining(': retry 2 in 1 s'),
     expect.stringContaining(': open, session 1 after 5 attempts, on trial for 5 s'),
     expect.stringContaining(': back after 5 attempts in 4 s'),
   ]);
-  expect(new Set(lines.slice(0, 2).map((line) => line.slice(0, 14)))).toEqual(
-    new Set(['127.0.0.1:1000', '127.0.0.1:2000']),
-  );
+  expect(new Set(texts.slice(0, 2).map((line) => line.slice(0, 4)))).toEqual(new Set(['1000', '2000']));
 });
 
 test('reconnect() is not logged as a loss, nor the next session as a recovery', async () => {
@@ -360,40 +361,23 @@ test('a member of a pool that is vouched for is back when all are healthy', asyn
 });
 
 test('a trial lasts for as long as the wait before the session, where that is longer than `minUptime`', async () => {
-  const network = new ScriptedDial();
-  const lines: string[] = [];
-  const log = (message: string) => void lines.push(message.replace('127.0.0.1:6379: ', ''));
-  const connection = new ReconnectingConnection({ port: 6379, dial: network.dial, backoff: () => 20_000 });
-  const undo = logEvents(connection, { info: log, warn: log, error: log });
-  await settle();
-  network.last.fail('ECONNREFUSED');
+  start(1, {}, { backoff: () => 20_000 });
+  await scene!.fail();
   await pass(20_000);
-  network.last.connect();
+  await scene!.connect();
   await pass(19_999);
-  expect(lines.splice(1)).toEqual(['open, session 1 after 2 attempts, on trial for 20 s']);
+  expect(scene!.texts.slice(1)).toEqual(['open, session 1 after 2 attempts, on trial for 20 s']);
   await pass(1);
-  expect(lines.splice(1)).toEqual(['back after 2 attempts in 20 s']);
-  undo();
-  connection.destroy();
+  expect(scene!.texts).toEqual(['back after 2 attempts in 20 s']);
 });
 
-test('without `minUptime` a session is back as soon as it is open', async () => {
-  const network = new ScriptedDial();
-  const lines: string[] = [];
-  const log = (message: string) => void lines.push(message.replace('127.0.0.1:6379: ', ''));
-  const options = { port: 6379, dial: network.dial, backoff: CONSTANT, minUptime: 0 };
-  const connection = new ReconnectingConnection(options);
-  const undo = logEvents(connection, { info: log, warn: log, error: log });
-  await settle();
-  network.last.finish();
-  network.last.connect();
-  await settle();
+test('without `minUptime` a session is back when it has lasted as long as the wait before it', async () => {
+  start(1, {}, { minUptime: 0 });
+  await scene!.fail();
   await pass(1000);
-  network.last.connect();
+  await scene!.connect();
   await pass(1000);
-  expect(lines.at(-1)).toMatch(/^back after /);
-  undo();
-  connection.destroy();
+  expect(scene!.texts.at(-1)).toBe('back after 2 attempts in 1 s');
 });
 
 test('reconnect() in an outage is a part of it: repeated lines are held back', async () => {
@@ -414,35 +398,21 @@ test('reconnect() in an outage is a part of it: repeated lines are held back', a
   ]);
 });
 
-test('every dropped and every uncertain write is counted in a line', async () => {
-  const network = new ScriptedDial();
-  const lines: Record<string, unknown>[] = [];
-  const log = (_message: string, fields: Record<string, unknown>) => void lines.push(fields);
-  const connection = new ReconnectingConnection({
-    port: 6379,
-    dial: network.dial,
-    backoff: CONSTANT,
-    queue: { maxAge: 500 },
-  });
-  const undo = logEvents(connection, { info: log, warn: log, error: log });
-  await settle();
+test('the line of the recovery counts the dropped and the uncertain writes', async () => {
+  const { network, connections, lines } = start(1, {}, { queue: { maxAge: 500 } });
+  const connection = connections[0]!;
   for (let round = 0; round < 2; round++) {
-    network.last.connect();
-    await settle();
+    await scene!.connect();
     network.last.stalled = true;
     for (let write = 0; write < 3; write++) connection.write('12');
-    await settle();
-    network.last.fail();
-    await settle();
+    await scene!.fail();
     for (let write = 0; write < 5; write++) connection.write('1234');
     await pass(1000);
   }
-  network.last.connect();
+  await scene!.connect();
   await pass(5000);
-  expect(lines.at(-1)).toMatchObject({ uncertainWrites: 6, uncertainBytes: 12, droppedWrites: 10, droppedBytes: 40 });
-  connection.write('x');
-  undo();
-  connection.destroy();
+  const lost = { uncertainWrites: 6, uncertainBytes: 12, droppedWrites: 10, droppedBytes: 40 };
+  expect(lines.at(-1)?.fields).toMatchObject(lost);
 });
 
 test('writes that are dropped after the recovery are logged apart', async () => {
@@ -473,63 +443,27 @@ test.each([
     'closed (not-retryable), session 1 after 0 ms: Gave up on 127.0.0.1:6379: `shouldRetry` returned false: scripted ECONNRESET',
   ],
 ])('an end that `shouldRetry` asked for %s is no error', async (end, level, text) => {
-  const network = new ScriptedDial();
-  const lines: [string, string, object][] = [];
-  const log = (name: string) => (message: string, fields: object) =>
-    void lines.push([name, message.replace('127.0.0.1:6379: ', ''), fields]);
-  const options = { port: 6379, dial: network.dial, shouldRetry: () => false };
-  const connection = new ReconnectingConnection(options);
-  logEvents(connection, { info: log('info'), warn: log('warn'), error: log('error') });
+  start(1, {}, { shouldRetry: () => false });
+  await scene!.connect();
+  if (end === 'after an error') await scene!.fail('ECONNRESET');
+  else scene!.network.last.finish();
   await settle();
-  network.last.connect();
-  await settle();
-  if (end === 'after an error') network.last.fail();
-  else network.last.finish();
-  await settle();
-  expect(lines.at(-1)?.slice(0, 2)).toEqual([level, text]);
+  expect(scene!.lines.at(-1)).toMatchObject({ level, text });
 });
 
-test('a connection that gives up names what it could not overcome, in its text and in its fields', async () => {
-  const network = new ScriptedDial();
-  const lines: [string, object][] = [];
-  const log = (message: string, fields: object) => void lines.push([message, fields]);
-  const connection = new ReconnectingConnection({ port: 6379, dial: network.dial, maxRetries: 0 });
-  logEvents(connection, { info: log, warn: log, error: log });
-  await settle();
-  network.last.fail('ECONNREFUSED');
-  await settle();
+test('a connection that gives up is logged as an error, with what it could not overcome in the text and the fields', async () => {
+  start(1, {}, { maxRetries: 0 });
+  await scene!.connect();
+  scene!.connections[0]!.markHealthy();
+  await scene!.fail('ECONNREFUSED');
   const error = 'Gave up on 127.0.0.1:6379: `maxRetries` is 0: scripted ECONNREFUSED';
-  expect(lines).toEqual([
-    [
-      `127.0.0.1:6379: closed (max-retries): ${error}`,
-      {
-        event: 'giveUp',
-        tag: '127.0.0.1:6379',
-        reason: 'max-retries',
-        code: 'ERR_GAVE_UP',
-        causeCode: 'ECONNREFUSED',
-        error,
-      },
-    ],
-  ]);
-});
-
-test('a connection that gives up is logged as an error', async () => {
-  const network = new ScriptedDial();
-  const lines: string[] = [];
-  const log = (level: string) => (message: string) => void lines.push(`${level}: ${message}`);
-  const connection = new ReconnectingConnection({ port: 6379, dial: network.dial, backoff: CONSTANT, maxRetries: 0 });
-  const undo = logEvents(connection, { info: log('info'), warn: log('warn'), error: log('error') });
-  await settle();
-  network.last.connect();
-  await settle();
-  network.last.finish();
-  await settle();
-  undo();
-
-  expect(lines).toEqual([
-    'info: 127.0.0.1:6379: open, session 1',
-    expect.stringMatching(/^error: 127\.0\.0\.1:6379: closed \(max-retries\), session 1 after 0 ms: .+$/),
+  const fields = { event: 'giveUp', tag: '127.0.0.1:6379', reason: 'max-retries', generation: 1, uptime: 0 };
+  expect(scene!.lines.slice(1)).toEqual([
+    {
+      level: 'error',
+      text: `closed (max-retries), session 1 after 0 ms: ${error}`,
+      fields: { ...fields, code: 'ERR_GAVE_UP', causeCode: 'ECONNREFUSED', error },
+    },
   ]);
 });
 
@@ -549,4 +483,15 @@ test('the returned function leaves no listener and no timer', async () => {
   expect(scene!.texts).toHaveLength(2);
   await scene!.fail();
   expect(scene!.texts).toEqual([]);
+});
+
+test('a logger that stops the logging, from the line of the recovery, leaves no timer', async () => {
+  start();
+  await scene!.fail();
+  await pass(1000);
+  await scene!.connect();
+  scene!.onLine = () => scene!.undo();
+  scene!.connections[0]!.markHealthy();
+  expect(scene!.texts.at(-1)).toBe('back after 2 attempts in 1 s');
+  expect(jest.getTimerCount()).toBe(0);
 });

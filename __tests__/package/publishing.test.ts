@@ -41,7 +41,7 @@ let copy: string;
 
 beforeEach(() => {
   copy = mkdtempSync(join(tmpdir(), 'publishing-'));
-  for (const script of ['check-publishing.mjs', 'links.mjs', 'stage.mjs']) {
+  for (const script of ['check-publishing.mjs', 'links.js', 'stage.mjs']) {
     cpSync(join(ROOT, 'etc', script), join(copy, 'etc', script));
   }
   for (const [path, text] of Object.entries(PAGES)) write(path, text);

@@ -1,5 +1,7 @@
 // The links of Markdown pages: which there are, and how they read where the files of the repository are not at hand.
-import { posix } from 'node:path';
+'use strict';
+
+const { posix } = require('node:path');
 
 /** For each host, what stands between the repository and the tag: of a page, and of a picture. */
 const HOSTS = new Map([
@@ -12,14 +14,12 @@ const LINK = /(?<=\]\()[^)\s]+(?=\))|(?<=\s(?:src|srcset|href)=")[^"]+(?=")/g;
 const CODE = /^(`{3,}|~{3,})[\s\S]*?^\1/gm;
 const isExternal = (/** @type {string} */ link) => /^[a-z][a-z0-9+.-]*:/i.test(link);
 
-/** The targets of all links and pictures of a page, but for those in blocks of code. */
-export function linksOf(/** @type {string} */ text) {
-  return text.replace(CODE, '').match(LINK) ?? [];
-}
-
-/** Those of other hosts, and the others with their paths from the root of the repository. */
-export function sortLinks(/** @type {string} */ page, /** @type {string} */ text) {
-  const links = linksOf(text);
+/**
+ * The targets of the links and pictures of a page, but for those in blocks of code: those of other hosts, and the others with
+ * their paths from the root of the repository.
+ */
+function sortLinks(/** @type {string} */ page, /** @type {string} */ text) {
+  const links = text.replace(CODE, '').match(LINK) ?? [];
   const inside = links
     .filter((link) => !isExternal(link))
     .map((link) => {
@@ -30,7 +30,7 @@ export function sortLinks(/** @type {string} */ page, /** @type {string} */ text
 }
 
 /** Anchors of headings, as the hosts make them: a number parts headings that are alike. Also those that are named by `id`. */
-export function anchorsIn(/** @type {string} */ text) {
+function anchorsIn(/** @type {string} */ text) {
   /** @type {Map<string, number>} */
   const seen = new Map();
   const headings = [...text.replace(CODE, '').matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => {
@@ -52,7 +52,7 @@ export function anchorsIn(/** @type {string} */ text) {
  *
  * @param {{ repository?: string | { url?: string } }} manifest
  */
-export function repositoryOf({ repository }) {
+function repositoryOf({ repository }) {
   const given = typeof repository === 'string' ? repository : repository?.url;
   const url =
     given
@@ -69,7 +69,7 @@ export function repositoryOf({ repository }) {
  * @param {string} repository as `repositoryOf` returns it
  * @param {string} tag
  */
-export function makeAbsolute(text, repository, tag) {
+function makeAbsolute(text, repository, tag) {
   const [page, picture] = HOSTS.get(new URL(repository).host) ?? [];
   const replaceIn = (/** @type {string} */ prose) =>
     prose.replace(LINK, (link) => {
@@ -84,3 +84,5 @@ export function makeAbsolute(text, repository, tag) {
   });
   return parts.join('') + replaceIn(text.slice(end));
 }
+
+module.exports = { anchorsIn, makeAbsolute, repositoryOf, sortLinks };
