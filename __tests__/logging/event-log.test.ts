@@ -187,7 +187,7 @@ test('a lone connection’s lines come at once, before listeners that were added
   expect(seen).toEqual(['127.0.0.1:6379: open, session 1', '127.0.0.1:6379: closed (destroyed), session 1 after 0 ms']);
 });
 
-test('an event in which a listener before it stops the logging is the last that is logged', async () => {
+test('an event in which a listener before it stops the logging is the last that is logged', () => {
   const connection = new ReconnectingConnection({ ...OPTIONS, dial: network.current.dial });
   connection.on('drop', () => undo());
   undo = logEvents(connection, logger);
