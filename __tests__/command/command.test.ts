@@ -416,7 +416,7 @@ describe('arguments', () => {
     expect({ code, stdout, stderr }).toEqual({
       code: 2,
       stdout: '',
-      stderr: `reconnecting-connection: ${message}. See --help\n`,
+      stderr: `reconnecting-connection: ${message} (see --help)\n`,
     });
   });
 

@@ -27,7 +27,7 @@ function commandOf(args: readonly string[]): Command | undefined {
     process.stdout.write(settings === 'help' ? HELP : `${version()}\n`);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`reconnecting-connection: ${error.message}. See --help\n`);
+    process.stderr.write(`reconnecting-connection: ${error.message} (see --help)\n`);
     process.exitCode = USAGE;
   }
   return undefined;
