@@ -641,7 +641,8 @@ describe('resolveTarget()', () => {
   it.each<[target: unknown, words: string]>([
     [undefined, 'Expected option `target` to be an object, got undefined'],
     [null, 'Expected option `target` to be an object, got null'],
-    ['127.0.0.1:80', 'Expected option `target` to be an object, got "127.0.0.1:80" (string)'],
+    ['127.0.0.1:80', 'Expected the target to be an object with `port` or `path`, got a string'],
+    ['tcp://u:secret@db:80', 'Expected the target to be an object with `port` or `path`, got a string'],
     [[80], 'Expected option `target` to be an object, got an array'],
     [
       { port: '80' },

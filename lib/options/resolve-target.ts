@@ -23,16 +23,14 @@ const targetChecks: Checks<Place & Pick<MemberOptions, 'tls'>> = {
  * @throws ConnectionError `ERR_INVALID_OPTION`
  */
 export function resolveTarget(target: Target, tls: TlsOptions | undefined, name = 'target'): ResolvedTarget {
+  const called = name === 'target' ? 'the target' : `option \`${name}\``;
+  const expected = 'an object with `port` or `path`';
+  // It may be a URL with a password.
+  if (typeof target === 'string') throw invalidOption(called, expected, target, undefined, () => 'a string');
   const given = checkRecord(name, target, targetChecks);
   // `as`: `checkTls` returns false or options.
   const resolved = staticTarget(given, tlsOver(given.tls as TlsOptions | false | undefined, tls), true);
-  if (resolved === undefined) {
-    throw invalidOption(
-      name === 'target' ? 'the target' : `option \`${name}\``,
-      'an object with `port` or `path`',
-      target,
-    );
-  }
+  if (resolved === undefined) throw invalidOption(called, expected, target);
   return resolved;
 }
 
