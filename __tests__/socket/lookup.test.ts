@@ -2,7 +2,8 @@ import dns, { type LookupAddress } from 'node:dns';
 import { type LookupFunction, connect } from 'node:net';
 import { once } from 'node:events';
 
-import { guardLookup, lookupOf } from '../../lib/socket/lookup';
+import type { SocketOptions } from '../../lib/options/options';
+import { lookUp } from '../../lib/socket/lookup';
 import { Loopback, connectTo, payload } from '../kit/loopback';
 
 type Lookup = (...args: Parameters<LookupFunction>) => unknown;
@@ -10,13 +11,18 @@ type Lookup = (...args: Parameters<LookupFunction>) => unknown;
 const FOUR: LookupAddress = { address: '127.0.0.1', family: 4 };
 const SIX: LookupAddress = { address: '::1', family: 6 };
 
-/** What Node would be told, for one address and for all. */
+/** What is found, or the error. */
+function find(options: SocketOptions): Promise<unknown> {
+  return new Promise((resolve) => {
+    lookUp('lamp.local', options, (error, addresses) => resolve(error ?? addresses));
+  });
+}
+
+/** What is found where one address is asked for, and where all are. */
 function answers(lookup: Lookup): Promise<unknown[]> {
-  const ask = (all: boolean) =>
-    new Promise((resolve) => {
-      guardLookup(lookup)('lamp.local', { all }, (error, ...answer) => resolve(error ?? answer));
-    });
-  return Promise.all([ask(false), ask(true)]);
+  // `as`: an application may pass an async function.
+  const options = { lookup: lookup as LookupFunction };
+  return Promise.all([find({ ...options, autoSelectFamily: false }), find(options)]);
 }
 
 /** A `lookup` that calls back with these, whatever was asked for. */
@@ -42,16 +48,16 @@ describe('a lookup', () => {
     ['a callback, and resolves afterwards', async (...args) => (calls(null, [FOUR])(...args), Promise.resolve('::1'))],
     ['a callback, and again', (...args) => [calls(null, [FOUR])(...args), calls(null, '::1')(...args)].length],
   ])('may answer with %s', async (_what, lookup) => {
-    expect(await answers(lookup)).toEqual([['127.0.0.1', 4], [[FOUR]]]);
+    expect(await answers(lookup)).toEqual([[FOUR], [FOUR]]);
   });
 
-  it('may answer with several addresses: Node gets all of them, or the first', async () => {
-    expect(await answers(calls(null, [SIX, FOUR]))).toEqual([['::1', 6], [[SIX, FOUR]]]);
+  it('may answer with several addresses: all of them count, or the first', async () => {
+    expect(await answers(calls(null, [SIX, FOUR]))).toEqual([[SIX], [SIX, FOUR]]);
   });
 
   it('that returns an object, as `dns.lookup()` does, is waited for', async () => {
-    const [one, all] = await answers((_name, options, callback) => dns.lookup('127.0.0.1', options, callback));
-    expect([one, all]).toEqual([['127.0.0.1', 4], [[FOUR]]]);
+    const found = await answers((_name, options, callback) => dns.lookup('127.0.0.1', options, callback));
+    expect(found).toEqual([[FOUR], [FOUR]]);
   });
 
   it.each<[string, Lookup, string]>([
@@ -117,52 +123,52 @@ describe('a lookup', () => {
   });
 });
 
-describe('the family of the addresses', () => {
-  const OTHER: LookupAddress = { address: '127.0.0.2', family: 4 };
+describe('the addresses', () => {
+  const four = (last: number): LookupAddress => ({ address: `127.0.0.${last}`, family: 4 });
+  const six = (last: number): LookupAddress => ({ address: `fe80::${last}`, family: 6 });
 
-  /** What Node gets for one address (`all: false`) or for a list. */
-  function ask(options: Parameters<typeof lookupOf>[0], all: boolean): Promise<unknown[]> {
-    return new Promise((resolve) => {
-      lookupOf(options)!('lamp.local', { all }, (error, ...answer) => resolve(error === null ? answer : [error]));
-    });
-  }
-
-  test('is left to Node where neither `family` nor `localAddress` is set', () => {
-    expect(lookupOf({})).toBeUndefined();
-    expect(lookupOf({ family: 0 })).toBeUndefined();
-  });
-
-  test('`family` has a list of all its addresses for Node, which dials one after another', async () => {
+  test('are asked for as Node asks', async () => {
     const asked: unknown[] = [];
     const lookup: LookupFunction = (_name, options, callback) => {
       asked.push(options);
-      callback(null, [SIX, FOUR, OTHER]);
+      callback(null, [FOUR]);
     };
-    expect(await ask({ lookup, family: 4 }, true)).toEqual([[FOUR, OTHER]]);
-    expect(asked).toEqual([{ all: true, family: 4, hints: 0 }]);
+    await find({ lookup });
+    await find({ lookup, autoSelectFamily: false, hints: dns.ALL });
+    await find({ lookup, family: 4 });
+    await find({ lookup, family: 0, localAddress: '::1' });
+    const hints = process.platform === 'win32' ? 0 : dns.ADDRCONFIG;
+    expect(asked).toEqual([
+      { family: 0, hints, all: true },
+      { family: 0, hints: dns.ALL, all: false },
+      { family: 4, hints: 0, all: true },
+      { family: 6, hints: 0, all: true },
+    ]);
   });
 
-  test('`localAddress` has one address of its family, and in time each of them', async () => {
-    const lookup: LookupFunction = (_name, _options, callback) => callback(null, [SIX, FOUR, OTHER]);
-    const seen = new Set<unknown>();
-    for (let dial = 0; seen.size < 2; dial++) {
-      expect(dial).toBeLessThan(1_000);
-      const [address, family] = await ask({ lookup, localAddress: '127.0.0.1' }, false);
-      expect(family).toBe(4);
-      seen.add(address);
-    }
-    expect([...seen].sort()).toEqual(['127.0.0.1', '127.0.0.2']);
+  test('are those of `/etc/hosts` without a `lookup`', async () => {
+    const found: unknown = await new Promise((resolve) =>
+      lookUp('localhost', {}, (_error, addresses) => resolve(addresses)),
+    );
+    expect([[FOUR], [SIX], [FOUR, SIX], [SIX, FOUR]]).toContainEqual(found);
   });
 
-  test('an answer of another family alone is passed on, for the dial to fail by', async () => {
-    const lookup: LookupFunction = (_name, _options, callback) => callback(null, [SIX]);
-    expect(await ask({ lookup, family: 4 }, true)).toEqual([[SIX]]);
+  it.each([
+    ['in the order of the answer', [four(2), four(1)], [four(2), four(1)]],
+    ['the families in turns', [six(1), six(2), six(3), four(1), four(2)], [six(1), four(1), six(2), four(2), six(3)]],
+    ['beginning with the family of the first', [four(1), six(1), six(2)], [four(1), six(1), six(2)]],
+    ['each once', [four(1), six(1), four(1), four(2), six(1)], [four(1), six(1), four(2)]],
+  ])('come %s', async (_how, found, ordered) => {
+    expect(await find({ lookup: (_name, _options, callback) => callback(null, found) })).toEqual(ordered);
   });
 
-  test('an error is passed on', async () => {
-    const wrong = new Error('no such lamp');
-    const lookup: LookupFunction = (_name, _options, callback) => callback(wrong, []);
-    expect(await ask({ lookup, family: 4 }, true)).toEqual([wrong]);
+  it.each([{ family: 4 }, { localAddress: '127.0.0.1' }] as const)('are of one family with %j', async (options) => {
+    const lookup: LookupFunction = (_name, _options, callback) => callback(null, [SIX, four(1), four(2)]);
+    expect(await find({ lookup, ...options })).toEqual([four(1), four(2)]);
+  });
+
+  test('of another family alone are dialled all the same: the failure says why', async () => {
+    expect(await find({ lookup: (_name, _options, callback) => callback(null, [SIX]), family: 4 })).toEqual([SIX]);
   });
 
   test('a first address that refuses gives way to the next', async () => {

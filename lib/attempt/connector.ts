@@ -1,6 +1,11 @@
+import type { LookupAddress } from 'node:dns';
+import { type LookupFunction, isIP } from 'node:net';
+
 import type { Refable } from '../timers/deadline';
 import { toError } from '../errors';
+import { answerFirst, answerWith, lookUp } from '../socket/lookup';
 import { applyOptions, openSocket, secure } from '../socket/open-socket';
+import { AddressRace } from './address-race';
 import type { DialGate } from './dial-gate';
 import { AttemptFailure, selfConnected } from './failure';
 import { type GatedDialObserver, GatedDial } from './gated-dial';
@@ -35,6 +40,9 @@ export interface ConnectorObserver {
   onFailure(failure: AttemptFailure): void;
 }
 
+/** Milliseconds: https://www.rfc-editor.org/rfc/rfc8305#section-8. */
+const ATTEMPT_DELAY = 250;
+
 /** Connects one transport to a target, encrypts it, and guards it until it is handed over. */
 export class Connector implements Refable, TransportHandler, GatedDialObserver {
   readonly #target: ResolvedTarget;
@@ -43,6 +51,8 @@ export class Connector implements Refable, TransportHandler, GatedDialObserver {
   readonly #gated: GatedDial | undefined;
   readonly #observer: ConnectorObserver;
   #ref: boolean;
+  /** Where the target's host is a name with several addresses, until one of them has connected. */
+  #race: AddressRace | undefined;
   #transport: Transport | undefined;
   /** What is done: nothing, `beforeTls`, or TLS as well. */
   #stage: 'dial' | 'beforeTls' | 'tls' = 'dial';
@@ -72,11 +82,48 @@ export class Connector implements Refable, TransportHandler, GatedDialObserver {
     return this.#isOwn;
   }
 
-  /** Opens a socket, and another beside it when that is slow. */
+  /**
+   * Opens a socket, and others beside it: for the other addresses of a name, or when the only one is slow. Then no more
+   * than these: a hedge beside each address would be twice as many.
+   */
   open(): void {
-    const socket = this.#open();
-    this.#gated?.watch(socket);
+    const target = this.#target;
+    // Packets to a Unix socket are not lost.
+    if (!('host' in target)) return this.guard(this.#open(undefined));
+    if (isIP(target.host) !== 0) return this.#openHedged(undefined);
+    lookUp(target.host, this.#settings.socket, (error, addresses) => {
+      if (this.#isOver) return;
+      try {
+        if (error !== undefined) throw error;
+        const [only, ...others] = addresses;
+        if (only !== undefined && others.length === 0) this.#openHedged(answerWith(only));
+        else this.#openAll(target, addresses);
+      } catch (thrown) {
+        this.#observer.onFailure(new AttemptFailure('error', toError(thrown)));
+      }
+    });
+  }
+
+  #openHedged(lookup: LookupFunction | undefined): void {
+    const socket = this.#open(lookup);
+    this.#gated?.watch(true);
     this.guard(socket);
+  }
+
+  #openAll(target: ResolvedTarget & { port: number }, addresses: readonly LookupAddress[]): void {
+    this.#gated?.watch(false);
+    this.#race = new AddressRace({
+      target,
+      addresses,
+      delay: this.#settings.socket.autoSelectFamilyAttemptTimeout ?? ATTEMPT_DELAY,
+      ref: this.#ref,
+      open: (address) => this.#open(answerWith(address)),
+      onConnect: (transport, since) => {
+        this.#gated?.onFirst(since);
+        this.guard(transport);
+      },
+      onFailure: (error) => this.#observer.onFailure(new AttemptFailure('error', error)),
+    });
   }
 
   /** Guards `transport`, which may be connected or destroyed already, in place of the one before. */
@@ -113,6 +160,7 @@ export class Connector implements Refable, TransportHandler, GatedDialObserver {
   /** Hands the transport over as it is. */
   stop(): void {
     this.#isOver = true;
+    this.#race?.clear();
     this.#gated?.stop();
     this.#leave();
   }
@@ -132,6 +180,7 @@ export class Connector implements Refable, TransportHandler, GatedDialObserver {
   setRef(ref: boolean): void {
     this.#ref = ref;
     if (this.#transport !== undefined) setTransportRef(ref, this.#transport);
+    this.#race?.setRef(ref);
     this.#gated?.setRef(ref);
   }
 
@@ -214,7 +263,7 @@ export class Connector implements Refable, TransportHandler, GatedDialObserver {
   // Events of a dial with a gate.
 
   openSecond(): Transport {
-    return this.#open();
+    return this.#open(answerFirst(this.#settings.socket));
   }
 
   onSecond(second: Transport): void {
@@ -227,10 +276,10 @@ export class Connector implements Refable, TransportHandler, GatedDialObserver {
     this.#observer.onFailure(new AttemptFailure('error', error));
   }
 
-  #open(): Transport {
+  #open(lookup: LookupFunction | undefined): Transport {
     const { socket, beforeTls } = this.#settings;
     const read = fastReadFor(this.#settings, this.#target);
-    return openSocket(this.#target, this.#gated?.observed(socket) ?? socket, beforeTls !== undefined, read);
+    return openSocket(this.#target, { socket, plain: beforeTls !== undefined, read, lookup });
   }
 
   /** Leaves the transport to the handler that has replaced this one. */

@@ -1,9 +1,6 @@
-import { isIP } from 'node:net';
-
 import type { DialGate } from './dial-gate';
 import { type AttemptFailure, isLocal, wasConnected } from './failure';
 import { HedgedDial } from './hedged-dial';
-import type { SocketOptions } from '../options/options';
 import type { ResolvedTarget } from '../options/target';
 import type { Transport } from '../socket/transport';
 import type { Refable } from '../timers/deadline';
@@ -45,24 +42,20 @@ export class GatedDial implements Refable {
     this.#observer = observer;
   }
 
-  /** `options`, whose `lookup` may answer synchronously, before there is a socket to listen to. */
-  observed(options: SocketOptions): SocketOptions {
-    const { lookup } = options;
-    if (lookup === undefined) return options;
-    const observed: typeof lookup = (host, lookupOptions, callback) =>
-      lookup(host, lookupOptions, (...answer) => {
-        this.#onLookup();
-        callback(...answer);
-      });
-    return { ...options, lookup: observed };
+  /**
+   * The first socket was opened. The time that a name look-up took is not part of what is measured, and no sign of a
+   * lost packet.
+   *
+   * @param isHedged - Another is to be opened beside it when it is slow.
+   */
+  watch(isHedged: boolean): void {
+    this.#since = performance.now();
+    if (isHedged) this.#startHedge();
   }
 
-  /** The first socket was opened. */
-  watch(socket: Transport): void {
-    // Packets to a Unix socket are not lost.
-    if (!('host' in this.#target)) return;
-    if (isIP(this.#target.host) !== 0) this.#startHedge();
-    else socket.once('lookup', () => this.#onLookup());
+  /** The socket that was opened at `since` connects first. */
+  onFirst(since: number): void {
+    this.#since = since;
   }
 
   onConnected(): void {
@@ -95,15 +88,8 @@ export class GatedDial implements Refable {
     this.#hedge?.setRef(ref);
   }
 
-  /** The time that a name look-up takes is not part of what is measured, and no sign of a lost packet. */
-  #onLookup(): void {
-    if (this.#hedge !== undefined || this.#since === undefined) return;
-    this.#since = performance.now();
-    this.#startHedge();
-  }
-
   #startHedge(): void {
-    if (this.#slowAfter === undefined || this.#since === undefined) return;
+    if (this.#slowAfter === undefined) return;
     this.#hedge = new HedgedDial({
       slowAfter: this.#slowAfter,
       ref: this.#ref,
@@ -115,8 +101,8 @@ export class GatedDial implements Refable {
         this.#secondSince = performance.now();
         return this.#observer.openSecond();
       },
-      onConnect: (second) => {
-        this.#since = this.#secondSince;
+      onConnect: (second, since) => {
+        this.#since = since;
         this.#observer.onSecond(second);
       },
       onError: (error) => this.#observer.onSecondError(error),

@@ -1,15 +1,8 @@
-import { type Refable, Deadline, setRef } from '../timers/deadline';
+import { type Refable, Deadline } from '../timers/deadline';
 import type { DialGrant } from './dial-gate';
 import { type AttemptFailure, isLocal } from './failure';
-import {
-  type TransportHandler,
-  type Transport,
-  destroyTransport,
-  setHandler,
-  ignore,
-  clearHandler,
-  enableEvents,
-} from '../socket/transport';
+import { type ContenderObserver, Contender } from './contender';
+import type { Transport } from '../socket/transport';
 
 /** The dial that is hedged. */
 export interface HedgedDialOptions {
@@ -20,8 +13,8 @@ export interface HedgedDialOptions {
   readonly acquire: () => Promise<DialGrant | AttemptFailure>;
   /** Opens another socket to the same target. */
   readonly open: () => Transport;
-  /** The second socket has connected, and belongs to the caller from now on. */
-  readonly onConnect: (second: Transport) => void;
+  /** The second socket, opened at `since`, has connected, and belongs to the caller from now on. */
+  readonly onConnect: (second: Transport, since: number) => void;
   /** The second socket failed as the first would have: not for a local reason. */
   readonly onError: (error: Error) => void;
 }
@@ -31,11 +24,11 @@ export interface HedgedDialOptions {
  * packet, and the system sends it again only after a second. The first of the two that connects is kept, and the other
  * destroyed. If the second has no answer in its time either, a third replaces it.
  */
-export class HedgedDial implements Refable, TransportHandler {
+export class HedgedDial implements Refable, ContenderObserver {
   readonly #options: HedgedDialOptions;
   #ref: boolean;
   #timer: Deadline | undefined;
-  #second: Transport | undefined;
+  #second: Contender | undefined;
   #isOver = false;
 
   constructor(options: HedgedDialOptions) {
@@ -54,26 +47,23 @@ export class HedgedDial implements Refable, TransportHandler {
   setRef(ref: boolean): void {
     this.#ref = ref;
     this.#timer?.setRef(ref);
-    if (this.#second !== undefined) setRef(ref, this.#second);
+    this.#second?.setRef(ref);
   }
 
   // Events of the second socket.
 
-  onConnect(): void {
-    const second = this.#take();
-    if (second === undefined) return;
+  onConnect(second: Contender): void {
+    this.#second = undefined;
     this.clear();
-    this.#options.onConnect(second);
+    this.#options.onConnect(second.transport, second.since);
   }
 
-  onError(error: Error): void {
-    this.#take();
+  onError(_second: Contender, error: Error): void {
+    this.#second = undefined;
     // Another socket would fail in the same way.
     this.clear();
     if (!isLocal(error)) this.#options.onError(error);
   }
-
-  readonly onClose = ignore;
 
   #start(slowAfter: number | undefined): void {
     if (slowAfter === undefined) return;
@@ -87,32 +77,19 @@ export class HedgedDial implements Refable, TransportHandler {
 
   #open(slowAfter: number | undefined): void {
     this.#drop();
-    let second: Transport;
     try {
-      second = this.#options.open();
+      this.#second = new Contender(this.#options.open, this.#ref, this);
     } catch {
       // The first socket may still connect.
       return;
     }
-    this.#second = second;
-    setHandler(second, this);
     // A `lookup` of the application's may have ended the attempt.
     if (this.#isOver) return this.#drop();
-    enableEvents(second, 'connect');
-    if (!this.#ref) second.unref?.();
     this.#start(slowAfter);
   }
 
   #drop(): void {
-    const second = this.#take();
-    if (second === undefined) return;
-    clearHandler(second);
-    destroyTransport(second);
-  }
-
-  #take(): Transport | undefined {
-    const second = this.#second;
+    this.#second?.drop();
     this.#second = undefined;
-    return second;
   }
 }

@@ -5,76 +5,83 @@ import { builtins } from '../builtins';
 import { describe, isArray, toError } from '../errors';
 import type { SocketOptions } from '../options/options';
 
-/** An application may also pass an async function. */
-type Lookup = (...args: Parameters<LookupFunction>) => unknown;
+/** Called once, with an error or at least one address. */
+type OnAddresses = (error: Error | undefined, addresses: readonly LookupAddress[]) => void;
 
 /**
- * The `lookup` for a socket with these options, which is to get no `family`; undefined for Node's own. Node dials the
- * addresses of a name one after another, but with `family` or `localAddress` the first alone. So the family is asked for
- * here, and with `localAddress`, for which Node takes one address, each dial has one of its family at random: a first
- * address that is dead does not keep a connection from the others.
+ * Finds the addresses of a name, in the order in which they are to be dialled. With `family` or `localAddress` these are
+ * of one family, unless there are none of it: then the dial fails, and says why. An application's `lookup` may throw or
+ * reject, answer more than once, with one address in place of a list or the other way round, and return its answer (or a
+ * promise of it) in place of calling back.
  */
-export function lookupOf({
-  lookup,
-  family: given,
-  hints = 0,
-  localAddress = '',
-}: SocketOptions): LookupFunction | undefined {
-  // `isIP('')` would try two regular expressions at each dial.
-  const localFamily = localAddress === '' ? 0 : isIP(localAddress);
-  const family = given === undefined || given === 0 ? localFamily : given;
-  if (family === 0) return lookup && guardLookup(lookup);
-  const ask = guardLookup(lookup ?? builtins.dns.lookup);
-  return (hostname, options, callback) => {
-    const isOne = options.all !== true && localAddress !== '';
-    ask(hostname, { ...options, family, hints, all: options.all === true || isOne }, (error, found, ...rest) => {
-      if (error !== null || !isArray(found)) return callback(error, found, ...rest);
-      // An application's `lookup` may not heed the family.
-      const fitting = found.filter((each) => each.family === family);
-      const addresses = fitting.length > 0 ? fitting : found;
-      if (!isOne) return callback(null, addresses);
-      // `!`: an answer without an address is an error.
-      const one = addresses[Math.floor(Math.random() * addresses.length)]!;
-      callback(null, one.address, one.family);
-    });
+export function lookUp(host: string, options: SocketOptions, callback: OnAddresses): void {
+  const { localAddress = '', autoSelectFamily: isRaced = true } = options;
+  // An application may also pass an async function.
+  const lookup: (...args: Parameters<LookupFunction>) => unknown = options.lookup ?? builtins.dns.lookup;
+  const family = options.family === undefined || options.family === 0 ? isIP(localAddress) : options.family;
+  let isCalled = false;
+  const callOnce = (error: unknown, answer?: unknown) => {
+    if (isCalled) return;
+    isCalled = true;
+    // Only null and undefined stand for no error, as with Node.
+    if (error !== null && error !== undefined) return callback(toError(error), []);
+    const found = addressesOf(answer);
+    if (found.length === 0) return callback(notAnAddress(host, answer), []);
+    // An application's `lookup` may not heed the family.
+    const fitting = family === 0 ? found : found.filter((each) => each.family === family);
+    const addresses = inTurns(fitting.length > 0 ? fitting : found);
+    callback(undefined, isRaced ? addresses : addresses.slice(0, 1));
   };
+  const callLater = (error: unknown, answer?: unknown) => process.nextTick(callOnce, error, answer);
+  const onReturn = (answer: unknown) => {
+    // Objects are returned by functions that call back, such as `dns.lookup`.
+    if (typeof answer === 'string' || isArray(answer)) callLater(null, answer);
+  };
+  try {
+    const returned = lookup(host, { family, hints: hintsOf(options, family), all: isRaced }, callOnce);
+    if (returned instanceof Promise) {
+      returned.then((answer: unknown) => {
+        if (answer !== undefined) callLater(null, answer);
+      }, callLater);
+    } else onReturn(returned);
+  } catch (error) {
+    callLater(error);
+  }
 }
 
-/**
- * Makes sure that a `lookup` calls back once, with what Node asked for or an error. It may throw or reject, answer with
- * one address in place of a list or the other way round, and return its answer (or a promise of it) in place of calling
- * back.
- */
-export function guardLookup(lookup: Lookup): LookupFunction {
-  return (hostname, options, callback) => {
-    let isCalled = false;
-    const callOnce = (error: unknown, answer?: unknown) => {
-      if (isCalled) return;
-      isCalled = true;
-      // Node takes only null and undefined for no error, as functions of this kind do.
-      const addresses = error === null || error === undefined ? addressesOf(answer) : [];
-      const [first] = addresses;
-      if (error !== null && error !== undefined) callback(toError(error), []);
-      else if (first === undefined) callback(notAnAddress(hostname, answer), []);
-      else if (options.all === true) callback(null, addresses);
-      else callback(null, first.address, first.family);
-    };
-    const callLater = (error: unknown, answer?: unknown) => process.nextTick(callOnce, error, answer);
-    const onReturn = (answer: unknown) => {
-      // Objects are returned by functions that call back, such as `dns.lookup`.
-      if (typeof answer === 'string' || isArray(answer)) callLater(null, answer);
-    };
-    try {
-      const returned = lookup(hostname, options, callOnce);
-      if (returned instanceof Promise) {
-        returned.then((answer: unknown) => {
-          if (answer !== undefined) callLater(null, answer);
-        }, callLater);
-      } else onReturn(returned);
-    } catch (error) {
-      callLater(error);
-    }
-  };
+/** As `net.connect` has it: without a family, addresses of those alone that this machine has an interface for. */
+function hintsOf({ hints = 0 }: SocketOptions, family: number): number {
+  return hints === 0 && family === 0 && process.platform !== 'win32' ? builtins.dns.ADDRCONFIG : hints;
+}
+
+/** The families take turns, beginning with that of the first address: https://www.rfc-editor.org/rfc/rfc8305#section-4. */
+function inTurns(found: readonly LookupAddress[]): readonly LookupAddress[] {
+  if (found.length === 1) return found;
+  // The system's resolver may list an address twice, where a file of hosts does.
+  const rest = [...new Map(found.map((each) => [each.address, each])).values()];
+  const ordered: LookupAddress[] = [];
+  for (let next = rest.shift(); next !== undefined; ) {
+    const { family } = next;
+    ordered.push(next);
+    const other = rest.findIndex((each) => each.family !== family);
+    [next] = rest.splice(Math.max(other, 0), 1);
+  }
+  return ordered;
+}
+
+/** The look-up of a socket whose address is known: the socket keeps the name, for the TLS that is put over it. */
+export function answerWith({ address, family }: LookupAddress): LookupFunction {
+  return (_host, _options, callback) => process.nextTick(callback, null, address, family);
+}
+
+/** The look-up of a socket that is to have the first address. */
+export function answerFirst(options: SocketOptions): LookupFunction {
+  return (host, _options, callback) =>
+    lookUp(host, options, (error, [first]) => {
+      if (error !== undefined) callback(error, []);
+      // `!`: there is one without an error.
+      else callback(null, first!.address, first!.family);
+    });
 }
 
 /** The addresses of an answer, of which each may be text or `{ address }`; none if one of them is no address. */

@@ -1,30 +1,35 @@
-import { type TcpNetConnectOpts, connect, isIP } from 'node:net';
+import { type LookupFunction, type TcpNetConnectOpts, connect, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import { builtins } from '../builtins';
 import { ConnectionError, because, toError } from '../errors';
 import { debug, failureText } from '../events/debug-log';
 import { type Transport, ignore } from './transport';
-import { lookupOf } from './lookup';
 import { frozen } from '../options/checks';
 import type { SocketOptions } from '../options/options';
 import { type OnRead, openFast } from './fast-read';
 import { type ResolvedTarget, type TlsOptions, tagOf } from '../options/target';
 import { TLS_OPTIONS } from '../options/tls';
 
-/**
- * Opens a socket to `target`. Always a new one: a TLS socket that is used again sends plain text.
- *
- * @param plain - Without TLS, also where the target has it: `secure()` puts it over the socket later.
- * @param read - How to read it, if not as a stream.
- */
-export function openSocket(target: ResolvedTarget, options: SocketOptions, plain: boolean, read?: OnRead): Transport {
-  const socket = open(target, options, plain, read);
+/** How to open a socket. */
+export interface OpenOptions {
+  readonly socket: SocketOptions;
+  /** Without TLS, also where the target has it: `secure()` puts it over the socket later. */
+  readonly plain: boolean;
+  /** How to read it, if not as a stream. */
+  readonly read: OnRead | undefined;
+  /** Finds one address, where the target's host is a name. */
+  readonly lookup: LookupFunction | undefined;
+}
+
+/** Opens a socket to `target`. Always a new one: a TLS socket that is used again sends plain text. */
+export function openSocket(target: ResolvedTarget, options: OpenOptions): Transport {
+  const socket = open(target, options);
   if (debug !== undefined) debugAddresses(socket, tagOf(target));
   return socket;
 }
 
-/** Reports the addresses that Node tries, and those that failed: of several, an error names only the last. */
+/** Reports the address that is dialled, and its failure. */
 function debugAddresses(socket: Transport, tag: string): void {
   socket
     .on('connectionAttempt', (address: string, port?: number) =>
@@ -32,9 +37,6 @@ function debugAddresses(socket: Transport, tag: string): void {
     )
     .on('connectionAttemptFailed', (address: string, port: number, _family: number, error: Error) =>
       debug?.(undefined, `${tag}: ${placeOf(address, port)} failed: ${failureText(error)}`),
-    )
-    .on('connectionAttemptTimeout', (address: string, port: number) =>
-      debug?.(undefined, `${tag}: no answer from ${placeOf(address, port)} yet`),
     );
 }
 
@@ -42,9 +44,9 @@ function placeOf(address: string, port: number | undefined): string {
   return port === undefined ? tagOf({ path: address }) : tagOf({ host: address, port });
 }
 
-function open(target: ResolvedTarget, options: SocketOptions, plain: boolean, read?: OnRead): Transport {
+function open(target: ResolvedTarget, { socket: options, plain, read, lookup }: OpenOptions): Transport {
   if (target.tls === undefined || plain) {
-    const openWith = (onread?: OnRead) => connect(networkOf(target, options, onread));
+    const openWith = (onread?: OnRead) => connect(networkOf(target, options, lookup, onread));
     const socket = read === undefined ? openWith() : openFast(read, openWith);
     // `net.connect` passes on the initial delay alone.
     const { keepAliveInterval, keepAliveCount } = options;
@@ -53,7 +55,7 @@ function open(target: ResolvedTarget, options: SocketOptions, plain: boolean, re
     }
     return socket;
   }
-  const socket = builtins.tls.connect({ ...networkOf(target, options), ...tlsOf(target) });
+  const socket = builtins.tls.connect({ ...networkOf(target, options, lookup), ...tlsOf(target) });
   // `tls.connect` does not pass these on to its socket.
   socket.once('connect', () => applyOptions(socket, options));
   return socket;
@@ -77,26 +79,31 @@ export function applyOptions(transport: Transport, options: SocketOptions): void
  * Tested on Node 20, 22, 24 and 26 by `internals.test.ts`. If Node assigned other values, they would be used: it does
  * not read these.
  */
-function networkOf(target: ResolvedTarget, options: SocketOptions, onread?: OnRead): TcpNetConnectOpts {
+function networkOf(
+  target: ResolvedTarget,
+  options: SocketOptions,
+  lookup?: LookupFunction,
+  onread?: OnRead,
+): TcpNetConnectOpts {
   // `as`: a target has either `path` or the other two, without a prototype that could have more.
   const { host, port, path } = target as { host?: string; port?: number; path?: string };
   const network = {
     allowHalfOpen: options.allowHalfOpen === true,
     autoDestroy: true,
-    autoSelectFamily: options.autoSelectFamily,
-    autoSelectFamilyAttemptTimeout: options.autoSelectFamilyAttemptTimeout,
+    autoSelectFamily: false,
+    autoSelectFamilyAttemptTimeout: undefined,
     decodeStrings: false,
     emitClose: false,
     family: undefined,
     fd: undefined,
     handle: undefined,
-    hints: options.hints,
+    hints: undefined,
     host,
     keepAlive: options.keepAlive,
     keepAliveInitialDelay: options.keepAliveInitialDelay,
     localAddress: options.localAddress,
     localPort: options.localPort,
-    lookup: lookupOf(options),
+    lookup,
     noDelay: options.noDelay,
     onread,
     path,
