@@ -12,6 +12,8 @@ const ROOM = 2;
 /** A server that is stopped, with no room for anyone more. */
 export interface DeafServer {
   readonly target: { readonly port: number; readonly host: string } | { readonly path: string };
+  /** Lets it go on: it accepts what fills its backlog, and what the kernel sends again. */
+  resume(): void;
   /** Kills it, and takes away the sockets that fill its backlog. On a Unix socket its file is left behind. */
   destroy(): Promise<void>;
 }
@@ -40,7 +42,7 @@ export async function startDeaf(
     for (const { socket } of fill) socket.destroy();
     return kill(child);
   };
-  return { target, destroy };
+  return { target, resume: () => void child.kill('SIGCONT'), destroy };
 }
 
 async function fillTcp(target: DeafServer['target']): Promise<PlainSocket[]> {

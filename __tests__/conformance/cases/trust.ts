@@ -9,6 +9,7 @@ import { track } from '../../kit/clean-up';
 import { QUICK, next, payload, receives } from '../../kit/connections';
 import { Loopback } from '../../kit/server';
 import { type Case, quiet, within } from '../lab';
+import { startDeaf } from './deaf';
 import { resolving } from './lookups';
 
 /** What must not be trusted, and what must not be ignored in silence. */
@@ -63,6 +64,14 @@ export const trust: readonly Case[] = [
         socket: { lookup, localAddress: '127.0.0.1' },
       });
       await bound.waitFor('open', 1, 5_000);
+      // One that gives no answer.
+      const deaf = await startDeaf({ host: '127.0.0.2' });
+      // `as`: it has no path.
+      const { port } = deaf.target as { port: number };
+      await lab.serve({ host: '127.0.0.3', port });
+      const late = lab.create({ port, host: 'two.test', socket: { lookup, family: 4 } });
+      await late.waitFor('open', 1, 5_000);
+      await deaf.destroy();
     },
   },
   {
