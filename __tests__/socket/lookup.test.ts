@@ -21,7 +21,7 @@ function find(options: SocketOptions): Promise<unknown> {
 /** What is found where one address is asked for, and where all are. */
 function answers(lookup: Lookup): Promise<unknown[]> {
   // `as`: an application may pass an async function.
-  const options = { lookup: lookup as LookupFunction };
+  const options = { lookup: lookup };
   return Promise.all([find({ ...options, autoSelectFamily: false }), find(options)]);
 }
 

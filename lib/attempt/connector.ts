@@ -83,8 +83,8 @@ export class Connector implements Refable, TransportHandler, GatedDialObserver {
   }
 
   /**
-   * Opens a socket, and others beside it: for the other addresses of a name, or when the only one is slow. Then no more
-   * than these: a hedge beside each address would be twice as many.
+   * Opens a socket, and others beside it: to the other addresses of a name, or a second one to a single address that is
+   * slow. Not both, which would be twice as many.
    */
   open(): void {
     const target = this.#target;
@@ -132,7 +132,7 @@ export class Connector implements Refable, TransportHandler, GatedDialObserver {
     this.#transport = transport;
     setHandler(transport, this);
     if (!this.#ref) setTransportRef(false, transport);
-    // A `dial` or `lookup` of the application's may have ended the attempt.
+    // A `dial` of the application's may have ended the attempt.
     if (this.#isOver) return this.destroy();
     if (transport.destroyed) {
       // `errored` may be undefined on streams that are not Node's.

@@ -8,16 +8,22 @@ import type { WriteChunk, WriteOptions } from './write-options';
 
 /** Options of the Node socket of each session. */
 export interface SocketOptions extends Partial<
-  Pick<
-    TcpSocketConnectOpts,
-    'localAddress' | 'localPort' | 'family' | 'hints' | 'autoSelectFamily' | 'autoSelectFamilyAttemptTimeout'
-  >
+  Pick<TcpSocketConnectOpts, 'localAddress' | 'localPort' | 'family' | 'hints'>
 > {
   /**
-   * Finds the addresses of `host`, as in Node. It may answer with one address where a list was asked for, and may return or
-   * resolve with its answer in place of calling back. Default: `dns.lookup`.
+   * Finds the addresses of `host` before each dial, unless that is an address, as in Node. It may answer with one address
+   * where a list was asked for, and may return or resolve with its answer in place of calling back. Default: `dns.lookup`.
    */
   readonly lookup?: LookupFunction | undefined;
+  /**
+   * Dial all addresses of a name side by side until one connects, as RFC 8305 says: the next one when the one before has
+   * failed, or has given no answer for `autoSelectFamilyAttemptTimeout`; the families in turns. `connectTimeout` bounds
+   * them together. With `family` or `localAddress`, the addresses of that family. False: the first address alone.
+   * Default: true.
+   */
+  readonly autoSelectFamily?: boolean | undefined;
+  /** Milliseconds without an answer after which the next address of a name is dialled too: at least 10. Default: 250. */
+  readonly autoSelectFamilyAttemptTimeout?: number | undefined;
   /** Send small writes at once (`TCP_NODELAY`). Default: true. */
   readonly noDelay?: boolean | undefined;
   /**

@@ -24,9 +24,9 @@ export function lookUp(host: string, options: SocketOptions, callback: OnAddress
     if (isCalled) return;
     isCalled = true;
     // Only null and undefined stand for no error, as with Node.
-    if (error !== null && error !== undefined) return callback(toError(error), []);
+    if (error !== null && error !== undefined) { callback(toError(error), []); return; }
     const found = addressesOf(answer);
-    if (found.length === 0) return callback(notAnAddress(host, answer), []);
+    if (found.length === 0) { callback(notAnAddress(host, answer), []); return; }
     // An application's `lookup` may not heed the family.
     const fitting = family === 0 ? found : found.filter((each) => each.family === family);
     const addresses = inTurns(fitting.length > 0 ? fitting : found);
