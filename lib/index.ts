@@ -76,6 +76,7 @@ export type { DuplexOptions } from './streams/duplex';
 export type { ConnectionSession, SessionChunk, SessionsOptions } from './streams/sessions';
 
 export type { EndpointPhase } from './pool/connect-window';
+export type { EjectInfo, EjectionOptions, RestoreInfo } from './pool/ejection-policy';
 export type { EndpointStats } from './pool/endpoint-stats';
 export {
   type PoolEvents,

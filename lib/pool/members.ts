@@ -4,6 +4,8 @@ import type { DeliveryQueue } from '../events/delivery-queue';
 import type { ConnectionEvents } from '../events/events';
 import type { ResolvedOptions } from '../options/settings';
 import { DialSlot } from './dial-slot';
+import { type EjectionHandler, Ejection } from './ejection';
+import type { EjectInfo, EjectionSettings, RestoreInfo } from './ejection-policy';
 import type { PoolEvents, SelectMember } from './options';
 import { type PoolWhenOpenOptions, PoolOpenWaiters } from './open-waiters';
 import { Picker } from './picker';
@@ -14,10 +16,12 @@ import type { SharedGate } from './shared-gate';
 type Member<Message> = ReconnectingConnection<Message>;
 
 /** The members of a pool: how they join and leave, and what their events change in the pool. */
-export class Members<Message> implements RetirementPool<Message> {
+export class Members<Message> implements RetirementPool<Message>, EjectionHandler<Message> {
   /** In the order in which they joined. */
   readonly present = new Set<Member<Message>>();
   readonly picker: Picker<Message>;
+  /** Undefined where the option `ejection` is false. */
+  readonly ejection: Ejection<Message> | undefined;
   readonly retirements = new Retirements<Message>(this);
   /** Whether `write()` returned false, and `drain` is still to be emitted. */
   wantsRoom = false;
@@ -35,9 +39,11 @@ export class Members<Message> implements RetirementPool<Message> {
   constructor(
     gate: SharedGate,
     select: SelectorName | SelectMember<Message>,
+    ejection: EjectionSettings | undefined,
     delivery: DeliveryQueue<PoolEvents<Message>>,
   ) {
-    this.picker = new Picker(this.present, select);
+    this.ejection = ejection && new Ejection(ejection, this);
+    this.picker = new Picker(this.present, select, this.ejection);
     this.#delivery = delivery;
     this.#host = {
       joinGate: (settings, member) => new DialSlot(gate, settings, member),
@@ -77,6 +83,19 @@ export class Members<Message> implements RetirementPool<Message> {
 
   leave(member: Member<Message>): void {
     this.picker.leave(member);
+    this.#announceRoom();
+  }
+
+  onEject(member: Member<Message>, info: EjectInfo): void {
+    this.picker.changed(member);
+    this.#delivery.deliver('eject', info, member.tag, member);
+  }
+
+  onRestore(member: Member<Message>, info: RestoreInfo): void {
+    this.picker.changed(member);
+    // One that is closing does not return.
+    if (member.state === 'closing' || member.state === 'closed') return;
+    this.#delivery.deliver('restore', info, member.tag, member);
     this.#announceRoom();
   }
 
@@ -132,13 +151,14 @@ export class Members<Message> implements RetirementPool<Message> {
     if (event === 'data') this.#delivery.deliver('data', args[0] as Buffer, tag, member);
     else this.#delivery.deliver(event, ...([...args, tag, member] as never));
     if (event === 'close') this.#onClose(member);
+    else if (event !== 'data' && this.present.has(member)) this.ejection?.observe(member, event, args);
   }
 
   /** What an event changes in the pool, before it is delivered to the pool's listeners. */
   #noteChange(member: Member<Message>, event: keyof ConnectionEvents, [, previous]: readonly unknown[]): void {
     if (event === 'drain') {
       this.picker.drained(member);
-      if (this.picker.isOpen(member)) this.wantsRoom = false;
+      if (this.picker.isCandidate(member)) this.wantsRoom = false;
       return;
     }
     if (event === 'state') {
@@ -156,6 +176,7 @@ export class Members<Message> implements RetirementPool<Message> {
   #onClose(member: Member<Message>): void {
     const isRemoved = this.#removed.delete(member);
     if (isRemoved) this.#known.delete(member);
+    this.ejection?.forget(member);
     this.#delivery.enqueue(() => {
       // A listener may have restarted it: it stays a member then, unless it was removed.
       if (isRemoved || member.state === 'closed') this.#forget(member);
@@ -164,6 +185,7 @@ export class Members<Message> implements RetirementPool<Message> {
 
   #forget(member: Member<Message>): void {
     this.present.delete(member);
+    this.ejection?.forget(member);
     this.picker.forget(member);
   }
 

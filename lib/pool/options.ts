@@ -1,6 +1,19 @@
-import { type Checks, boolean, checkRecord, frozen, func, integer, oneOf, orInfinity } from '../options/checks';
+import {
+  type Checks,
+  boolean,
+  checkObject,
+  checkRecord,
+  frozen,
+  func,
+  integer,
+  interval,
+  number,
+  oneOf,
+  orInfinity,
+} from '../options/checks';
 import type { ReconnectingConnection } from '../connection';
 import type { ConnectionEvents } from '../events/events';
+import type { EjectInfo, EjectionOptions, EjectionSettings, RestoreInfo } from './ejection-policy';
 import type { EndpointStats } from './endpoint-stats';
 import type { MemberOptions } from '../options/options';
 import { checks } from '../options/option-checks';
@@ -11,7 +24,8 @@ import type { SelectorName } from './selection';
  * Chooses among the open members of a pool; there is at least one. What is no member of the pool counts as undefined.
  *
  * Without a key, as in `pool.write()`, it is asked for one of the members that have room, if there are any. When it returns
- * none of these, it is asked again for one of all open members. With a key it is given all open members at once.
+ * none of these, it is asked again for one of all open members. With a key it is given all open members at once. Ejected members
+ * are treated as those without room.
  *
  * @example
  * ```ts
@@ -43,13 +57,26 @@ export interface PoolOptions<Message = unknown> extends MemberOptions {
   readonly hedge?: boolean | undefined;
   /** Which open member `pick()` returns. Default: `'round-robin'`. */
   readonly select?: SelectorName | SelectMember<Message> | undefined;
+  /**
+   * When a member that fails out of line with the others is left out of `pick()` for a while: see {@link EjectionOptions}.
+   * Only pools of at least three members eject, unless `maxShare` allows one of two. False: never. Default: its defaults.
+   */
+  readonly ejection?: EjectionOptions | false | undefined;
 }
 
-/** The events of a pool: every event of a member, followed by the member's tag and the member. */
+/**
+ * The events of a pool: every event of a member, followed by the member's tag and the member, and those that concern a member
+ * in its pool.
+ */
 export type PoolEvents<Message = unknown> = {
   [K in keyof ConnectionEvents<Message>]: (
     ...args: [...Parameters<ConnectionEvents<Message>[K]>, tag: string, connection: ReconnectingConnection<Message>]
   ) => void;
+} & {
+  /** A member is left out of `pick()` from now on, because it fails and others do not: see the option `ejection`. */
+  eject: (info: EjectInfo, tag: string, connection: ReconnectingConnection<Message>) => void;
+  /** An ejected member is picked again. One that closes or is removed emits none. */
+  restore: (info: RestoreInfo, tag: string, connection: ReconnectingConnection<Message>) => void;
 };
 
 /** A pool in figures, as they are when `stats` is read. */
@@ -64,6 +91,8 @@ export interface PoolStats {
   readonly backoff: number;
   /** Connecting members that wait for their dial: until their endpoint may be dialled, or `maxConnecting` allows it. */
   readonly waiting: number;
+  /** Members that are left out of `pick()` because they fail: see the option `ejection`. */
+  readonly ejected: number;
   /** Bytes written to members whose fate is open. */
   readonly queuedBytes: number;
   /** What the members know together of the endpoints they dial, by tag; empty where `coordinateDials` is false. */
@@ -90,14 +119,35 @@ export function checkPoolOptions<Message>(options: PoolOptions<Message>) {
     coordinateDials = true,
     hedge = true,
     select = 'round-robin',
-    ...defaults
+    ejection = {},
+    ...rest
   } = checkRecord<PoolOptions<Message>>('', options, poolChecks);
-  return { maxConnecting, coordinateDials, hedge, select, defaults: overDefaults(frozen(defaults) as CheckedOptions) };
+  const defaults = overDefaults(frozen(rest) as CheckedOptions);
+  return { maxConnecting, coordinateDials, hedge, select, ejection: withDefaults(ejection), defaults };
 }
+
+function withDefaults(ejection: EjectionOptions | false): EjectionSettings | undefined {
+  if (ejection === false) return undefined;
+  const { failures = 5, baseTime = 30_000, maxShare = 0.1, panicShare = 0.5 } = ejection;
+  return { failures, baseTime, maxShare, panicShare };
+}
+
+const share = number(0, 1);
+const ejectionChecks: Checks<EjectionOptions> = {
+  failures: integer(1),
+  baseTime: interval,
+  maxShare: share,
+  panicShare: share,
+};
 
 const poolChecks: Checks<PoolOptions> = {
   ...checks,
   coordinateDials: boolean,
+  ejection: (value, name) => {
+    if (value === false) return value;
+    checkObject(value, name, 'an object or false');
+    return checkRecord<EjectionOptions>('ejection', value, ejectionChecks);
+  },
   hedge: boolean,
   maxConnecting: orInfinity(integer(1)),
   select: (value, name) => (typeof value === 'function' ? func(value, name) : selectorName(value, name)),

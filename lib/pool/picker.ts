@@ -1,5 +1,6 @@
 import { type ReconnectingConnection, machineOf } from '../connection';
 import { Latencies } from './latencies';
+import type { Ejection } from './ejection';
 import type { SelectMember } from './options';
 import { type Selector, type SelectorName, selector } from './selection';
 
@@ -19,13 +20,24 @@ export class Picker<Message> {
   readonly #function: SelectMember<Message> | undefined;
   /** Only for `'peak-ewma'`. */
   readonly #latencies: Latencies | undefined;
-  /** Cache of the members that may be chosen, cleared when a member changes its state. */
+  readonly #ejection: Ejection<Message> | undefined;
+  /** Whether a key may lead to an ejected member. */
+  readonly #keepsKeys: boolean;
+  /** Cache of the open members that were not replaced, cleared when a member changes its state. */
   #open: readonly Member<Message>[] | undefined;
+  /** Cache of those of them that may be chosen: the same array unless some are ejected. */
+  #eligible: readonly Member<Message>[] | undefined;
   /** Members that were found to have no room since their last change of state or `drain`. */
   readonly #full = new Set<Member<Message>>();
 
-  constructor(members: ReadonlySet<Member<Message>>, select: SelectorName | SelectMember<Message>) {
+  constructor(
+    members: ReadonlySet<Member<Message>>,
+    select: SelectorName | SelectMember<Message>,
+    ejection?: Ejection<Message>,
+  ) {
     this.#members = members;
+    this.#ejection = ejection;
+    this.#keepsKeys = typeof select === 'function' || select === 'rendezvous';
     if (typeof select === 'function') {
       this.#function = select;
       return;
@@ -35,9 +47,9 @@ export class Picker<Message> {
     this.#selector = selector(select, Math.random, latencies && ((member) => latencies.cost(member)));
   }
 
-  /** Counts the members that may be chosen. */
+  /** Counts the open members. */
   get count(): number {
-    return this.#candidates.length;
+    return this.#openMembers.length;
   }
 
   /** Chooses a member; undefined when none is open, or where the application's function chooses none. */
@@ -45,7 +57,7 @@ export class Picker<Message> {
     let chosen = this.#select(key);
     if (chosen !== undefined && !this.isOpen(chosen)) {
       // Its `state` event is queued behind one that is being delivered, so the cache is out of date.
-      this.#open = undefined;
+      this.#forgetCandidates();
       chosen = this.#select(key);
     }
     if (chosen !== undefined) this.#latencies?.chosen(chosen);
@@ -85,9 +97,14 @@ export class Picker<Message> {
     this.changed(member);
   }
 
-  /** The state of `member` has changed. */
+  /** Whether `member` may be chosen without a key. */
+  isCandidate(member: Member<Message>): boolean {
+    return this.isOpen(member) && !this.#isPassedOver(member);
+  }
+
+  /** The state of `member` has changed, or it was ejected or restored. */
   changed(member: Member<Message>): void {
-    this.#open = undefined;
+    this.#forgetCandidates();
     this.#full.delete(member);
     this.#latencies?.forget(member);
   }
@@ -102,8 +119,30 @@ export class Picker<Message> {
     this.#latencies?.answered(member);
   }
 
-  get #candidates(): readonly Member<Message>[] {
+  get #openMembers(): readonly Member<Message>[] {
     return (this.#open ??= [...this.#members].filter((member) => this.isOpen(member)));
+  }
+
+  get #candidates(): readonly Member<Message>[] {
+    return (this.#eligible ??= this.#findEligible());
+  }
+
+  #findEligible(): readonly Member<Message>[] {
+    const open = this.#openMembers;
+    const eligible = this.#ejection?.eligible(open) ?? open;
+    // Only candidates count there.
+    if (eligible !== open) for (const member of this.#full) if (this.#ejection?.has(member)) this.#full.delete(member);
+    return eligible;
+  }
+
+  #forgetCandidates(): void {
+    this.#open = undefined;
+    this.#eligible = undefined;
+  }
+
+  /** Whether `member` is ejected, and enough others are left. */
+  #isPassedOver(member: Member<Message>): boolean {
+    return this.#ejection?.has(member) === true && this.#candidates !== this.#openMembers;
   }
 
   /**
@@ -118,13 +157,16 @@ export class Picker<Message> {
   };
 
   #select(key: string | undefined): Member<Message> | undefined {
-    const open = this.#candidates;
+    const open = key !== undefined && this.#keepsKeys ? this.#openMembers : this.#candidates;
     if (open.length === 0) return undefined;
     if (this.#function !== undefined) return this.#ask(this.#function, open, key);
     return this.#selector?.(open, key, this.#full.size < open.length ? this.#hasRoom : anyMember);
   }
 
-  /** Asks the application's function: among the members with room, unless there is a key or no other member will do. */
+  /**
+   * Asks the application's function: among the members with room, unless there is a key or no other member will do, and among
+   * ejected ones last.
+   */
   #ask(
     select: SelectMember<Message>,
     open: readonly Member<Message>[],
@@ -133,15 +175,18 @@ export class Picker<Message> {
     while (key === undefined && this.#full.size < open.length) {
       const candidates = this.#full.size === 0 ? open : open.filter((member) => !this.#full.has(member));
       const chosen = select(candidates);
-      if (!chosen || !this.#isCandidate(chosen) || has(this.#full, chosen)) break;
+      if (!chosen || !this.#isMember(chosen) || has(this.#full, chosen) || this.#isPassedOver(chosen)) break;
       if (this.#hasRoom(chosen)) return chosen;
     }
+    const all = this.#openMembers;
     const chosen = select(open, key);
-    return chosen && this.#isCandidate(chosen) ? chosen : undefined;
+    if (chosen && this.#isMember(chosen) && (open === all || !this.#isPassedOver(chosen))) return chosen;
+    const last = open === all ? undefined : select(all, key);
+    return last && this.#isMember(last) ? last : undefined;
   }
 
   /** The application's function may return anything. */
-  #isCandidate(chosen: Member<Message>): boolean {
+  #isMember(chosen: Member<Message>): boolean {
     return this.#members.has(chosen) && !has(this.#leaving, chosen);
   }
 }

@@ -49,7 +49,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     const own = fromCaller(ConnectionPool, () => checkPoolOptions(options));
     this.#defaults = own.defaults;
     this.#gate = new SharedGate(own.maxConnecting, own.coordinateDials, own.hedge);
-    this.#members = new Members(this.#gate, own.select, new DeliveryQueue(this));
+    this.#members = new Members(this.#gate, own.select, own.ejection, new DeliveryQueue(this));
   }
 
   /** The members, in the order in which they joined. */
@@ -65,8 +65,10 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   /** Figures of the pool: members by state, queued bytes, endpoints. */
   get stats(): PoolStats {
     const { waiting, endpoints } = this.#gate;
-    const { present } = this.#members;
-    const stats = { total: present.size, open: 0, connecting: 0, backoff: 0, waiting, queuedBytes: 0, endpoints };
+    const { present, ejection } = this.#members;
+    const ejected = ejection?.size ?? 0;
+    const counts = { open: 0, connecting: 0, backoff: 0 };
+    const stats = { total: present.size, ...counts, waiting, ejected, queuedBytes: 0, endpoints };
     for (const { state, pendingBytes } of present) {
       if (state === 'open' || state === 'connecting' || state === 'backoff') stats[state] += 1;
       stats.queuedBytes += pendingBytes;
@@ -153,7 +155,8 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
 
   /**
    * The open member that `select` chooses; undefined when none is open. A member without room is chosen only where no other
-   * has room, or where it is the one of `key`. With `'round-robin'`, every call moves on to the next member.
+   * has room, or where it is the one of `key`, and an ejected one only where it is the one of `key` (see the option
+   * `ejection`). With `'round-robin'`, every call moves on to the next member.
    *
    * @param key - For `'rendezvous'` and functions: equal keys get the same member while it is open.
    */
