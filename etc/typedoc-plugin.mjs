@@ -13,13 +13,13 @@ const PAGES = [
   {
     page: 'options',
     need: 'set options: targets, TLS, handshakes, heartbeats, the queue, pools',
-    names: /^options\/(options|target)|:(PoolOptions|SelectMember|SelectorName)$/,
+    names: /^options\/(options|target)|:(PoolOptions|EjectionOptions|SelectMember|SelectorName)$/,
     first: ['ConnectionOptions', 'CommonOptions', 'MemberOptions', 'PoolOptions', 'Target', 'TcpTarget', 'PathTarget'],
   },
   {
     page: 'events',
     need: 'listen: events, their payloads, reasons and states',
-    names: /^events\/events|:PoolEvents$/,
+    names: /^events\/events|:(PoolEvents|EjectInfo|RestoreInfo)$/,
     first: ['ConnectionEvents', 'PoolEvents'],
   },
   { page: 'backoff', need: 'choose how the waits grow', names: /^options\/backoff/ },

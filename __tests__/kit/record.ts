@@ -3,7 +3,7 @@ import type { EventMap, default as TypedEventEmitter } from 'typed-emitter';
 /** One event: its name, then its arguments. */
 export type Heard = readonly [event: string, ...args: unknown[]];
 
-/** Every event of a connection, and so of a pool. */
+/** Every event of a connection. */
 export const EVENTS = ['open', 'data', 'message', 'reset', 'backoff', 'drain', 'drop', 'state', 'close'] as const;
 
 /** Records every event of `emitter`, in order. Compare the whole record. */

@@ -9,6 +9,7 @@ import {
   type ConnectionEvents,
   type ConnectionOptions,
   type ConnectionSession,
+  type EjectInfo,
   type MemberOptions,
   type OpenInfo,
   type PoolEvents,
@@ -134,7 +135,19 @@ function check(connection: ReconnectingConnection<string>, pool: ConnectionPool<
   });
   pool.on('state', (next, previous, tag) => [next, previous, tag]);
   pool.on('drain', (tag, member) => [tag, member]);
-  expectTypeOf<keyof PoolEvents>().toEqualTypeOf<keyof ConnectionEvents>();
+  expectTypeOf<Exclude<keyof PoolEvents, 'eject' | 'restore'>>().toEqualTypeOf<keyof ConnectionEvents>();
+  pool.on('eject', (info, tag, member) => {
+    expectTypeOf(info).toEqualTypeOf<EjectInfo>();
+    expectTypeOf(tag).toEqualTypeOf<string>();
+    expectTypeOf(member).toEqualTypeOf<ReconnectingConnection<string>>();
+  });
+  pool.on('restore', ({ ejections, duration }, tag) => [ejections, duration, tag]);
+  // @ts-expect-error: only pools eject.
+  connection.on('eject', () => undefined);
+  new ConnectionPool({ ejection: false });
+  new ConnectionPool({ ejection: { failures: 3, baseTime: undefined } });
+  // @ts-expect-error: the defaults hold without it.
+  new ConnectionPool({ ejection: true });
   expectTypeOf(pool.add({ port: 1 })).toEqualTypeOf<ReconnectingConnection<string>>();
   expectTypeOf([...pool]).toEqualTypeOf<ReconnectingConnection<string>[]>();
 

@@ -63,10 +63,11 @@ async function workOf(task: Task & Partial<SmallWork>): Promise<(calls: number) 
       const { ConnectionPool, ReconnectingConnection } = loadLibrary(library!);
       const stream = silentStream();
       const options = { port: 1, dial: () => stream };
-      const emitter = what === 'pool' ? new ConnectionPool() : new ReconnectingConnection(options);
-      emitter.on('data', onData);
-      const opened = new Promise<void>((resolve) => emitter.on('open', () => resolve()));
-      if (emitter instanceof ConnectionPool) emitter.add(options);
+      const pool = what === 'pool' ? new ConnectionPool() : undefined;
+      pool?.on('data', onData);
+      const connection = pool?.add(options) ?? new ReconnectingConnection(options);
+      if (pool === undefined) connection.on('data', onData);
+      const opened = new Promise<void>((resolve) => connection.on('open', () => resolve()));
       await opened;
       return pushing(stream);
     }

@@ -23,6 +23,7 @@ export const counters = {
   uncertain: { words: ['uncertain', 'writes'], help: 'Writes that a lost session did not confirm', unit: '{write}' },
   received: { words: ['received', 'bytes'], help: 'Bytes received', unit: 'By' },
   unheard: { words: ['unheard', 'bytes'], help: 'Bytes received while nobody listened, and let go', unit: 'By' },
+  ejections: { words: ['ejections'], help: 'Times that a member of a pool was ejected', unit: '{ejection}' },
   sent: { words: ['sent', 'bytes'], help: 'Bytes that the kernel took', unit: 'By' },
 } as const satisfies Record<string, Instrument>;
 
@@ -31,6 +32,7 @@ export const gauges = {
   connections: { words: ['connections'], help: 'Connections by their state', unit: '{connection}', by: 'state' },
   pending: { words: ['pending', 'bytes'], help: 'Bytes that are written and not yet confirmed', unit: 'By' },
   waiting: { words: ['waiting', 'connections'], help: 'Members of a pool that wait to dial', unit: '{connection}' },
+  ejected: { words: ['ejected', 'connections'], help: 'Members of a pool that are ejected', unit: '{connection}' },
 } as const satisfies Record<string, Instrument>;
 
 /** Durations in seconds, counted in buckets. Sessions last from a moment to days, outages less, answers less again. */

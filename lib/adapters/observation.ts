@@ -6,6 +6,7 @@ import type {
   ConnectionPool,
   ConnectionStats,
   PoolEvents,
+  PoolStats,
   ReconnectingConnection,
   RoundTrip,
   StateName,
@@ -72,9 +73,9 @@ export class Observation {
     return this.#connections.map(({ tag, state, pendingBytes }) => ({ tag, state, pendingBytes }));
   }
 
-  /** Number of members of a pool that wait to dial; undefined for other sources. */
-  get waiting(): number | undefined {
-    return this.#source !== undefined && 'connections' in this.#source ? this.#source.stats.waiting : undefined;
+  /** The figures of a pool; undefined for other sources. */
+  get poolStats(): PoolStats | undefined {
+    return this.#source !== undefined && 'connections' in this.#source ? this.#source.stats : undefined;
   }
 
   /** Adds the counts since the last flush to the sink. */
@@ -166,8 +167,12 @@ export class Observation {
       emitter.on(event, listener);
       return [event, listener] as const;
     });
+    // Only pools emit it.
+    const onEject: Listener = (_info, tag = single.tag) => this.#sink.add('ejections', 1, tag);
+    emitter.on('eject', onEject);
     return () => {
       for (const [event, listener] of added) emitter.off(event, listener);
+      emitter.off('eject', onEject);
     };
   }
 }

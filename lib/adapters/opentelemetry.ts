@@ -133,7 +133,7 @@ export function exportMetrics<Message>(
   });
 
   // `as`: the type of the meter's instruments is unknown here.
-  const { connections, pending, waiting } = created.gauges as Record<keyof typeof gauges, never>;
+  const { connections, pending, waiting, ejected } = created.gauges as Record<keyof typeof gauges, never>;
   const observe = (result: OpenTelemetryResult) => {
     observation.flush();
     const states = new Sums();
@@ -144,9 +144,12 @@ export function exportMetrics<Message>(
     }
     states.observe(result, connections);
     bytes.observe(result, pending);
-    if (observation.waiting !== undefined) result.observe(waiting, observation.waiting, attributes);
+    const { poolStats } = observation;
+    if (poolStats === undefined) return;
+    result.observe(waiting, poolStats.waiting, attributes);
+    result.observe(ejected, poolStats.ejected, attributes);
   };
-  const instruments = [connections, pending, waiting];
+  const instruments = [connections, pending, waiting, ejected];
   meter.addBatchObservableCallback(observe, instruments);
   return () => {
     observation.stop();

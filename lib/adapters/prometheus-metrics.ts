@@ -187,13 +187,15 @@ class Series {
 
   /** Adds the current state to the gauges. */
   sample(): void {
-    const { connections, pending, waiting } = this.#metrics.gauges;
+    const { connections, pending, waiting, ejected } = this.#metrics.gauges;
     for (const { tag, state, pendingBytes } of this.observation.samples) {
       for (const each of STATES) connections.inc(this.#labelsOf(tag, { state: each }), each === state ? 1 : 0);
       pending.inc(this.#labelsOf(tag), pendingBytes);
     }
-    const members = this.observation.waiting;
-    if (members !== undefined) waiting.inc(this.#labels, members);
+    const { poolStats } = this.observation;
+    if (poolStats === undefined) return;
+    waiting.inc(this.#labels, poolStats.waiting);
+    ejected.inc(this.#labels, poolStats.ejected);
   }
 
   #labelsOf(tag: string, more?: PrometheusLabels): PrometheusLabels {

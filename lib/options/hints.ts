@@ -53,6 +53,7 @@ const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
   closeTimeout: words('disconnecttimeout shutdowntimeout'),
   signal: words('abort abortsignal controller'),
   maxConnecting: words('concurrency'),
+  ejection: words('outlierdetection outliers eject circuitbreaker'),
   select: words('policy loadbalancing strategy'),
   'write.maxAge': words('timeout ttl expires'),
   autoConnect: words('lazyconnect lazy autostart'),

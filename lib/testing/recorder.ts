@@ -46,7 +46,9 @@ const EVENTS = Object.keys({
   drop: true,
   state: true,
   close: true,
-} satisfies Record<keyof ConnectionEvents, true>) as (keyof ConnectionEvents)[]; // `as`: the keys just written.
+  eject: true,
+  restore: true,
+} satisfies Record<keyof PoolEvents, true>) as (keyof PoolEvents)[]; // `as`: the keys just written.
 
 const nextChecks: Checks<NextOptions> = { where: func, deadline: interval };
 
