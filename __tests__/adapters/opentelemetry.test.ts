@@ -104,13 +104,14 @@ test('members of a pool with the same attributes are added up, and targets beyon
   for (const server of servers) pool.add(server.target);
   await next(pool, 'open', () => pool.stats.open === 3);
 
-  const { connections, opens, waiting_connections: waiting } = await collect();
+  const { connections, opens, waiting_connections: waiting, ejected_connections: ejected } = await collect();
   const other = { pool: 'cache', 'server.address': '_OTHER' };
   const state = { 'reconnecting_connection.state': 'open' };
   expect(opens?.points).toContainEqual({ attributes: other, value: 2 });
   expect(connections?.points).toContainEqual({ attributes: { ...other, ...state }, value: 2 });
   expect(connections?.points).toHaveLength(2);
   expect(waiting?.points).toEqual([{ attributes: { pool: 'cache' }, value: 0 }]);
+  expect(ejected?.points).toEqual([{ attributes: { pool: 'cache' }, value: 0 }]);
 });
 
 test('`all` includes every connection, and `maxTargets: 0` omits the target', async () => {

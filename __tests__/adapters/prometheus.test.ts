@@ -140,6 +140,26 @@ test('a pool has a series per target, including the counts of members that were 
   expect([...series].filter(([name, value]) => name.startsWith('connections') && value === 1)).toHaveLength(1);
 });
 
+test('a pool has its ejected members, and how often members were ejected', async () => {
+  const servers = await Promise.all([1, 2, 3].map(() => Loopback.start()));
+  const pool = track(new ConnectionPool({ ...QUICK, ejection: { failures: 2 } }));
+  const { registry, undo } = exported(pool);
+  for (const server of servers) pool.add(server.target);
+  await pool.whenOpen(3);
+  servers[0]!.drop();
+  const ejected = next(pool, 'eject');
+  await next(pool, 'open');
+  servers[0]!.drop();
+  const [, tag] = await ejected;
+
+  expect(only(await scrape(registry), 'eject')).toEqual({
+    [`ejections_total{target="${tag}"}`]: 1,
+    ejected_connections: 1,
+  });
+  undo();
+  expect(pool.listenerCount('eject')).toBe(0);
+});
+
 test('targets beyond `maxTargets` share the label `other`', async () => {
   const servers = [await Loopback.start(), await Loopback.start(), await Loopback.start()];
   const pool = track(new ConnectionPool(QUICK));

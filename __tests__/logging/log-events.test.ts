@@ -180,3 +180,31 @@ test('the loggers of pino and winston and the console have the type Logger', () 
   // @ts-expect-error it has no `warn`
   expect(() => logEvents(idle(), { info() {}, error() {} })).toThrow();
 });
+
+test('an ejection of a member and its end are a line each', async () => {
+  const servers = await Promise.all([1, 2, 3].map(() => Loopback.start()));
+  const pool = track(new ConnectionPool({ ...QUICK, ejection: { failures: 1, baseTime: 50 } }));
+  const { calls, logger } = recordingLogger();
+  const levels = { open: false, reset: false, backoff: false, eject: 'warn', restore: 'info' } as const;
+  const stop = logEvents(pool, logger, { levels, convention: 'fields-first' });
+  for (const server of servers) pool.add(server.target);
+  await pool.whenOpen(3);
+  servers[0]!.drop();
+  await next(pool, 'restore');
+  stop();
+  const tag = pool.connections[0]!.tag;
+  const fields = { tag, ejections: 1 };
+  expect(calls).toEqual([
+    [
+      'warn',
+      { event: 'eject', ...fields, failures: 1, duration: 50, reason: 'peer-end' },
+      `${tag}: left out of pick() for 50 ms after a failure (peer-end)`,
+    ],
+    [
+      'info',
+      { event: 'restore', ...fields, duration: expect.any(Number) as number },
+      expect.stringContaining(': picked'),
+    ],
+  ]);
+  expect([pool.listenerCount('eject'), pool.listenerCount('restore')]).toEqual([0, 0]);
+});

@@ -1,6 +1,7 @@
 import type { BackoffInfo, CloseInfo, OpenInfo, ResetInfo } from '../events/events';
 import { readable } from '../errors';
 import { codeOf, failureOf } from '../events/failure-text';
+import type { EjectInfo, RestoreInfo } from '../pool/ejection-policy';
 import type { LogFields } from './logger';
 
 /** The event that a line reports; it determines the level of the line. */
@@ -20,7 +21,11 @@ export type LogEvent =
   /** `shouldRetry` closed the connection after a failure. */
   | 'notRetryable'
   /** The connection gave up. */
-  | 'giveUp';
+  | 'giveUp'
+  /** A member of a pool is left out of `pick()`. */
+  | 'eject'
+  /** It is picked again. */
+  | 'restore';
 
 /** A line of the log. Its text and its fields say the same, to people and to programs. */
 export interface LogLine {
@@ -101,6 +106,20 @@ export function backoffLine(tag: string, info: BackoffInfo): LogLine {
     fields: { attempt, delay, ...cause.fields, ...(fault !== undefined && { fault }) },
     kind: `backoff ${tag} ${codeOf(info.error) ?? info.reason} ${fault === undefined ? '' : 'fault'}`,
   };
+}
+
+export function ejectLine(tag: string, info: EjectInfo, connection: object): LogLine {
+  const { failures, ejections, duration: time } = info;
+  const cause = causeOf(info);
+  const after = failures === 1 ? 'a failure' : `${failures} failures in a row`;
+  const text = `left out of pick() for ${duration(time)} after ${after} (${cause.text})`;
+  const fields = { failures, ejections, duration: time, ...cause.fields };
+  return { event: 'eject', tag, text, fields, kind: `eject ${tag}`, connection };
+}
+
+export function restoreLine(tag: string, { ejections, duration: time }: RestoreInfo, connection: object): LogLine {
+  const text = `picked again after ${duration(time)}`;
+  return { event: 'restore', tag, text, fields: { ejections, duration: time }, kind: `restore ${tag}`, connection };
 }
 
 /** @param reset - The reset of the session that was open until the connection closed, if there was one. */

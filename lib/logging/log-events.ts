@@ -2,7 +2,7 @@ import { HEALTHY } from '../events/events';
 import { type Check, type Checks, checkObject, checkRecord, interval, oneOf, orInfinity } from '../options/checks';
 import type { ReconnectingConnection } from '../connection';
 import { fromCaller, invalidOption } from '../errors';
-import type { LogEvent, LogLine } from './lines';
+import { type LogEvent, type LogLine, ejectLine, restoreLine } from './lines';
 import { type LogConvention, type Logger, LogWriter, checkLogger, conventionOf } from './logger';
 import type { ConnectionPool } from '../pool/pool';
 import { EventLog } from './event-log';
@@ -16,7 +16,7 @@ export interface LogEventsOptions {
   /**
    * The levels that differ from the default,
    * `{ open: 'info', reset: 'warn', reconnect: 'info', backoff: 'warn', drop: 'warn', close: 'info', giveUp: 'error' }`;
-   * `notRetryable` has the level of `reset`.
+   * `notRetryable` and `eject` have the level of `reset`, and `restore` that of `open`.
    */
   readonly levels?: LogLevels | undefined;
   /**
@@ -35,7 +35,10 @@ export interface LogEventsOptions {
   readonly settleTime?: number | undefined;
 }
 
+<<<<<<< HEAD
 const DEFAULT_LEVELS: Readonly<Record<LogEvent, string | false>> = {
+=======
+const DEFAULT_LEVELS: Readonly<Record<Exclude<LogEvent, 'notRetryable' | 'eject' | 'restore'>, string | false>> = {
   open: 'info',
   reset: 'warn',
   reconnect: 'info',
@@ -54,8 +57,22 @@ const level: Check<string | false> = (value, name) => {
   throw invalidOption(name, 'the name of a method of the logger, or false', value);
 };
 
+<<<<<<< HEAD
 // `as`: it has the same names.
 const levelChecks = Object.fromEntries(Object.keys(DEFAULT_LEVELS).map((event) => [event, level])) as Checks<LogLevels>;
+=======
+const levelChecks: Checks<LogLevels> = {
+  open: level,
+  reset: level,
+  reconnect: level,
+  backoff: level,
+  drop: level,
+  close: level,
+  notRetryable: level,
+  giveUp: level,
+  eject: level,
+  restore: level,
+};
 
 const checks: Checks<LogEventsOptions> = {
   levels: (value) => checkRecord<LogLevels>('levels', value, levelChecks),
@@ -94,21 +111,26 @@ export function logEvents<Message>(
   });
   const writer = new LogWriter(logger, convention);
   const members = new LogMembers('connections' in emitter ? emitter : []);
-  const log = new EventLog(settings, members, ({ event, tag, text, fields, connection }: LogLine) => {
+  const report = ({ event, tag, text, fields, connection }: LogLine) => {
     const level = levels[event];
     if (level === false) return;
     const member = connection && members.numberOf(connection);
     const name = member === undefined ? tag : `${tag} #${member}`;
     writer.write(level, `${name}: ${text}`, { event, tag, ...(member !== undefined && { member }), ...fields });
-  });
-  return listen(emitter, members, log);
+  };
+  const stopEvents = listen(emitter, members, new EventLog(settings, members, report));
+  const stopEjections = listenToEjections(emitter, report);
+  return () => {
+    stopEjections();
+    stopEvents();
+  };
 }
 
 /** Checks the logger and the options, and fills in the defaults. */
 function resolve(logger: Logger, options: LogEventsOptions) {
   const given = checkRecord<LogEventsOptions>('', options, checks);
-  const { reset = DEFAULT_LEVELS.reset } = given.levels ?? {};
-  const levels = { ...DEFAULT_LEVELS, notRetryable: reset, ...given.levels };
+  const { open = DEFAULT_LEVELS.open, reset = DEFAULT_LEVELS.reset } = given.levels ?? {};
+  const levels = { ...DEFAULT_LEVELS, notRetryable: reset, eject: reset, restore: open, ...given.levels };
   const names = Object.values(levels).filter((name) => name !== false);
   checkLogger(logger, names);
   const { interval = 10_000, maxInterval = Math.max(interval, 600_000), settleTime = 5000 } = given;
@@ -152,4 +174,17 @@ function listen<Message>(
     for (const [event, listener] of listeners) pool.off(event, listener);
     log.end();
   };
+}
+
+/** Each ejection is a line of its own: they are rare, and each lasts longer than the one before. */
+function listenToEjections<Message>(
+  emitter: ReconnectingConnection<Message> | ConnectionPool<Message>,
+  report: (line: LogLine) => void,
+): () => void {
+  // `as`: a connection never emits these.
+  const pool = emitter as ConnectionPool<Message>;
+  const onEject: PoolEvents<Message>['eject'] = (info, tag, member) => report(ejectLine(tag, info, member));
+  const onRestore: PoolEvents<Message>['restore'] = (info, tag, member) => report(restoreLine(tag, info, member));
+  pool.on('eject', onEject).on('restore', onRestore);
+  return () => void pool.off('eject', onEject).off('restore', onRestore);
 }
