@@ -71,7 +71,7 @@ test('a member whose sessions end one after another is left out of pick(), for l
   expect([fixture.picks(), pool.stats.ejected]).toEqual(['123', 0]);
   await fixture.flap([1], 1);
 
-  const error = expect.objectContaining({ code: 'ECONNRESET' });
+  const error = expect.objectContaining({ code: 'ECONNRESET' }) as Error;
   const info = {
     reason: 'error',
     error,

@@ -7,6 +7,7 @@ import { defaultCandidate } from './candidates';
 import { measureAll } from './choice';
 import { crowd } from './crowd';
 import { type CrowdRun, crowdChart } from './crowd-chart';
+import { ejectionPage } from './ejection-page';
 import { fleet } from './fleet';
 import { type Run, fleetChart } from './fleet-chart';
 import { lone } from './lone';
@@ -18,35 +19,40 @@ import { dark, light } from './theme';
 import { count, duration, span } from './words';
 
 // npm run bench:herd -- [--clients N] [--seed S] [--write]: prints the page with the fleets, one client, the candidates and
-// the gate; `--write` writes docs/herd.md and its charts, too. `--clients` simulates one fleet of that size only.
+// the gate; `--write` writes docs/herd.md and its charts, too. `--clients` simulates one fleet of that size only, and
+// `--ejection` prints what the ejection of members does in pools instead.
 
 const policies = [ours, ...others];
 /** The fleet and the outage of the charts. */
 const SHOWN = { clients: FLEETS[0]!, outage: OUTAGES[1]! } as const;
 
-runProgram({ clients: whole, seed: whole, write: 'flag' }, ({ clients, seed = 1, write }) => {
-  if (write && clients !== undefined) throw new Error('--write is for the whole run, without --clients');
+runProgram(
+  { clients: whole, seed: whole, write: 'flag', ejection: 'flag' },
+  ({ clients, seed = 1, write, ejection }) => {
+    if (ejection) return void process.stdout.write(ejectionPage(seed));
+    if (write && clients !== undefined) throw new Error('--write is for the whole run, without --clients');
 
-  const fleets = clients === undefined ? FLEETS : [clients];
-  const scenarios = fleets.flatMap((clients) => OUTAGES.map((outage) => simulateFleet(clients, outage, seed)));
-  const crowds = OUTAGES.map((outage) => simulateCrowds(fleets[0]!, outage, seed, scenarios));
-  const single = simulateLone(seed);
-  const candidates = measureAll(seed);
-  progress('the candidates');
-  const { name } = defaultCandidate() ?? {};
-  const text = page({
-    seed,
-    scenarios,
-    lone: single,
-    crowds,
-    candidates,
-    chosen: candidates.find((row) => row.name === name),
-  });
-  process.stdout.write(text);
-  if (!write) return;
-  save('herd.md', text);
-  saveCharts(scenarios, crowds);
-});
+    const fleets = clients === undefined ? FLEETS : [clients];
+    const scenarios = fleets.flatMap((clients) => OUTAGES.map((outage) => simulateFleet(clients, outage, seed)));
+    const crowds = OUTAGES.map((outage) => simulateCrowds(fleets[0]!, outage, seed, scenarios));
+    const single = simulateLone(seed);
+    const candidates = measureAll(seed);
+    progress('the candidates');
+    const { name } = defaultCandidate() ?? {};
+    const text = page({
+      seed,
+      scenarios,
+      lone: single,
+      crowds,
+      candidates,
+      chosen: candidates.find((row) => row.name === name),
+    });
+    process.stdout.write(text);
+    if (!write) return;
+    save('herd.md', text);
+    saveCharts(scenarios, crowds);
+  },
+);
 
 function simulateFleet(clients: number, outage: number, seed: number): Scenario {
   const runs = policies.map((policy): Run => ({ policy, outcome: fleet(policy, herdOf(clients, outage, seed)) }));
