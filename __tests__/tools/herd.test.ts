@@ -5,6 +5,7 @@ import { Agenda } from '../../benchmarks/herd/agenda';
 import { asPolicy, candidates, defaultCandidate } from '../../benchmarks/herd/candidates';
 import { compared, front, measure } from '../../benchmarks/herd/choice';
 import { crowd } from '../../benchmarks/herd/crowd';
+import { ejection } from '../../benchmarks/herd/ejection';
 import { type Dialler, Dials } from '../../benchmarks/herd/dials';
 import { type Herd, fleet } from '../../benchmarks/herd/fleet';
 import { lone } from '../../benchmarks/herd/lone';
@@ -530,5 +531,36 @@ describe('page()', () => {
 
   it('is not written if the default is not among the candidates', () => {
     expect(() => page({ ...findings, chosen: undefined })).toThrow('not among the candidates');
+  });
+});
+
+describe('the ejection of members', () => {
+  const DEFAULTS = { failures: 5, baseTime: 30_000, maxShare: 0.1, panicShare: 0.5 };
+  const mute = { members: 10, bad: 1, fault: 'mute', seed: 1 } as const;
+
+  it('gives the same figures for the same seed', () => {
+    expect(ejection(mute, DEFAULTS)).toEqual(ejection(mute, DEFAULTS));
+  });
+
+  it('saves most writes to a mute server, and loads no other with more than its share of these', () => {
+    const without = ejection(mute, undefined);
+    const { lost, busiest } = ejection(mute, DEFAULTS);
+    expect(without).toMatchObject({ ejections: 0, idle: 0 });
+    // A tenth of the writes.
+    expect(Math.abs(without.lost - 0.1)).toBeLessThan(0.005);
+    expect(lost).toBeLessThan(without.lost / 5);
+    expect(busiest).toBeLessThan(1.15);
+  });
+
+  it('does nothing where all servers reset their sessions', () => {
+    const all = { members: 10, bad: 10, fault: 'resets', seed: 1 } as const;
+    expect(ejection(all, DEFAULTS)).toEqual(ejection(all, undefined));
+  });
+
+  it('leaves a server that was restarted out for no longer than its session takes to be healthy', () => {
+    const { lost, ejections, idle } = ejection({ members: 3, bad: 3, fault: 'restarts', seed: 1 }, DEFAULTS);
+    expect(lost).toBe(0);
+    expect(ejections).toBeGreaterThan(0);
+    expect(idle).toBeLessThanOrEqual(ejections * 5.1);
   });
 });

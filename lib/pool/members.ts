@@ -151,7 +151,9 @@ export class Members<Message> implements RetirementPool<Message>, EjectionHandle
     if (event === 'data') this.#delivery.deliver('data', args[0] as Buffer, tag, member);
     else this.#delivery.deliver(event, ...([...args, tag, member] as never));
     if (event === 'close') this.#onClose(member);
-    else if (event !== 'data' && this.present.has(member)) this.ejection?.observe(member, event, args);
+    else if (event !== 'data' && event !== 'message' && this.present.has(member)) {
+      this.ejection?.observe(member, event, args);
+    }
   }
 
   /** What an event changes in the pool, before it is delivered to the pool's listeners. */
