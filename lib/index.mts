@@ -7,6 +7,7 @@ export {
   connmanBackoff,
   constantBackoff,
   defaultBackoff,
+  dnsTargets,
   exponentialBackoff,
   logEvents,
   registry,

@@ -75,15 +75,21 @@ export type { WhenOpenOptions } from './lifecycle/when-open';
 export type { DuplexOptions } from './streams/duplex';
 export type { ConnectionSession, SessionChunk, SessionsOptions } from './streams/sessions';
 
+export { type DnsResolver, type DnsTargetsOptions, dnsTargets } from './pool/dns-targets';
 export type { EndpointPhase } from './pool/connect-window';
 export type { EjectInfo, EjectionOptions, RestoreInfo } from './pool/ejection-policy';
 export type { EndpointStats } from './pool/endpoint-stats';
 export {
+  type FollowOptions,
+  type MemberEntry,
+  type MemberSource,
   type PoolEvents,
   type PoolOptions,
   type PoolStats,
   type PoolWhenOpenOptions,
   type SelectMember,
+  type SourceInfo,
+  type SourceStats,
   ConnectionPool,
 } from './pool/pool';
 export type { SelectorName } from './pool/selection';

@@ -133,7 +133,17 @@ function tick(member?: MemberFigures, gate?: Tick['gates'][string]): Tick {
   return {
     type: 'tick',
     at: 0,
-    pool: { total: 4, open: 4, connecting: 0, backoff: 0, waiting: 0, ejected: 0, queuedBytes: 0, endpoints: {} },
+    pool: {
+      total: 4,
+      open: 4,
+      connecting: 0,
+      backoff: 0,
+      waiting: 0,
+      ejected: 0,
+      queuedBytes: 0,
+      endpoints: {},
+      sources: [],
+    },
     gates: gate === undefined ? {} : { '127.0.0.1:12345': gate },
     writes: { accepted: NONE, confirmed: NONE, uncertain: NONE, dropped: NONE, queued: NONE, refused: NONE },
     members: member === undefined ? [] : [member],

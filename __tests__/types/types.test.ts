@@ -135,7 +135,7 @@ function check(connection: ReconnectingConnection<string>, pool: ConnectionPool<
   });
   pool.on('state', (next, previous, tag) => [next, previous, tag]);
   pool.on('drain', (tag, member) => [tag, member]);
-  expectTypeOf<Exclude<keyof PoolEvents, 'eject' | 'restore'>>().toEqualTypeOf<keyof ConnectionEvents>();
+  expectTypeOf<Exclude<keyof PoolEvents, 'eject' | 'restore' | 'source'>>().toEqualTypeOf<keyof ConnectionEvents>();
   pool.on('eject', (info, tag, member) => {
     expectTypeOf(info).toEqualTypeOf<EjectInfo>();
     expectTypeOf(tag).toEqualTypeOf<string>();

@@ -90,6 +90,11 @@ type ErrorText = Omit<ErrorSummary, 'at'>;
 /** The latest error of any connection, before it was made readable: those that fail alike share the text. */
 let latest: { readonly message: string; readonly code: string | undefined; readonly text: ErrorText } | undefined;
 
+/** An error as it happens. */
+export function summaryOf(error: Error): ErrorSummary {
+  return { ...textOf(error), at: Date.now() };
+}
+
 function textOf(error: Error): ErrorText {
   const { message } = error;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;

@@ -4,7 +4,7 @@ import type { ReconnectingConnection } from '../connection';
 import { fromCaller, invalidOption } from '../errors';
 import { type LogEvent, type LogLine, ejectLine, restoreLine } from './lines';
 import { type LogConvention, type Logger, LogWriter, checkLogger, conventionOf } from './logger';
-import type { ConnectionPool } from '../pool/pool';
+import type { ConnectionPool, PoolEvents } from '../pool/pool';
 import { EventLog } from './event-log';
 import { LogMembers } from './members';
 
@@ -35,10 +35,7 @@ export interface LogEventsOptions {
   readonly settleTime?: number | undefined;
 }
 
-<<<<<<< HEAD
 const DEFAULT_LEVELS: Readonly<Record<LogEvent, string | false>> = {
-=======
-const DEFAULT_LEVELS: Readonly<Record<Exclude<LogEvent, 'notRetryable' | 'eject' | 'restore'>, string | false>> = {
   open: 'info',
   reset: 'warn',
   reconnect: 'info',
@@ -47,6 +44,8 @@ const DEFAULT_LEVELS: Readonly<Record<Exclude<LogEvent, 'notRetryable' | 'eject'
   close: 'info',
   notRetryable: 'warn',
   giveUp: 'error',
+  eject: 'warn',
+  restore: 'info',
 };
 
 const EVENTS = ['open', 'reset', 'backoff', 'drop', 'close'] as const;
@@ -57,22 +56,8 @@ const level: Check<string | false> = (value, name) => {
   throw invalidOption(name, 'the name of a method of the logger, or false', value);
 };
 
-<<<<<<< HEAD
 // `as`: it has the same names.
 const levelChecks = Object.fromEntries(Object.keys(DEFAULT_LEVELS).map((event) => [event, level])) as Checks<LogLevels>;
-=======
-const levelChecks: Checks<LogLevels> = {
-  open: level,
-  reset: level,
-  reconnect: level,
-  backoff: level,
-  drop: level,
-  close: level,
-  notRetryable: level,
-  giveUp: level,
-  eject: level,
-  restore: level,
-};
 
 const checks: Checks<LogEventsOptions> = {
   levels: (value) => checkRecord<LogLevels>('levels', value, levelChecks),

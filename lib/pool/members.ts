@@ -33,6 +33,8 @@ export class Members<Message> implements RetirementPool<Message>, EjectionHandle
   readonly #host: ConnectionHost;
   /** Members, and former members that closed by themselves and join again when they are restarted. */
   readonly #known = new WeakSet<Member<Message>>();
+  /** Members that were to be replaced, each with its twin. */
+  readonly #twins = new WeakMap<Member<Message>, Member<Message>>();
   /** Members that are forgotten as soon as they have closed. */
   readonly #removed = new WeakSet<Member<Message>>();
 
@@ -74,7 +76,21 @@ export class Members<Message> implements RetirementPool<Message>, EjectionHandle
     const twin = this.join({ settings, target });
     if (!isRef) twin.unref();
     if (!settings.autoConnect) twin.connect();
+    this.#twins.set(member, twin);
     return twin;
+  }
+
+  /** `member` and the twins that were to replace it, as far as they are members. */
+  withTwins(member: Member<Message>): Member<Message>[] {
+    const twin = this.#twins.get(member);
+    const all = twin === undefined ? [member] : [member, ...this.withTwins(twin)];
+    return all.filter((each) => this.present.has(each));
+  }
+
+  /** `member`, or the twin that has replaced it; undefined where it has closed. */
+  successor(member: Member<Message> | undefined): Member<Message> | undefined {
+    const all = member === undefined ? [] : this.withTwins(member);
+    return all.find(({ state }) => state !== 'closing' && state !== 'closed');
   }
 
   stay(member: Member<Message>): void {

@@ -15,6 +15,7 @@ import type { ReconnectingConnection } from '../connection';
 import type { ConnectionEvents } from '../events/events';
 import type { EjectInfo, EjectionOptions, EjectionSettings, RestoreInfo } from './ejection-policy';
 import type { EndpointStats } from './endpoint-stats';
+import type { SourceInfo, SourceStats } from './follow-options';
 import type { MemberOptions } from '../options/options';
 import { checks } from '../options/option-checks';
 import { type CheckedOptions, overDefaults } from '../options/settings';
@@ -64,10 +65,7 @@ export interface PoolOptions<Message = unknown> extends MemberOptions {
   readonly ejection?: EjectionOptions | false | undefined;
 }
 
-/**
- * The events of a pool: every event of a member, followed by the member's tag and the member, and those that concern a member
- * in its pool.
- */
+/** The events of a pool: every event of a member, followed by the member's tag and the member; and its own. */
 export type PoolEvents<Message = unknown> = {
   [K in keyof ConnectionEvents<Message>]: (
     ...args: [...Parameters<ConnectionEvents<Message>[K]>, tag: string, connection: ReconnectingConnection<Message>]
@@ -77,6 +75,8 @@ export type PoolEvents<Message = unknown> = {
   eject: (info: EjectInfo, tag: string, connection: ReconnectingConnection<Message>) => void;
   /** An ejected member is picked again. One that closes or is removed emits none. */
   restore: (info: RestoreInfo, tag: string, connection: ReconnectingConnection<Message>) => void;
+  /** A source that `follow()` reads has given a list, has failed or has ended. */
+  source: (info: SourceInfo) => void;
 };
 
 /** A pool in figures, as they are when `stats` is read. */
@@ -97,6 +97,8 @@ export interface PoolStats {
   readonly queuedBytes: number;
   /** What the members know together of the endpoints they dial, by tag; empty where `coordinateDials` is false. */
   readonly endpoints: Readonly<Record<string, EndpointStats>>;
+  /** The sources that the pool follows, in the order of the calls of `follow()`. */
+  readonly sources: readonly SourceStats[];
 }
 
 /** The members by state, for a message: `1 member, in backoff` or `3 members: 2 in backoff, 1 connecting`. */

@@ -8,12 +8,15 @@ import { checkArguments } from '../options/url';
 import type { WriteChunk, WriteOptions } from '../options/write-options';
 import { toBytes, toWrite } from '../writes/chunk';
 import type { WriteCallback } from '../writes/write';
+import { Sources } from './follow';
+import type { FollowOptions, MemberSource } from './follow-options';
 import { type PoolEvents, type PoolOptions, type PoolStats, census, checkPoolOptions } from './options';
 import { resolveMember } from './member-options';
 import { Members } from './members';
 import type { PoolWhenOpenOptions } from './open-waiters';
 import { SharedGate } from './shared-gate';
 
+export type { FollowOptions, MemberEntry, MemberSource, SourceInfo, SourceStats } from './follow-options';
 export type { PoolWhenOpenOptions } from './open-waiters';
 export type { PoolEvents, PoolOptions, PoolStats, SelectMember } from './options';
 
@@ -42,6 +45,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   readonly #defaults: CheckedOptions;
   readonly #gate: SharedGate;
   readonly #members: Members<Message>;
+  readonly #sources: Sources<Message>;
 
   /** @throws ConnectionError `ERR_INVALID_OPTION` */
   constructor(options: PoolOptions<Message> = {}) {
@@ -49,7 +53,10 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     const own = fromCaller(ConnectionPool, () => checkPoolOptions(options));
     this.#defaults = own.defaults;
     this.#gate = new SharedGate(own.maxConnecting, own.coordinateDials, own.hedge);
-    this.#members = new Members(this.#gate, own.select, own.ejection, new DeliveryQueue(this));
+    const delivery = new DeliveryQueue<PoolEvents<Message>>(this);
+    const members = new Members(this.#gate, own.select, own.ejection, delivery);
+    this.#members = members;
+    this.#sources = new Sources({ members, defaults: own.defaults, delivery });
   }
 
   /** The members, in the order in which they joined. */
@@ -66,9 +73,8 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
   get stats(): PoolStats {
     const { waiting, endpoints } = this.#gate;
     const { present, ejection } = this.#members;
-    const ejected = ejection?.size ?? 0;
-    const counts = { open: 0, connecting: 0, backoff: 0 };
-    const stats = { total: present.size, ...counts, waiting, ejected, queuedBytes: 0, endpoints };
+    const counts = { total: present.size, open: 0, connecting: 0, backoff: 0, waiting };
+    const stats = { ...counts, ejected: ejection?.size ?? 0, queuedBytes: 0, endpoints, sources: this.#sources.stats };
     for (const { state, pendingBytes } of present) {
       if (state === 'open' || state === 'connecting' || state === 'backoff') stats[state] += 1;
       stats.queuedBytes += pendingBytes;
@@ -88,9 +94,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    */
   add(target: MemberOptions | string, options?: CommonOptions): ReconnectingConnection<Message> {
     return fromCaller([this, 'add'], () => {
-      if (this.#members.disconnecting !== undefined) {
-        throw new ConnectionError('ERR_CLOSED', 'The pool is disconnecting: members can be added when that is done');
-      }
+      this.#refuseWhileDisconnecting();
       return this.#members.join(resolveMember(checkArguments(target, options), this.#defaults));
     });
   }
@@ -128,6 +132,38 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
       return this.#members.retirements.retire(member);
     });
     return retired.length === 1 ? retired[0]! : Promise.all(retired).then(() => undefined);
+  }
+
+  /**
+   * Keeps members as the newest list of a source says: they join for entries that are new, and leave, as `remove()` does it,
+   * when their entries are gone. Each entry has a member of its own. It stays while a list has an equal entry, one with the
+   * same target and options, where functions are compared by identity. One that has closed by itself joins again with the
+   * next list. Members of `add()` and of other sources are left alone.
+   *
+   * When the source fails or ends, its members stay, and it is asked for a new iterator, after waits as of the default
+   * backoff. A list with a bad entry, or with fewer than `minimum`, is refused, and the one before stays in force. All of
+   * this is in the `source` event and in `stats.sources`.
+   *
+   * @returns a function that stops following. The members stay. `disconnect()` and `destroy()` stop it too.
+   * @throws ConnectionError `ERR_INVALID_OPTION`; `ERR_CLOSED` while the pool is disconnecting
+   *
+   * @example
+   * ```ts
+   * const pool = new ConnectionPool({ connectTimeout: 2_000 });
+   * pool.on('source', ({ kind, joined, left, error }) => console.log(kind, joined, left, error?.message ?? ''));
+   * const stop = pool.follow(dnsTargets({ name: '_db._tcp.example.com', record: 'SRV', interval: 30_000 }), { subset: 20 });
+   * ```
+   */
+  follow(source: MemberSource, options: FollowOptions = {}): () => void {
+    return fromCaller([this, 'follow'], () => {
+      this.#refuseWhileDisconnecting();
+      return this.#sources.follow(source, options);
+    });
+  }
+
+  #refuseWhileDisconnecting(): void {
+    if (this.#members.disconnecting === undefined) return;
+    throw new ConnectionError('ERR_CLOSED', 'The pool is disconnecting: members can be added when that is done');
   }
 
   /**
@@ -220,13 +256,15 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
     return open.length;
   }
 
-  /** Disconnects and removes all members; members can be added again after that. Calls share one promise. */
+  /** Disconnects and removes all members; members can be added again after that. No source is followed any more. Calls share one promise. */
   disconnect(): Promise<void> {
+    this.#sources.stop();
     return this.#members.disconnect();
   }
 
   /** Destroys and removes all members. */
   destroy(): void {
+    this.#sources.stop();
     this.#members.destroy();
   }
 

@@ -122,7 +122,7 @@ function rendezvous<T extends Candidate>(fallback: Selector<T>): Selector<T> {
 }
 
 /** FNV-1a over UTF-16 units, finished by MurmurHash3's mixer because FNV alone maps similar strings to similar values. */
-function hash(text: string): number {
+export function hash(text: string): number {
   let value = 0x811c9dc5;
   for (let index = 0; index < text.length; index++) value = Math.imul(value ^ text.charCodeAt(index), 0x01000193);
   value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);

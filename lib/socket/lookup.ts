@@ -24,9 +24,15 @@ export function lookUp(host: string, options: SocketOptions, callback: OnAddress
     if (isCalled) return;
     isCalled = true;
     // Only null and undefined stand for no error, as with Node.
-    if (error !== null && error !== undefined) { callback(toError(error), []); return; }
+    if (error !== null && error !== undefined) {
+      callback(toError(error), []);
+      return;
+    }
     const found = addressesOf(answer);
-    if (found.length === 0) { callback(notAnAddress(host, answer), []); return; }
+    if (found.length === 0) {
+      callback(notAnAddress(host, answer), []);
+      return;
+    }
     // An application's `lookup` may not heed the family.
     const fitting = family === 0 ? found : found.filter((each) => each.family === family);
     const addresses = inTurns(fitting.length > 0 ? fitting : found);
@@ -60,7 +66,7 @@ function inTurns(found: readonly LookupAddress[]): readonly LookupAddress[] {
   // The system's resolver may list an address twice, where a file of hosts does.
   const rest = [...new Map(found.map((each) => [each.address, each])).values()];
   const ordered: LookupAddress[] = [];
-  for (let next = rest.shift(); next !== undefined; ) {
+  for (let next = rest.shift(); next !== undefined;) {
     const { family } = next;
     ordered.push(next);
     const other = rest.findIndex((each) => each.family !== family);

@@ -48,6 +48,7 @@ const EVENTS = Object.keys({
   close: true,
   eject: true,
   restore: true,
+  source: true,
 } satisfies Record<keyof PoolEvents, true>) as (keyof PoolEvents)[]; // `as`: the keys just written.
 
 const nextChecks: Checks<NextOptions> = { where: func, deadline: interval };
