@@ -4,7 +4,17 @@ import { find, owner } from './find-server';
 
 /** Real servers, where they are installed. */
 export type ServerName =
-  'redis' | 'nats' | 'mosquitto' | 'haproxy' | 'stunnel' | 'postgres' | 'exim' | 'tinyproxy' | 'microsocks';
+  | 'redis'
+  | 'nats'
+  | 'mosquitto'
+  | 'haproxy'
+  | 'stunnel'
+  | 'postgres'
+  | 'exim'
+  | 'tinyproxy'
+  | 'microsocks'
+  | 'dnsmasq'
+  | 'etcd';
 
 /** Signals that end a server. */
 export type Ending = 'SIGTERM' | 'SIGINT' | 'SIGQUIT' | 'SIGKILL';
@@ -118,6 +128,35 @@ export const recipes: Record<ServerName, Recipe> = {
       `LogFile "${join(directory, 'log')}"`,
     ],
     args: (file) => ['-d', '-c', file],
+  },
+  // It listens over UDP and TCP. Its records are settings: it reads them when it is restarted.
+  dnsmasq: {
+    binary: 'dnsmasq',
+    lines: ({ port }) => [
+      `port=${port}`,
+      'listen-address=127.0.0.1',
+      'bind-interfaces',
+      'no-resolv',
+      'no-hosts',
+      'no-poll',
+      'pid-file=',
+      'user=',
+      'group=',
+    ],
+    args: (file) => ['--keep-in-foreground', '--log-facility=-', '-C', file],
+  },
+  etcd: {
+    binary: 'etcd',
+    lines: () => [],
+    // Its peers have none to talk to: port 0 is never dialled.
+    args: (_file, { port, directory }) => [
+      `--data-dir=${join(directory, 'data')}`,
+      `--listen-client-urls=http://127.0.0.1:${port}`,
+      `--advertise-client-urls=http://127.0.0.1:${port}`,
+      '--listen-peer-urls=http://127.0.0.1:0',
+      '--unsafe-no-fsync',
+      '--log-level=error',
+    ],
   },
   microsocks: {
     binary: 'microsocks',

@@ -129,7 +129,7 @@ test('a closed recorder records no more, leaves no listener, and keeps its event
   const { connection, recorder } = recorded();
   await recorder.next('open');
   const heard = recorder.names;
-  expect(connection.eventNames()).toHaveLength(11);
+  expect(connection.eventNames()).toHaveLength(12);
   recorder[Symbol.dispose]();
   connection.destroy();
   await new Promise((resolve) => setImmediate(resolve));

@@ -11,6 +11,7 @@ import {
   type ConnectionSession,
   type EjectInfo,
   type MemberOptions,
+  type MemberSource,
   type OpenInfo,
   type PoolEvents,
   type Reason,
@@ -20,6 +21,7 @@ import {
   ConnectionPool,
   ConnectionRegistry,
   ReconnectingConnection,
+  dnsTargets,
   exponentialBackoff,
   logEvents,
 } from 'reconnecting-connection';
@@ -148,6 +150,11 @@ function check(connection: ReconnectingConnection<string>, pool: ConnectionPool<
   new ConnectionPool({ ejection: { failures: 3, baseTime: undefined } });
   // @ts-expect-error: the defaults hold without it.
   new ConnectionPool({ ejection: true });
+  pool.on('source', ({ kind, error }) => [kind, error?.message]);
+  expectTypeOf<AsyncIterable<readonly ConnectionOptions[]>>().toExtend<MemberSource>();
+  expectTypeOf(pool.follow(dnsTargets({ name: 'a.example', record: 'SRV', interval: 1 }))).toEqualTypeOf<() => void>();
+  // @ts-expect-error: a list of lists is no source
+  void (() => pool.follow([[{ port: 1 }]]));
   expectTypeOf(pool.add({ port: 1 })).toEqualTypeOf<ReconnectingConnection<string>>();
   expectTypeOf([...pool]).toEqualTypeOf<ReconnectingConnection<string>[]>();
 

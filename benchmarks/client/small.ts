@@ -63,12 +63,14 @@ async function workOf(task: Task & Partial<SmallWork>): Promise<(calls: number) 
       const { ConnectionPool, ReconnectingConnection } = loadLibrary(library!);
       const stream = silentStream();
       const options = { port: 1, dial: () => stream };
-      const pool = what === 'pool' ? new ConnectionPool() : undefined;
-      pool?.on('data', onData);
-      const connection = pool?.add(options) ?? new ReconnectingConnection(options);
-      if (pool === undefined) connection.on('data', onData);
-      const opened = new Promise<void>((resolve) => connection.on('open', () => resolve()));
-      await opened;
+      let emitter: InstanceType<typeof ReconnectingConnection>;
+      if (what === 'pool') {
+        const pool = new ConnectionPool().on('data', onData);
+        emitter = pool.add(options);
+      } else {
+        emitter = new ReconnectingConnection(options).on('data', onData);
+      }
+      await emitter.whenOpen();
       return pushing(stream);
     }
     case 'plain loop': {
