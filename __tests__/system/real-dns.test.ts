@@ -7,27 +7,21 @@ import { Loopback, QUICK, track } from '../kit/loopback';
 import { titled } from '../kit/missing';
 import { RealServer } from '../kit/real-servers';
 import { missing } from '../kit/server-recipes';
+import { until } from '../kit/until';
 
 const NAME = '_db._tcp.example.test';
 
 /** A DNS server for example.test that says what its settings say, a pool that follows it, and servers behind it. */
 async function following(settings: (ports: number[]) => readonly string[], options: Partial<DnsTargetsOptions> = {}) {
   const servers = await Promise.all([1, 2, 3].map(() => Loopback.start()));
-  const ports = servers.map(({ target }) => target.port);
+  const ports = servers.map(({ port }) => port);
   const server = await RealServer.start('dnsmasq', ['local=/example.test/', ...settings(ports)]);
   const resolver = new Resolver({ timeout: 200, tries: 1 });
   resolver.setServers([`127.0.0.1:${server.port}`]);
   const pool = track(new ConnectionPool(QUICK));
   const events: SourceInfo[] = [];
-  const waiting: (() => void)[] = [];
-  pool.on('source', (info) => {
-    events.push(info);
-    for (const resolve of waiting.splice(0)) resolve();
-  });
+  pool.on('source', (info) => events.push(info));
   pool.follow(dnsTargets({ name: NAME, record: 'SRV', interval: 30, resolver, ...options }), { minimum: 0 });
-  const until = async (isSo: () => boolean) => {
-    while (!isSo()) await new Promise<void>((resolve) => waiting.push(resolve));
-  };
   /** The members by the place of their port: `1 2 2`. */
   const members = () =>
     pool.connections
@@ -35,17 +29,19 @@ async function following(settings: (ports: number[]) => readonly string[], optio
       .sort()
       .join(' ');
   const change = async (...lines: readonly string[]) => server.restart(['local=/example.test/', ...lines]);
-  return { server, pool, ports, events, until, members, change };
+  return { server, pool, ports, events, members, change };
 }
 
 const srv = (port: number | undefined, priority: number, weight: number) =>
   `srv-host=${NAME},localhost,${port},${priority},${weight}`;
 
+afterEach(() => void jest.restoreAllMocks());
+
 const reason = missing('dnsmasq');
 
 (reason === undefined ? describe : describe.skip)(titled('dnsmasq', reason), () => {
   test('SRV: the lowest priority, each server as often as its weight says; the rest when that is gone', async () => {
-    const { pool, ports, until, members, change } = await following(([one, two, three]) => [
+    const { pool, ports, members, change } = await following(([one, two, three]) => [
       srv(one, 1, 10),
       srv(two, 1, 20),
       srv(three, 2, 1),
@@ -61,7 +57,9 @@ const reason = missing('dnsmasq');
   });
 
   test('an empty answer and a name that is gone are an empty list; a refusal and a restart keep the members', async () => {
-    const { pool, ports, events, until, members, change, server } = await following(([one]) => [srv(one, 0, 0)]);
+    // The shortest waits: two failures in a row are followed by a second.
+    jest.spyOn(Math, 'random').mockReturnValue(0);
+    const { pool, ports, events, members, change, server } = await following(([one]) => [srv(one, 0, 0)]);
     await until(() => members() === '1');
     const [member] = pool.connections;
     await server.stop();
