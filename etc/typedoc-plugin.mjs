@@ -19,7 +19,7 @@ const PAGES = [
   {
     page: 'events',
     need: 'listen: events, their payloads, reasons and states',
-    names: /^events\/events|:(PoolEvents|EjectInfo|RestoreInfo)$/,
+    names: /^events\/events|:(PoolEvents|EjectInfo|RestoreInfo|SourceInfo)$/,
     first: ['ConnectionEvents', 'PoolEvents'],
   },
   { page: 'backoff', need: 'choose how the waits grow', names: /^options\/backoff/ },
@@ -29,12 +29,13 @@ const PAGES = [
     page: 'diagnostics',
     need: 'read counters, or subscribe to all connections of a process',
     names:
-      /:ChannelMessage$|^events\/diag|^lifecycle\/stats|^session\/|^writes\/counts|^pool\/(endpoint|connect-w)|:PoolStats$/,
+      /:ChannelMessage$|^events\/diag|^lifecycle\/stats|^session\/|^writes\/counts|^pool\/(endpoint|connect-w)|:(PoolStats|SourceStats)$/,
   },
   {
     page: 'calls',
     need: 'look up what a method takes and returns: writes, sessions, streams',
-    names: /^options\/write-|^writes\/write|^lifecycle\/|^streams\/|^pool\/open-waiters|:registry$/,
+    names:
+      /^options\/write-|^writes\/write|^lifecycle\/|^streams\/|^pool\/(open-waiters|dns-targets)|:(FollowOptions|Member(Entry|Source))$|:registry$/,
   },
 ];
 

@@ -36,12 +36,13 @@ export interface DnsTargetsOptions {
    * and the server with the lowest weight has one. 1 ignores weights. Default: 10.
    */
   readonly mostPerRecord?: number | undefined;
-  /** Default: a `dns.promises.Resolver` with the servers of `dns.getServers()`. */
-  readonly resolver?: DnsResolver | undefined;
+  /** Has the method for `record`. Default: a `dns.promises.Resolver` with the servers of `dns.getServers()`. */
+  readonly resolver?: Partial<DnsResolver> | undefined;
 }
 
 /**
- * The servers that DNS has for a name, as a source for {@link ConnectionPool.follow}: an async iterable that asks again and
+ * The servers that DNS has for a name, as a source for {@link ConnectionPool.follow}, such as
+ * `pool.follow(dnsTargets({ name: '_db._tcp.example.com', record: 'SRV', interval: 30_000 }))`: an async iterable that asks again and
  * again, and gives a list when it differs from the one before. Each of its iterators begins anew.
  *
  * Of SRV records, those of the lowest priority are the list, and their weights say how many members each has. A name that
@@ -52,12 +53,6 @@ export interface DnsTargetsOptions {
  * of an iterator, which the end of `follow()` calls, clears the timer, and cancels a query unless it is that of `resolver`.
  *
  * @throws ConnectionError `ERR_INVALID_OPTION`
- *
- * @example
- * ```ts
- * const pool = new ConnectionPool();
- * pool.follow(dnsTargets({ name: 'db.example.com', record: 'A', port: 6379, interval: 30_000 }));
- * ```
  */
 export function dnsTargets(options: DnsTargetsOptions): AsyncIterable<readonly TcpTarget[]> {
   const given = fromCaller(dnsTargets, () => checkDns(options));
@@ -81,7 +76,7 @@ function checkDns(options: DnsTargetsOptions): Checked {
     mostPerRecord: integer(1, 1_000),
     resolver: (value, name) => {
       checkObject(value, name, 'a `dns.promises.Resolver`');
-      return value as DnsResolver; // `as`: the method that is used is looked for below.
+      return value; // The method that is used is looked for below.
     },
   });
   const { record, port, resolver } = given;
@@ -123,7 +118,7 @@ function newResolver() {
   return resolver;
 }
 
-async function* poll(options: Checked, resolver: DnsResolver, signal: AbortSignal) {
+async function* poll(options: Checked, resolver: Partial<DnsResolver>, signal: AbortSignal) {
   let latest: string | undefined;
   // A function: the signal is aborted while this waits, which the compiler does not see in a property.
   const isAborted = () => signal.aborted;
@@ -156,12 +151,16 @@ function pause(milliseconds: number, ref: boolean, signal: AbortSignal): Promise
   });
 }
 
-async function ask({ name, record, port, mostPerRecord = 10 }: Checked, resolver: DnsResolver): Promise<Answer> {
+async function ask(
+  { name, record, port, mostPerRecord = 10 }: Checked,
+  resolver: Partial<DnsResolver>,
+): Promise<Answer> {
   try {
-    if (record === 'SRV') return { targets: ofServices(await resolver.resolveSrv(name), mostPerRecord), ttl: Infinity };
+    if (record === 'SRV')
+      return { targets: ofServices(await resolver.resolveSrv!(name), mostPerRecord), ttl: Infinity };
     const method = record === 'A' ? 'resolve4' : 'resolve6';
-    // `!`: checked beside the record.
-    return ofAddresses(await resolver[method](name, { ttl: true }), port!);
+    // `!`: both are checked beside the record.
+    return ofAddresses(await resolver[method]!(name, { ttl: true }), port!);
   } catch (error) {
     const { code } = toError(error) as NodeJS.ErrnoException;
     // There is no such name, or it has no such records.

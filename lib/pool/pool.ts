@@ -149,9 +149,18 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    *
    * @example
    * ```ts
-   * const pool = new ConnectionPool({ connectTimeout: 2_000 });
-   * pool.on('source', ({ kind, joined, left, error }) => console.log(kind, joined, left, error?.message ?? ''));
-   * const stop = pool.follow(dnsTargets({ name: '_db._tcp.example.com', record: 'SRV', interval: 30_000 }), { subset: 20 });
+   * const pool = new ConnectionPool();
+   * // Yours asks where your servers are, and yields again when that changes.
+   * async function* servers() {
+   *   yield [{ port: 6379 }, { port: 6379 }];
+   * }
+   * pool.on('source', ({ kind, joined, left }) => console.log(`${kind}: ${joined} joined, ${left} left`));
+   * const stop = pool.follow({ [Symbol.asyncIterator]: servers });
+   * await pool.whenOpen(2);
+   * stop();
+   * ```
+   * ```text
+   * list: 2 joined, 0 left
    * ```
    */
   follow(source: MemberSource, options: FollowOptions = {}): () => void {
