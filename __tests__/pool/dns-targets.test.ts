@@ -220,11 +220,11 @@ test('its timer keeps the process alive only while the last list was empty', asy
   const timers: NodeJS.Timeout[] = [];
   const { resolver, iterator } = asking();
   const original = setTimeout;
-  jest.spyOn(globalThis, 'setTimeout').mockImplementation(((run: () => void) => {
+  jest.spyOn(globalThis, 'setTimeout').mockImplementation((run: () => void) => {
     const timer = original(run, 0);
     timers.push(timer);
     return timer;
-  }));
+  });
   await iterator.next();
   const next = iterator.next();
   while (timers.length < 1) await new Promise(setImmediate);
