@@ -153,6 +153,7 @@ export class ConnectionPool<Message = unknown> extends Emitter<PoolEvents<Messag
    * // Yours asks where your servers are, and yields again when that changes.
    * async function* servers() {
    *   yield [{ port: 6379 }, { port: 6379 }];
+   *   await new Promise(() => {});
    * }
    * pool.on('source', ({ kind, joined, left }) => console.log(`${kind}: ${joined} joined, ${left} left`));
    * const stop = pool.follow({ [Symbol.asyncIterator]: servers });
