@@ -94,9 +94,8 @@ function tlsOf(target: string, values: ReturnType<typeof parse>['values']): TlsO
   const given = Object.entries({ ca, cert, key, servername, insecure }).find(([, value]) => value !== undefined);
   if (given === undefined) return undefined;
   if (!/^tls:/i.test(target)) {
-    throw new UsageError(
-      `Expected --${given[0]} beside a target that begins with tls://, got ${JSON.stringify(target)}`,
-    );
+    // The target is not shown: it may hold a password.
+    throw new UsageError(`Expected --${given[0]} beside a target that begins with tls://, got another target`);
   }
   if ((cert === undefined) !== (key === undefined)) {
     throw new UsageError(`Expected --cert and --key together, got ${cert === undefined ? '--key' : '--cert'} alone`);
