@@ -38,7 +38,7 @@ test.each(['tcp', 'tls'])(
     };
     const probes = { keepAlive: true, keepAliveInitialDelay: 5_000, keepAliveInterval: 3_000, keepAliveCount: 4 };
     // Older versions of Node, where these are refused as options, ignore the last two arguments.
-    const socket = track(openSocket(target, { socket: probes, plain: false, read: undefined, lookup: undefined }));
+    const socket = track(openSocket(target, probes, false));
     await once(socket, 'connect');
     expect(setKeepAlive.mock.lastCall).toEqual([true, 5_000, 3_000, 4]);
     setKeepAlive.mockRestore();

@@ -279,7 +279,7 @@ export class Connector implements Refable, TransportHandler, GatedDialObserver {
   #open(lookup: LookupFunction | undefined): Transport {
     const { socket, beforeTls } = this.#settings;
     const read = fastReadFor(this.#settings, this.#target);
-    return openSocket(this.#target, { socket, plain: beforeTls !== undefined, read, lookup });
+    return openSocket(this.#target, socket, beforeTls !== undefined, lookup, read);
   }
 
   /** Leaves the transport to the handler that has replaced this one. */

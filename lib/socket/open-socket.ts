@@ -11,20 +11,22 @@ import { type OnRead, openFast } from './fast-read';
 import { type ResolvedTarget, type TlsOptions, tagOf } from '../options/target';
 import { TLS_OPTIONS } from '../options/tls';
 
-/** How to open a socket. */
-export interface OpenOptions {
-  readonly socket: SocketOptions;
-  /** Without TLS, also where the target has it: `secure()` puts it over the socket later. */
-  readonly plain: boolean;
-  /** How to read it, if not as a stream. */
-  readonly read: OnRead | undefined;
-  /** Finds one address, where the target's host is a name. */
-  readonly lookup: LookupFunction | undefined;
-}
-
-/** Opens a socket to `target`. Always a new one: a TLS socket that is used again sends plain text. */
-export function openSocket(target: ResolvedTarget, options: OpenOptions): Transport {
-  const socket = open(target, options);
+/**
+ * Opens a socket to `target`. Always a new one: a TLS socket that is used again sends plain text.
+ *
+ * @param plain - Without TLS, also where the target has it: `secure()` puts it over the socket later.
+ * @param lookup - Finds one address, where the target's host is a name.
+ * @param read - How to read it, if not as a stream.
+ */
+export function openSocket(
+  target: ResolvedTarget,
+  options: SocketOptions,
+  plain: boolean,
+  lookup?: LookupFunction,
+  read?: OnRead,
+): Transport {
+  const socket =
+    plain || target.tls === undefined ? openPlain(target, options, lookup, read) : openTls(target, options, lookup);
   if (debug !== undefined) debugAddresses(socket, tagOf(target));
   return socket;
 }
@@ -44,17 +46,18 @@ function placeOf(address: string, port: number | undefined): string {
   return port === undefined ? tagOf({ path: address }) : tagOf({ host: address, port });
 }
 
-function open(target: ResolvedTarget, { socket: options, plain, read, lookup }: OpenOptions): Transport {
-  if (target.tls === undefined || plain) {
-    const openWith = (onread?: OnRead) => connect(networkOf(target, options, lookup, onread));
-    const socket = read === undefined ? openWith() : openFast(read, openWith);
-    // `net.connect` passes on the initial delay alone.
-    const { keepAliveInterval, keepAliveCount } = options;
-    if ((keepAliveInterval ?? keepAliveCount) !== undefined) {
-      socket.once('connect', () => applyOptions(socket, options));
-    }
-    return socket;
+function openPlain(target: ResolvedTarget, options: SocketOptions, lookup?: LookupFunction, read?: OnRead): Transport {
+  const openWith = (onread?: OnRead) => connect(networkOf(target, options, lookup, onread));
+  const socket = read === undefined ? openWith() : openFast(read, openWith);
+  // `net.connect` passes on the initial delay alone.
+  const { keepAliveInterval, keepAliveCount } = options;
+  if ((keepAliveInterval ?? keepAliveCount) !== undefined) {
+    socket.once('connect', () => applyOptions(socket, options));
   }
+  return socket;
+}
+
+function openTls(target: ResolvedTarget, options: SocketOptions, lookup?: LookupFunction): Transport {
   const socket = builtins.tls.connect({ ...networkOf(target, options, lookup), ...tlsOf(target) });
   // `tls.connect` does not pass these on to its socket.
   socket.once('connect', () => applyOptions(socket, options));
