@@ -137,6 +137,11 @@ function check(connection: ReconnectingConnection<string>, pool: ConnectionPool<
   });
   pool.on('state', (next, previous, tag) => [next, previous, tag]);
   pool.on('drain', (tag, member) => [tag, member]);
+  pool.on('source', ({ kind, error }) => [kind, error?.message]);
+  expectTypeOf<AsyncIterable<readonly ConnectionOptions[]>>().toExtend<MemberSource>();
+  expectTypeOf(pool.follow(dnsTargets({ name: 'a.example', record: 'SRV', interval: 1 }))).toEqualTypeOf<() => void>();
+  // @ts-expect-error: a list of lists is no source
+  pool.follow([[{ port: 1 }]]);
   expectTypeOf<Exclude<keyof PoolEvents, 'eject' | 'restore' | 'source'>>().toEqualTypeOf<keyof ConnectionEvents>();
   pool.on('eject', (info, tag, member) => {
     expectTypeOf(info).toEqualTypeOf<EjectInfo>();
@@ -150,11 +155,6 @@ function check(connection: ReconnectingConnection<string>, pool: ConnectionPool<
   new ConnectionPool({ ejection: { failures: 3, baseTime: undefined } });
   // @ts-expect-error: the defaults hold without it.
   new ConnectionPool({ ejection: true });
-  pool.on('source', ({ kind, error }) => [kind, error?.message]);
-  expectTypeOf<AsyncIterable<readonly ConnectionOptions[]>>().toExtend<MemberSource>();
-  expectTypeOf(pool.follow(dnsTargets({ name: 'a.example', record: 'SRV', interval: 1 }))).toEqualTypeOf<() => void>();
-  // @ts-expect-error: a list of lists is no source
-  void (() => pool.follow([[{ port: 1 }]]));
   expectTypeOf(pool.add({ port: 1 })).toEqualTypeOf<ReconnectingConnection<string>>();
   expectTypeOf([...pool]).toEqualTypeOf<ReconnectingConnection<string>[]>();
 

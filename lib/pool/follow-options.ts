@@ -4,7 +4,7 @@ import type { MemberOptions } from '../options/options';
 import type { ErrorSummary } from '../lifecycle/stats';
 
 /** One entry of a list of members: what `pool.add()` takes as its first argument. */
-export type MemberEntry = MemberOptions | string | Pick<URL, 'href'>;
+export type MemberEntry = MemberOptions | string;
 
 /**
  * Lists of members, each of which replaces the one before: the `source` of `pool.follow()`. Its iterator is asked for the
