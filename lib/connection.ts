@@ -250,6 +250,34 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   }
 
   /**
+   * Replaces the session by a new one, make before break: for certificates, tokens or addresses that have changed. The next
+   * session is dialled, encrypted and has shaken hands beside the old one. Only then is the old one ended: writes wait, what
+   * was written goes out, and what the peer still says is received until it ends too, but for no longer than `closeTimeout`
+   * (the time counts while the application reads). Then come `reset` with the reason `'replaced'`, `open`, and what waited.
+   * `state` stays `open`. Not for a peer that has room for one session only.
+   *
+   * A failure leaves the old session as it is, and is retried as `backoff`, `shouldRetry` and the limits of retries say,
+   * counted apart. If the old session is lost meanwhile, the dial that is under way is its retry. A call while it goes on
+   * asks for the same replacement; one during a wait dials at once. While connecting, this waits for `open`; in `backoff`
+   * and `idle` it dials.
+   *
+   * @returns a promise that resolves with the payload of the next `open`. It rejects with the error of an attempt that fails
+   *   before that, though others follow, and with `ERR_CLOSED` or the error of `close` when the lifecycle has ended or ends.
+   *   A rejection that is not handled is no error.
+   *
+   * @example
+   * ```ts
+   * // The server sends a notice before it goes away.
+   * connection.on('data', (chunk) => {
+   *   if (String(chunk) === 'GOODBYE') void connection.replace();
+   * });
+   * ```
+   */
+  replace(): Promise<OpenInfo> {
+    return this.#machine.replace();
+  }
+
+  /**
    * Fails the session, or the attempt under way, because the application finds it bad: a server that says READONLY, an
    * answer that makes no sense. It is a failure as any other, with the reason `'failed'`: the connection backs off, and
    * longer each time until a session is healthy. Does nothing in other states.

@@ -37,6 +37,11 @@ class ScriptedGate implements DialGate {
     this.calls.push('release');
   }
 
+  takeTurn(_tag: string, begin: () => void): () => void {
+    begin();
+    return () => undefined;
+  }
+
   close(): void {
     this.calls.push('close');
   }

@@ -113,6 +113,7 @@ const inputs = {
   abort: ({ abort }) => abort.abort(),
   'reconnect()': ({ connection }) => connection.reconnect(),
   'reconnect() with a delay': ({ connection }) => connection.reconnect({ delay: CLOSE_TIMEOUT }),
+  'replace()': ({ connection }) => void connection.replace(),
   'fail()': ({ connection }) => connection.fail(new Error('bad')),
   'markHealthy()': ({ connection }) => connection.markHealthy(),
   'pause()': ({ connection }) => void connection.pause(),
@@ -179,6 +180,10 @@ const table: Record<Input, Partial<Record<Situation, string[]>>> = {
     handshaking: ['connecting→backoff', 'backoff'],
     open: ['open→backoff', 'reset', 'backoff'],
     backoff: ['backoff'],
+  },
+  'replace()': {
+    idle: ['idle→connecting'],
+    backoff: ['backoff→connecting'],
   },
   'fail()': {
     dialling: ['connecting→backoff', 'backoff'],
@@ -265,7 +270,7 @@ test('every transition of `transitions` is in the table, and no other', () => {
   // These need queued writes or a healthy session, and have tests of their own.
   const others = ['connecting→closing', 'backoff→closing', 'open→connecting'];
   // These have no event.
-  const silent = ['connecting→connecting', 'backoff→backoff'];
+  const silent = ['connecting→connecting', 'open→open', 'backoff→backoff'];
   expect(new Set([...caused, ...others, ...silent])).toEqual(new Set(declared));
 });
 

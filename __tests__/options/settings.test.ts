@@ -68,6 +68,7 @@ describe('resolveOptions()', () => {
       minUptime: 5_000,
       maxRetries: Infinity,
       maxElapsed: Infinity,
+      maxLifetime: Infinity,
       connectTimeout: 10_000,
       idleTimeout: 0,
       closeTimeout: 2_000,

@@ -72,7 +72,15 @@ function hedging(slowAfter: number | undefined): { joinGate: JoinGate } {
   const ignore = () => undefined;
   const acquire = () => Promise.resolve({ ok: true as const, slowAfter });
   return {
-    joinGate: () => ({ refusedAt: 0, acquire, connected: ignore, failed: ignore, release: ignore, close: ignore }),
+    joinGate: () => ({
+      refusedAt: 0,
+      acquire,
+      connected: ignore,
+      failed: ignore,
+      release: ignore,
+      takeTurn: () => ignore,
+      close: ignore,
+    }),
   };
 }
 

@@ -26,7 +26,7 @@ export function targetAttributes(tag: string): Attributes {
 }
 
 /** Reasons that are requests of the application, not errors. */
-const REQUESTED: readonly string[] = ['forced', 'disconnected', 'destroyed', 'aborted'];
+const REQUESTED: readonly string[] = ['forced', 'replaced', 'disconnected', 'destroyed', 'aborted'];
 
 /** The reason and, if it is a failure, its type: the code of the error, or the reason if there is none. */
 export function causeAttributes({ reason, error }: Cause, limitType: (type: string) => string): Attributes {

@@ -34,6 +34,12 @@ export interface DialGate {
   failed(took: number, failure: AttemptFailure): void;
   /** The attempt is over. After a failure, the connection is in backoff until its next `acquire()`. */
   release(): void;
+  /**
+   * Calls `begin` when no other connection with this tag has a turn to replace its session, perhaps at once.
+   *
+   * @returns a function that ends the turn, or the wait for it
+   */
+  takeTurn(tag: string, begin: () => void): () => void;
   /** The connection's lifecycle has ended. */
   close(): void;
 }

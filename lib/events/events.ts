@@ -44,7 +44,11 @@ export type GiveUpReason =
   | 'backoff-ended';
 
 /** Why a session ended. */
-export type ResetReason = FailureReason | FinalReason;
+export type ResetReason =
+  | FailureReason
+  | FinalReason
+  /** It was ended for the next session: `replace()` was called, or `maxLifetime` has passed. */
+  | 'replaced';
 
 /** Why a connection closed. */
 export type CloseReason = FinalReason | GiveUpReason;
@@ -110,7 +114,7 @@ export interface ResetInfo {
   readonly error?: NodeJS.ErrnoException;
   /** Milliseconds that the session was open. */
   readonly uptime: number;
-  /** Whether the connection dials again: after a wait, or at once if `reconnect()` has ended a healthy session. */
+  /** Whether the connection dials again: after a wait, or at once if `reconnect()` has ended a healthy session; or has the next session already, if this one was `'replaced'`. */
   readonly willRetry: boolean;
   /** Writes that were passed to the lost socket and not confirmed: they may or may not have been sent. */
   readonly uncertain: WriteCount;

@@ -1,7 +1,7 @@
 import type { JoinGate } from '../attempt/dial-gate';
 import type { ConnectionError } from '../errors';
 import type { DeliveryQueue } from '../events/delivery-queue';
-import type { BackoffInfo, CloseReason, ConnectionEvents, FailureReason, StateName } from '../events/events';
+import type { BackoffInfo, CloseReason, ConnectionEvents, ResetReason, StateName } from '../events/events';
 import type { HeartbeatConnection } from '../options/options';
 import type { ResolvedOptions } from '../options/settings';
 import type { Established } from '../socket/transport';
@@ -19,12 +19,15 @@ export interface Inputs {
   connect: [];
   /** `delay`: milliseconds until the next dial may begin. */
   reconnect: [delay: number];
+  replace: [];
   disconnect: [];
   destroy: [end: End];
   /** The wait is over, or another member of the pool has found the endpoint back. */
   retry: [];
   /** The attempt has brought a transport. */
   established: [established: Established];
+  /** What replaces the session is ready. */
+  replaceable: [];
   /** The attempt has failed, or the session is lost. */
   failed: [failure: Failure];
   /** `closeTimeout` has passed. */
@@ -44,7 +47,7 @@ export interface End {
   readonly reason: CloseReason;
   readonly error?: ConnectionError | undefined;
   /** Why the session ended, where that is another reason. */
-  readonly resetReason?: FailureReason;
+  readonly resetReason?: ResetReason;
   /** What broke the session, where something did. */
   readonly lastError?: Error | undefined;
 }

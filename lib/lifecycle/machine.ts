@@ -1,7 +1,7 @@
 import { Attempt } from '../attempt/attempt';
 import type { AttemptObserver, AttemptResult } from '../attempt/attempt-result';
 import type { DialGate, GateMember } from '../attempt/dial-gate';
-import { calledBad } from '../attempt/failure';
+import { type AttemptFailure, calledBad } from '../attempt/failure';
 import { ConnectionError } from '../errors';
 import { debug, failureText } from '../events/debug-log';
 import type { DeliveryQueue } from '../events/delivery-queue';
@@ -18,7 +18,7 @@ import {
 import type { HeartbeatConnection } from '../options/options';
 import type { Settings } from '../options/settings';
 import { type ResolvedTarget, type Target, tagOf } from '../options/target';
-import { type SessionOwner, Session } from '../session/session';
+import type { SessionOwner } from '../session/session';
 import type { EndingTransport } from '../socket/ending-transport';
 import type { Established } from '../socket/transport';
 import { Deadline, now, setRef } from '../timers/deadline';
@@ -28,6 +28,8 @@ import { type Deferred, deferred } from './deferred';
 import type { End, Failure, Handlers, Inputs, MachineContext } from './inputs';
 import { LifecycleSignal } from './lifecycle-signal';
 import type { OpenPayload } from './open-payload';
+import { OpenSession } from './open-session';
+import { type ReplacementHost, Replacement } from './replacement';
 import { type Retry, RetryPolicy } from './retry-policy';
 import {
   type Closed,
@@ -50,12 +52,13 @@ const FORCED: Failure = { reason: 'forced' };
  * events are delivered afterwards. Code that has called the application's functions compares the identity of the state
  * object before it goes on.
  */
-export class Machine implements AttemptObserver, GateMember, SessionOwner {
+export class Machine implements GateMember, ReplacementHost, SessionOwner {
   /** The whole machine, state by state. An input that is not named changes nothing in that state. */
   static readonly #handlers: { readonly [Name in State['name']]: Handlers<Machine, Name> } = {
     idle: {
       connect: (machine) => machine.#start(),
       reconnect: (machine, _state, delay) => machine.#redial(delay),
+      replace: (machine) => machine.#start(),
       disconnect: (machine) => machine.#finish(DISCONNECTED),
       destroy: (machine, _state, end) => machine.#finish(end),
     },
@@ -74,9 +77,20 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     },
 
     open: {
-      failed: (machine, _state, failure) => {
+      failed: (machine, session, failure) => {
+        const { replacement } = session;
+        const reason = replacement?.isDraining === true ? 'replaced' : failure.reason;
+        const established = replacement?.take();
+        if (established !== undefined) return machine.#goOnWith(session, established, reason, failure.error);
         machine.#noteIfHealthy();
-        machine.#retryOrGiveUp(failure);
+        machine.#retryOrGiveUp(failure, 0, reason);
+      },
+      replace: (machine, session) => {
+        if (session.info !== undefined) (session.replacement ??= new Replacement(machine)).begin();
+      },
+      replaceable: (machine, session) => {
+        machine.sendNow();
+        session.replacement?.drain(session);
       },
       reconnect: (machine, _state, delay) => {
         if (machine.#noteIfHealthy()) machine.#redial(delay);
@@ -84,9 +98,10 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
       },
       disconnect: (machine, session) => {
         // A socket that is gone already has nothing to flush.
-        if (session.transport.destroyed) return machine.#finish(DISCONNECTED);
+        if (session.transport.destroyed && !machine.#needsNext(session)) return machine.#finish(DISCONNECTED);
         machine.#close(session);
         session.end();
+        if (!machine.#needsNext(session)) session.replacement?.release();
       },
       destroy: (machine, _state, end) => machine.#finish(end),
     },
@@ -96,6 +111,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
       reconnect: (machine, { isNew }, delay) => {
         if (!isNew) machine.#redial(delay);
       },
+      replace: (machine, { failure }) => machine.#dial(failure),
       disconnect: (machine, { failure }) => {
         if (machine.#outboxSoFar?.hasWaiting !== true) return machine.#finish(DISCONNECTED);
         const attempt = machine.#newAttempt(failure);
@@ -107,7 +123,15 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
 
     closing: {
       established: (machine, state, established) => machine.#openWhileClosing(state, established),
-      failed: (machine, _state, { error }) => machine.#finish({ reason: 'disconnected', lastError: error }),
+      failed: (machine, state, { error }) => {
+        const { work } = state;
+        const established = work.name === 'open' && machine.#needsNext(work) ? work.replacement?.take() : undefined;
+        if (work.name !== 'open' || established === undefined) {
+          return machine.#finish({ reason: 'disconnected', lastError: error });
+        }
+        machine.#openWhileClosing(state, established, machine.#endSession(work, 'replaced', error, true));
+        work.release();
+      },
       closeTimeout: (machine) => machine.#finish(DISCONNECTED),
       connect: (_machine, state) => {
         state.restart = true;
@@ -144,7 +168,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   /** Created by the first failure, or by the first start where `maxElapsed` counts from there. */
   #retryPolicySoFar: RetryPolicy | undefined;
   readonly #stats = new StatsRecorder();
-  /** Created by the first `whenOpen()`. */
+  /** Created by the first `whenOpen()` or `replace()`. */
   #waiters: OpenWaiters | undefined;
   /** Created by the first reader of a connection with `allowHalfOpen`. */
   #peerEndListeners: Set<() => void> | undefined;
@@ -170,7 +194,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     return this.#state.name;
   }
 
-  get session(): Session | undefined {
+  get session(): OpenSession | undefined {
     const state = this.#state.name === 'closing' ? this.#state.work : this.#state;
     return state.name === 'open' ? state : undefined;
   }
@@ -205,6 +229,16 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
 
   reconnect(delay: number): void {
     this.#handle('reconnect', delay);
+  }
+
+  /** Replaces the session while it goes on. Resolves with the next `open`; rejects with the first failure before it. */
+  replace(): Promise<OpenInfo> {
+    // A session whose `open` is still to be delivered is the next one.
+    const isNew = this.#state.name === 'open' && this.#state.info === undefined;
+    const opened = this.#openWaiters.addNext(this.generation - (isNew ? 1 : 0), this.tag);
+    this.#rejectWaitersIfOver();
+    this.#handle('replace');
+    return opened;
   }
 
   fail(given: unknown): void {
@@ -250,11 +284,10 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   }
 
   whenOpen(options: WhenOpenOptions): Promise<OpenInfo> {
-    const opened = (this.#waiters ??= new OpenWaiters()).add(options, this.tag);
+    const opened = this.#openWaiters.add(options, this.tag);
     const state = this.#state;
-    if (state.name === 'open' && state.info !== undefined) this.#waiters.resolve(state.info);
-    if (state.name === 'closed' && !state.restart) this.#waiters.reject(this.#closedError(state.info.error));
-    if (state.name === 'closing' && !state.restart) this.#waiters.reject(this.#closedError());
+    if (state.name === 'open' && state.info !== undefined) this.#waiters?.resolve(state.info);
+    this.#rejectWaitersIfOver();
     return opened;
   }
 
@@ -311,6 +344,33 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
 
   sendNow(): void {
     this.#outboxSoFar?.sendNow();
+  }
+
+  // Called by the replacement of a session.
+
+  newAttemptBeside(observer: AttemptObserver, failure: Failure | undefined): Attempt {
+    return this.#newAttempt(failure, observer);
+  }
+
+  takeTurn(begin: () => void): () => void {
+    if (this.#gate !== undefined) return this.#gate.takeTurn(this.tag, begin);
+    begin();
+    return () => undefined;
+  }
+
+  onReplacementReady(): void {
+    this.#handle('replaceable');
+  }
+
+  onReplacementFailed({ reason, error }: AttemptFailure): void {
+    debug?.(this.connection, `replacement failed (${reason}): ${failureText(error)}`);
+    this.#stats.recordFailure();
+    this.#stats.recordError(error);
+    this.#waiters?.rejectNext(error);
+  }
+
+  onReplacementDue(): void {
+    this.#handle('failed', { reason: 'peer-end' });
   }
 
   onUnheard(bytes: number): void {
@@ -378,19 +438,20 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     attempt.start(nextTurn);
   }
 
-  #newAttempt(failure: Failure | undefined): Attempt {
+  /** @param beside - Observes it, if it is made beside a session. */
+  #newAttempt(failure: Failure | undefined, beside?: AttemptObserver): Attempt {
     const generation = this.generation + 1;
     const previous = this.#previousTarget;
     return new Attempt({
       settings: this.settings,
       target: this.target,
       gate: this.#gate,
-      observer: this,
+      observer: beside ?? this,
       // Only a `target` function reads the rest.
       targetContext: this.settings.nextTarget
         ? { ...(failure && { failure }), ...(previous && { previous }), generation }
         : { generation },
-      ending: this.#ending(),
+      ending: beside === undefined ? this.#ending() : undefined,
       ref: this.isRef,
     });
   }
@@ -413,37 +474,63 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   #open(established: Established): void {
     const { session, info } = this.#newSession(established);
     this.#enter(session);
-    this.#announceSession(session, info, () => {
-      this.#waiters?.resolve(info);
-      // `disconnect()` in an `open` listener has sealed it.
-      if (this.state === 'open') this.#outboxSoFar?.flush();
-    });
+    this.#announceSession(session, info, () => this.#onAnnounced(info));
   }
 
-  /** The dial that `disconnect()` waited for: sends what was queued, and ends. */
-  #openWhileClosing(state: Closing, established: Established): void {
-    const { session, info } = this.#newSession(established);
+  #onAnnounced(info: OpenPayload): void {
+    this.#waiters?.resolve(info);
+    // `disconnect()` in an `open` listener has sealed it.
+    if (this.state === 'open') this.#outboxSoFar?.flush();
+  }
+
+  /** The next session takes the place of one that is over. Writes wait until `open` is delivered, behind `reset`. */
+  #goOnWith(session: OpenSession, established: Established, reason: ResetReason, error: Error | undefined): void {
+    if (this.healthyIn === 0) this.#retryPolicySoFar?.reset();
+    const reportReset = this.#endSession(session, reason, error, true);
+    const next = this.#newSession(established, true);
+    this.#enter(next.session);
+    reportReset();
+    this.#announceSession(next.session, next.info, () => this.#onAnnounced(next.info));
+  }
+
+  /** Whether a session that was ended to be replaced has a next one, and writes wait for that. */
+  #needsNext({ replacement }: OpenSession): boolean {
+    return replacement?.isDraining === true && replacement.isReady && this.#outboxSoFar?.hasWaiting === true;
+  }
+
+  /**
+   * The dial that `disconnect()` waited for: sends what was queued, and ends.
+   *
+   * @param reportReset - Reports the end of the session before.
+   */
+  #openWhileClosing(state: Closing, established: Established, reportReset?: () => void): void {
+    const { session, info } = this.#newSession(established, reportReset !== undefined);
     state.work = session;
+    reportReset?.();
     this.#announceSession(session, info, () => {
       this.#outboxSoFar?.seal();
       session.end();
     });
   }
 
-  #newSession(established: Established): { session: Session; info: OpenPayload } {
-    const session = new Session(established, this);
+  /** @param isNext - Whether it takes the place of another, the `reset` of which is still to be delivered. */
+  #newSession(established: Established, isNext = false): { session: OpenSession; info: OpenPayload } {
+    const session = new OpenSession(established, this);
     const { refusedAt = 0 } = this.#gate ?? {};
     if (refusedAt > 0) this.#retryPolicy.opened(this.tag, refusedAt);
     // A stream of another make may keep the memory of a chunk after it has confirmed it.
-    this.#outboxSoFar?.attach(session.transport, established.isOwn);
+    this.#outboxSoFar?.attach(session.transport, established.isOwn, isNext);
+    if (this.settings.maxLifetime !== Infinity && this.state !== 'closing') session.replacement = new Replacement(this);
     return { session, info: this.#stats.recordOpen(established) };
   }
 
   /** Delivers `open`, and then lets the queue go out and bytes come in: what `open` listeners write goes first. */
-  #announceSession(session: Session, info: OpenPayload, onAnnounced: () => void): void {
+  #announceSession(session: OpenSession, info: OpenPayload, onAnnounced: () => void): void {
     const isCurrent = () => this.session === session;
     this.delivery.enqueue(() => {
-      if (isCurrent()) session.info = info;
+      if (!isCurrent()) return;
+      session.info = info;
+      this.#outboxSoFar?.greet();
     });
     this.delivery.deliverIf(isCurrent, 'open', info);
     this.delivery.enqueue(() => {
@@ -462,21 +549,29 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   }
 
   /** @param leastDelay - A retry waits for so long at least. */
-  #retryOrGiveUp(failure: Failure, leastDelay = 0): void {
+  #retryOrGiveUp(failure: Failure, leastDelay = 0, resetReason: ResetReason = failure.reason): void {
     const before = this.#state;
-    const { reason, error } = failure;
+    const { error } = failure;
     const decision = this.#retryPolicy.next(failure, this.generation, this.tag, now(), leastDelay);
     // The application's own `shouldRetry` or `backoff` may have ended it; a session that was to flush is lost already.
     if (this.state === 'closing') return this.#finish({ reason: 'disconnected', lastError: error });
     if (this.#state !== before) return;
-    if (decision.retry) this.#wait(decision, failure);
-    else this.#finish({ reason: decision.reason, error: decision.error, resetReason: reason, lastError: error });
+    if (!decision.retry) {
+      return this.#finish({ reason: decision.reason, error: decision.error, resetReason, lastError: error });
+    }
+    // The dial beside the session is its first retry. Where sessions end early time after time, it is to wait as any other.
+    const isFirst = decision.attempt === 1 && failure !== FORCED;
+    const attempt = isFirst && before.name === 'open' ? before.replacement?.adopt() : undefined;
+    if (attempt === undefined) return this.#wait(decision, failure, resetReason);
+    const reportReset = this.session && this.#endSession(this.session, resetReason, error, true);
+    this.#enter(attempt);
+    reportReset?.();
   }
 
-  #wait({ attempt, delay, fault }: Retry, failure: Failure): void {
+  #wait({ attempt, delay, fault }: Retry, failure: Failure, resetReason: ResetReason = failure.reason): void {
     const { session } = this;
     const info: BackoffInfo = { attempt, delay, retryAt: Date.now() + delay, ...failure, ...(fault && { fault }) };
-    const reportReset = session && this.#endSession(session, failure.reason, failure.error, true);
+    const reportReset = session && this.#endSession(session, resetReason, failure.error, true);
     const timer = setTimeout(retryNow, delay, this);
     setRef(this.isRef, timer);
     const isForced = failure.reason === 'forced';
@@ -489,7 +584,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   }
 
   /** Counts what the session leaves behind. Returns a function that reports it. */
-  #endSession(session: Session, reason: ResetReason, error: Error | undefined, willRetry: boolean): () => void {
+  #endSession(session: OpenSession, reason: ResetReason, error: Error | undefined, willRetry: boolean): () => void {
     const { uncertain, settle } = this.#outboxSoFar?.detach(error) ?? NOTHING_UNCERTAIN;
     const info = this.#stats.recordReset(session, reason, error, willRetry, uncertain);
     return () => {
@@ -500,7 +595,7 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
   }
 
   /** Goes on with `work` for as long as `closeTimeout` allows, and takes no more writes. */
-  #close(work: Attempt | Session): void {
+  #close(work: Attempt | OpenSession): void {
     const deadline = new Deadline(this.settings.closeTimeout, this.isRef, () => this.#handle('closeTimeout'));
     this.#enter({ name: 'closing', work, deadline, restart: false });
     this.#outboxSoFar?.seal();
@@ -546,6 +641,17 @@ export class Machine implements AttemptObserver, GateMember, SessionOwner {
     this.#stats.startLifecycle();
     this.#disconnected = undefined;
     this.#start();
+  }
+
+  get #openWaiters(): OpenWaiters {
+    return (this.#waiters ??= new OpenWaiters());
+  }
+
+  /** No session will follow. */
+  #rejectWaitersIfOver(): void {
+    const state = this.#state;
+    if (state.name === 'closed' && !state.restart) this.#waiters?.reject(this.#closedError(state.info.error));
+    if (state.name === 'closing' && !state.restart) this.#waiters?.reject(this.#closedError());
   }
 
   /** The error for waiters and writes that the end leaves behind: what ended the lifecycle, or that it ended. */

@@ -1,9 +1,9 @@
 import type { Attempt } from '../attempt/attempt';
 import { unreachable } from '../errors';
 import type { BackoffInfo, CloseInfo, StateName } from '../events/events';
-import type { Session } from '../session/session';
 import { EndingTransport } from '../socket/ending-transport';
 import { type Deadline, setRef } from '../timers/deadline';
+import type { OpenSession } from './open-session';
 
 /**
  * The machine. `disconnect()`, `destroy()` and an aborted `signal` end it from every state; it gives up by itself in
@@ -19,7 +19,8 @@ import { type Deadline, setRef } from '../timers/deadline';
  *   connecting ──► closing      disconnect() with writes queued: the dial may still finish
  *   connecting ──► closed       ended, or given up
  *   open       ──► backoff      the session was lost, and is to be retried; reconnect() before it was healthy, or with a delay
- *   open       ──► connecting   reconnect()
+ *   open       ──► connecting   reconnect(), or lost while replace() dials
+ *   open       ──► open         replace(), `maxLifetime`: the next session takes the place of this one
  *   open       ──► closing      disconnect(): what was written goes out first
  *   open       ──► closed       ended at once, or lost and given up
  *   backoff    ──► connecting   the wait is over, or reconnect()
@@ -35,14 +36,14 @@ import { type Deadline, setRef } from '../timers/deadline';
 export const transitions = {
   idle: ['connecting', 'backoff', 'closed'],
   connecting: ['connecting', 'open', 'backoff', 'closing', 'closed'],
-  open: ['backoff', 'connecting', 'closing', 'closed'],
+  open: ['open', 'backoff', 'connecting', 'closing', 'closed'],
   backoff: ['connecting', 'backoff', 'closing', 'closed'],
   closing: ['closed'],
   closed: ['connecting'],
 } as const satisfies Record<StateName, readonly StateName[]>;
 
 /** A state with everything that it holds. No other object holds a socket or a timer of a connection, but for the queue's timer. */
-export type State = { readonly name: 'idle' } | Attempt | Session | Waiting | Closing | Closed;
+export type State = { readonly name: 'idle' } | Attempt | OpenSession | Waiting | Closing | Closed;
 
 /** One of the states. */
 export type StateOf<Name extends StateName> = Extract<State, { readonly name: Name }>;
@@ -63,7 +64,7 @@ export interface Waiting {
 export interface Closing {
   readonly name: 'closing';
   /** A dial that finishes is replaced by its session. */
-  work: Attempt | Session;
+  work: Attempt | OpenSession;
   readonly deadline: Deadline;
   /** Whether `connect()` was called meanwhile. */
   restart: boolean;

@@ -1,5 +1,6 @@
 import type { OpenInfo } from '../events/events';
 import { abortSignal, checkRecord, integer, orInfinity } from '../options/checks';
+import { ignore } from '../socket/transport';
 import { Waiters } from './waiters';
 
 /** Options of `whenOpen()`. */
@@ -10,9 +11,9 @@ export interface WhenOpenOptions {
   readonly attempts?: number | undefined;
 }
 
-/** The pending promises of `whenOpen()`. */
+/** The pending promises of `whenOpen()` and `replace()`. */
 export class OpenWaiters {
-  readonly #waiters = new Waiters<{ attemptsLeft: number }, OpenInfo>();
+  readonly #waiters = new Waiters<{ attemptsLeft: number; readonly after: number }, OpenInfo>();
 
   /**
    * @param tag - The target, for the error of an abort.
@@ -23,12 +24,24 @@ export class OpenWaiters {
       signal: abortSignal,
       attempts: orInfinity(integer(1)),
     });
-    return this.#waiters.add({ attemptsLeft: attempts }, signal, `${tag} to open`, tag);
+    return this.#waiters.add({ attemptsLeft: attempts, after: 0 }, signal, `${tag} to open`, tag);
   }
 
-  /** Resolves all promises: a session has opened. */
+  /** For a session after that number. A rejection that nothing handles is no error of the process. */
+  addNext(after: number, tag: string): Promise<OpenInfo> {
+    const opened = this.#waiters.add({ attemptsLeft: 1, after }, undefined, `${tag} to open`, tag);
+    opened.catch(ignore);
+    return opened;
+  }
+
+  /** Rejects those that wait for another session than the present one: the attempt beside it has failed. */
+  rejectNext(error: Error): void {
+    for (const { need, reject } of this.#waiters) if (need.after > 0) reject(error);
+  }
+
+  /** Resolves all promises but those that wait for a later session. */
   resolve(info: OpenInfo): void {
-    for (const waiter of this.#waiters) waiter.resolve(info);
+    for (const { need, resolve } of this.#waiters) if (info.generation > need.after) resolve(info);
   }
 
   /** Rejects the promises whose last attempt has failed. */

@@ -49,9 +49,9 @@ export class EventLog {
       this.#lastResets.set(connection, info);
       return;
     }
-    // A session that `reconnect()` ended is no outage, but may be a part of one.
-    const isForced = info.reason === 'forced';
-    const outage = isForced ? this.#byConnection.get(connection) : this.#outageOf(tag, connection);
+    // A session that `reconnect()` or `replace()` ended is no outage, but may be a part of one.
+    const isAsked = info.reason === 'forced' || info.reason === 'replaced';
+    const outage = isAsked ? this.#byConnection.get(connection) : this.#outageOf(tag, connection);
     const line = { ...resetLine(tag, info), connection };
     if (outage === undefined) this.#write(line);
     else outage.onDown(line, connection, info.uncertain);

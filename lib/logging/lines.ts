@@ -10,7 +10,7 @@ export type LogEvent =
   | 'open'
   /** A session was lost. */
   | 'reset'
-  /** `reconnect()` dropped a session. */
+  /** `reconnect()` dropped a session, or another has replaced it. */
   | 'reconnect'
   /** A wait begins, after a loss or a failed attempt. */
   | 'backoff'
@@ -81,10 +81,13 @@ export function openLine(tag: string, { generation, attempts, remoteAddress }: O
 }
 
 export function resetLine(tag: string, info: ResetInfo): LogLine {
-  const event = info.reason === 'forced' ? 'reconnect' : 'reset';
-  const end = event === 'reset' ? `lost session ${info.generation}` : `reconnect() dropped session ${info.generation}`;
+  const { reason, generation } = info;
+  const isAsked = reason === 'forced' || reason === 'replaced';
+  const event = isAsked ? 'reconnect' : 'reset';
+  const did = reason === 'forced' ? 'reconnect() dropped' : reason === 'replaced' ? 'replaced' : 'lost';
+  const end = `${did} session ${generation}`;
   const cause = causeOf(info);
-  const why = event === 'reset' ? ` (${cause.text})` : '';
+  const why = isAsked && info.error === undefined ? '' : ` (${cause.text})`;
   return {
     event,
     tag,

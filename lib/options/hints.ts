@@ -3,8 +3,8 @@ const words = (text: string) => text.split(' ');
 /** The names of a connection's options, by the option that holds them. A test compares them with what is accepted. */
 export const NAMES: Readonly<Record<string, readonly string[]>> = {
   '': words(
-    'port host path tls target socket dial backoff minUptime maxRetries maxElapsed shouldRetry connectTimeout beforeTls ' +
-      'handshake decoder idleTimeout writeTimeout heartbeat queue closeTimeout signal autoConnect reuseReadBuffer',
+    'port host path tls target socket dial backoff minUptime maxRetries maxElapsed maxLifetime shouldRetry connectTimeout ' +
+      'beforeTls handshake decoder idleTimeout writeTimeout heartbeat queue closeTimeout signal autoConnect reuseReadBuffer',
   ),
   socket: words(
     'noDelay keepAlive keepAliveInitialDelay keepAliveInterval keepAliveCount allowHalfOpen localAddress localPort ' +

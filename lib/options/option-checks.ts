@@ -142,6 +142,7 @@ export const checks: Checks<MemberOptions> = {
   minUptime: delay,
   maxRetries: orInfinity(integer(0)),
   maxElapsed: orInfinity(number(0)),
+  maxLifetime: orInfinity(interval),
   shouldRetry: funcThat('returns true or false'),
   connectTimeout: delay,
   beforeTls: func,

@@ -223,6 +223,11 @@ export interface CommonOptions {
   readonly maxRetries?: number | undefined;
   /** Duration of an outage after which no retry may begin: the connection closes with `'max-elapsed'`. Default: Infinity. */
   readonly maxElapsed?: number | undefined;
+  /**
+   * Milliseconds after which a session is replaced as by `replace()`, less up to a tenth at random, so that many do not come
+   * together; Infinity for never. Default: Infinity.
+   */
+  readonly maxLifetime?: number | undefined;
   /** Whether to retry after a failure; false closes the connection with `'not-retryable'`. Default: always. */
   readonly shouldRetry?: ((failure: Failure) => boolean) | undefined;
   /** Time limit for `target`, name resolution, TCP, `beforeTls`, TLS and `handshake` together; 0 for none. Default: 10,000. */

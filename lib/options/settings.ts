@@ -144,6 +144,7 @@ export class Settings extends Bare {
   readonly minUptime: number;
   readonly maxRetries: number;
   readonly maxElapsed: number;
+  readonly maxLifetime: number;
   readonly shouldRetry: (failure: Failure) => boolean;
   readonly connectTimeout: number;
   readonly beforeTls: BeforeTls | undefined;
@@ -174,6 +175,7 @@ export class Settings extends Bare {
     this.minUptime = given.minUptime ?? 5_000;
     this.maxRetries = given.maxRetries ?? Infinity;
     this.maxElapsed = given.maxElapsed ?? Infinity;
+    this.maxLifetime = given.maxLifetime ?? Infinity;
     this.shouldRetry = given.shouldRetry ?? ALWAYS;
     this.connectTimeout = given.connectTimeout ?? 10_000;
     this.beforeTls = given.beforeTls;

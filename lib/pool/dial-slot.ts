@@ -81,6 +81,10 @@ export class DialSlot implements DialGate, WaitingMember {
     this.#endpoint.backoffStarted(this);
   }
 
+  takeTurn(tag: string, begin: () => void): () => void {
+    return this.#gate.turns.take(tag, begin);
+  }
+
   close(): void {
     this.#hasFailed = false;
     this.#context = undefined;

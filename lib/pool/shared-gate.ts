@@ -1,6 +1,7 @@
 import { BurstLimiter } from './burst-limiter';
 import { type WaitingMember, Endpoint } from './endpoint';
 import { type EndpointStats, merge } from './endpoint-stats';
+import { Turns } from './turns';
 import type { Settings } from '../options/settings';
 import { type ResolvedTarget, tagOf } from '../options/target';
 
@@ -14,6 +15,8 @@ const BURST = 20;
 export class SharedGate {
   /** Undefined where members do not coordinate their dials. */
   readonly burst: BurstLimiter | undefined;
+  /** Of members that replace their sessions. */
+  readonly turns = new Turns();
   readonly #endpoints: Map<string, Endpoint> | undefined;
   readonly #maxConnecting: number;
   readonly #hedge: boolean;

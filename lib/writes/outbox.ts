@@ -15,11 +15,12 @@ import type { WriteCallback } from './write';
 import { abortedError, clearedError, closedError, fullError } from './write-errors';
 
 /**
- * `queueing`: there is no session, writes go to the queue. `opening`: a session has opened, and what its `open`
+ * `queueing`: there is no session, writes go to the queue. `turning`: a session has taken the place of another, the end of
+ * which is being reported, and writes go to the queue. `opening`: a session has opened, and what its `open`
  * listeners write is sent ahead of the queue. `sending`: writes go to the transport. `sealed`: writes are refused. `closed`:
  * the lifecycle is over.
  */
-type Phase = 'queueing' | 'opening' | 'sending' | 'sealed' | 'closed';
+type Phase = 'queueing' | 'turning' | 'opening' | 'sending' | 'sealed' | 'closed';
 
 export const NOTHING_UNCERTAIN = { uncertain: { writes: 0, bytes: 0 }, settle: () => undefined };
 
@@ -84,7 +85,7 @@ export class Outbox {
    * session ends.
    */
   hasRoom(): boolean {
-    if (this.#wantsRoom || this.#isSealed()) return false;
+    if (this.#wantsRoom || !this.#isSending()) return false;
     const { maxBytes } = this.#bounds;
     if (this.#sender?.isFarFromFull(maxBytes) === true) return true;
     const sender = this.#writableSender;
@@ -96,7 +97,7 @@ export class Outbox {
   /** Takes a write. Returns false when the writer should wait for room, or when the write was refused. */
   write(bytes: Bytes, callback: WriteCallback | undefined, options?: WriteOptions): boolean {
     const sender = this.#sender;
-    const isSimple = options === undefined && !Array.isArray(bytes) && !this.#isSealed();
+    const isSimple = options === undefined && !Array.isArray(bytes) && this.#isSending();
     if (!isSimple || sender?.isFarFromFull(this.#bounds.maxBytes) !== true) {
       return this.#writeWithChecks(bytes, callback, options);
     }
@@ -124,14 +125,20 @@ export class Outbox {
    * A session has opened: from now on writes go to `transport`, ahead of the queue.
    *
    * @param isOwn - Whether it is a socket of Node's, and not a stream from a custom `dial`.
+   * @param waits - Whether writes go to the queue until `greet()`.
    */
-  attach(transport: Transport, isOwn: boolean): void {
+  attach(transport: Transport, isOwn: boolean, waits = false): void {
     this.#sender = new Sender(transport, isOwn, (writes, bytes, callbacks) => {
       this.#fates().confirmed(writes, bytes, callbacks);
       // The stream emits `drain` only if a write to it returned false, which one to the outbox may do earlier.
       if (this.#wantsRoom) this.onDrain();
     });
-    this.#phase = 'opening';
+    this.#phase = waits ? 'turning' : 'opening';
+  }
+
+  /** The `open` listeners are about to be called. */
+  greet(): void {
+    if (this.#phase === 'turning') this.#phase = 'opening';
   }
 
   /** The `open` listeners have been called: sends the queue, and from then on what is written. */
@@ -191,6 +198,10 @@ export class Outbox {
     return this.#phase === 'sealed' || this.#phase === 'closed';
   }
 
+  #isSending(): boolean {
+    return this.#phase === 'sending' || this.#phase === 'opening';
+  }
+
   #fates(): Fates {
     return (this.#fatesSoFar ??= new Fates(this.#delivery, this.#connection));
   }
@@ -206,7 +217,7 @@ export class Outbox {
   }
 
   get #writableSender(): Sender | undefined {
-    return this.#sender?.transport.writable === true ? this.#sender : undefined;
+    return this.#phase !== 'turning' && this.#sender?.transport.writable === true ? this.#sender : undefined;
   }
 
   #writeWithChecks(bytes: Bytes, callback: WriteCallback | undefined, options: WriteOptions | undefined): boolean {

@@ -1,0 +1,300 @@
+import type { Attempt } from '../attempt/attempt';
+import type { AttemptObserver, AttemptResult } from '../attempt/attempt-result';
+import { AttemptFailure, closedEarly } from '../attempt/failure';
+import type { DeliveryQueue } from '../events/delivery-queue';
+import type { ConnectionEvents, StateName } from '../events/events';
+import type { Settings } from '../options/settings';
+import type { ResolvedTarget, Target } from '../options/target';
+import type { Session } from '../session/session';
+import { pauseDelivery } from '../socket/fast-read';
+import {
+  type Established,
+  type TransportHandler,
+  clearHandler,
+  destroyTransport,
+  ignore,
+  setHandler,
+  setTransportRef,
+} from '../socket/transport';
+import { type Refable, Deadline, now, setRef } from '../timers/deadline';
+import { RetryPolicy } from './retry-policy';
+
+/** The machine around a session that is replaced. It observes the attempt itself if the session is lost meanwhile. */
+export interface ReplacementHost extends AttemptObserver {
+  readonly state: StateName;
+  readonly tag: string;
+  readonly generation: number;
+  readonly isPaused: boolean;
+  readonly isRef: boolean;
+  readonly settings: Settings;
+  readonly delivery: DeliveryQueue<ConnectionEvents>;
+  /** An attempt beside the session. */
+  newAttemptBeside(observer: AttemptObserver, failure: AttemptFailure | undefined): Attempt;
+  /** Calls `begin` when no other member of the pool with this target is being replaced. Returns what ends the turn. */
+  takeTurn(begin: () => void): () => void;
+  /** The next session is there: the old one may be ended. */
+  onReplacementReady(): void;
+  onReplacementFailed(failure: AttemptFailure): void;
+  /** The peer of the old session did not end within `closeTimeout`. */
+  onReplacementDue(): void;
+}
+
+/** How far the next session is. */
+type Phase =
+  /** There is none. With a `maxLifetime`, `timer` asks for one. */
+  | { readonly name: 'resting'; readonly timer: NodeJS.Timeout | undefined }
+  /** It waits for its turn in the pool. */
+  | { readonly name: 'queued' }
+  | { readonly name: 'dialling'; readonly attempt: Attempt }
+  /** The attempt has failed, and another follows. */
+  | { readonly name: 'waiting'; readonly timer: NodeJS.Timeout }
+  /** It is open, and nothing reads it. `onEnd` listens to the peer's end. */
+  | { readonly name: 'ready'; readonly established: Established; readonly onEnd: () => void }
+  /** The old session was lost, and the attempt is the connection's state. */
+  | { readonly name: 'adopted' }
+  | { readonly name: 'over' };
+
+/** A session is replaced up to this share of `maxLifetime` early, so that many do not come together. */
+const SPREAD = 0.1;
+
+/**
+ * Replaces a session that is open: dials beside it, and when the next one is ready, ends the old one in good order and
+ * waits for its peer's end. An attempt that fails changes nothing for the old session, and is followed by another.
+ */
+export class Replacement implements AttemptObserver, TransportHandler, Refable {
+  readonly #host: ReplacementHost;
+  #phase: Phase = { name: 'resting', timer: undefined };
+  /** Its failures are counted apart from those of the connection. */
+  readonly #policy: RetryPolicy;
+  #failure: AttemptFailure | undefined;
+  /** What the `target` function has returned for the next session. */
+  #answer: readonly [ResolvedTarget, Target] | undefined;
+  #endTurn: (() => void) | undefined;
+  /** The old session, once it was ended. */
+  #draining: Session | undefined;
+  /** Bounds the time until its peer ends too; undefined while the application does not read. */
+  #deadline: { readonly timer: Deadline; readonly since: number } | undefined;
+  /** Milliseconds that are left of that time. */
+  #left: number;
+
+  constructor(host: ReplacementHost) {
+    this.#host = host;
+    this.#policy = new RetryPolicy(host.settings);
+    this.#left = host.settings.closeTimeout;
+    this.#rest();
+  }
+
+  /** Whether the next session is there. */
+  get isReady(): boolean {
+    return this.#phase.name === 'ready';
+  }
+
+  /** Whether the old session was ended to be replaced. */
+  get isDraining(): boolean {
+    return this.#draining !== undefined;
+  }
+
+  /** Dials, unless it does so already. */
+  begin(): void {
+    const { name } = this.#phase;
+    if (name !== 'resting' && name !== 'waiting') return;
+    this.#enter({ name: 'queued' });
+    this.#endTurn = this.#host.takeTurn(() => this.#dial());
+  }
+
+  /**
+   * Ends the old session, when the next is ready. While the application does not read, the old one goes on: what its peer
+   * has sent would be lost.
+   */
+  drain(session: Session): void {
+    if (!this.isReady || this.isDraining || this.#host.isPaused) return;
+    this.#draining = session;
+    this.#startDeadline();
+    // One that is gone has its last bytes still to be decoded.
+    if (!session.transport.destroyed) session.end();
+  }
+
+  /** The application reads, or does not: only then does the old peer's time run. */
+  setReading(isReading: boolean): void {
+    this.#stopDeadline();
+    if (!isReading) return;
+    if (this.isDraining) this.#startDeadline();
+    else if (this.isReady) this.#host.onReplacementReady();
+  }
+
+  /** Hands over the next session, if it is ready. */
+  take(): Established | undefined {
+    const phase = this.#phase;
+    if (phase.name !== 'ready') return undefined;
+    phase.established.transport.off('end', phase.onEnd);
+    this.#handOver({ name: 'over' });
+    return phase.established;
+  }
+
+  /** Hands over the attempt, if there is one: the old session is lost. */
+  adopt(): Attempt | undefined {
+    const phase = this.#phase;
+    if (phase.name !== 'dialling') return undefined;
+    this.#handOver({ name: 'adopted' });
+    return phase.attempt;
+  }
+
+  release(): void {
+    const phase = this.#phase;
+    if (phase.name === 'adopted') return;
+    this.#stopDeadline();
+    this.#phase = { name: 'over' };
+    if (phase.name === 'resting' || phase.name === 'waiting') clearTimeout(phase.timer);
+    if (phase.name === 'ready') discard(phase);
+    if (phase.name === 'dialling') phase.attempt.release();
+    this.#leaveTurn();
+  }
+
+  setRef(on: boolean): void {
+    const phase = this.#phase;
+    this.#deadline?.timer.setRef(on);
+    if (phase.name === 'dialling') phase.attempt.setRef(on);
+    else if (phase.name === 'ready') setTransportRef(on, phase.established.transport);
+    else if ('timer' in phase && phase.timer !== undefined) setRef(on, phase.timer);
+  }
+
+  // Called by the attempt.
+
+  countAttempt(): number {
+    return this.#phase.name === 'adopted' ? this.#host.countAttempt() : this.#policy.countAttempt();
+  }
+
+  onTarget(target: ResolvedTarget, answer: Target): void {
+    if (this.#phase.name === 'adopted') this.#host.onTarget(target, answer);
+    // Until then the connection has the target of its session.
+    else this.#answer = [target, answer];
+  }
+
+  onDial(): void {
+    this.#host.onDial();
+  }
+
+  onResult(result: AttemptResult): void {
+    if (this.#phase.name === 'adopted') this.#host.onResult(result);
+    else if (result.ok) this.#hold(result);
+    else this.#fail(result);
+  }
+
+  // Called by the transport of the next session.
+
+  onError(error: Error): void {
+    this.#lose(new AttemptFailure('error', error));
+  }
+
+  onClose(): void {
+    this.#lose(closedEarly(this.#host.tag, undefined, undefined));
+  }
+
+  #enter(next: Phase): void {
+    const previous = this.#phase;
+    this.#phase = next;
+    if (previous.name === 'resting' || previous.name === 'waiting') clearTimeout(previous.timer);
+  }
+
+  /** Waits for `maxLifetime`, if there is one. */
+  #rest(): void {
+    const { maxLifetime } = this.#host.settings;
+    const timer =
+      maxLifetime === Infinity ? undefined : setTimeout(begin, maxLifetime * (1 - Math.random() * SPREAD), this);
+    if (timer !== undefined) setRef(this.#host.isRef, timer);
+    this.#enter({ name: 'resting', timer });
+  }
+
+  #dial(): void {
+    const attempt = this.#host.newAttemptBeside(this, this.#failure);
+    this.#enter({ name: 'dialling', attempt });
+    attempt.start();
+  }
+
+  /** Keeps what the attempt has brought. What its peer says waits in the socket. */
+  #hold(established: Established): void {
+    const { transport, isOwn } = established;
+    const onEnd = (): void => this.onClose();
+    setHandler(transport, this);
+    // Not by the handler: the session is to enable that event itself.
+    transport.on('end', onEnd);
+    if (isOwn) pauseDelivery(transport);
+    else transport.pause();
+    this.#enter({ name: 'ready', established, onEnd });
+    this.#host.onReplacementReady();
+  }
+
+  /** The next session is over before it has begun. */
+  #lose(failure: AttemptFailure): void {
+    const phase = this.#phase;
+    if (phase.name !== 'ready') return;
+    this.#enter({ name: 'over' });
+    discard(phase);
+    this.#fail(failure);
+  }
+
+  #fail(failure: AttemptFailure): void {
+    this.#leaveTurn();
+    this.#failure = failure;
+    this.#answer = undefined;
+    const host = this.#host;
+    const policy = this.#policy;
+    host.delivery.transaction(() => {
+      host.onReplacementFailed(failure);
+      const failed: Phase = { name: 'resting', timer: undefined };
+      this.#enter(failed);
+      // The old session flushes and ends: nothing is to follow it.
+      if (host.state !== 'open') return this.release();
+      const decision = policy.next(failure, host.generation, host.tag, now());
+      // The application's own `shouldRetry` or `backoff` may have ended it, or asked for another.
+      if (this.#phase !== failed) return;
+      if (!decision.retry) {
+        policy.reset();
+        return this.#rest();
+      }
+      const timer = setTimeout(begin, decision.delay, this);
+      setRef(host.isRef, timer);
+      this.#enter({ name: 'waiting', timer });
+    });
+  }
+
+  #startDeadline(): void {
+    const timer = new Deadline(this.#left, this.#host.isRef, () => {
+      // When its transport has closed, the session bounds the rest itself: a slow decoder gets more time.
+      if (this.#draining?.transport.closed !== true) this.#host.onReplacementDue();
+    });
+    this.#deadline = { timer, since: now() };
+  }
+
+  #stopDeadline(): void {
+    if (this.#deadline === undefined) return;
+    this.#deadline.timer.clear();
+    this.#left = Math.max(0, this.#left - (now() - this.#deadline.since));
+    this.#deadline = undefined;
+  }
+
+  #handOver(next: Phase): void {
+    this.#stopDeadline();
+    this.#enter(next);
+    this.#leaveTurn();
+    if (this.#answer !== undefined) this.#host.onTarget(...this.#answer);
+  }
+
+  #leaveTurn(): void {
+    const endTurn = this.#endTurn;
+    this.#endTurn = undefined;
+    endTurn?.();
+  }
+}
+
+/** Module-level, so that the timer does not keep a closure's scope alive. */
+function begin(replacement: Replacement): void {
+  replacement.begin();
+}
+
+function discard({ established: { transport, decoder }, onEnd }: Extract<Phase, { name: 'ready' }>): void {
+  transport.off('end', onEnd);
+  clearHandler(transport);
+  destroyTransport(transport);
+  decoder?.on('error', ignore).destroy();
+}
