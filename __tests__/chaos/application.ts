@@ -124,6 +124,8 @@ export class Application implements OptionsHost {
       case 'reconnect':
         model.onReconnect(call.delay ?? 0);
         return call.delay === undefined ? connection.reconnect() : connection.reconnect({ delay: call.delay });
+      case 'replace':
+        return this.#replace();
       case 'fail':
         return connection.fail(call.how === 'error' ? new Error('bad') : call.how === 'text' ? 'bad' : undefined);
       case 'clearQueue':
@@ -193,6 +195,25 @@ export class Application implements OptionsHost {
     );
   }
 
+  #replace(): void {
+    const { connection, model } = this;
+    const { state, generation } = connection;
+    const isTold = model.generation === generation;
+    this.waiting += 1;
+    model.onReplace();
+    void connection.replace().then(
+      (info) => {
+        this.waiting -= 1;
+        const least = state === 'open' && isTold ? generation + 1 : 1;
+        if (info.generation < least) model.fail('replace', `session ${info.generation} replaced ${generation}`);
+      },
+      (error: unknown) => {
+        this.waiting -= 1;
+        if (!(error instanceof Error)) model.fail('replace', `rejected with ${String(error)}`);
+      },
+    );
+  }
+
   #options(): ConnectionOptions {
     const { setup } = this.#plan;
     const functions = new Functions(this, setup);
@@ -204,6 +225,7 @@ export class Application implements OptionsHost {
       minUptime: setup.minUptime,
       maxRetries: setup.maxRetries,
       maxElapsed: setup.maxElapsed,
+      maxLifetime: setup.maxLifetime,
       connectTimeout: setup.connectTimeout,
       closeTimeout: setup.closeTimeout,
       idleTimeout: setup.idleTimeout,

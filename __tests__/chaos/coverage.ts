@@ -12,7 +12,13 @@ const EXPECTED = {
   faults: FAULTS,
   calls: [
     ...CALLS,
-    ...['reconnect while connecting', 'reconnect while backoff', 'reconnect with a delay', 'fail while connecting'],
+    ...[
+      'reconnect while connecting',
+      'reconnect while backoff',
+      'reconnect with a delay',
+      'replace while open',
+      'fail while connecting',
+    ],
     ...['fail while open', 'clearQueue while open', 'clearQueue while backoff', 'disconnect while backoff'],
     ...['write of parts', 'write with maxAge', 'write with abortAfter', 'write with key', 'write with urgent'],
   ],
@@ -26,6 +32,7 @@ const EXPECTED = {
       'peer-end',
       'error',
       'forced',
+      'replaced',
       'failed',
       'disconnected',
       'destroyed',

@@ -20,6 +20,8 @@ export class Ledger {
   /** Accepted, not handed over, not dropped; those without bytes have no name and are only counted. */
   readonly #waiting = new Set<Entry>();
   readonly #greeted = new WeakSet<Link>();
+  /** Sessions that have taken the place of another, and were not told of yet. */
+  readonly #turning = new WeakSet<Link>();
   /** Writes of which a link has been handed some chunks and not all. */
   readonly #begun = new Map<Link, { readonly entry: Entry; handed: number }>();
   readonly #count = { accepted: 0, bytes: 0, refused: 0, dropped: 0, droppedBytes: 0, cleared: 0, clearedBytes: 0 };
@@ -47,7 +49,8 @@ export class Ledger {
   write(call: Extract<Call, { do: 'write' }>, answered: () => void): boolean {
     const connection = this.#connection;
     const { size, as, told, will } = call;
-    const session = sessionOf(connection);
+    const present = sessionOf(connection);
+    const session = present !== undefined && this.#turning.has(present) ? undefined : present;
     const id = this.#entries.length;
     const entry: Entry = {
       id,
@@ -129,6 +132,12 @@ export class Ledger {
       this.#fail('torn write', `link ${link.number} was handed something else in the middle of write ${entry.id}`);
     }
     if (begun.handed >= entry.bytes.length) this.#begun.delete(link);
+  }
+
+  /** The end of the session before is told of, or (false) the session itself: what is written until then waits. */
+  onTurning(link: Link, isTurning: boolean): void {
+    if (isTurning) this.#turning.add(link);
+    else this.#turning.delete(link);
   }
 
   /** All have heard of the session on `link`: from now on what is written comes after what waited. */

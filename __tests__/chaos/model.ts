@@ -37,6 +37,7 @@ export type Bounds = Pick<
   | 'maxAge'
   | 'overflow'
   | 'minUptime'
+  | 'maxLifetime'
   | 'maxRetries'
   | 'decoder'
 > & {
@@ -94,6 +95,10 @@ export class Model {
   #asksToWait = false;
   /** Until when a socket that `reconnect()` has left may take to close. */
   #endsBy = -Infinity;
+  /** Whether the application has asked for another session since the last one opened. */
+  #replaces = false;
+  /** Since when the open session is known to end, to be replaced. */
+  #drainsSince = Infinity;
   /** Of the bytes that nobody heard, those that are known of. */
   #unheard = 0;
 
@@ -131,6 +136,11 @@ export class Model {
     if (this.#session !== undefined) this.ledger.onGreeted(this.#session);
   };
 
+  /** Number of the latest session that was told of. */
+  get generation(): number {
+    return this.#generation;
+  }
+
   /** When the wait is over. */
   get dueAt(): number {
     return this.since + (this.#delay ?? 0);
@@ -159,6 +169,12 @@ export class Model {
     if (this.state === 'connecting' && delay === 0) this.since = this.#clock.now;
   }
 
+  /** The application calls `replace()`. */
+  onReplace(): void {
+    this.#replaces = true;
+    if (this.state === 'idle' || this.state === 'backoff') this.#asked = true;
+  }
+
   onPause(paused: boolean): void {
     if (paused === this.paused) return;
     this.paused = paused;
@@ -176,8 +192,12 @@ export class Model {
     for (const other of this.#dialling) if (!other.aborted) this.fail('one dial', 'a dial began while another went on');
     this.#dialling.clear();
     this.#dialling.add(signal);
-    if (this.links.some(({ destroyed }) => !destroyed)) this.fail('one link', 'a dial began with a link still there');
-    if (this.state !== 'connecting' && this.state !== 'closing') this.fail('dial', `it dialled while ${this.state}`);
+    const isBeside = this.state === 'open' && this.#mayReplace;
+    const live = this.links.filter(({ destroyed }) => !destroyed);
+    if (live.some((link) => !isBeside || link !== sessionOf(this.#connection)))
+      this.fail('one link', 'a dial began with a link still there');
+    if (this.state !== 'connecting' && this.state !== 'closing' && !isBeside)
+      this.fail('dial', `it dialled while ${this.state}`);
   }
 
   /** It gets one. */
@@ -261,6 +281,9 @@ export class Model {
     this.#opens += 1;
     this.#generation = generation;
     this.#session = sessionOf(this.#connection);
+    this.#replaces = false;
+    this.#drainsSince = Infinity;
+    if (this.#session !== undefined) this.ledger.onTurning(this.#session, false);
     this.#resumedAt = this.#clock.now;
     this.#pings = [];
     if (this.#session === undefined) this.fail('open', 'an open session has no socket');
@@ -278,11 +301,25 @@ export class Model {
     this.#unheard += letGo;
     if (this.#opens !== this.#resets || session === undefined) return this.fail('reset', 'a reset without an open');
     if (generation !== this.#generation) this.fail('reset', `reset ${generation} of session ${this.#generation}`);
-    const next = !willRetry ? ['closed'] : reason === 'forced' ? ['connecting', 'backoff'] : ['backoff'];
+    const successor = sessionOf(this.#connection);
+    if (successor !== undefined && successor !== session) this.ledger.onTurning(successor, true);
+    if (reason === 'replaced' && !this.#mayReplace) this.fail('reset', 'it was replaced without being asked');
+    const next = !willRetry ? ['closed'] : ['backoff'];
+    if (willRetry && (reason === 'forced' || this.#mayReplace)) next.push('connecting');
+    // The next session was there.
+    if (willRetry && this.#mayReplace) next.push('open');
+    if (willRetry && reason === 'replaced') next.push('closing');
+    // The dial beside the session is its first retry.
+    if (this.state === 'connecting' && reason !== 'forced') this.#attempt = 1;
     if (!next.includes(this.state))
       this.fail('order', `a reset (${reason}, ${String(willRetry)}) was told while ${this.state}`);
     const peer = this.#network.peerOf(session);
-    if (reason === 'peer-end' && session.readableEnded && this.#bounds.decoder === 'none' && peer !== undefined) {
+    if (
+      (reason === 'peer-end' || reason === 'replaced') &&
+      session.readableEnded &&
+      this.#bounds.decoder === 'none' &&
+      peer !== undefined
+    ) {
       const missing = peer.sent.length - peer.sent.taken - letGo;
       if (missing !== 0) this.fail('data', `${missing} bytes from before the peer’s end are missing, ${letGo} unheard`);
     }
@@ -358,14 +395,22 @@ export class Model {
 
   // What is true of it.
 
+  get #mayReplace(): boolean {
+    return this.#replaces || this.#bounds.maxLifetime < Infinity;
+  }
+
   #checkLinks(): void {
     const live = this.links.filter(({ destroyed }) => !destroyed);
     const mayLive = this.state === 'connecting' || this.state === 'open' || this.state === 'closing';
     const most = mayLive || (this.state === 'backoff' && this.#clock.now <= this.#endsBy + SLACK) ? 1 : 0;
-    if (live.length > most) this.fail('one link', `${live.length} links are there while ${this.state}`);
+    const isBeside = this.#mayReplace && (this.state === 'open' || this.state === 'closing');
+    if (live.length > most + (isBeside ? 1 : 0))
+      this.fail('one link', `${live.length} links are there while ${this.state}`);
     const session = sessionOf(this.#connection);
     if (session === undefined) return;
-    if (!session.destroyed && session.referenced !== this.held) this.fail('ref', 'the link does not hold as it should');
+    const isHeld = (link: Link) => link.destroyed || link.referenced === this.held;
+    if (!isHeld(session) || (this.state === 'open' && !live.every(isHeld)))
+      this.fail('ref', 'the link does not hold as it should');
   }
 
   /** What should have happened by now has happened. */
@@ -392,7 +437,8 @@ export class Model {
     const { heartbeat } = this.#bounds;
     const { timeout = Infinity, interval = 1 } = heartbeat ?? {};
     const beats = heartbeat === undefined ? 0 : 2 + (timeout === Infinity ? 0 : Math.ceil(timeout / interval));
-    const most = { idle: 1, connecting: 3, open: beats + 4, backoff: 3, closing: 4, closed: 0 }[this.state];
+    const beside = this.#mayReplace ? 4 : 0;
+    const most = { idle: 1, connecting: 3, open: beats + 4 + beside, backoff: 3, closing: 4, closed: 0 }[this.state];
     if (timers.length > most) this.fail('timers', `${timers.length} timers while ${this.state}`);
     if (this.state === 'backoff' && timers.length === 0) this.fail('timers', 'no timer to end the wait');
     if (immediates > 0) this.fail('timers', `${immediates} immediates wait`);
@@ -415,7 +461,14 @@ export class Model {
       this.fail('session', 'the peer has ended and the session is open');
     if (!session.destroyed && session.unread + session.readableLength > 0) this.fail('data', 'bytes are left unread');
     if (goesOn && session.endedAt < now) this.halfOpen += 1;
-    if (session.endedAt < Infinity || session.destroyed) return;
+    if (session.destroyed) return;
+    // It was ended to be replaced, and is watched no more.
+    if (session.writableEnded && (goesOn || session.endedAt === Infinity)) {
+      this.#drainsSince = Math.min(this.#drainsSince, now);
+      const drains = now - Math.max(this.#drainsSince, this.#resumedAt, this.#clock.thawedAt);
+      if (drains > closeTimeout + SLACK) this.fail('session', `it has been ending for ${drains} ms`);
+    }
+    if (session.endedAt < Infinity || session.writableEnded) return;
     if (idleTimeout > 0 && silence > idleTimeout * LATE + SLACK) this.fail('liveness', `silent for ${silence} ms`);
     const unanswered = this.#pings.find((at) => at > session.readAt);
     const stall = now - Math.max(session.progressAt, this.#clock.thawedAt);

@@ -27,6 +27,7 @@ export type Call =
   | {
       readonly do:
         | 'connect'
+        | 'replace'
         | 'disconnect'
         | 'destroy'
         | 'markHealthy'
@@ -91,6 +92,7 @@ export interface Setup {
   readonly minUptime: number;
   readonly maxRetries: number;
   readonly maxElapsed: number;
+  readonly maxLifetime: number;
   readonly connectTimeout: number;
   readonly closeTimeout: number;
   readonly idleTimeout: number;
@@ -122,6 +124,7 @@ export const PLAIN: Setup = {
   minUptime: 0,
   maxRetries: Infinity,
   maxElapsed: Infinity,
+  maxLifetime: Infinity,
   connectTimeout: 500,
   closeTimeout: 100,
   idleTimeout: 0,
@@ -157,6 +160,7 @@ const WEIGHTS = {
   disconnect: 2,
   destroy: 1,
   reconnect: 5,
+  replace: 5,
   fail: 2,
   clearQueue: 1,
   listen: 2,
@@ -239,6 +243,7 @@ function setupOf(random: Random): Setup {
     minUptime: random.of([0, 50, 5_000]),
     maxRetries: random.chance(0.8) ? Infinity : random.integer(0, 6),
     maxElapsed: random.chance(0.85) ? Infinity : random.of([0, 500, 5_000, 60_000]),
+    maxLifetime: random.chance(0.75) ? Infinity : random.of([50, 1_000, 20_000]),
     connectTimeout: unbounded ? 0 : random.of([50, 500, 3_000, 10_000]),
     closeTimeout: random.of([0, 20, 500, 2_000]),
     idleTimeout,

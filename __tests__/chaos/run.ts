@@ -159,7 +159,10 @@ async function recover(application: Application, { setup }: Plan): Promise<void>
   if (connection.state === 'idle' || connection.state === 'closed') application.perform({ do: 'connect' });
   const isWell = () => {
     const link = sessionOf(connection);
-    return connection.state === 'open' && link !== undefined && network.peerOf(link)?.gone === false && !link.destroyed;
+    if (connection.state !== 'open' || link === undefined) return false;
+    // It was ended for the next one, which has come or is on its way.
+    if (setup.maxLifetime < Infinity && link.writableEnded) return true;
+    return network.peerOf(link)?.gone === false && !link.destroyed;
   };
   // Speaking to a peer that is no more is how one learns of it.
   if (connection.state === 'open') application.perform(PING);
@@ -188,6 +191,8 @@ async function recover(application: Application, { setup }: Plan): Promise<void>
   if (!isSent()) model.fail('recovery', 'writes still wait, or have not arrived, although all is well');
   if (model.owesDrain) model.fail('drain', 'a write returned false and no drain came although all is well');
   for (let wait = 0; wait < 40 && network.peerOf(link)?.busy === true; wait++) await clock.pass(9);
+  // Another may have taken its place.
+  if (sessionOf(connection) !== link) return;
   const peer = network.peerOf(link)!;
   if (peer.sent.taken !== peer.sent.length && !peer.busy && setup.decoder === 'none') {
     model.fail('recovery', 'not all that the peer sent has been told');
