@@ -305,6 +305,7 @@ describe('a name', () => {
       connected: (took) => connected.push(took),
       failed: ignore,
       release: ignore,
+      takeTurn: () => ignore,
       close: ignore,
     });
     const opensBy = async (...addresses: string[][]) => {
