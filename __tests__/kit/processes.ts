@@ -29,7 +29,7 @@ export interface Exit {
 /** The globals of a script in its own process: the library's names, `say(value)`, and a few of Node's modules. */
 async function prelude(): Promise<string> {
   return `
-    const { ReconnectingConnection, ConnectionPool, ConnectionError, registry } = require(${JSON.stringify(join(await javascript(), 'lib', 'index.js'))});
+    const { ReconnectingConnection, ConnectionPool, ConnectionError, dnsTargets, registry } = require(${JSON.stringify(join(await javascript(), 'lib', 'index.js'))});
     const net = require('node:net'), tls = require('node:tls'), { Duplex, Transform } = require('node:stream');
     const say = (value) => require('node:fs').writeSync(1, JSON.stringify(value) + '\\n');
     const QUICK = ${JSON.stringify(QUICK)};

@@ -157,7 +157,7 @@ describe('options', () => {
     [{ attempts: null }, 'Expected option `whenOpen.attempts` to be an integer ≥ 1, got null'],
     [{ signal: {} }, 'Expected option `whenOpen.signal` to be an AbortSignal, got an object'],
     [{ signal: null }, 'Expected option `whenOpen.signal` to be an AbortSignal, got null'],
-    [{ timeout: 1 }, 'Unknown option `whenOpen.timeout`, expected one of: signal, attempts'],
+    [{ timeout: 1 }, 'Unknown option `whenOpen.timeout`: use `signal: AbortSignal.timeout(…)`'],
   ])('such as %j are refused at once', (options, words) => {
     const add = () => new OpenWaiters().add(options as WhenOpenOptions, TAG);
     expect(add).toThrow(ConnectionError);

@@ -36,6 +36,16 @@ const USES: Readonly<Record<string, string>> = {
     connection.reconnect({ [name]: value });
     return connection;
   });`,
+  EjectionOptions: `const pool = new ConnectionPool({ ejection: { [name]: value } }); return dial({}, (options) => pool.add(options));`,
+  FollowOptions: `return dial({}, (options) => {
+    const pool = new ConnectionPool();
+    pool.follow((async function* () {})(), { [name]: value })();
+    return pool.add(options);
+  });`,
+  DnsTargetsOptions: `return dial({}, (options) => {
+    dnsTargets({ name: 'a.test', record: 'A', port: 1, interval: 1000, [name]: value });
+    return new ConnectionPool().add(options);
+  });`,
   WhenOpenOptions: `return dial({}, async (options) => {
     const connection = new ReconnectingConnection(options);
     await connection.whenOpen({ [name]: value }).catch((error) => {

@@ -84,6 +84,7 @@ const NAMES: Record<string, readonly string[]> = {
     'connmanBackoff',
     'constantBackoff',
     'defaultBackoff',
+    'dnsTargets',
     'exponentialBackoff',
     'logEvents',
     'registry',
@@ -252,15 +253,15 @@ describe('the packed package', () => {
     expect(Object.keys(manifest.scripts).filter((name) => name.includes('install'))).toEqual([]);
   });
 
-  test('stays within its budget: 120 kB to download; 520 KiB and 60 files on disk, with eventemitter3', () => {
+  test('stays within its budget: 135 kB to download; 580 KiB and 60 files on disk, with eventemitter3', () => {
     const dependency = join(ROOT, 'node_modules/eventemitter3');
     const files = readdirSync(dependency, { recursive: true, encoding: 'utf8' })
       .map((name) => statSync(join(dependency, name)))
       .filter((stats) => stats.isFile());
     const size = files.reduce((sum, each) => sum + each.size, bytes.unpackedSize);
 
-    expect(bytes.size).toBeLessThan(120_000);
-    expect(size).toBeLessThan(520 * 1024);
+    expect(bytes.size).toBeLessThan(135_000);
+    expect(size).toBeLessThan(580 * 1024);
     expect(files.length + packed.length).toBeLessThanOrEqual(60);
   });
 
