@@ -13,8 +13,8 @@ module.exports = {
     '^reconnecting-connection/([a-z]+)$': '<rootDir>/lib/adapters/$1.ts',
   },
   reporters: ['default', '<rootDir>/etc/skipped-reporter.js'],
-  // More than there are processors: most tests wait for what other processes do.
-  maxWorkers: '150%',
+  // As many as there are processors, where jest would leave one out: most tests wait for what other processes do.
+  maxWorkers: '100%',
   // Of `test.concurrent`: processes that mostly wait.
   maxConcurrency: 12,
   collectCoverageFrom: [

@@ -2,6 +2,8 @@ import { Resolver } from 'node:dns/promises';
 
 import { type DnsResolver, type DnsTargetsOptions, dnsTargets } from 'reconnecting-connection';
 
+import { until } from '../kit/until';
+
 /** A resolver that answers with what a test says, and counts its queries. */
 class Answers implements DnsResolver {
   queries = 0;
@@ -88,7 +90,8 @@ test('spreads its queries over a fifth of the interval', async () => {
     await settled(iterator.next());
     void iterator.next();
     const start = Date.now();
-    while (resolver.queries < 2) await jest.advanceTimersByTimeAsync(10);
+    await jest.advanceTimersToNextTimerAsync();
+    expect(resolver.queries).toBe(2);
     waits.push(Date.now() - start);
     await iterator.return?.();
   }
@@ -227,13 +230,13 @@ test('its timer keeps the process alive only while the last list was empty', asy
   });
   await iterator.next();
   const next = iterator.next();
-  while (timers.length < 1) await new Promise(setImmediate);
+  await until(() => timers.length > 0);
   expect(timers[0]?.hasRef()).toBe(true);
   resolver.is([srv('a', 1)]);
   await next;
   const last = iterator.next();
   const count = timers.length;
-  while (timers.length === count) await new Promise(setImmediate);
+  await until(() => timers.length > count);
   expect(timers.at(-1)?.hasRef()).toBe(false);
   await iterator.return?.();
   expect(await last).toEqual({ done: true, value: undefined });

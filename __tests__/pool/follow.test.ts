@@ -11,6 +11,7 @@ import { ScriptedDial } from 'reconnecting-connection/testing';
 import { resolveList, subsetOf } from '../../lib/pool/follow-list';
 import { overDefaults, checkOptions } from '../../lib/options/settings';
 import { Loopback, QUICK, track } from '../kit/loopback';
+import { until } from '../kit/until';
 
 type List = readonly ConnectionOptions[];
 
@@ -228,12 +229,12 @@ describe('a list', () => {
     const leaver = pool.connections[0]!;
     leaver.write('the last words');
     feed.push([other.target]);
-    while (leaver.state === 'open') await new Promise(setImmediate);
+    await until(() => leaver.state !== 'open');
     expect(leaver.state).toBe('closing');
     for (let count = 0; count < 10; count++) pool.write('x');
     expect(pool.connections.length).toBe(2);
-    while (pool.size > 1) await new Promise(setImmediate);
-    while (other.text().length < 10) await new Promise(setImmediate);
+    await until(() => pool.size === 1);
+    await until(() => other.text().length >= 10);
     expect([server.text(), other.text()]).toEqual(['the last words', 'xxxxxxxxxx']);
   });
 
