@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+
 import {
   type ConnectionOptions,
   type FollowOptions,
@@ -228,8 +230,9 @@ describe('a list', () => {
     await pool.whenOpen(2);
     const leaver = pool.connections[0]!;
     leaver.write('the last words');
+    const closing = once(leaver, 'state');
     feed.push([other.target]);
-    await until(() => leaver.state !== 'open');
+    await closing;
     expect(leaver.state).toBe('closing');
     for (let count = 0; count < 10; count++) pool.write('x');
     expect(pool.connections.length).toBe(2);
