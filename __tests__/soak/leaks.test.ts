@@ -9,7 +9,7 @@ import { leaks } from './leaks';
 jest.setTimeout(120_000);
 
 describe('nothing grows and nothing is left behind by', () => {
-  test.concurrent.each(leaks.map(({ name, short }) => [name, short] as const))('%s', async (name, short) => {
+  test.each(leaks.map(({ name, short }) => [name, short] as const))('%s', async (name, short) => {
     const program = join(await javascript(), '__tests__', 'soak', 'leaks-process.js');
     const { figures, problems } = await measureApart(program, name, short);
 
