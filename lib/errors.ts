@@ -183,10 +183,15 @@ export function isError(value: unknown): value is Error {
 export function toError(thrown: unknown): Error {
   if (!isError(thrown)) return new Error(`Thrown: ${describe(thrown)}`, { cause: thrown });
   if (thrown.message !== '' || !('errors' in thrown) || !Array.isArray(thrown.errors)) return thrown;
-  // The message of Node's AggregateError (all of several addresses failed) is empty.
-  const messages = thrown.errors.map((error) => (types.isNativeError(error) ? error.message : describe(error)));
-  const readable = new AggregateError(thrown.errors, messages.join('; '), { cause: thrown });
-  return 'code' in thrown ? Object.assign(readable, { code: thrown.code }) : readable;
+  // The message of Node's AggregateError is empty.
+  return aggregate(thrown.errors, thrown, { cause: thrown });
+}
+
+/** Several errors as one, whose message joins theirs, with the `code` of `source`. */
+export function aggregate(errors: readonly unknown[], source: object | undefined, options?: ErrorOptions): Error {
+  const messages = errors.map((error) => (types.isNativeError(error) ? error.message : describe(error)));
+  const all = new AggregateError(errors, messages.join('; '), options);
+  return source !== undefined && 'code' in source ? Object.assign(all, { code: source.code }) : all;
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { LookupAddress } from 'node:dns';
 
-import { toError } from '../errors';
+import { aggregate, toError } from '../errors';
 import { debug } from '../events/debug-log';
 import { type ResolvedTarget, tagOf } from '../options/target';
 import type { Transport } from '../socket/transport';
@@ -30,6 +30,7 @@ export interface AddressRaceOptions {
 export class AddressRace implements Refable, ContenderObserver {
   readonly #options: AddressRaceOptions;
   readonly #contenders = new Set<Contender>();
+  /** In the order in which they failed. */
   readonly #errors: Error[] = [];
   #dialled = 0;
   #timer: Deadline | undefined;
@@ -67,7 +68,7 @@ export class AddressRace implements Refable, ContenderObserver {
     this.#errors.push(error);
     this.#timer?.clear();
     if (this.#dialled < this.#options.addresses.length) this.#dialNext();
-    else if (this.#contenders.size === 0) this.#options.onFailure(allFailed(this.#errors));
+    else if (this.#contenders.size === 0) this.#options.onFailure(aggregate(this.#errors, this.#errors[0]));
   }
 
   #dialNext(): void {
@@ -88,11 +89,4 @@ export class AddressRace implements Refable, ContenderObserver {
       this.#dialNext();
     });
   }
-}
-
-/** In the order in which they failed. */
-function allFailed(errors: readonly Error[]): Error {
-  const error = new AggregateError(errors, errors.map(({ message }) => message).join('; '));
-  const [first] = errors;
-  return first !== undefined && 'code' in first ? Object.assign(error, { code: first.code }) : error;
 }

@@ -50,6 +50,11 @@ export type ResetReason =
   /** It was ended for the next session: `replace()` was called, or `maxLifetime` has passed. */
   | 'replaced';
 
+/** Whether a session ended because it was to be replaced, by `reconnect()`, `replace()` or its age, and not because it failed. */
+export function isRequested(reason: string): boolean {
+  return reason === 'forced' || reason === 'replaced';
+}
+
 /** Why a connection closed. */
 export type CloseReason = FinalReason | GiveUpReason;
 
@@ -156,7 +161,7 @@ export interface CloseInfo {
   readonly error?: ConnectionError;
 }
 
-/** Names of the states: see the diagram in the README. */
+/** Names of the states: see the diagram in `docs/behavior.md`. */
 export type StateName = 'idle' | 'connecting' | 'open' | 'backoff' | 'closing' | 'closed';
 
 /**

@@ -1,5 +1,12 @@
 import { healthyIn } from '../connection';
-import type { BackoffInfo, CloseInfo, DropInfo, OpenInfo, ResetInfo } from '../events/events';
+import {
+  type BackoffInfo,
+  type CloseInfo,
+  type DropInfo,
+  type OpenInfo,
+  type ResetInfo,
+  isRequested,
+} from '../events/events';
 import { DropLog } from './drops';
 import { Gathering, type LogGroup } from './gathering';
 import { type LogLine, backoffLine, closeLine, openLine, resetLine, togetherLine } from './lines';
@@ -50,8 +57,7 @@ export class EventLog {
       return;
     }
     // A session that `reconnect()` or `replace()` ended is no outage, but may be a part of one.
-    const isAsked = info.reason === 'forced' || info.reason === 'replaced';
-    const outage = isAsked ? this.#byConnection.get(connection) : this.#outageOf(tag, connection);
+    const outage = isRequested(info.reason) ? this.#byConnection.get(connection) : this.#outageOf(tag, connection);
     const line = { ...resetLine(tag, info), connection };
     if (outage === undefined) this.#write(line);
     else outage.onDown(line, connection, info.uncertain);

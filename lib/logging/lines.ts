@@ -1,4 +1,4 @@
-import type { BackoffInfo, CloseInfo, OpenInfo, ResetInfo } from '../events/events';
+import { type BackoffInfo, type CloseInfo, type OpenInfo, type ResetInfo, isRequested } from '../events/events';
 import { readable } from '../errors';
 import { codeOf, failureOf } from '../events/failure-text';
 import type { EjectInfo, RestoreInfo } from '../pool/ejection-policy';
@@ -82,7 +82,7 @@ export function openLine(tag: string, { generation, attempts, remoteAddress }: O
 
 export function resetLine(tag: string, info: ResetInfo): LogLine {
   const { reason, generation } = info;
-  const isAsked = reason === 'forced' || reason === 'replaced';
+  const isAsked = isRequested(reason);
   const event = isAsked ? 'reconnect' : 'reset';
   const did = reason === 'forced' ? 'reconnect() dropped' : reason === 'replaced' ? 'replaced' : 'lost';
   const end = `${did} session ${generation}`;

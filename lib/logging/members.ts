@@ -54,7 +54,9 @@ export class LogMembers {
 
   /** Whether another member of this tag has not closed. */
   hasOthers(connection: object | undefined, tag: string): boolean {
-    return [...this.#of(tag)].some((member) => member !== connection);
+    const members = this.#of(tag);
+    // `as`: it is looked for, whatever it is.
+    return members.size > (members.has(connection as Member) ? 1 : 0);
   }
 
   /** Whether all members have closed. */

@@ -1,5 +1,5 @@
 import { type ReconnectingConnection, healthyIn, machineOf } from '../connection';
-import { type ConnectionEvents, type ResetInfo, HEALTHY } from '../events/events';
+import { type ConnectionEvents, type ResetInfo, HEALTHY, isRequested } from '../events/events';
 import { LONGEST_DELAY, now } from '../timers/deadline';
 import { type Cause, type EjectInfo, type EjectionSettings, type RestoreInfo, EjectionPolicy } from './ejection-policy';
 
@@ -11,9 +11,6 @@ export interface EjectionHandler<Message> {
   onEject(member: Member<Message>, info: EjectInfo): void;
   onRestore(member: Member<Message>, info: RestoreInfo): void;
 }
-
-/** Ends that the application asked for. */
-const REQUESTED: ReadonlySet<string> = new Set(['forced', 'replaced']);
 
 /** Follows the events of the members of a pool, and ejects those that fail out of line with the others. */
 export class Ejection<Message> {
@@ -59,10 +56,11 @@ export class Ejection<Message> {
       // One that retries has failed.
       const cause = payload as Cause;
       this.#lost.add(member);
-      if (willRetry && isFailure(cause)) policy.lost(member, now(), cause, uptime, this.#enough(member, cause));
+      if (willRetry && !isRequested(cause.reason))
+        policy.lost(member, now(), cause, uptime, this.#enough(member, cause));
     } else if (event === 'backoff') {
       const cause = payload as Cause;
-      if (!this.#lost.delete(member) && isFailure(cause)) policy.failed(member, now(), cause);
+      if (!this.#lost.delete(member) && !isRequested(cause.reason)) policy.failed(member, now(), cause);
     } else if (event === 'state') {
       if (payload === 'connecting') this.#lost.delete(member);
       return;
@@ -108,8 +106,4 @@ export class Ejection<Message> {
     };
     this.#timer = setTimeout(expire, Math.min(Math.max(1, dueAt - now()), LONGEST_DELAY)).unref();
   }
-}
-
-function isFailure({ reason }: { readonly reason: string }): boolean {
-  return !REQUESTED.has(reason);
 }

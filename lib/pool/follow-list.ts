@@ -5,7 +5,7 @@ import { type ResolvedTarget, tagOf } from '../options/target';
 import { checkArguments } from '../options/url';
 import type { MemberEntry } from './follow-options';
 import { resolveMember } from './member-options';
-import { hash } from './selection';
+import { weigher } from './selection';
 
 /** An entry of a list, checked. */
 export interface Entry {
@@ -43,13 +43,8 @@ export function resolveList(list: unknown, defaults: CheckedOptions, minimum: nu
 /** `size` of the entries, in their order: those with the highest weights for `client`. */
 export function subsetOf(entries: readonly Entry[], size: number, client: string): readonly Entry[] {
   if (entries.length <= size) return entries;
-  const tagCounts = new Map<string, number>();
-  const weighed = entries.map(({ tag }, index) => {
-    // As the selector `'rendezvous'` does: entries that share a target are distinguished by their order.
-    const count = tagCounts.get(tag) ?? 0;
-    tagCounts.set(tag, count + 1);
-    return { index, weight: hash(`${client}\0${tag}\0${count}`) };
-  });
+  const weightOf = weigher(client);
+  const weighed = entries.map(({ tag }, index) => ({ index, weight: weightOf(tag) }));
   weighed.sort((one, other) => other.weight - one.weight || one.index - other.index);
   const chosen = new Set(weighed.slice(0, size).map(({ index }) => index));
   return entries.filter((_, index) => chosen.has(index));

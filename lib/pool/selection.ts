@@ -105,14 +105,11 @@ function twoChoices<T extends Candidate>(random: () => number, costOf: Cost<T>):
 function rendezvous<T extends Candidate>(fallback: Selector<T>): Selector<T> {
   return (candidates, key, hasRoom) => {
     if (key === undefined) return fallback(candidates, undefined, hasRoom);
-    const tagCounts = new Map<string, number>();
+    const weightOf = weigher(key);
     let best: T | undefined;
     let bestWeight = -1;
     for (const candidate of candidates) {
-      // Members that share a target are distinguished by their order.
-      const index = tagCounts.get(candidate.tag) ?? 0;
-      tagCounts.set(candidate.tag, index + 1);
-      const weight = hash(`${key}\0${candidate.tag}\0${index}`);
+      const weight = weightOf(candidate.tag);
       if (weight <= bestWeight) continue;
       best = candidate;
       bestWeight = weight;
@@ -121,8 +118,18 @@ function rendezvous<T extends Candidate>(fallback: Selector<T>): Selector<T> {
   };
 }
 
+/** Returns a function that gives each tag a weight for `key`. Members that share a target are distinguished by their order. */
+export function weigher(key: string): (tag: string) => number {
+  const counts = new Map<string, number>();
+  return (tag) => {
+    const index = counts.get(tag) ?? 0;
+    counts.set(tag, index + 1);
+    return hash(`${key}\0${tag}\0${index}`);
+  };
+}
+
 /** FNV-1a over UTF-16 units, finished by MurmurHash3's mixer because FNV alone maps similar strings to similar values. */
-export function hash(text: string): number {
+function hash(text: string): number {
   let value = 0x811c9dc5;
   for (let index = 0; index < text.length; index++) value = Math.imul(value ^ text.charCodeAt(index), 0x01000193);
   value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
