@@ -206,7 +206,7 @@ export interface CommonOptions {
   readonly socket?: SocketOptions | undefined;
   /**
    * Opens the stream, instead of `net.connect` and `tls.connect`: for proxies, tunnels or tests. The target has `host` and
-   * `port`, or `path`: `if ('path' in target) throw …` tells the compiler which. It has to return a new stream each time;
+   * `port`, or `path`: in TypeScript, `if ('path' in target) throw …` leaves the former. It has to return a new stream each time;
    * one that a connection has, or has had, fails the attempt. `socket.noDelay` and `keepAlive` are applied where it has the
    * methods. If `tls` is set, a stream that is not encrypted is wrapped in TLS.
    */
@@ -283,9 +283,9 @@ export interface MemberOptions extends CommonOptions {
    * An outage goes through a list, one target per dial, and begins again after the last. It starts with the one after the
    * target that failed; after a session that was healthy, with the target of that session.
    *
-   * Of the function, `attempt` is 1 for the first dial of an outage, then 2, and so on; a session that was not healthy does not start it
-   * afresh. If the function throws or rejects, the attempt fails. `port` or `path` may be set too: they give the
-   * connection its `tag` until the function has returned a target.
+   * Of the function, `attempt` is 1 for the first dial of an outage, then 2, and so on; a session that was not healthy does
+   * not start it afresh. If the function throws or rejects, the attempt fails. `port` or `path` may be set too: they give
+   * the connection its `tag` until the function has returned a target.
    */
   readonly target?: NextTarget | readonly Target[] | undefined;
 }
