@@ -213,6 +213,19 @@ describe('a name', () => {
     expect(server.accepted).toBe(4);
   });
 
+  test('is opened by its last address too, where connectTimeout is short', async () => {
+    deaf = await startDeaf({ host: '127.0.0.2' });
+    const server = await Loopback.start({ host: '127.0.0.3', port: portOf(deaf) });
+    const ways = [{ connectTimeout: 240 }, { connectTimeout: 0, maxRetries: 0 }];
+    const opened = await Promise.all(
+      ways.map((way) => opens(server.port, { socket: answering('127.0.0.2', '127.0.0.3'), backoff: () => 10, ...way })),
+    );
+
+    for (const each of opened) expect(each.remoteAddress).toBe('127.0.0.3');
+    // None for none: then the delay is the usual one.
+    expect(opened[1]?.took).toBeGreaterThan(240);
+  });
+
   test('is opened by an address that needs a second, also where that is not the last', async () => {
     deaf = await startDeaf({ host: '127.0.0.2' });
     const opening = opens(portOf(deaf), { socket: answering('127.0.0.2', '127.0.0.3') });

@@ -53,6 +53,8 @@ describe('a list of targets', () => {
       'Expected option `target[1].port` to be an integer from 1 to 65535, got 0 (number)',
     ],
     ['with nowhere to go', [{ host: 'a.test' }], 'Expected option `target[0]` to be an object with `port` or `path`'],
+    // The gap of a sparse array.
+    ['with a gap', Object.assign([], { 1: a }), 'Expected option `target[0]` to be an object, got undefined'],
     ['with a typo', [{ prot: 1 }], 'target[0].prot'],
     ['of URLs', ['tcp://a.test:1'], 'target[0]'],
   ])('%s throws, and names the entry', (_what, target, message) => {

@@ -91,6 +91,7 @@ describe('a lookup', () => {
       },
     ],
     ['rejects', () => Promise.reject(new Error('no such lamp'))],
+    ['answers with what throws', calls(null, [{ get address(): string { throw new Error('no such lamp'); } }])], // prettier-ignore
   ])('that %s has failed with that', async (_how, lookup) => {
     expect(await answers(lookup)).toEqual([new Error('no such lamp'), new Error('no such lamp')]);
   });

@@ -40,8 +40,15 @@ export interface ConnectorObserver {
   onFailure(failure: AttemptFailure): void;
 }
 
-/** Milliseconds: https://www.rfc-editor.org/rfc/rfc8305#section-8. */
+/** Milliseconds, both: https://www.rfc-editor.org/rfc/rfc8305#section-8. */
 const ATTEMPT_DELAY = 250;
+const LEAST_ATTEMPT_DELAY = 10;
+
+/** Shorter where all would not be dialled in the first half of `connectTimeout`: the last may be the only good one. */
+function attemptDelay(addresses: number, connectTimeout: number): number {
+  const half = connectTimeout === 0 ? Infinity : connectTimeout / 2;
+  return Math.max(LEAST_ATTEMPT_DELAY, Math.min(ATTEMPT_DELAY, half / (addresses - 1)));
+}
 
 /** Connects one transport to a target, encrypts it, and guards it until it is handed over. */
 export class Connector implements Refable, TransportHandler, GatedDialObserver {
@@ -112,10 +119,11 @@ export class Connector implements Refable, TransportHandler, GatedDialObserver {
 
   #openAll(target: ResolvedTarget & { port: number }, addresses: readonly LookupAddress[]): void {
     this.#gated?.watch(false);
+    const { socket, connectTimeout } = this.#settings;
     this.#race = new AddressRace({
       target,
       addresses,
-      delay: this.#settings.socket.autoSelectFamilyAttemptTimeout ?? ATTEMPT_DELAY,
+      delay: socket.autoSelectFamilyAttemptTimeout ?? attemptDelay(addresses.length, connectTimeout),
       ref: this.#ref,
       open: (address) => this.#open(answerWith(address)),
       onConnect: (transport, since) => {

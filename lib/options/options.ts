@@ -22,7 +22,10 @@ export interface SocketOptions extends Partial<
    * Default: true.
    */
   readonly autoSelectFamily?: boolean | undefined;
-  /** Milliseconds without an answer after which the next address of a name is dialled too: at least 10. Default: 250. */
+  /**
+   * Milliseconds without an answer after which the next address of a name is dialled too: at least 10. Default: 250, or less
+   * where all would not be dialled in the first half of `connectTimeout`.
+   */
   readonly autoSelectFamilyAttemptTimeout?: number | undefined;
   /** Send small writes at once (`TCP_NODELAY`). Default: true. */
   readonly noDelay?: boolean | undefined;

@@ -12,8 +12,8 @@ import type { Target, TlsOptions } from './target';
  */
 export function targetsInOrder(list: readonly Target[], tls: TlsOptions | undefined): NextTarget {
   if (list.length === 0) throw invalidOption('option `target`', 'a function, or a list with at least one target', list);
-  // A copy: the application may change its own.
-  const targets = list.map((target, index) => {
+  // A copy: the application may change its own. And without the gaps of a sparse one.
+  const targets = Array.from(list, (target, index) => {
     resolveTarget(target, tls, `target[${index}]`);
     return Object.freeze({ ...target });
   });

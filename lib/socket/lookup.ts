@@ -28,7 +28,14 @@ export function lookUp(host: string, options: SocketOptions, callback: OnAddress
       callback(toError(error), []);
       return;
     }
-    const found = addressesOf(answer);
+    let found: LookupAddress[];
+    try {
+      found = addressesOf(answer);
+    } catch (thrown) {
+      // A getter or a proxy of the application's.
+      callback(toError(thrown), []);
+      return;
+    }
     if (found.length === 0) {
       callback(notAnAddress(host, answer), []);
       return;
