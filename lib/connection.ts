@@ -252,9 +252,9 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
   /**
    * Replaces the session by a new one, make before break: for certificates, tokens or addresses that have changed. The next
    * session is dialled, encrypted and has shaken hands beside the old one. Only then is the old one ended: writes wait, what
-   * was written goes out, and what the peer still says is received until it ends too, but for no longer than `closeTimeout`
-   * (the time counts while the application reads). Then come `reset` with the reason `'replaced'`, `open`, and what waited.
-   * `state` stays `open`. Not for a peer that has room for one session only.
+   * was written goes out, and what the peer still says is received until it ends too. It has `closeTimeout` for that, and
+   * again as long as it takes what was written (the time counts while the application reads). Then come `reset` with the
+   * reason `'replaced'`, `open`, and what waited. `state` stays `open`. Not for a peer that has room for one session only.
    *
    * A failure leaves the old session as it is, and is retried as `backoff`, `shouldRetry` and the limits of retries say,
    * counted apart. If the old session is lost meanwhile, the dial that is under way is its retry. A call while it goes on

@@ -147,6 +147,20 @@ describe('replace()', () => {
     expect(await fate).toBe('ERR_DELIVERY_UNCERTAIN');
   });
 
+  test('while the old socket takes what was written, its peer has another closeTimeout', async () => {
+    const setup = await new Setup().open();
+    setup.link(1).stalled = true;
+    const fates: unknown[] = [];
+    setup.connection.write('slow', (error) => fates.push(error?.code));
+    await replacing(setup);
+    await pass(CLOSE_TIMEOUT - 1);
+    setup.link(1).unstall();
+    await pass(CLOSE_TIMEOUT);
+    expect([fates, setup.take()]).toEqual([[undefined], []]);
+    await pass(1);
+    expect(setup.take()).toEqual(['reset 1 replaced', 'open 2']);
+  });
+
   test('an old session that breaks on its end is replaced all the same, and its error is told', async () => {
     const setup = await new Setup().open();
     const errors: unknown[] = [];

@@ -6,6 +6,7 @@ import type { ConnectionEvents, StateName } from '../events/events';
 import type { Settings } from '../options/settings';
 import type { ResolvedTarget, Target } from '../options/target';
 import type { Session } from '../session/session';
+import { outflowOf } from '../session/watches';
 import { pauseDelivery } from '../socket/fast-read';
 import {
   type Established,
@@ -17,6 +18,7 @@ import {
   setTransportRef,
 } from '../socket/transport';
 import { type Refable, Deadline, now, setRef } from '../timers/deadline';
+import type { Outbox } from '../writes/outbox';
 import { RetryPolicy } from './retry-policy';
 
 /** The machine around a session that is replaced. It observes the attempt itself if the session is lost meanwhile. */
@@ -28,6 +30,7 @@ export interface ReplacementHost extends AttemptObserver {
   readonly isRef: boolean;
   readonly settings: Settings;
   readonly delivery: DeliveryQueue<ConnectionEvents>;
+  readonly outbox: Outbox;
   /** An attempt beside the session. */
   newAttemptBeside(observer: AttemptObserver, failure: AttemptFailure | undefined): Attempt;
   /** Calls `begin` when no other member of the pool with this target is being replaced. Returns what ends the turn. */
@@ -72,7 +75,7 @@ export class Replacement implements AttemptObserver, TransportHandler, Refable {
   #endTurn: (() => void) | undefined;
   /** The old session, once it was ended. */
   #draining: Session | undefined;
-  /** Bounds the time until its peer ends too; undefined while the application does not read. */
+  /** Bounds the time until its peer, which takes no more writes, ends too; undefined while the application does not read. */
   #deadline: { readonly timer: Deadline; readonly since: number } | undefined;
   /** Milliseconds that are left of that time. */
   #left: number;
@@ -259,11 +262,21 @@ export class Replacement implements AttemptObserver, TransportHandler, Refable {
   }
 
   #startDeadline(): void {
-    const timer = new Deadline(this.#left, this.#host.isRef, () => {
+    const host = this.#host;
+    const taken = this.#taken;
+    const timer = new Deadline(this.#left, host.isRef, () => {
       // When its transport has closed, the session bounds the rest itself: a slow decoder gets more time.
-      if (this.#draining?.transport.closed !== true) this.#host.onReplacementDue();
+      if (this.#draining?.transport.closed === true) return;
+      if (this.#taken === taken) return host.onReplacementDue();
+      this.#left = host.settings.closeTimeout;
+      this.#startDeadline();
     });
     this.#deadline = { timer, since: now() };
+  }
+
+  /** Grows while the old peer takes what was written, however slowly: as long as it does, none of that is to be lost. */
+  get #taken(): number {
+    return this.#draining === undefined ? 0 : outflowOf(this.#draining.transport, this.#host.outbox).taken;
   }
 
   #stopDeadline(): void {
