@@ -18,12 +18,13 @@ const connections: (ReconnectingConnection | ConnectionPool)[] = [];
 
 /** A connection with one scripted link for each dial. */
 class Setup {
-  readonly script = new ScriptedDial();
+  readonly script: ScriptedDial;
   readonly connection: ReconnectingConnection;
   readonly states: string[] = [];
   readonly #recorded: Heard[];
 
-  constructor(options: MemberOptions = {}) {
+  constructor(options: MemberOptions = {}, script = new ScriptedDial()) {
+    this.script = script;
     this.connection = new ReconnectingConnection({
       port: 1,
       dial: this.script.dial,
@@ -482,6 +483,44 @@ describe('the old session is lost while the next is dialled', () => {
     await replacing(setup, false);
     setup.connection.fail(new Error('bad'));
     expect(setup.take()).toEqual(['open→connecting', 'reset 1 failed']);
+  });
+});
+
+describe('with a list of targets', () => {
+  const target = [1, 2, 3].map((port) => ({ port }));
+
+  /** Connected to the first; its targets are recorded. */
+  async function opened(): Promise<{ setup: Setup; ports: unknown[] }> {
+    const ports: unknown[] = [];
+    const script = new ScriptedDial();
+    const dial: MemberOptions['dial'] = (place, signal) => {
+      ports.push('port' in place && place.port);
+      return script.dial(place, signal);
+    };
+    const setup = new Setup({ port: undefined, target, dial }, script);
+    return { setup: await setup.open(), ports };
+  }
+
+  test('the first dial has the target of the session, and each further one the next', async () => {
+    const { setup, ports } = await opened();
+    await replacing(setup, false);
+    for (let dial = 2; dial <= 5; dial++) {
+      setup.link(dial).fail();
+      await pass(BACKOFF);
+    }
+    expect([ports, setup.connection.tag]).toEqual([[1, 1, 2, 3, 1, 2], '127.0.0.1:1']);
+  });
+
+  test('where the session is lost meanwhile, the dial that is under way is the first of the outage', async () => {
+    const { setup, ports } = await opened();
+    await replacing(setup, false);
+    setup.link(1).fail();
+    await settle();
+    setup.link(2).fail();
+    await pass(BACKOFF);
+    setup.link(3).connect();
+    await settle();
+    expect([ports, setup.connection.tag]).toEqual([[1, 1, 2], '127.0.0.1:2']);
   });
 });
 

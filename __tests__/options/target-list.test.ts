@@ -85,5 +85,11 @@ describe('a list of targets', () => {
     await script.attempt(7);
     connection.destroy();
     expect(dialled.join('')).toBe('abccabc');
+
+    // A new lifecycle begins with the preferred one.
+    connection.connect();
+    await script.attempt(8);
+    connection.destroy();
+    expect(dialled.join('')).toBe('abccabca');
   });
 });

@@ -39,9 +39,13 @@ export class Attempts {
     return this.#create(this.#machine, failure, this.ending);
   }
 
-  /** An attempt beside the session. */
-  createBeside(observer: AttemptObserver, failure: Failure | undefined): Attempt {
-    return this.#create(observer, failure, undefined);
+  /**
+   * An attempt beside the session.
+   *
+   * @param tried - The target of the one before.
+   */
+  createBeside(observer: AttemptObserver, failure: Failure | undefined, tried: Target | undefined): Attempt {
+    return this.#create(observer, failure, undefined, tried);
   }
 
   /** The `target` function has returned `answer` for a dial of the connection. */
@@ -57,9 +61,18 @@ export class Attempts {
     return () => undefined;
   }
 
-  #create(observer: AttemptObserver, failure: Failure | undefined, ending: EndingTransport | undefined): Attempt {
+  /** The next dial is the first of a lifecycle. */
+  forget(): void {
+    this.#previous = undefined;
+  }
+
+  #create(
+    observer: AttemptObserver,
+    failure: Failure | undefined,
+    ending: EndingTransport | undefined,
+    previous = this.#previous,
+  ): Attempt {
     const generation = this.#machine.generation + 1;
-    const previous = this.#previous;
     return new Attempt({
       settings: this.settings,
       target: this.target,

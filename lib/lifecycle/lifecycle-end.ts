@@ -108,6 +108,7 @@ export class LifecycleEnd {
     this.#signal?.startAgain(this.#machine.tag);
     this.#sessions.outbox?.reopen();
     this.#sessions.stats.startLifecycle();
+    this.#attempts.forget();
     this.#disconnected = undefined;
   }
 

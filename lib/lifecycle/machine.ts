@@ -323,8 +323,8 @@ export class Machine implements MachineCore {
 
   // Called by the replacement of a session.
 
-  newAttemptBeside(observer: AttemptObserver, failure: Failure | undefined): Attempt {
-    return this.#attempts.createBeside(observer, failure);
+  newAttemptBeside(observer: AttemptObserver, failure: Failure | undefined, tried: Target | undefined): Attempt {
+    return this.#attempts.createBeside(observer, failure, tried);
   }
 
   takeTurn(begin: () => void): () => void {

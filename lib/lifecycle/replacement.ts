@@ -31,8 +31,8 @@ export interface ReplacementHost extends AttemptObserver {
   readonly settings: Settings;
   readonly delivery: DeliveryQueue<ConnectionEvents>;
   readonly outbox: Outbox;
-  /** An attempt beside the session. */
-  newAttemptBeside(observer: AttemptObserver, failure: AttemptFailure | undefined): Attempt;
+  /** An attempt beside the session. `tried` is the target of the one before. */
+  newAttemptBeside(observer: AttemptObserver, failure: AttemptFailure | undefined, tried: Target | undefined): Attempt;
   /** Calls `begin` when no other member of the pool with this target is being replaced. Returns what ends the turn. */
   takeTurn(begin: () => void): () => void;
   /** The next session is there: the old one may be ended. */
@@ -70,6 +70,10 @@ export class Replacement implements AttemptObserver, TransportHandler, Refable {
   /** Its failures are counted apart from those of the connection. */
   readonly #policy: RetryPolicy;
   #failure: AttemptFailure | undefined;
+  /** What the `target` function returned for the attempt that has failed. */
+  #tried: Target | undefined;
+  /** Whether it was asked for this attempt. */
+  #isCounted = false;
   /** What the `target` function has returned for the next session. */
   #answer: readonly [ResolvedTarget, Target] | undefined;
   #endTurn: (() => void) | undefined;
@@ -138,6 +142,8 @@ export class Replacement implements AttemptObserver, TransportHandler, Refable {
   adopt(): Attempt | undefined {
     const phase = this.#phase;
     if (phase.name !== 'dialling') return undefined;
+    // The connection's outage begins with this dial.
+    if (this.#isCounted) this.#host.countAttempt();
     this.#handOver({ name: 'adopted' });
     return phase.attempt;
   }
@@ -164,6 +170,7 @@ export class Replacement implements AttemptObserver, TransportHandler, Refable {
   // Called by the attempt.
 
   countAttempt(): number {
+    this.#isCounted = true;
     return this.#phase.name === 'adopted' ? this.#host.countAttempt() : this.#policy.countAttempt();
   }
 
@@ -209,7 +216,8 @@ export class Replacement implements AttemptObserver, TransportHandler, Refable {
   }
 
   #dial(): void {
-    const attempt = this.#host.newAttemptBeside(this, this.#failure);
+    const attempt = this.#host.newAttemptBeside(this, this.#failure, this.#tried);
+    this.#isCounted = false;
     this.#enter({ name: 'dialling', attempt });
     attempt.start();
   }
@@ -239,6 +247,7 @@ export class Replacement implements AttemptObserver, TransportHandler, Refable {
   #fail(failure: AttemptFailure): void {
     this.#leaveTurn();
     this.#failure = failure;
+    this.#tried = this.#answer?.[1];
     this.#answer = undefined;
     const host = this.#host;
     const policy = this.#policy;

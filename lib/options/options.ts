@@ -115,7 +115,7 @@ export type Dial = (target: ResolvedTarget, signal: AbortSignal) => Duplex | Pro
 export interface TargetContext {
   /** The failure that this dial follows; absent for the first of a lifecycle, and after `reconnect()`. */
   readonly failure?: Pick<Failure, 'reason' | 'error'>;
-  /** The target that was dialled last, as the function returned it. */
+  /** The target that was dialled last, as the function returned it; absent for the first of a lifecycle. */
   readonly previous?: Target;
   /** Number that the session will have. */
   readonly generation: number;
