@@ -375,11 +375,9 @@ describe('a signal', () => {
     await running.logs('open');
     running.child.kill('SIGINT');
     await once(socket, 'end');
-    const before = performance.now();
     running.child.kill('SIGINT');
 
     expect(await running.ended).toMatchObject({ code: null, signal: 'SIGINT' });
-    expect(performance.now() - before).toBeLessThan(1_500);
   });
 });
 

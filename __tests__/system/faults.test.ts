@@ -166,19 +166,20 @@ describe('a proxy can', () => {
     await proxy.set({ latency: 100 });
     expect(await client.echo('slower')).toBeGreaterThanOrEqual(198);
     await proxy.clear();
-    expect(await client.echo('quick')).toBeLessThan(198);
+    // One at least is not delayed, whatever else the machine has to do.
+    while ((await client.echo('quick')) >= 198);
   });
 
   test('delay many at once, one no longer than the other, in order', async () => {
     const { proxy, client } = await linked();
     await proxy.set({ latency: 50, jitter: 50 }, 'toTarget');
     const from = performance.now();
-    const messages = Array.from({ length: 40 }, (_, number) => `<${number}>`);
+    const messages = Array.from({ length: 100 }, (_, number) => `<${number}>`);
 
     for (const message of messages) {
       client.write(message);
       // So that the proxy reads them one by one.
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await new Promise((resolve) => setTimeout(resolve, 2));
     }
     await client.receives(5 + messages.join('').length);
 
@@ -204,7 +205,7 @@ describe('a proxy can', () => {
 
     expect(await client.echo('x'.repeat(25_000))).toBeGreaterThanOrEqual(450);
     await proxy.set({ rate: 0 });
-    expect(await client.echo('x'.repeat(25_000))).toBeLessThan(450);
+    while ((await client.echo('x'.repeat(25_000))) >= 450);
   });
 
   test('stall and go on, with nothing lost, not even the end', async () => {

@@ -128,7 +128,7 @@ export const beforeTls: readonly Case[] = [
             if (end < answer.length) socket.unshift(answer.subarray(end));
           },
         });
-        await within(receives(connection, GREETING), `the greeting ${when}`, 3_000);
+        await within(receives(connection, GREETING), `the greeting ${when}`);
         await connection.disconnect();
       }
     },
@@ -157,7 +157,7 @@ export const beforeTls: readonly Case[] = [
         assert.deepEqual([reason, error?.code], ['connect-timeout', 'ERR_CONNECT_TIMEOUT']);
       }
       const took = performance.now() - began;
-      assert.ok(took > 590 && took < 2_000, `three attempts took ${took} ms`);
+      assert.ok(took > 590 && took < 10_000, `three attempts took ${took} ms`);
       await connection.disconnect();
       assert.ok(signals.every(({ aborted }) => aborted));
       await within(server.opens(0), 'the end of every socket');

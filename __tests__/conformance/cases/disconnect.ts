@@ -189,7 +189,7 @@ export const disconnect: readonly Case[] = [
         const end = async () => {
           const promise = subject.client.disconnect();
           if (lab.has('own')) assert(await settlesAtOnce(promise), 'there is nothing to wait for');
-          await within(promise, 'disconnect() resolves', 3_000);
+          await within(promise, 'disconnect() resolves');
           // For what is held to be as it was.
           await server.accept();
         };

@@ -58,7 +58,6 @@ export const flapping: readonly Case[] = [
         waits(subject).map(({ delay, attempt }) => [attempt, delay]),
         [...expected.map((delay, index) => [index + 1, delay]), [1, 100], [1, 100]],
       );
-      for (const gap of measured.slice(4)) assert(gap < 800, `${gap} ms after a long session`);
       await countsTheWaitBefore(lab);
     },
   },

@@ -58,14 +58,23 @@ export const liveness: readonly Case[] = [
     needs: ['own'],
     run: async (lab) => {
       const server = await Loopback.start({ echo: true });
+      const from = performance.now();
       const connection = lab.own({ ...server.target, heartbeat: { ...heartbeat, interval: 100 } });
       const pings: number[] = [];
       (await server.meets(connection)).on('data', () => pings.push(performance.now()));
       await within(server.receives('ping'.repeat(10)), 'ten pings');
-      const rate = (pings.at(-1)! - pings[0]!) / (pings.length - 1);
+      const between = pings
+        .slice(1)
+        .map((at, index) => at - pings[index]!)
+        .sort((one, other) => one - other);
+      const rate = (pings.at(-1)! - from) / pings.length;
 
       assert.equal(connection.generation, 1);
-      assert.ok(rate > 90 && rate < 150, `a ping each ${Math.round(rate)} ms`);
+      // A busy machine makes some of them late, and none early.
+      assert.ok(
+        rate > 95 && between[Math.floor(between.length / 2)]! < 180,
+        `pings ${between.map(Math.round).join()} ms apart`,
+      );
     },
   },
   {
@@ -118,7 +127,7 @@ export const liveness: readonly Case[] = [
       connection.write(Buffer.alloc(2 ** 20, 'x'));
       const ended = next(connection, 'reset');
       socket.end('goodbye');
-      const [{ reason, uncertain }] = await within(ended, 'the end of the session', 3_000);
+      const [{ reason, uncertain }] = await within(ended, 'the end of the session');
       await within(
         server.until(() => server.receivedBytes === 2 ** 20),
         'all that was written',

@@ -152,12 +152,12 @@ export const partitions: readonly Case[] = [
   },
 ];
 
-/** That the loss of a session is heard in time: of ours by the millisecond, of others by the whole of their patience. */
+/** That the loss of a session is heard in time: of ours by its timers, of others by the whole of their patience. */
 async function noticed(lab: Lab, subject: Subject, from: number, resets = 1): Promise<void> {
   await subject.waitFor('reset', resets);
   const took = subject.heard.filter(({ event }) => event === 'reset')[resets - 1]!.at - from;
-  // What the timers and the machine may be late by.
-  const bound = INTERVAL + TIMEOUT + 500;
+  // A kernel would need a quarter of an hour. The rest is what a busy machine may be late by.
+  const bound = INTERVAL + TIMEOUT + 8_000;
   if (lab.has('own')) assert.ok(took <= bound, `noticed after ${Math.round(took)} ms`);
 }
 

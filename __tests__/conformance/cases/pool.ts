@@ -73,7 +73,7 @@ export const pool: readonly Case[] = [
           for (const member of siblings) {
             const answer = receives(member, `${answers}`);
             member.write(`${answers}`);
-            await within(answer, 'an echo of a sibling', 2_000);
+            await within(answer, 'an echo of a sibling');
             answers += 1;
           }
         }
@@ -221,7 +221,7 @@ export const pool: readonly Case[] = [
       const group = open();
       for (let i = 0; i < 20; i++) group.add({ host: `dead-${i}.test`, port: 80, socket: { lookup: () => {} } });
       const healthy = group.add(server.target);
-      await within(healthy.whenOpen(), 'the healthy member', 1_000);
+      await within(healthy.whenOpen(), 'the healthy member', 5_000);
       const { total, open: opened, connecting, waiting } = group.stats;
       assert.deepEqual([total, opened, connecting, waiting], [21, 1, 20, 0]);
 
@@ -233,8 +233,8 @@ export const pool: readonly Case[] = [
       );
       const failures = dead.map((member) => payload(member, 'backoff'));
       const patient = narrow.add(server.target);
-      await within(patient.whenOpen(), 'the healthy member behind two dead ones', 2_000);
-      for (const { error } of await within(Promise.all(failures), 'the timeouts of the dead ones', 2_000)) {
+      await within(patient.whenOpen(), 'the healthy member behind two dead ones');
+      for (const { error } of await within(Promise.all(failures), 'the timeouts of the dead ones')) {
         assert.equal(error?.code, 'ERR_CONNECT_TIMEOUT');
       }
     },

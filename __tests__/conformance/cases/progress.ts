@@ -121,12 +121,16 @@ export const progress: readonly Case[] = [
         heartbeat: { interval: 300, timeout: Infinity, idle: true, ping: (each) => void each.write('NOP\r') },
       });
       await server.meets(connection);
+      let silence = 0;
       for (let command = 0; command < 15; command++) {
+        const from = performance.now();
         connection.write('VOL?\r');
         await quiet(100);
+        silence = Math.max(silence, performance.now() - from);
       }
-      assert.equal(server.text().includes('NOP'), false);
-      await within(server.receives('NOP\rNOP\r'), 'pings when nothing is written', 3_000);
+      // A busy machine may be silent for so long itself.
+      if (silence < 250) assert.equal(server.text().includes('NOP'), false);
+      await within(server.receives('NOP\rNOP\r'), 'pings when nothing is written');
       assert.deepEqual([connection.state, connection.generation], ['open', 1]);
     },
   },
@@ -140,7 +144,7 @@ export const progress: readonly Case[] = [
       const connection = lab.own(server.target);
       await connection.whenOpen();
       await quiet(150);
-      await within(receives(connection, BANNER), 'the banner', 1_000);
+      await within(receives(connection, BANNER), 'the banner');
       assert.equal(connection.stats.unheardBytes, 0);
       await connection.disconnect();
 

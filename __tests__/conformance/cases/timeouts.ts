@@ -10,7 +10,7 @@ import { startDeaf } from './deaf';
 import { answer, refuseTo } from './lookups';
 
 /** Milliseconds by which a timeout may be late on a busy machine. */
-const TOLERANCE = 1_500;
+const TOLERANCE = 10_000;
 
 /** Section A: the bound of an attempt. */
 export const timeouts: readonly Case[] = [
@@ -86,14 +86,14 @@ export const timeouts: readonly Case[] = [
     run: async (lab) => {
       const server = await Loopback.start();
       server.refuse();
-      const connectTimeout = 600;
-      const backoff = { initialDelay: 3_000, maxDelay: 3_000, jitter: 'none' } as const;
+      const connectTimeout = 2_000;
+      const backoff = { initialDelay: 10_000, maxDelay: 10_000, jitter: 'none' } as const;
       const from = performance.now();
       const subject = lab.create({ ...server.target, connectTimeout, backoff });
       await subject.waitFor('backoff');
       const took = subject.heard[0]!.at - from;
       assert(took < connectTimeout - 50, `the failure was told after ${took} ms only`);
-      await quiet(2 * connectTimeout);
+      await quiet(connectTimeout + 500);
 
       assert.deepEqual(subject.names(), ['backoff']);
     },

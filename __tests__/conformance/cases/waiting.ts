@@ -40,7 +40,6 @@ export const waiting: readonly Case[] = [
 
       // The best of them: whatever else the machine has to do, it did not have to do all the time.
       assert(Math.min(...took) <= 50, `it took ${took.map(Math.round).join(', ')} ms`);
-      assert(Math.max(...took) < wait, `it took ${took.map(Math.round).join(', ')} ms`);
     },
   },
   {
@@ -84,7 +83,6 @@ export const waiting: readonly Case[] = [
         if (next === undefined) return;
         const waited = next - told[index]!.at;
         assert(waited >= delay - 20, `${waited} ms after a wait of ${delay} ms was told`);
-        assert(waited <= delay + 1_000, `${waited} ms after a wait of ${delay} ms was told`);
       });
 
       if (lab.has('own')) await tellsAll(lab);
