@@ -56,6 +56,12 @@ describe('a list of targets', () => {
     // The gap of a sparse array.
     ['with a gap', Object.assign([], { 1: a }), 'Expected option `target[0]` to be an object, got undefined'],
     ['with a typo', [{ prot: 1 }], 'target[0].prot'],
+    [
+      'with a path and a port',
+      [a, { path: '/x', port: 1 }],
+      'Expected option `target[1].port` to be absent when `path` is set, got 1 (number)',
+    ],
+    ['with a bad certificate', [a, { port: 1, tls: { cert: 'x' } }], 'Expected option `target[1].tls` to be options'],
     ['of URLs', ['tcp://a.test:1'], 'target[0]'],
   ])('%s throws, and names the entry', (_what, target, message) => {
     const make = () => new ReconnectingConnection({ target } as unknown as ConnectionOptions);

@@ -29,27 +29,37 @@ export function resolveTarget(target: Target, tls: TlsOptions | undefined, name 
   if (typeof target === 'string') throw invalidOption(called, expected, target, undefined, () => 'a string');
   const given = checkRecord(name, target, targetChecks);
   // `as`: `checkTls` returns false or options.
-  const resolved = staticTarget(given, tlsOver(given.tls as TlsOptions | false | undefined, tls), true);
+  const ownTls = tlsOver(given.tls as TlsOptions | false | undefined, tls, `option \`${name}.tls\``);
+  const resolved = staticTarget(given, ownTls, true, name === 'target' ? '' : `${name}.`);
   if (resolved === undefined) throw invalidOption(called, expected, target);
   return resolved;
 }
 
-function tlsOver(own: TlsOptions | false | undefined, outer: TlsOptions | undefined): TlsOptions | undefined {
+function tlsOver(
+  own: TlsOptions | false | undefined,
+  outer: TlsOptions | undefined,
+  name: string,
+): TlsOptions | undefined {
   if (own === undefined) return outer;
   if (own === false) return undefined;
-  const merged = mergeTls(own, outer, 'option `target.tls`');
+  const merged = mergeTls(own, outer, name);
   return merged === outer ? outer : withoutGiven(merged);
 }
 
-/** The target that checked options say; undefined where they say none and that is `optional`. */
+/**
+ * The target that checked options say; undefined where they say none and that is `optional`.
+ *
+ * @param prefix - Of the options' names, for messages.
+ */
 export function staticTarget(
   { port, host, path }: Place,
   tls: TlsOptions | undefined,
   optional: boolean,
+  prefix = '',
 ): ResolvedTarget | undefined {
   if (path !== undefined) {
-    if (port !== undefined) throw invalidOption('option `port`', 'absent when `path` is set', port);
-    if (host !== undefined) throw invalidOption('option `host`', 'absent when `path` is set', host);
+    if (port !== undefined) throw invalidOption(`option \`${prefix}port\``, 'absent when `path` is set', port);
+    if (host !== undefined) throw invalidOption(`option \`${prefix}host\``, 'absent when `path` is set', host);
     return frozen<ResolvedTarget>({ path, ...(tls && { tls }) });
   }
   if (port !== undefined) return tcpTarget(host ?? DEFAULT_HOST, port, tls);
