@@ -174,6 +174,21 @@ describe('retire()', () => {
     expect([pool.size, pool.stats.open, other.state]).toEqual([4, 4, 'open']);
   });
 
+  test('waits while replace() replaces a member with the same target', async () => {
+    const { pool, dials, open, dialled } = heldPool();
+    const [one, two] = [await open(), await open()];
+    const replaced = one.replace();
+    const retired = pool.retire(two);
+    const answer = await dialled();
+    await tick();
+    expect([dials.length, pool.size]).toEqual([0, 2]);
+    answer();
+    await replaced;
+    (await dialled())();
+    await retired;
+    expect([one.generation, two.state, pool.stats.open]).toEqual([2, 'closed', 2]);
+  });
+
   test('calls for one member share a promise', async () => {
     const { pool, open, dialled } = heldPool();
     const member = await open();

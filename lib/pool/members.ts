@@ -28,6 +28,7 @@ export class Members<Message> implements RetirementPool<Message>, EjectionHandle
   /** Undefined unless `disconnect()` is under way. */
   disconnecting: Promise<void> | undefined;
   readonly #waiters = new PoolOpenWaiters();
+  readonly #gate: SharedGate;
   readonly #delivery: DeliveryQueue<PoolEvents<Message>>;
   /** What each member is created with. */
   readonly #host: ConnectionHost;
@@ -46,6 +47,7 @@ export class Members<Message> implements RetirementPool<Message>, EjectionHandle
   ) {
     this.ejection = ejection && new Ejection(ejection, this);
     this.picker = new Picker(this.present, select, this.ejection);
+    this.#gate = gate;
     this.#delivery = delivery;
     this.#host = {
       joinGate: (settings, member) => new DialSlot(gate, settings, member),
@@ -68,6 +70,10 @@ export class Members<Message> implements RetirementPool<Message>, EjectionHandle
     this.#known.add(member);
     this.present.add(member);
     return member;
+  }
+
+  takeTurn(tag: string, begin: () => void): () => void {
+    return this.#gate.turns.take(tag, begin);
   }
 
   addTwin(member: Member<Message>): Member<Message> | undefined {

@@ -6,6 +6,8 @@ type Member<Message> = ReconnectingConnection<Message>;
 /** What retiring a member needs of its pool. */
 export interface RetirementPool<Message> {
   readonly present: ReadonlySet<Member<Message>>;
+  /** Calls `begin` when no other member with this tag is being replaced, perhaps at once. Returns what ends the turn. */
+  takeTurn(tag: string, begin: () => void): () => void;
   /** Adds a member with the settings of another; undefined while the pool disconnects. */
   addTwin(member: Member<Message>): Member<Message> | undefined;
   /** The member is not replaced after all. */
@@ -16,15 +18,13 @@ export interface RetirementPool<Message> {
 }
 
 /**
- * Members that are replaced, each by a twin that is opened first: at most one twin is under way for each tag. The old
+ * Members that are replaced, each by a twin that is opened first: one at a time for each tag, as with `replace()`. The old
  * member then takes no more part in picking, and is disconnected when its peer has ended the session, or after
  * `closeTimeout`. It is not ended at once, for many servers answer no more once they have seen the end.
  */
 export class Retirements<Message> {
   readonly #pool: RetirementPool<Message>;
   readonly #running = new Map<Member<Message>, Promise<void>>();
-  /** By tag: resolves when the next twin may be opened. */
-  readonly #turns = new Map<string, Promise<unknown>>();
   /** Conditions that members have to meet, each with what is called when they do. */
   readonly #waits = new Map<() => boolean, () => void>();
 
@@ -36,13 +36,13 @@ export class Retirements<Message> {
   retire(member: Member<Message>): Promise<void> {
     const running = this.#running.get(member);
     if (running !== undefined) return running;
-    const { tag } = member;
-    const turn = this.#turns.get(tag);
-    const replaced = turn === undefined ? this.#replace(member) : turn.then(() => this.#replace(member));
-    this.#turns.set(tag, replaced);
+    let endTurn: (() => void) | undefined;
+    const replaced = new Promise<boolean>((resolve) => {
+      endTurn = this.#pool.takeTurn(member.tag, () => resolve(this.#replace(member)));
+    });
     const retired = replaced
       .then((isReplaced) => {
-        if (this.#turns.get(tag) === replaced) this.#turns.delete(tag);
+        endTurn?.();
         return isReplaced ? this.#drain(member) : this.#pool.stay(member);
       })
       .finally(() => this.#running.delete(member));
