@@ -43,10 +43,14 @@ test('resetLine() has the cause, the uptime and the uncertain writes', () => {
   });
 });
 
-test('resetLine() does not call a session lost that reconnect() has dropped', () => {
+test('resetLine() does not call a session lost that reconnect() has dropped, or that another has replaced', () => {
   expect(resetLine(TAG, { ...lost, reason: 'forced' })).toMatchObject({
     event: 'reconnect',
     text: 'reconnect() dropped session 2 after 61 s',
+  });
+  expect(resetLine(TAG, { ...lost, reason: 'replaced' })).toMatchObject({
+    event: 'reconnect',
+    text: 'replaced session 2 after 61 s',
   });
 });
 

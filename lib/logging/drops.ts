@@ -1,7 +1,7 @@
 import type { DropInfo, DropReason } from '../events/events';
 import { LONGEST_DELAY } from '../timers/deadline';
 import type { LogLine } from './lines';
-import type { OutageSettings } from './outage';
+import type { OutageSettings } from './repeats';
 
 /** Writes of one target that were dropped for one reason, and that no line has counted yet. */
 export interface DroppedWrites {

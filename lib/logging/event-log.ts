@@ -11,7 +11,8 @@ import { DropLog } from './drops';
 import { Gathering, type LogGroup } from './gathering';
 import { type LogLine, backoffLine, closeLine, openLine, resetLine, togetherLine } from './lines';
 import type { LogMembers } from './members';
-import { type OutageSettings, Outage } from './outage';
+import { Outage } from './outage';
+import type { OutageSettings } from './repeats';
 
 /** Turns the events of a connection, or of the members of a pool, into lines, and decides which of them are logged. */
 export class EventLog {

@@ -1,7 +1,6 @@
 import { type BackoffInfo, type CloseInfo, type OpenInfo, type ResetInfo, isRequested } from '../events/events';
 import { readable } from '../errors';
 import { codeOf, failureOf } from '../events/failure-text';
-import type { EjectInfo, RestoreInfo } from '../pool/ejection-policy';
 import type { LogFields } from './logger';
 
 /** The event that a line reports; it determines the level of the line. */
@@ -25,7 +24,11 @@ export type LogEvent =
   /** A member of a pool is left out of `pick()`. */
   | 'eject'
   /** It is picked again. */
-  | 'restore';
+  | 'restore'
+  /** A list that a pool follows changes its members, or its source has ended or gives lists again. */
+  | 'source'
+  /** Such a source has failed, or its list was refused. */
+  | 'sourceFailed';
 
 /** A line of the log. Its text and its fields say the same, to people and to programs. */
 export interface LogLine {
@@ -109,20 +112,6 @@ export function backoffLine(tag: string, info: BackoffInfo): LogLine {
     fields: { attempt, delay, ...cause.fields, ...(fault !== undefined && { fault }) },
     kind: `backoff ${tag} ${codeOf(info.error) ?? info.reason} ${fault === undefined ? '' : 'fault'}`,
   };
-}
-
-export function ejectLine(tag: string, info: EjectInfo, connection: object): LogLine {
-  const { failures, ejections, duration: time } = info;
-  const cause = causeOf(info);
-  const after = failures === 1 ? 'a failure' : `${failures} failures in a row`;
-  const text = `left out of pick() for ${duration(time)} after ${after} (${cause.text})`;
-  const fields = { failures, ejections, duration: time, ...cause.fields };
-  return { event: 'eject', tag, text, fields, kind: `eject ${tag}`, connection };
-}
-
-export function restoreLine(tag: string, { ejections, duration: time }: RestoreInfo, connection: object): LogLine {
-  const text = `picked again after ${duration(time)}`;
-  return { event: 'restore', tag, text, fields: { ejections, duration: time }, kind: `restore ${tag}`, connection };
 }
 
 /** @param reset - The reset of the session that was open until the connection closed, if there was one. */
@@ -227,7 +216,7 @@ function short(value: number): string {
 }
 
 /** An error as plain text: its stack is in Node's code, and loggers differ in which other properties they show. */
-function causeOf({
+export function causeOf({
   reason,
   error,
 }: {

@@ -2,11 +2,14 @@ import { HEALTHY } from '../events/events';
 import { type Check, type Checks, checkObject, checkRecord, interval, oneOf, orInfinity } from '../options/checks';
 import type { ReconnectingConnection } from '../connection';
 import { fromCaller, invalidOption } from '../errors';
-import { type LogEvent, type LogLine, ejectLine, restoreLine } from './lines';
+import type { LogEvent, LogLine } from './lines';
 import { type LogConvention, type Logger, LogWriter, checkLogger, conventionOf } from './logger';
 import type { ConnectionPool, PoolEvents } from '../pool/pool';
 import { EventLog } from './event-log';
 import { LogMembers } from './members';
+import { ejectLine, restoreLine } from './pool-lines';
+import type { OutageSettings } from './repeats';
+import { SourceLog } from './source-log';
 
 /** The level of each line by its event: the name of a method of the logger, or false to omit such lines. */
 export type LogLevels = Readonly<Partial<Record<LogEvent, string | false>>>;
@@ -16,7 +19,7 @@ export interface LogEventsOptions {
   /**
    * The levels that differ from the default,
    * `{ open: 'info', reset: 'warn', reconnect: 'info', backoff: 'warn', drop: 'warn', close: 'info', giveUp: 'error' }`;
-   * `notRetryable` and `eject` have the level of `reset`, and `restore` that of `open`.
+   * `notRetryable`, `eject` and `sourceFailed` have the level of `reset`; `restore` and `source` that of `open`.
    */
   readonly levels?: LogLevels | undefined;
   /**
@@ -46,6 +49,8 @@ const DEFAULT_LEVELS: Readonly<Record<LogEvent, string | false>> = {
   giveUp: 'error',
   eject: 'warn',
   restore: 'info',
+  source: 'info',
+  sourceFailed: 'warn',
 };
 
 const EVENTS = ['open', 'reset', 'backoff', 'drop', 'close'] as const;
@@ -104,9 +109,9 @@ export function logEvents<Message>(
     writer.write(level, `${name}: ${text}`, { event, tag, ...(member !== undefined && { member }), ...fields });
   };
   const stopEvents = listen(emitter, members, new EventLog(settings, members, report));
-  const stopEjections = listenToEjections(emitter, report);
+  const stopPoolEvents = listenToPool(emitter, settings, report);
   return () => {
-    stopEjections();
+    stopPoolEvents();
     stopEvents();
   };
 }
@@ -115,7 +120,8 @@ export function logEvents<Message>(
 function resolve(logger: Logger, options: LogEventsOptions) {
   const given = checkRecord<LogEventsOptions>('', options, checks);
   const { open = DEFAULT_LEVELS.open, reset = DEFAULT_LEVELS.reset } = given.levels ?? {};
-  const levels = { ...DEFAULT_LEVELS, notRetryable: reset, eject: reset, restore: open, ...given.levels };
+  const failed = { notRetryable: reset, eject: reset, sourceFailed: reset };
+  const levels = { ...DEFAULT_LEVELS, ...failed, restore: open, source: open, ...given.levels };
   const names = Object.values(levels).filter((name) => name !== false);
   checkLogger(logger, names);
   const { interval = 10_000, maxInterval = Math.max(interval, 600_000), settleTime = 5000 } = given;
@@ -161,15 +167,21 @@ function listen<Message>(
   };
 }
 
-/** Each ejection is a line of its own: they are rare, and each lasts longer than the one before. */
-function listenToEjections<Message>(
+/** The events that only pools have. Each ejection is a line of its own: they are rare, and each lasts longer than the one before. */
+function listenToPool<Message>(
   emitter: ReconnectingConnection<Message> | ConnectionPool<Message>,
+  settings: OutageSettings,
   report: (line: LogLine) => void,
 ): () => void {
   // `as`: a connection never emits these.
   const pool = emitter as ConnectionPool<Message>;
+  const sources = new SourceLog(settings, report);
   const onEject: PoolEvents<Message>['eject'] = (info, tag, member) => report(ejectLine(tag, info, member));
   const onRestore: PoolEvents<Message>['restore'] = (info, tag, member) => report(restoreLine(tag, info, member));
-  pool.on('eject', onEject).on('restore', onRestore);
-  return () => void pool.off('eject', onEject).off('restore', onRestore);
+  const onSource: PoolEvents<Message>['source'] = (info) => sources.add(info);
+  pool.on('eject', onEject).on('restore', onRestore).on('source', onSource);
+  return () => {
+    pool.off('eject', onEject).off('restore', onRestore).off('source', onSource);
+    sources.end();
+  };
 }

@@ -1,16 +1,7 @@
 import { healthyIn } from '../connection';
 import type { WriteCount } from '../events/events';
 import { type LogLine, type OutageTotals, RECOVERY, recoveryLine, summaryOf } from './lines';
-
-/** When repeated lines and the end of an outage are logged, in milliseconds. */
-export interface OutageSettings {
-  readonly interval: number;
-  readonly maxInterval: number;
-  readonly settleTime: number;
-}
-
-/** The number of kinds of lines in an outage that are logged at once; lines of further kinds count as repeated. */
-const MAX_KINDS = 50;
+import { type OutageSettings, Repeats } from './repeats';
 
 /**
  * The outage of one target, and which of its lines are logged. It lasts from the first loss or failed attempt until all its
@@ -23,7 +14,7 @@ export class Outage {
   /** Those without a session. */
   readonly #down = new Set<object>();
   readonly #settings: OutageSettings;
-  readonly #write: (line: LogLine) => void;
+  readonly #repeats: Repeats;
   readonly #onEnd: (outage: Outage) => void;
   readonly #startedAt = performance.now();
   #openedAt = this.#startedAt;
@@ -41,19 +32,11 @@ export class Outage {
   };
   /** Whether any connection was down, and the recovery has not been logged since. */
   #isUnrecovered = false;
-  /** Kinds of lines that have been logged. */
-  readonly #kinds = new Set<string>();
-  /** Number of lines that were not logged since the last one that was. */
-  #suppressed = 0;
-  #lastSuppressed: LogLine | undefined;
-  /** Milliseconds from one summary to the next, and when the next is due. */
-  #interval = 0;
-  #nextSummaryAt = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(settings: OutageSettings, write: (line: LogLine) => void, onEnd: (outage: Outage) => void) {
     this.#settings = settings;
-    this.#write = write;
+    this.#repeats = new Repeats(settings, write, (latest) => this.#summaryLine(latest));
     this.#onEnd = onEnd;
   }
 
@@ -101,23 +84,10 @@ export class Outage {
     else this.settle(line.tag);
   }
 
-  /** Logs `line` if it is the first of its kind, logs a summary if one is due, and otherwise suppresses the line. */
+  /** Logs `line`, unless it repeats another. The last one says what was suppressed before it. */
   log(line: LogLine): void {
-    const now = performance.now();
-    if (this.#kinds.size < MAX_KINDS && !this.#kinds.has(line.kind)) {
-      this.#kinds.add(line.kind);
-      // A new kind of trouble: the intervals start again.
-      this.#interval = this.#settings.interval;
-      this.#nextSummaryAt = now + this.#interval;
-      this.#writeLine(line.event === 'close' || line.event === 'giveUp' ? this.#withSummary(line) : line);
-    } else if (now >= this.#nextSummaryAt && line.event !== 'open') {
-      this.#interval = Math.min(this.#interval * 2, this.#settings.maxInterval);
-      this.#nextSummaryAt = now + this.#interval;
-      this.#writeLine(this.#summaryLine(line));
-    } else {
-      this.#suppressed += 1;
-      this.#lastSuppressed = line;
-    }
+    const isLast = (line.event === 'close' || line.event === 'giveUp') && this.#repeats.isNew(line);
+    this.#repeats.log(isLast && this.#repeats.hasSuppressed ? this.#withSummary(line) : line);
   }
 
   /**
@@ -138,10 +108,7 @@ export class Outage {
 
   end(): void {
     clearTimeout(this.#timer);
-    const last = this.#lastSuppressed;
-    if (this.#suppressed > 0 && last !== undefined) {
-      this.#writeLine(last.kind === RECOVERY ? this.#recoveryLine(last.tag) : this.#summaryLine(last));
-    }
+    this.#repeats.end();
     this.#onEnd(this);
     this.connections.clear();
   }
@@ -179,6 +146,7 @@ export class Outage {
   }
 
   #summaryLine(latest: LogLine): LogLine {
+    if (latest.kind === RECOVERY) return this.#recoveryLine(latest.tag);
     const { text, fields } = summaryOf(this.#totalsNow);
     const summary = { text: `${text}; latest: ${latest.text}`, fields: { ...latest.fields, ...fields } };
     return { ...latest, ...summary, connection: this.#only };
@@ -186,14 +154,7 @@ export class Outage {
 
   /** `line`, and what was suppressed before it. */
   #withSummary(line: LogLine): LogLine {
-    if (this.#suppressed === 0) return line;
     const { text, fields } = summaryOf(this.#totalsNow);
     return { ...line, text: `${line.text}; ${text}`, fields: { ...line.fields, ...fields } };
-  }
-
-  #writeLine(line: LogLine): void {
-    const suppressed = this.#suppressed;
-    this.#suppressed = 0;
-    this.#write(suppressed === 0 ? line : { ...line, fields: { ...line.fields, heldBack: suppressed } });
   }
 }
