@@ -114,6 +114,29 @@ test('members of a pool with the same attributes are added up, and targets beyon
   expect(ejected?.points).toEqual([{ attributes: { pool: 'cache' }, value: 0 }]);
 });
 
+test('the entries that a pool follows and the failures of their source have no target', async () => {
+  const { observe, collect } = start();
+  const server = await Loopback.start();
+  const pool = track(new ConnectionPool(QUICK));
+  observe(pool);
+  async function* source() {
+    yield [server.target];
+    throw Object.assign(new Error('queryA ESERVFAIL db'), { code: 'ESERVFAIL' });
+  }
+  pool.follow(source());
+  await next(pool, 'source', () => pool.stats.sources[0]?.state === 'ended');
+
+  const figures = await collect();
+  expect(figures['source_entries']).toEqual({ unit: '{entry}', points: [{ attributes: {}, value: 1 }] });
+  expect(figures['followed_entries']?.points).toEqual([{ attributes: {}, value: 1 }]);
+  expect(figures['source_list_age']).toEqual({
+    unit: 's',
+    points: [{ attributes: {}, value: expect.any(Number) as number }],
+  });
+  const attributes = { 'reconnecting_connection.reason': 'failed', 'error.type': 'ESERVFAIL' };
+  expect(figures['source_failures']).toEqual({ unit: '{failure}', points: [{ attributes, value: 1 }] });
+});
+
 test('`all` includes every connection, and `maxTargets: 0` omits the target', async () => {
   const { observe, collect } = start();
   observe('all', { maxTargets: 0 });

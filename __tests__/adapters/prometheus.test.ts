@@ -1,3 +1,4 @@
+import { hasSubscribers } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -140,10 +141,11 @@ test('a pool has a series per target, including the counts of members that were 
   expect([...series].filter(([name, value]) => name.startsWith('connections') && value === 1)).toHaveLength(1);
 });
 
-test('a pool has its ejected members, and how often members were ejected', async () => {
+test('a pool has its ejected members, and how often members were ejected, which `all` counts too', async () => {
   const servers = await Promise.all([1, 2, 3].map(() => Loopback.start()));
   const pool = track(new ConnectionPool({ ...QUICK, ejection: { failures: 2 } }));
   const { registry, undo } = exported(pool);
+  const all = exported('all');
   for (const server of servers) pool.add(server.target);
   await pool.whenOpen(3);
   servers[0]!.drop();
@@ -156,8 +158,54 @@ test('a pool has its ejected members, and how often members were ejected', async
     [`ejections_total{target="${tag}"}`]: 1,
     ejected_connections: 1,
   });
+  expect(only(await scrape(all.registry), 'ejections')).toEqual({ [`ejections_total{target="${tag}"}`]: 1 });
   undo();
+  all.undo();
   expect(pool.listenerCount('eject')).toBe(0);
+  expect(hasSubscribers('reconnecting-connection:pool:eject')).toBe(false);
+});
+
+test('a pool has the entries that it follows, the age of their lists, and the failures of their sources', async () => {
+  const server = await Loopback.start();
+  const { port } = server;
+  const pool = track(new ConnectionPool(QUICK));
+  const { registry, undo } = exported(pool, { labels: { pool: 'cache' } });
+  expect(only(await scrape(registry), 'source', 'followed')).toEqual({});
+
+  const lists = [[{ port }, { port, connectTimeout: 1_000 }, { port, connectTimeout: 2_000 }], []];
+  async function* source() {
+    yield* lists;
+    throw new Error('gone');
+  }
+  const clock = jest.spyOn(Date, 'now').mockReturnValue(1_000_000);
+  pool.follow(source(), { subset: 2 });
+  await next(pool, 'source', () => pool.stats.sources[0]?.state === 'ended');
+  // Of two pools with the same labels, the older list counts.
+  clock.mockReturnValue(1_060_000);
+  const other = track(new ConnectionPool(QUICK));
+  undos.push(exportMetrics(other, client, { registry, labels: { pool: 'cache' } }));
+  other.follow(
+    (async function* () {
+      yield [{ port }];
+      await new Promise(() => {});
+    })(),
+  );
+  await next(other, 'source');
+  clock.mockReturnValue(1_090_000);
+
+  const followed = { 'source_entries{pool="cache"}': 4, 'followed_entries{pool="cache"}': 3 };
+  const age = { 'source_list_age_seconds{pool="cache"}': 90 };
+  for (const _scrape of [1, 2]) {
+    expect(only(await scrape(registry), 'source', 'followed')).toEqual({
+      ...followed,
+      ...age,
+      'source_failures_total{pool="cache",reason="refused"}': 1,
+      'source_failures_total{pool="cache",reason="failed"}': 1,
+    });
+  }
+  clock.mockRestore();
+  undo();
+  expect(pool.listenerCount('source')).toBe(0);
 });
 
 test('targets beyond `maxTargets` share the label `other`', async () => {

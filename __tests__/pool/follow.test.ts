@@ -106,7 +106,9 @@ describe('a list', () => {
       { kind: 'list', source: feed, joined: 3, left: 0 },
       { kind: 'list', source: feed, joined: 1, left: 1 },
     ]);
-    expect(pool.stats.sources).toEqual([{ state: 'reading', lists: 2, refused: 0, failures: 0, entries: 3 }]);
+    expect(pool.stats.sources).toEqual([
+      { state: 'reading', lists: 2, refused: 0, failures: 0, entries: 3, listed: 3, listedAt: Date.now() },
+    ]);
   });
 
   test('has a member for each of several equal entries', async () => {

@@ -24,6 +24,12 @@ export const counters = {
   received: { words: ['received', 'bytes'], help: 'Bytes received', unit: 'By' },
   unheard: { words: ['unheard', 'bytes'], help: 'Bytes received while nobody listened, and let go', unit: 'By' },
   ejections: { words: ['ejections'], help: 'Times that a member of a pool was ejected', unit: '{ejection}' },
+  sourceFailures: {
+    words: ['source', 'failures'],
+    help: 'Times that a source a pool follows failed, or its list was refused',
+    unit: '{failure}',
+    by: 'reason',
+  },
   sent: { words: ['sent', 'bytes'], help: 'Bytes that the kernel took', unit: 'By' },
 } as const satisfies Record<string, Instrument>;
 
@@ -33,6 +39,9 @@ export const gauges = {
   pending: { words: ['pending', 'bytes'], help: 'Bytes that are written and not yet confirmed', unit: 'By' },
   waiting: { words: ['waiting', 'connections'], help: 'Members of a pool that wait to dial', unit: '{connection}' },
   ejected: { words: ['ejected', 'connections'], help: 'Members of a pool that are ejected', unit: '{connection}' },
+  listed: { words: ['source', 'entries'], help: 'Entries of the lists that a pool follows', unit: '{entry}' },
+  followed: { words: ['followed', 'entries'], help: 'Entries of them that have a member', unit: '{entry}' },
+  listAge: { words: ['source', 'list', 'age'], help: 'Time since the oldest of these lists came', unit: 's' },
 } as const satisfies Record<string, Instrument>;
 
 /** Durations in seconds, counted in buckets. Sessions last from a moment to days, outages less, answers less again. */

@@ -6,14 +6,14 @@ import type {
   ConnectionPool,
   ConnectionStats,
   PoolEvents,
-  PoolStats,
   ReconnectingConnection,
   RoundTrip,
+  SourceInfo,
   StateName,
 } from 'reconnecting-connection';
 
 import { invalidOption } from '../errors';
-import type { CounterName, HistogramName } from './instruments';
+import type { CounterName, GaugeName, HistogramName } from './instruments';
 
 /** A source of metrics: a connection, a pool with all its members, or all connections of the process. */
 export type MetricsSource<Message = unknown> = ReconnectingConnection<Message> | ConnectionPool<Message> | 'all';
@@ -26,7 +26,8 @@ export interface Cause {
 
 /** Receives the measurements. */
 export interface Sink {
-  add(counter: CounterName, amount: number, tag: string, cause?: Cause): void;
+  /** @param tag - Undefined where it is about a pool. */
+  add(counter: CounterName, amount: number, tag: string | undefined, cause?: Cause): void;
   record(histogram: HistogramName, seconds: number, tag: string): void;
 }
 
@@ -40,6 +41,8 @@ export interface Sample {
 type Listeners = Pick<PoolEvents, ChannelEvent>;
 
 const EVENTS: readonly ChannelEvent[] = ['open', 'reset', 'backoff', 'drop', 'close'];
+
+const EJECTIONS = 'reconnecting-connection:pool:eject';
 
 /** Counters that a connection has in its `stats`. */
 const COUNTS = ['dials', 'failures', 'received', 'unheard', 'sent'] as const;
@@ -73,9 +76,16 @@ export class Observation {
     return this.#connections.map(({ tag, state, pendingBytes }) => ({ tag, state, pendingBytes }));
   }
 
-  /** The figures of a pool; undefined for other sources. */
-  get poolStats(): PoolStats | undefined {
-    return this.#source !== undefined && 'connections' in this.#source ? this.#source.stats : undefined;
+  /** The gauges of a pool; none for other sources. */
+  get poolGauges(): Partial<Record<GaugeName, number>> {
+    if (this.#source === undefined || !('connections' in this.#source)) return {};
+    const { waiting, ejected, sources } = this.#source.stats;
+    if (sources.length === 0) return { waiting, ejected };
+    const listed = sources.reduce((sum, each) => sum + each.listed, 0);
+    const followed = sources.reduce((sum, { entries }) => sum + entries, 0);
+    const oldest = Math.min(...sources.map(({ listedAt = Infinity }) => listedAt));
+    const age = Math.max(0, Date.now() - oldest) / 1000;
+    return { waiting, ejected, listed, followed, ...(oldest < Infinity && { listAge: age }) };
   }
 
   /** Adds the counts since the last flush to the sink. */
@@ -152,7 +162,13 @@ export class Observation {
       subscribe(name, subscriber);
       return () => unsubscribe(name, subscriber);
     });
+    const onEject = (message: unknown) => {
+      // `as`: the channel carries the payload of `eject`, with the tag and the connection.
+      this.#sink.add('ejections', 1, (message as ChannelMessage).tag);
+    };
+    subscribe(EJECTIONS, onEject);
     return () => {
+      unsubscribe(EJECTIONS, onEject);
       for (const unsubscribe of subscriptions) unsubscribe();
     };
   }
@@ -167,12 +183,16 @@ export class Observation {
       emitter.on(event, listener);
       return [event, listener] as const;
     });
-    // Only pools emit it.
+    // Only pools emit these.
     const onEject: Listener = (_info, tag = single.tag) => this.#sink.add('ejections', 1, tag);
-    emitter.on('eject', onEject);
+    const onSource = ({ kind, error }: SourceInfo) => {
+      if (kind !== 'failed' && kind !== 'refused') return;
+      this.#sink.add('sourceFailures', 1, undefined, { reason: kind, ...(error && { error }) });
+    };
+    emitter.on('eject', onEject).on('source', onSource);
     return () => {
       for (const [event, listener] of added) emitter.off(event, listener);
-      emitter.off('eject', onEject);
+      emitter.off('eject', onEject).off('source', onSource);
     };
   }
 }
@@ -180,8 +200,8 @@ export class Observation {
 type Listener = (info: never, tag?: string, connection?: ReconnectingConnection) => void;
 
 interface Emitter {
-  on(event: string, listener: Listener): unknown;
-  off(event: string, listener: Listener): unknown;
+  on(event: string, listener: Listener): Emitter;
+  off(event: string, listener: Listener): Emitter;
 }
 
 /** Throws `ERR_INVALID_OPTION` unless `source` is a {@link MetricsSource}. */

@@ -111,9 +111,9 @@ export function exportMetrics<Message>(
 
   const limitTarget = limited(maxTargets, '');
   const limitType = limited(MAX_ERROR_TYPES, '_OTHER');
-  const attributesOf = (tag: string, more?: OpenTelemetryAttributes): OpenTelemetryAttributes => ({
+  const attributesOf = (tag: string | undefined, more?: OpenTelemetryAttributes): OpenTelemetryAttributes => ({
     ...attributes,
-    ...(maxTargets > 0 && targetAttributes(limitTarget(tag))),
+    ...(maxTargets > 0 && tag !== undefined && targetAttributes(limitTarget(tag))),
     ...more,
   });
 
@@ -133,7 +133,7 @@ export function exportMetrics<Message>(
   });
 
   // `as`: the type of the meter's instruments is unknown here.
-  const { connections, pending, waiting, ejected } = created.gauges as Record<keyof typeof gauges, never>;
+  const observables = created.gauges as Record<keyof typeof gauges, never>;
   const observe = (result: OpenTelemetryResult) => {
     observation.flush();
     const states = new Sums();
@@ -142,14 +142,14 @@ export function exportMetrics<Message>(
       states.add(1, attributesOf(tag, { 'reconnecting_connection.state': state }));
       bytes.add(pendingBytes, attributesOf(tag));
     }
-    states.observe(result, connections);
-    bytes.observe(result, pending);
-    const { poolStats } = observation;
-    if (poolStats === undefined) return;
-    result.observe(waiting, poolStats.waiting, attributes);
-    result.observe(ejected, poolStats.ejected, attributes);
+    states.observe(result, observables.connections);
+    bytes.observe(result, observables.pending);
+    // `as`: the keys are names of gauges.
+    for (const [name, value] of Object.entries(observation.poolGauges) as [keyof typeof gauges, number][]) {
+      result.observe(observables[name], value, attributes);
+    }
   };
-  const instruments = [connections, pending, waiting, ejected];
+  const instruments = Object.values(observables);
   meter.addBatchObservableCallback(observe, instruments);
   return () => {
     observation.stop();

@@ -85,13 +85,15 @@ export class PrometheusMetrics {
   readonly #labelNames: string;
   readonly #names: readonly string[];
   readonly #sources = new Set<Series>();
+  /** The ages of this scrape, by labels. */
+  readonly #ages = new Map<string, number>();
 
   constructor(client: PrometheusClient, registry: PrometheusRegistry, prefix: string, labelNames: readonly string[]) {
     this.#registry = registry;
     this.#labelNames = [...labelNames].sort().join(', ');
     this.#names = [
       ...Object.values(counters).map((each) => nameOf(prefix, each, 'total')),
-      ...Object.values(gauges).map((each) => nameOf(prefix, each)),
+      ...Object.values(gauges).map((each) => nameOf(prefix, each, ...unitOf(each))),
       ...Object.values(histograms).map((each) => nameOf(prefix, each, 'seconds')),
     ];
     const taken = this.#names.find((name) => registry.getSingleMetric(name) !== undefined);
@@ -110,11 +112,12 @@ export class PrometheusMetrics {
     });
     const sample = oncePerScrape(() => {
       for (const gauge of Object.values(this.gauges)) gauge.reset();
+      this.#ages.clear();
       for (const series of this.#sources) series.sample();
     });
     const { Counter, Gauge, Histogram } = client;
     this.counters = mapValues(counters, (each) => new Counter(config(each, nameOf(prefix, each, 'total'), flush)));
-    this.gauges = mapValues(gauges, (each) => new Gauge(config(each, nameOf(prefix, each), sample)));
+    this.gauges = mapValues(gauges, (each) => new Gauge(config(each, nameOf(prefix, each, ...unitOf(each)), sample)));
     this.histograms = mapValues(histograms, (each) => {
       const buckets = [...each.buckets];
       return new Histogram({ ...config(each, nameOf(prefix, each, 'seconds'), () => undefined), buckets });
@@ -142,6 +145,15 @@ export class PrometheusMetrics {
       series.observation.stop();
       this.#remove(series);
     };
+  }
+
+  /** Adds to a gauge: of ages, the greatest counts. */
+  observe(name: keyof typeof gauges, labels: PrometheusLabels, value: number): void {
+    if (name !== 'listAge') return this.gauges[name].inc(labels, value);
+    const key = JSON.stringify(Object.entries(labels).sort());
+    const before = this.#ages.get(key) ?? 0;
+    this.#ages.set(key, Math.max(before, value));
+    this.gauges.listAge.inc(labels, Math.max(0, value - before));
   }
 
   /** Removes the series that no other source has; with the last source, it removes the metrics. */
@@ -187,19 +199,20 @@ class Series {
 
   /** Adds the current state to the gauges. */
   sample(): void {
-    const { connections, pending, waiting, ejected } = this.#metrics.gauges;
+    const { connections, pending } = this.#metrics.gauges;
     for (const { tag, state, pendingBytes } of this.observation.samples) {
       for (const each of STATES) connections.inc(this.#labelsOf(tag, { state: each }), each === state ? 1 : 0);
       pending.inc(this.#labelsOf(tag), pendingBytes);
     }
-    const { poolStats } = this.observation;
-    if (poolStats === undefined) return;
-    waiting.inc(this.#labels, poolStats.waiting);
-    ejected.inc(this.#labels, poolStats.ejected);
+    // `as`: the keys are names of gauges.
+    for (const [name, value] of Object.entries(this.observation.poolGauges) as [keyof typeof gauges, number][]) {
+      this.#metrics.observe(name, this.#labels, value);
+    }
   }
 
-  #labelsOf(tag: string, more?: PrometheusLabels): PrometheusLabels {
-    return { ...this.#labels, ...(this.#limitTarget && { target: this.#limitTarget(tag) }), ...more };
+  #labelsOf(tag: string | undefined, more?: PrometheusLabels): PrometheusLabels {
+    const target = tag === undefined ? undefined : this.#limitTarget?.(tag);
+    return { ...this.#labels, ...(target !== undefined && { target }), ...more };
   }
 
   #remember(metric: PrometheusMetric, labels: PrometheusLabels): PrometheusLabels {
@@ -212,6 +225,10 @@ class Series {
 
 function nameOf(prefix: string, { words }: Instrument, ...end: readonly string[]): string {
   return prefix + [...words, ...end].join('_');
+}
+
+function unitOf({ unit }: Instrument): readonly string[] {
+  return unit === 's' ? ['seconds'] : [];
 }
 
 /** A scrape calls `collect` of every metric in the same tick, but one call updates all of them. */

@@ -1,9 +1,14 @@
+import { channel } from 'node:diagnostics_channel';
+
 import { type ReconnectingConnection, healthyIn, machineOf } from '../connection';
 import { type ConnectionEvents, type ResetInfo, HEALTHY, isRequested } from '../events/events';
 import { LONGEST_DELAY, now } from '../timers/deadline';
 import { type Cause, type EjectInfo, type EjectionSettings, type RestoreInfo, EjectionPolicy } from './ejection-policy';
 
 type Member<Message> = ReconnectingConnection<Message>;
+
+/** For metrics of a whole process, which know no pool. Kept in this module: Node drops a channel that nothing references. */
+const ejections = channel('reconnecting-connection:pool:eject');
 
 /** What ejection needs of its pool. */
 export interface EjectionHandler<Message> {
@@ -27,7 +32,11 @@ export class Ejection<Message> {
       members: handler.present,
       isOpen: ({ state }) => state === 'open',
       isHealthy: (member) => healthyIn(member) === 0,
-      onEject: (member, info) => handler.onEject(member, { ...info, restoreAt: Date.now() + info.duration }),
+      onEject: (member, ejected) => {
+        const info = { ...ejected, restoreAt: Date.now() + ejected.duration };
+        if (ejections.hasSubscribers) ejections.publish({ connection: member, tag: member.tag, ...info });
+        handler.onEject(member, info);
+      },
       onRestore: (member, info) => handler.onRestore(member, info),
     });
   }

@@ -63,6 +63,10 @@ export interface SourceStats {
   readonly failures: number;
   /** Entries that are followed now. */
   readonly entries: number;
+  /** Entries of the newest list that was obeyed, of which `subset` may follow fewer. */
+  readonly listed: number;
+  /** When that list came, in milliseconds since the epoch; absent before the first. */
+  readonly listedAt?: number;
   /** The latest error: of a list that was refused, or of the source. */
   readonly lastError?: ErrorSummary;
 }

@@ -89,6 +89,8 @@ class Source<Message> {
   #endWait: (() => void) | undefined;
   #followed: readonly Followed<Message>[] = [];
   #lists = 0;
+  #listed = 0;
+  #listedAt: number | undefined;
   #refused = 0;
   #failures = 0;
   #lastError: ErrorSummary | undefined;
@@ -109,6 +111,8 @@ class Source<Message> {
       refused: this.#refused,
       failures: this.#failures,
       entries: this.#followed.length,
+      listed: this.#listed,
+      ...(this.#listedAt !== undefined && { listedAt: this.#listedAt }),
       ...(this.#lastError && { lastError: this.#lastError }),
     };
   }
@@ -182,12 +186,15 @@ class Source<Message> {
     const { subset, client, minimum } = this.#options;
     let entries: readonly Entry[];
     try {
-      entries = subsetOf(resolveList(list, this.#pool.defaults, minimum), subset, client);
+      const all = resolveList(list, this.#pool.defaults, minimum);
+      entries = subsetOf(all, subset, client);
+      this.#listed = all.length;
     } catch (error) {
       this.#refused += 1;
       return this.#report({ kind: 'refused', error: toError(error) });
     }
     this.#lists += 1;
+    this.#listedAt = Date.now();
     const { members } = this.#pool;
     const before = new Map<string, Followed<Message>[]>();
     for (const each of this.#followed) {
