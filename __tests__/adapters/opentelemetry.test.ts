@@ -120,7 +120,7 @@ test('the entries that a pool follows and the failures of their source have no t
   const pool = track(new ConnectionPool(QUICK));
   observe(pool);
   async function* source() {
-    yield [server.target];
+    yield await Promise.resolve([server.target]);
     throw Object.assign(new Error('queryA ESERVFAIL db'), { code: 'ESERVFAIL' });
   }
   pool.follow(source());

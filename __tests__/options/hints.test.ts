@@ -1,4 +1,4 @@
-import { ConnectionPool, ReconnectingConnection } from 'reconnecting-connection';
+import { ConnectionPool, ReconnectingConnection, dnsTargets } from 'reconnecting-connection';
 
 import { NAMES, meantBy } from '../../lib/options/hints';
 import { TLS_OPTIONS } from '../../lib/options/tls';
@@ -9,7 +9,7 @@ import { refusal } from '../kit/refusal';
 function accepted(path: string): string[] {
   const options = path === '' ? { '?': 1 } : { [path]: { '?': 1 } };
   // `as`: there is no such option.
-  return refusal(() => checkOptions(options as object))
+  return refusal(() => (path === 'ejection' ? new ConnectionPool(options as object) : checkOptions(options as object)))
     .replace(/^.*: /, '')
     .split(', ');
 }
@@ -36,6 +36,44 @@ describe('an unknown option', () => {
     expect(refusal(() => connection.write('x', { timeout: 5 } as object))).toBe(
       'Unknown option `write.timeout`: did you mean `write.maxAge`?',
     );
+  });
+
+  it.each<[object, string]>([
+    [{ ejction: false }, '`ejction`: did you mean `ejection`?'],
+    [{ outlierDetection: {} }, '`outlierDetection`: did you mean `ejection`?'],
+    [{ maxShare: 0.3 }, '`maxShare`: did you mean `ejection.maxShare`?'],
+    [{ ejection: { maxShar: 0.3 } }, '`ejection.maxShar`: did you mean `ejection.maxShare`?'],
+    [{ ejection: { threshold: 3 } }, '`ejection.threshold`: did you mean `ejection.failures`?'],
+    [{ ejection: { baseEjectionTime: 3 } }, '`ejection.baseEjectionTime`: did you mean `ejection.baseTime`?'],
+    [{ ejection: { maxEjectionPercent: 3 } }, '`ejection.maxEjectionPercent`: did you mean `ejection.maxShare`?'],
+  ])('of a pool is told what it may have meant: %j', (options, words) => {
+    expect(refusal(() => new ConnectionPool(options))).toBe(`Unknown option ${words}`);
+  });
+
+  it.each<[object, string]>([
+    [{ minimun: 0 }, 'minimum'],
+    [{ min: 0 }, 'minimum'],
+    [{ subsetSize: 3 }, 'subset'],
+    [{ clientId: 'pod-1' }, 'client'],
+    [{ onerror: console.log }, 'onError'],
+  ])('of follow() is told what it may have meant: %j', (options, name) => {
+    const [given] = Object.keys(options);
+    const source = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }) };
+    expect(refusal(() => new ConnectionPool().follow(source, options))).toBe(
+      `Unknown option \`follow.${given}\`: did you mean \`follow.${name}\`?`,
+    );
+  });
+
+  it.each<[object, string]>([
+    [{ hostname: 'db' }, 'name'],
+    [{ type: 'SRV' }, 'record'],
+    [{ refreshInterval: 1 }, 'interval'],
+    [{ intervall: 1 }, 'interval'],
+    [{ maxPerRecord: 1 }, 'mostPerRecord'],
+    [{ nameserver: '::1' }, 'resolver'],
+  ])('of dnsTargets() is told what it may have meant: %j', (options, name) => {
+    const [given] = Object.keys(options);
+    expect(refusal(() => dnsTargets(options as never))).toBe(`Unknown option \`${given}\`: did you mean \`${name}\`?`);
   });
 
   it.each<[unknown, string]>([

@@ -17,6 +17,8 @@ export const NAMES: Readonly<Record<string, readonly string[]>> = {
   backoff: words('initialDelay maxDelay multiplier jitter random'),
   heartbeat: words('interval timeout idle ping'),
   queue: words('maxBytes maxAge overflow'),
+  // A pool's own.
+  ejection: words('failures baseTime maxShare panicShare'),
 };
 
 /** What other libraries and Node call an option, in lower case. */
@@ -54,6 +56,19 @@ const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
   signal: words('abort abortsignal controller'),
   maxConnecting: words('concurrency'),
   ejection: words('outlierdetection outliers eject circuitbreaker'),
+  'ejection.failures': words('consecutivefailures consecutiveerrors consecutive5xx maxfailures threshold'),
+  'ejection.baseTime': words('baseejectiontime ejectiontime interval duration'),
+  'ejection.maxShare': words('maxejectionpercent maxejectionpercentage maxejected'),
+  'ejection.panicShare': words('panicthreshold minhealthpercent healthypanicthreshold'),
+  'follow.subset': words('subsetsize size limit count max'),
+  'follow.client': words('clientid clientname id name seed'),
+  'follow.minimum': words('min minsize minmembers minentries allowempty'),
+  'follow.onError': words('error errorhandler oncatch'),
+  name: words('hostname host domain service query srv'),
+  record: words('type rrtype recordtype records'),
+  interval: words('pollinterval refreshinterval refresh every ttl'),
+  mostPerRecord: words('weights weighted useweights maxperrecord'),
+  resolver: words('dns lookup resolve servers nameserver'),
   select: words('policy loadbalancing strategy'),
   'write.maxAge': words('timeout ttl expires'),
   autoConnect: words('lazyconnect lazy autostart'),
