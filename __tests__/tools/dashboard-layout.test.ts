@@ -46,8 +46,13 @@ interface Rectangle {
 
   const send = (message: Message) =>
     page.evaluate(`feed.onopen(); feed.onmessage({ data: ${JSON.stringify(JSON.stringify(message))} })`);
-  const step = (id: string, phase: Phase, generation: number) =>
-    send({ type: 'step', at: 0, id, step: { phase, at: 0, generation, until: 12_345 } });
+  const step = (id: string, phase: Phase, generation: number, where?: string) =>
+    send({
+      type: 'step',
+      at: 0,
+      id,
+      step: { phase, at: 0, generation, until: 12_345, ...(where !== undefined && { where }) },
+    });
   const text = (selector: string) => page.locator(selector).innerText();
   /** The height of each match in pixels, and how far each of its parts is below the first of them. */
   const boxes = (selector: string, parts: string) =>
@@ -69,6 +74,10 @@ interface Rectangle {
       expect([phase, await rows()]).toEqual([phase, before]);
     }
     expect(await text('#alder-1 .session')).toBe('session 1000');
+    await send(tick({ id: 'alder-1', rate: 0, queued: 1, refused: 0, ejectedUntil: 59_900 }));
+    expect(await text('#alder-1 .session')).toMatch(/^ejected \d\d\.\d s$/);
+    await step('alder-2', 'open', 1000, 'Standby');
+    expect([await text('#alder-2 b'), await rows()]).toEqual(['Standby', before]);
     expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBe(width);
   });
 

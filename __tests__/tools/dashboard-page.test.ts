@@ -46,10 +46,13 @@ jest.setTimeout(60_000);
         return count;
       })()`);
 
+  /** The lines of the log, the latest first. */
+  const log = async () => (await page.locator('#log li').allInnerTexts()).map((line) => line.replace(/\s+/g, ' '));
+
   test('every member appears, open', async () => {
-    await until(async () => (await page.locator('.member[data-phase=open]').count()) === 8);
+    await until(async () => (await page.locator('.member[data-phase=open]').count()) === 9);
     await until(async () => (await text('[data-figure=open]')).replace(/\s+/, ' ') === '8 of 8');
-    expect(await page.locator('.server .mode').allInnerTexts()).toEqual(['● up', '● up', '● up', '● up']);
+    expect(await page.locator('.server .mode').allInnerTexts()).toEqual(Array(5).fill('● up'));
     expect(await text('#link')).toBe('live');
     await until(async () => (await painted('birch-1', 'open')) > 100);
     expect(await painted('birch-1', 'backoff')).toBe(0);
@@ -66,8 +69,7 @@ jest.setTimeout(60_000);
     await until(async () => (await painted('birch-1', 'backoff')) > 100);
     expect(await painted('alder-1', 'backoff')).toBe(0);
     expect(await text('#birch .mode')).toBe('✕ down');
-    const log = await page.locator('#log li').allInnerTexts();
-    const told = log.map((line) => line.replace(/\s+/g, ' '));
+    const told = await log();
     expect(told).toContainEqual(expect.stringMatching(/^▸ Birch \d\d:\d\d:\d\d you killed it/));
     expect(told).toContainEqual(
       expect.stringMatching(/^✕ Birch 1 \d\d:\d\d:\d\d session 1 ended after .*: (ECONNRESET|peer-end)/),
@@ -89,6 +91,38 @@ jest.setTimeout(60_000);
     expect(await page.locator('#birch [data-action=revive]:focus').count()).toBe(1);
   });
 
+  test('a server that retires has twins in the places of its members, which are open all the time', async () => {
+    await page.getByRole('button', { name: 'Retire Alder' }).click();
+    await until(
+      async () => (await log()).filter((line) => /Alder \d .* closed: disconnected$/.test(line)).length === 2,
+    );
+    expect((await log()).filter((line) => /^● Alder \d’s twin .* session 1 is open$/.test(line))).toHaveLength(2);
+    await until(async () => (await text('[data-figure=open]')).replace(/\s+/, ' ') === '8 of 8');
+    expect(await page.locator('#alder .member[data-phase=open]').count()).toBe(2);
+    expect([await painted('alder-1', 'backoff'), await painted('alder-2', 'backoff')]).toEqual([0, 0]);
+  });
+
+  test('a member that flaps is ejected, and says for how long', async () => {
+    await page.getByRole('button', { name: 'Flap Cedar' }).click();
+    await there('#cedar .ejected .session:text-matches("^ejected \\\\d+\\\\.\\\\d s$")');
+    expect(await log()).toContainEqual(
+      expect.stringMatching(/^⊘ Cedar \d .* ejected for 10\.0 s after 3 failures in a row/),
+    );
+    await page.getByRole('button', { name: 'Revive Cedar' }).click();
+    await until(async () => (await log()).some((line) => /^● Cedar \d .* picked again after/.test(line)));
+    await until(async () => (await page.locator('.ejected').count()) === 0);
+  });
+
+  test('a connection fails over to its standby, and back to its primary without a gap', async () => {
+    expect(await text('#pair b')).toBe('Primary');
+    await page.getByRole('button', { name: 'Kill Primary' }).click();
+    await there('#pair [data-phase=open] b:text-is("Standby")');
+    await page.getByRole('button', { name: 'Revive Primary' }).click();
+    await there('#pair [data-phase=open] b:text-is("Primary")');
+    const [, reset] = (await log()).filter((line) => line.includes('The pair'));
+    expect(reset).toMatch(/^✕ The pair .* ended after .*: replaced$/);
+  });
+
   test('the crowd with the pool’s gate dials less in vain than the one with plain waits', async () => {
     const dialled = async (id: string) => Number(/(\d+) dials in vain/.exec(await text(`#crowd-${id} .outcome`))?.[1]);
     await page.getByRole('button', { name: 'Kill their server' }).click();
@@ -104,6 +138,8 @@ jest.setTimeout(60_000);
     await page.emulateMedia({ colorScheme: 'dark' });
     const dark = await ground();
     expect(dark).not.toBe(light);
+    // What is out of sight is not drawn.
+    await page.locator('#alder-1').scrollIntoViewIfNeeded();
     await until(async () => (await painted('alder-1', 'open')) > 100);
     await page.getByLabel('Colours').selectOption('light');
     expect(await ground()).toBe(light);
@@ -149,7 +185,7 @@ jest.setTimeout(60_000);
 
     dashboard = await Dashboard.start('--port', port);
     await there('[data-link=live]');
-    await until(async () => (await page.locator('.member[data-phase=open]').count()) === 8);
-    expect(await page.getByRole('button', { name: 'Kill', disabled: false }).count()).toBe(6);
+    await until(async () => (await page.locator('.member[data-phase=open]').count()) === 9);
+    expect(await page.getByRole('button', { name: 'Kill', disabled: false }).count()).toBe(7);
   });
 });

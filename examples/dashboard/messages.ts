@@ -6,7 +6,7 @@ import type { EndpointPhase, EndpointStats, PoolStats, StateName, WriteTotals } 
 export type Mode = 'up' | 'muted' | 'flapping' | 'down';
 
 /** An action of the page. */
-export type Action = 'kill' | 'mute' | 'flap' | 'revive' | 'disconnect' | 'connect';
+export type Action = 'kill' | 'mute' | 'flap' | 'revive' | 'retire' | 'disconnect' | 'connect';
 
 /** A state, or `waiting`: at the pool's gate, while the state of the connection is `connecting`. */
 export type Phase = StateName | 'waiting';
@@ -19,13 +19,15 @@ export interface Step {
   readonly until?: number;
   /** Number of the session; 0 before the first. */
   readonly generation: number;
+  /** The name of the server; only where a connection has several. */
+  readonly where?: string;
 }
 
 /** A line of the log. */
 export interface Entry {
   readonly at: number;
   readonly who: string;
-  readonly kind: 'open' | 'reset' | 'backoff' | 'close' | 'you';
+  readonly kind: 'open' | 'reset' | 'backoff' | 'close' | 'eject' | 'restore' | 'you';
   readonly text: string;
 }
 
@@ -36,6 +38,8 @@ export interface MemberFigures {
   readonly queued: number;
   /** Writes that a full queue refused. */
   readonly refused: number;
+  /** When its ejection ends at the latest; absent unless it is ejected. */
+  readonly ejectedUntil?: number;
 }
 
 /** A member, for a new page. */

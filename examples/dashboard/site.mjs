@@ -31,7 +31,7 @@ const headers = {
 };
 
 /** @type {readonly string[]} */
-const actions = ['kill', 'mute', 'flap', 'revive', 'disconnect', 'connect'];
+const actions = ['kill', 'mute', 'flap', 'revive', 'retire', 'disconnect', 'connect'];
 
 /**
  * @typedef Host

@@ -1,5 +1,5 @@
 // A sentence for each event of a connection.
-/** @import { BackoffInfo, CloseInfo, OpenInfo, ResetInfo } from 'reconnecting-connection' */
+/** @import { BackoffInfo, CloseInfo, EjectInfo, OpenInfo, ResetInfo, RestoreInfo } from 'reconnecting-connection' */
 /** @import { Action } from './messages.js' */
 
 export const words = {
@@ -23,6 +23,14 @@ export const words = {
   close({ reason }) {
     return `closed: ${reason}`;
   },
+  /** @param {EjectInfo} info */
+  eject({ failures, duration, reason, error }) {
+    return `ejected for ${seconds(duration)} after ${failures} failures in a row (${cause(reason, error)})`;
+  },
+  /** @param {RestoreInfo} info */
+  restore({ duration }) {
+    return `picked again after ${seconds(duration)}`;
+  },
 };
 
 /** A sentence for each action. @type {Record<Action, string>} */
@@ -31,6 +39,7 @@ export const deeds = {
   mute: 'you muted it: it accepts connections, and sends nothing',
   flap: 'you let it flap: it closes every connection soon',
   revive: 'you revived it',
+  retire: 'you let it say goodbye: each of its members gets a twin, and then ends',
   disconnect: 'you disconnected it',
   connect: 'you connected it again',
 };

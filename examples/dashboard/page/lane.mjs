@@ -34,7 +34,7 @@ export function drawLane(context, width, total, steps) {
     if (end < 0 || start > middle) return;
     // A gap shows where one session ends and the next begins.
     drawPhase(context, step.phase, start, end - start - (end === middle ? 0 : 1), height);
-    if (step.phase === 'open') drawSession(context, step.generation, Math.max(0, start), end, height);
+    if (step.phase === 'open') drawSession(context, step, Math.max(0, start), end, height);
   });
 
   const { phase, until = 0 } = steps.at(-1) ?? {};
@@ -60,9 +60,9 @@ function drawSeconds(context, back, scale, height, inWords) {
   }
 }
 
-/** @param {CanvasRenderingContext2D} context @param {number} generation @param {number} start @param {number} end @param {number} height */
-function drawSession(context, generation, start, end, height) {
-  const text = end - start > 80 ? `session ${generation}` : String(generation);
+/** @param {CanvasRenderingContext2D} context @param {Step} step @param {number} start @param {number} end @param {number} height */
+function drawSession(context, { generation, where = 'session' }, start, end, height) {
+  const text = end - start > 80 ? `${where} ${generation}` : String(generation);
   if (end - start < 10 * text.length && end - start < 70) return;
   context.fillStyle = palette()['on-open'];
   context.textAlign = 'left';

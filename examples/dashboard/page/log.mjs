@@ -7,7 +7,7 @@ import { find } from './dom.mjs';
 const KEPT = 120;
 
 /** @type {Record<Entry['kind'], string>} */
-const signs = { open: '●', reset: '✕', backoff: '◔', close: '■', you: '▸' };
+const signs = { open: '●', reset: '✕', backoff: '◔', close: '■', eject: '⊘', restore: '●', you: '▸' };
 
 const list = find(document, '#log');
 

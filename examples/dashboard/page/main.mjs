@@ -56,7 +56,8 @@ function receive(message) {
     case 'hello':
       cards = message.servers.map((server) => new ServerCard(server));
       charts = message.crowds.map((crowd) => new CrowdChart(crowd, () => downtimes));
-      find(document, '#servers').replaceChildren(...cards.map(({ element }) => element));
+      find(document, '#servers').replaceChildren(...cards.flatMap(({ element, isPair }) => (isPair ? [] : [element])));
+      find(document, '#pair').replaceChildren(...cards.flatMap(({ element, isPair }) => (isPair ? [element] : [])));
       find(document, '#crowds').replaceChildren(...charts.map(({ element }) => element));
       clearStage();
       setDowntimes(message.downtimes);
@@ -78,7 +79,10 @@ function receive(message) {
       addToLog(message.entry);
       return;
     case 'tick':
-      showFigures(message, rows().length);
+      showFigures(
+        message,
+        cards.reduce((size, { isPair, rows }) => size + (isPair ? 0 : rows.length), 0),
+      );
       for (const card of cards) card.show(message.gates);
       for (const figures of message.members)
         rows()
@@ -100,7 +104,9 @@ function setDowntimes(latest) {
 function letButtonsAct() {
   for (const action of /** @satisfies {Action[]} */ (['kill', 'revive'])) {
     onPress(find(document, `[data-crowds=${action}]`), () => ask('crowds', action));
-    onPress(find(document, `[data-everyone=${action}]`), () => cards.forEach(({ id }) => ask(id, action)));
+    onPress(find(document, `[data-everyone=${action}]`), () =>
+      cards.forEach(({ id, isPair }) => isPair || ask(id, action)),
+    );
   }
 }
 

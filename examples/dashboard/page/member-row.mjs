@@ -23,6 +23,8 @@ export class MemberRow {
   /** @type {readonly Step[]} */
   #steps = [];
   #refused = Infinity;
+  /** @type {number | undefined} */
+  #ejectedUntil;
 
   /** @param {MemberIntroduction} introduction */
   constructor({ id, name, steps }) {
@@ -49,26 +51,32 @@ export class MemberRow {
   step(step) {
     const since = this.#steps.findLastIndex(({ at }) => at < now() - MEMORY);
     this.#steps = [...this.#steps.slice(Math.max(0, since)), step];
-    const { phase, generation } = step;
-    const { session, lane, button } = this.#parts;
+    const { phase, generation, where } = step;
+    const { lane, button } = this.#parts;
+    if (where !== undefined) write(find(this.element, 'b'), where);
     this.element.dataset['phase'] = phase;
     write(this.#parts.phase, phase === 'waiting' ? 'at the gate' : phase);
-    write(session, generation === 0 ? '' : `session ${generation}`);
     write(button, phase === 'closed' ? 'Connect' : 'Disconnect');
     button.setAttribute('aria-label', `${button.textContent} ${this.#name}`);
     lane.setAttribute('aria-label', `${this.#name}: ${phase}, ${generation} sessions so far`);
     this.countDown();
   }
 
-  /** Shows the rest of its wait. */
+  /** Shows the rest of its wait, and of its ejection. */
   countDown() {
-    const { phase, until = 0 } = this.#steps.at(-1) ?? {};
+    const { phase, until = 0, generation = 0 } = this.#steps.at(-1) ?? {};
+    const ejected =
+      this.#ejectedUntil === undefined ? undefined : `ejected ${seconds(Math.max(0, this.#ejectedUntil - now()))}`;
+    this.element.classList.toggle('ejected', ejected !== undefined);
+    write(this.#parts.session, ejected ?? (generation === 0 ? '' : `session ${generation}`));
     write(this.#parts.countdown, phase === 'backoff' ? seconds(Math.max(0, until - now())) : '');
   }
 
   /** @param {MemberFigures} figures */
   show(figures) {
     const { queue } = this.#parts;
+    this.#ejectedUntil = figures.ejectedUntil;
+    this.countDown();
     write(this.#parts.rate, rate(figures.rate));
     // Writes were refused since the last update, so the queue is full: a closed member refuses them with an empty one.
     const isFull = figures.refused > this.#refused && figures.queued > 0;

@@ -20,6 +20,8 @@ export class ServerCard {
   constructor({ id, name, tag, mode, members }) {
     this.id = id;
     this.#tag = tag;
+    // The primary of the connection that has a standby.
+    this.isPair = id === 'primary';
     this.rows = members.map((member) => new MemberRow(member));
     this.element.id = id;
     write(find(this.element, 'h3'), name);
