@@ -66,10 +66,13 @@ async function takePictures() {
   const [page] = pages;
   if (page === undefined) return;
   await press(page, 'Mute Elm');
+  await press(page, 'Kill Primary');
   await press(page, 'Kill their server');
   await pause(5000);
   await press(page, 'Kill Birch');
   await press(page, 'Flap Cedar');
+  await press(page, 'Retire Alder');
+  await press(page, 'Revive Primary');
   await pause(7000);
   await press(page, 'Revive it');
   await press(page, 'Revive Cedar');
