@@ -51,8 +51,15 @@ export type Slices = Pick<SlicesTask, 'kind' | 'load' | 'slices'> & {
 /** Milliseconds. */
 const WARM_UP = 1_000;
 
+/** How many connections the fleet has, and how many targets. */
+export interface FleetSize {
+  readonly members: number;
+  readonly targets: number;
+}
+
 /** Runs clients in processes against fresh peers. */
 export class Lab {
+  readonly fleet: FleetSize;
   readonly #scale: number;
   readonly #directory = mkdtempSync(join(tmpdir(), 'benchmarks-'));
   readonly #javascript: string;
@@ -60,19 +67,22 @@ export class Lab {
   readonly #libraries: readonly string[];
   #peer: Promise<string> | undefined;
 
-  private constructor(scale: number, javascript: string, libraries: readonly string[]) {
+  private constructor(scale: number, javascript: string, libraries: readonly string[], fleet: Partial<FleetSize>) {
     this.#scale = scale;
     this.#javascript = javascript;
     this.#libraries = libraries;
+    const { members = this.scaled(10_000), targets = this.scaled(100) } = fleet;
+    this.fleet = { members, targets };
   }
 
   /**
    * @param scale - How much is done in a run, as a multiple of the usual amount.
    * @param libraries - Directories with other versions of this library.
+   * @param fleet - By default 10,000 connections to 100 targets, by the scale.
    */
-  static async open(scale: number, libraries: readonly string[] = []): Promise<Lab> {
+  static async open(scale: number, libraries: readonly string[] = [], fleet: Partial<FleetSize> = {}): Promise<Lab> {
     [project, ...libraries].forEach(libraryIn);
-    return new Lab(scale, await compiledRoot(), [project, ...libraries]);
+    return new Lab(scale, await compiledRoot(), [project, ...libraries], fleet);
   }
 
   close(): void {
@@ -117,7 +127,7 @@ export class Lab {
   }
 
   /** Runs a client against a fresh peer, and returns what it prints. */
-  async measure<T = Figures>(work: Without<Exclude<Work, { work: 'tls' }>, 'address'>): Promise<T> {
+  async measure<T = Figures>(work: Without<Exclude<Work, { work: 'tls' | 'fleet' }>, 'address'>): Promise<T> {
     const peer = new Child([await (this.#peer ??= compilePeer(this.#directory))]);
     try {
       const address = { port: Number(await peer.line()), host: '127.0.0.1' };

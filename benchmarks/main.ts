@@ -8,11 +8,14 @@ import { record } from './records';
 import { subjects } from './subjects';
 
 // npm run bench -- [--only SUBJECT[/NAME],…] [--rounds N] [--quick] [--loaded] [--library DIR]… [--write FILE]
+//                  [--members N] [--targets N]
 //
 // Measures this library as it is built, Node's own socket and other libraries, and prints a table for each subject. By
 // another Node: that node temp/javascript/benchmarks/main.js, with the same options.
 //
 // --library   adds another version of this library, from its directory
+// --members   connections of the fleet, in place of 10,000
+// --targets   targets of the fleet, in place of 100
 // --loaded    also runs on a machine that has other work to do
 // --quick     does a tenth of the work, to see that everything runs
 // --write     keeps the results for this version of Node beside the page FILE, and makes the page from all that are kept
@@ -20,14 +23,23 @@ import { subjects } from './subjects';
 /** After Ctrl-C the results so far are printed. */
 const interruption = new AbortController();
 
-const options = { only: text, rounds: whole, quick: 'flag', loaded: 'flag', library: [text], write: text } as const;
+const options = {
+  only: text,
+  rounds: whole,
+  quick: 'flag',
+  loaded: 'flag',
+  library: [text],
+  write: text,
+  members: whole,
+  targets: whole,
+} as const;
 
 /** How often a run is repeated that other work has disturbed. */
 const REPEATS = 2;
 
-runProgram(options, async ({ only, quick, loaded, rounds = quick ? 1 : 5, library = [], write }) => {
+runProgram(options, async ({ only, quick, loaded, rounds = quick ? 1 : 5, library = [], write, members, targets }) => {
   const started = performance.now();
-  const lab = await Lab.open(quick ? 0.1 : 1, library);
+  const lab = await Lab.open(quick ? 0.1 : 1, library, { ...(members && { members }), ...(targets && { targets }) });
   try {
     const contests = chosen(
       Object.values(subjects).flatMap((make) => make(lab)),

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 
 import type * as Library from 'reconnecting-connection';
-import type { CommonOptions, ReconnectingConnection } from 'reconnecting-connection';
+import type { CommonOptions, ConnectionPool, ReconnectingConnection } from 'reconnecting-connection';
 
 import { type Connector, type Handlers, type Own, type Wait, addressOf, ignore } from './endpoint';
 
@@ -49,17 +49,23 @@ export function ours(library: typeof Library, options: CommonOptions, own: Own):
   };
 }
 
-/** The same in a pool, which emits the events of all of them. */
+/** The same in a pool, which emits the events of all of them: one for all addresses, with the handlers of the first. */
 export function pooled(library: typeof Library, options: CommonOptions, own: Own): Connector {
+  let pool: ConnectionPool | undefined;
   return (address, handlers, wait) => {
-    const pool = new library.ConnectionPool({ ...options, ...waiting(library, wait) });
-    const { onData, onDrain, onWait = ignore } = handlers;
-    pool.on('open', (_info, _tag, connection) => handlers.onOpen(connection));
-    pool.on('data', onData).on('reset', ignore).on('backoff', onWait);
-    if (onDrain !== undefined) pool.on('drain', onDrain);
+    const members = (pool ??= poolOf(library, { ...options, ...waiting(library, wait) }, handlers));
     let index = 0;
-    return () => void pool.add(own.target ? addressOf(address, index++) : address);
+    return () => void members.add(own.target ? addressOf(address, index++) : address);
   };
+}
+
+function poolOf(library: typeof Library, options: CommonOptions, handlers: Handlers): ConnectionPool {
+  const { onData, onDrain, onWait = ignore } = handlers;
+  const pool = new library.ConnectionPool(options);
+  pool.on('open', (_info, _tag, connection) => handlers.onOpen(connection));
+  pool.on('data', onData).on('reset', ignore).on('backoff', onWait);
+  if (onDrain !== undefined) pool.on('drain', onDrain);
+  return pool;
 }
 
 function opener(handlers: Handlers): () => void {

@@ -1,3 +1,4 @@
+import { type FleetTask, fleet } from './fleet';
 import { type MemoryTask, memory } from './memory';
 import { type RecoveryTask, recover } from './recovery';
 import { type SlicesTask, inSlices } from './slices';
@@ -5,7 +6,7 @@ import { type TlsTask, tls } from './tls';
 
 // The process of a client: node process.js TASK, with the task as JSON. It prints its figures as JSON, and ends.
 
-export type Work = SlicesTask | MemoryTask | TlsTask | RecoveryTask;
+export type Work = SlicesTask | MemoryTask | TlsTask | RecoveryTask | FleetTask;
 
 function figures(task: Work): Promise<object> {
   switch (task.work) {
@@ -17,6 +18,8 @@ function figures(task: Work): Promise<object> {
       return tls(task);
     case 'recovery':
       return recover(task);
+    case 'fleet':
+      return fleet(task);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Contest } from '../contest';
 import type { Lab } from '../lab';
 import { cycle } from './cycle';
+import { fleet } from './fleet';
 import { loading } from './loading';
 import { memory } from './memory';
 import { receive } from './receive';
@@ -18,5 +19,6 @@ export const subjects: Readonly<Record<string, (lab: Lab) => Contest[]>> = {
   receive,
   loading,
   recovery,
+  fleet,
   small,
 };
