@@ -13,6 +13,8 @@ import { type Findings, page } from '../../benchmarks/herd/page';
 import { others, ours } from '../../benchmarks/herd/policies';
 import type { Policy } from '../../benchmarks/herd/policy';
 import { seeded } from '../../benchmarks/herd/random';
+import { type Restart, restart } from '../../benchmarks/herd/rolling';
+import { restartPage } from '../../benchmarks/herd/rolling-page';
 import { Server } from '../../benchmarks/herd/server';
 import { type Outcome, SPAN, Tally } from '../../benchmarks/herd/tally';
 import { arePeersInstalled } from '../../benchmarks/project';
@@ -428,6 +430,47 @@ describe('crowd()', () => {
   });
 });
 
+describe('restart()', () => {
+  const rolling: Restart = { clients: 600, targets: 3, outage: 1_000, isRolling: true, seed: 1 };
+
+  it('has the same outcome for the same seed, and another for another', () => {
+    expect(restart(ours, rolling)).toEqual(restart(ours, rolling));
+    expect(restart(ours, rolling)).not.toEqual(restart(ours, { ...rolling, seed: 2 }));
+  });
+
+  it.each([undefined, 2])(
+    'has the clients of one target away, and of two while those of the first are on their way back (%p pools)',
+    (processes) => {
+      const prompt = policy(() => () => 100, 10_000);
+      const outcome = restart(prompt, { ...rolling, ...(processes && { processes }) });
+      expect(outcome.away).toBeGreaterThanOrEqual(200);
+      expect(outcome.away).toBeLessThanOrEqual(400);
+      // The last target is down from the third second on.
+      expect(outcome.whole).toBeGreaterThan(3_000);
+      expect(outcome.t99).toBeLessThanOrEqual(outcome.slowest);
+    },
+  );
+
+  it('has as many dials as its targets one by one, and all clients away if all targets are restarted at once', () => {
+    const atOnce = restart(ours, { ...rolling, isRolling: false });
+    expect(atOnce.away).toBe(600);
+    expect(atOnce.attempts).toBe(restart(ours, rolling).attempts);
+    expect(atOnce.peak).toBeGreaterThan(restart(ours, rolling).peak);
+    expect(atOnce.whole).toBeGreaterThan(1_000);
+  });
+
+  it('rejects a number of clients that the targets cannot share evenly', () => {
+    expect(() => restart(ours, { ...rolling, targets: 7 })).toThrow(RangeError);
+  });
+
+  it('is printed by npm run bench:herd, however small', () => {
+    const text = restartPage({ clients: 40, targets: 4 }, 1);
+    expect(text).toContain('### 4 targets, one after the other');
+    expect(text.match(/^\| reconnecting-connection, 1 pools of 40 \|/gm)).toHaveLength(2);
+    expect(text).not.toMatch(/undefined|NaN|Infinity/);
+  });
+});
+
 describe('policies', () => {
   const named = (name: string) => everyone.find((one) => one.name === name)!;
   const waits = (one: Policy, count: number, random = () => 0.5) => {
@@ -514,6 +557,7 @@ describe('page()', () => {
         runs: [{ processes: 20, gated: crowd(ours, { ...herd, processes: 20 }), alone: outcome }],
       },
     ],
+    restarts: restartPage({ clients: 400, targets: 2 }, 42),
     candidates: [chosen],
     chosen,
   };

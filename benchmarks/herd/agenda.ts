@@ -1,9 +1,9 @@
 /**
  * The events of the simulation, in virtual time. Each item (a number) waits for one moment at a time. The moments are a
- * ring of one slot a millisecond. A slot keeps the items that were cancelled or moved, and `take()` skips them.
+ * ring of one slot a millisecond, made when it is needed: most are empty. A slot keeps the items that were cancelled or moved, and `take()` skips them.
  */
 export class Agenda {
-  readonly #slots: number[][];
+  readonly #slots: (number[] | undefined)[];
   /** When each item is due, or 0. */
   readonly #dueAt: Int32Array;
   readonly #random: () => number;
@@ -14,7 +14,7 @@ export class Agenda {
    * @param longest - No item waits longer than this, in milliseconds.
    */
   constructor(items: number, longest: number, random: () => number) {
-    this.#slots = Array.from({ length: longest + 1 }, () => []);
+    this.#slots = new Array<number[] | undefined>(longest + 1).fill(undefined);
     this.#dueAt = new Int32Array(items);
     this.#random = random;
   }
@@ -31,7 +31,7 @@ export class Agenda {
       throw new RangeError(`Expected a wait from 1 to ${this.#slots.length - 1} ms, got ${wait}`);
     }
     this.#dueAt[item] = at;
-    this.#slots[at % this.#slots.length]!.push(item);
+    (this.#slots[at % this.#slots.length] ??= []).push(item);
   }
 
   /** The item no longer waits. This works within the millisecond in which it is due, too. */
@@ -43,9 +43,9 @@ export class Agenda {
   take(now: number, onDue: (item: number) => void): void {
     this.#now = now;
     const slot = now % this.#slots.length;
-    const due = this.#slots[slot]!;
-    if (due.length === 0) return;
-    this.#slots[slot] = [];
+    const due = this.#slots[slot];
+    if (due === undefined) return;
+    this.#slots[slot] = undefined;
     shuffle(due, this.#random);
     for (const item of due) {
       if (this.#dueAt[item] !== now) continue;

@@ -13,23 +13,29 @@ import { type Run, fleetChart } from './fleet-chart';
 import { lone } from './lone';
 import { page } from './page';
 import { others, ours } from './policies';
+import { RESTART_SIZE, restartPage } from './rolling-page';
 import type { CrowdScenario, LoneRun, Scenario } from './results';
 import { herdOf, CAPACITY, FLEETS, OUTAGES, POOLS } from './scenarios';
 import { dark, light } from './theme';
 import { count, duration, span } from './words';
 
-// npm run bench:herd -- [--clients N] [--seed S] [--write]: prints the page with the fleets, one client, the candidates and
-// the gate; `--write` writes docs/herd.md and its charts, too. `--clients` simulates one fleet of that size only, and
-// `--ejection` prints what the ejection of members does in pools instead.
+// npm run bench:herd -- [--clients N] [--seed S] [--write]: prints the page with the fleets, one client, the candidates, the
+// gate and the restart of many targets; `--write` writes docs/herd.md and its charts, too. `--clients` simulates one fleet of
+// that size only. `--rolling` prints the restart of many targets only, of `--clients` with `--targets N`, and `--ejection`
+// what the ejection of members does in pools instead.
 
 const policies = [ours, ...others];
 /** The fleet and the outage of the charts. */
 const SHOWN = { clients: FLEETS[0]!, outage: OUTAGES[1]! } as const;
 
 runProgram(
-  { clients: whole, seed: whole, write: 'flag', ejection: 'flag' },
-  ({ clients, seed = 1, write, ejection }) => {
+  { clients: whole, targets: whole, seed: whole, write: 'flag', ejection: 'flag', rolling: 'flag' },
+  ({ clients, targets, seed = 1, write, ejection, rolling }) => {
     if (ejection) return void process.stdout.write(ejectionPage(seed));
+    if (rolling) {
+      const size = { clients: clients ?? RESTART_SIZE.clients, targets: targets ?? RESTART_SIZE.targets };
+      return void process.stdout.write(`${restartPage(size, seed, progress)}\n`);
+    }
     if (write && clients !== undefined) throw new Error('--write is for the whole run, without --clients');
 
     const fleets = clients === undefined ? FLEETS : [clients];
@@ -44,6 +50,7 @@ runProgram(
       scenarios,
       lone: single,
       crowds,
+      restarts: restartPage(RESTART_SIZE, seed, progress),
       candidates,
       chosen: candidates.find((row) => row.name === name),
     });

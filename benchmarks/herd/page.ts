@@ -22,6 +22,8 @@ export interface Findings {
   readonly scenarios: readonly Scenario[];
   readonly lone: readonly LoneRun[];
   readonly crowds: readonly CrowdScenario[];
+  /** The section of the rolling restart. */
+  readonly restarts: string;
   readonly candidates: readonly Row[];
   /** The candidate that equals the library's default, if there is one. */
   readonly chosen: Row | undefined;
@@ -59,6 +61,7 @@ growing window. Each process has a gate of its own. A hedge is a second dial, be
       `### Pools: ${count(crowds.clients)} clients, ${duration(crowds.outage)}`,
       crowdTable(crowds),
     ]),
+    findings.restarts,
   ]
     .join('\n\n')
     .concat('\n');
