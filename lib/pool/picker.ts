@@ -8,6 +8,9 @@ type Member<Message> = ReconnectingConnection<Message>;
 
 const anyMember = () => true;
 
+/** With more changes than this between two picks, all members are looked at: each change costs a search for its place. */
+const MOST_CHANGES = 8;
+
 /** Chooses among the open members of a pool, and knows which of them have no room for writes. */
 export class Picker<Message> {
   readonly #members: ReadonlySet<Member<Message>>;
@@ -23,8 +26,10 @@ export class Picker<Message> {
   readonly #ejection: Ejection<Message> | undefined;
   /** Whether a key may lead to an ejected member. */
   readonly #keepsKeys: boolean;
-  /** Cache of the open members that were not replaced, cleared when a member changes its state. */
+  /** Cache of the open members that were not replaced, as they were before those of `#changed` changed. */
   #open: readonly Member<Message>[] | undefined;
+  /** Members whose state has changed since then: only these are looked at again. */
+  readonly #changed = new Set<Member<Message>>();
   /** Cache of those of them that may be chosen: the same array unless some are ejected. */
   #eligible: readonly Member<Message>[] | undefined;
   /** Members that were found to have no room since their last change of state or `drain`. */
@@ -95,6 +100,8 @@ export class Picker<Message> {
     this.#retiring.delete(member);
     this.#leaving.delete(member);
     this.changed(member);
+    // The caches are not to keep a member that has left.
+    this.#forgetCandidates();
   }
 
   /** Whether `member` may be chosen without a key. */
@@ -104,7 +111,9 @@ export class Picker<Message> {
 
   /** The state of `member` has changed, or it was ejected or restored. */
   changed(member: Member<Message>): void {
-    this.#forgetCandidates();
+    this.#eligible = undefined;
+    if (this.#open !== undefined) this.#changed.add(member);
+    if (this.#changed.size > MOST_CHANGES) this.#forgetCandidates();
     this.#full.delete(member);
     this.#latencies?.forget(member);
   }
@@ -120,7 +129,33 @@ export class Picker<Message> {
   }
 
   get #openMembers(): readonly Member<Message>[] {
-    return (this.#open ??= [...this.#members].filter((member) => this.isOpen(member)));
+    if (this.#open === undefined) this.#open = [...this.#members].filter((member) => this.isOpen(member));
+    else if (this.#changed.size > 0) this.#open = this.#updated(this.#open);
+    this.#changed.clear();
+    return this.#open;
+  }
+
+  /** `before`, brought up to date for the members that have changed; all others are in their places. */
+  #updated(before: readonly Member<Message>[]): readonly Member<Message>[] {
+    // The application's function may have kept the one before.
+    const open = before.slice();
+    for (const member of this.#changed) {
+      const place = open.indexOf(member);
+      const isOpen = this.isOpen(member);
+      if (!isOpen && place !== -1) open.splice(place, 1);
+      else if (isOpen && place === -1) open.splice(this.#placeOf(member, open), 0, member);
+    }
+    return open;
+  }
+
+  /** How many of the open members have joined before `member`. */
+  #placeOf(member: Member<Message>, open: readonly Member<Message>[]): number {
+    let place = 0;
+    for (const each of this.#members) {
+      if (each === member) break;
+      if (open[place] === each) place += 1;
+    }
+    return place;
   }
 
   get #candidates(): readonly Member<Message>[] {
@@ -137,6 +172,7 @@ export class Picker<Message> {
 
   #forgetCandidates(): void {
     this.#open = undefined;
+    this.#changed.clear();
     this.#eligible = undefined;
   }
 
