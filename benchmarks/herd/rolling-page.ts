@@ -19,7 +19,7 @@ const OUTAGE = 1_000;
 const MEMBERS = 100;
 
 /** A section of the page: all targets of a fleet are restarted, one after the other and all at once. */
-export function restartPage({ clients, targets }: RestartSize, seed: number, onRun = (_text: string) => {}): string {
+export function restartPage({ clients, targets }: RestartSize, seed: number, onRun?: (text: string) => void): string {
   const share = clients / targets;
   const processes = Math.max(1, Math.round(share / MEMBERS));
   const tables = [true, false].map((isRolling) => {
@@ -30,7 +30,7 @@ export function restartPage({ clients, targets }: RestartSize, seed: number, onR
       ...[ours, ...others].map((policy) => row(policy.name, restart(policy, options), clients)),
     ];
     const order = isRolling ? 'one after the other' : 'all at once';
-    onRun(`${count(clients)} clients, ${targets} targets, ${order}`);
+    onRun?.(`${count(clients)} clients, ${targets} targets, ${order}`);
     return `### ${count(targets)} targets, ${order}\n\n${markdown(HEAD, rows)}`;
   });
   const least = span((1_000 * share) / CAPACITY);
