@@ -135,7 +135,7 @@ export class Desk {
 
   /** The lifecycle is over, and the callbacks are called. */
   drop(reason: DropReason = 'disconnected', error = new ConnectionError('ERR_CLOSED', 'closed')): void {
-    const tell = this.outbox.drop(reason, error);
+    const tell = this.outbox.drop(reason, () => error);
     this.check();
     tell();
     this.check();

@@ -54,7 +54,7 @@ describe('reject()', () => {
     const waiters = new OpenWaiters();
     const waiting = [waiters.add({}, TAG), waiters.add({ attempts: 9 }, TAG)];
     const error = new Error('closed');
-    waiters.reject(error);
+    waiters.reject(() => error);
     for (const each of waiting) await expect(each).rejects.toBe(error);
   });
 
@@ -62,8 +62,8 @@ describe('reject()', () => {
     const waiters = new OpenWaiters();
     const waiting = waiters.add({}, TAG);
     const error = new Error('closed');
-    waiters.reject(error);
-    waiters.reject(new Error('closed again'));
+    waiters.reject(() => error);
+    waiters.reject(() => new Error('closed again'));
     waiters.resolve(opened);
     await expect(waiting).rejects.toBe(error);
   });
@@ -125,7 +125,7 @@ describe('signal', () => {
 
   it.each<[string, (waiters: OpenWaiters, controller: AbortController) => void]>([
     ['a session opens', (waiters) => waiters.resolve(opened)],
-    ['the lifecycle ends', (waiters) => waiters.reject(new Error('closed'))],
+    ['the lifecycle ends', (waiters) => waiters.reject(() => new Error('closed'))],
     ['the attempts are used up', (waiters) => waiters.countFailure(new Error('refused'))],
     ['it is aborted', (_waiters, controller) => controller.abort()],
   ])('has no listener left when %s', async (_title, end) => {

@@ -579,7 +579,7 @@ describe('when the lifecycle is over', () => {
   it('has counted before it reports', () => {
     const desk = new Desk();
     desk.write('a');
-    const tell = desk.outbox.drop('destroyed', new ConnectionError('ERR_CLOSED', 'closed'));
+    const tell = desk.outbox.drop('destroyed', () => new ConnectionError('ERR_CLOSED', 'closed'));
     expect([desk.outbox.totals, desk.fates, desk.drops]).toEqual([
       totals({ accepted: [1, 1], dropped: [1, 1] }),
       [],
@@ -1042,7 +1042,7 @@ describe('after any sequence of steps', () => {
               take({ do: 'lose' });
               for (const { id } of model.queue.splice(0)) model.fates[id] = 'dropped';
               model.phase = 'holding';
-              outbox.drop('disconnected', new ConnectionError('ERR_CLOSED', 'closed'))();
+              outbox.drop('disconnected', () => new ConnectionError('ERR_CLOSED', 'closed'))();
               outbox.reopen();
               return;
             case 'pass':

@@ -43,8 +43,8 @@ export class LifecycleEnd {
     const opened = add(waiters);
     const { current: state } = this.#machine;
     if (state.name === 'open' && state.info !== undefined) waiters.resolve(state.info);
-    if (state.name === 'closed' && !state.restart) waiters.reject(this.errorFor(state.info.error));
-    if (state.name === 'closing' && !state.restart) waiters.reject(this.errorFor());
+    if (state.name === 'closed' && !state.restart) waiters.reject(() => this.errorFor(state.info.error));
+    if (state.name === 'closing' && !state.restart) waiters.reject(() => this.errorFor());
     return opened;
   }
 
@@ -62,7 +62,7 @@ export class LifecycleEnd {
     const deadline = new Deadline(machine.settings.closeTimeout, machine.isRef, () => machine.onCloseTimeout());
     machine.enter({ name: 'closing', work, deadline, restart: false });
     this.#sessions.outbox?.seal();
-    this.waiters?.reject(this.errorFor());
+    this.waiters?.reject(() => this.errorFor());
   }
 
   /** The end of the lifecycle, from any state. */
@@ -70,17 +70,19 @@ export class LifecycleEnd {
     const machine = this.#machine;
     const { current: state, session, delivery } = machine;
     const disconnected = this.#disconnected;
-    const closedError = this.errorFor(error);
+    // Made when something is left behind: its stack costs as much as half of a disconnect.
+    let errorSoFar: ConnectionError | undefined;
+    const errorOfRest = () => (errorSoFar ??= this.errorFor(error));
     const restart = state.name === 'closing' && state.restart;
     const closed: Closed = { name: 'closed', info: { reason, ...(error && { error }) }, restart };
     // `as`: giving up has a `resetReason`; the reason of any other end is a reason for a reset too.
     const reportReset =
       session && this.#sessions.end(session, resetReason ?? (reason as FinalReason), lastError, false);
-    const reportDropped = this.#sessions.outbox?.drop(reason, closedError);
+    const reportDropped = this.#sessions.outbox?.drop(reason, errorOfRest);
     this.#signal?.stop();
     machine.enter(closed);
     this.#attempts.gate?.close();
-    if (!restart) this.waiters?.reject(closedError);
+    if (!restart) this.waiters?.reject(errorOfRest);
     reportReset?.();
     reportDropped?.();
     delivery.deliver('close', closed.info);
@@ -96,7 +98,7 @@ export class LifecycleEnd {
   cancelRestart(state: Closing | Closed): void {
     if (!state.restart) return;
     state.restart = false;
-    this.waiters?.reject(this.errorFor());
+    this.waiters?.reject(() => this.errorFor());
   }
 
   /**

@@ -397,7 +397,7 @@ export class Machine implements MachineCore {
     if (session?.hasBegun === true) outbox.flush();
     const state = this.#state;
     if (state.name === 'closing') outbox.seal();
-    if (state.name === 'closed') outbox.drop(state.info.reason, this.#end.errorFor(state.info.error));
+    if (state.name === 'closed') outbox.drop(state.info.reason, () => this.#end.errorFor(state.info.error));
     return outbox;
   }
 

@@ -53,7 +53,7 @@ export class OpenWaiters {
   }
 
   /** Rejects all promises: the connection closed. */
-  reject(error: Error): void {
-    this.#waiters.reject(error);
+  reject(errorOfEnd: () => Error): void {
+    if (this.#waiters.size > 0) this.#waiters.reject(errorOfEnd());
   }
 }

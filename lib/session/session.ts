@@ -199,7 +199,8 @@ export class Session implements Refable, TransportHandler, DecoderHandler, Unhea
     this.#liveness?.setReceiving(false);
     this.#owner.sendNow();
     if (!this.#isHalfOpen) {
-      this.transport.end();
+      // Node makes an error of a second end, with a stack, even if nothing gets it.
+      if (!this.transport.writableEnded) this.transport.end();
       this.#startEndDeadline();
       if (this.decoder !== undefined && this.#isUnheard) this.#unheard?.giveUp();
     }

@@ -115,7 +115,7 @@ export class Outbox {
   clear(): WriteCount {
     const { writes = 0, bytes = 0 } = this.#queue ?? {};
     if (writes > 0) {
-      this.#dropAll('cleared', clearedError(this.#connection.tag))();
+      this.#dropAll('cleared', () => clearedError(this.#connection.tag))();
       this.#checkRoom();
     }
     return { writes, bytes };
@@ -183,7 +183,7 @@ export class Outbox {
    *
    * @returns a function that reports it
    */
-  drop(reason: DropReason, error: ConnectionError): () => void {
+  drop(reason: DropReason, error: () => ConnectionError): () => void {
     this.#phase = 'closed';
     return this.#dropAll(reason, error);
   }
@@ -284,10 +284,10 @@ export class Outbox {
     }
   }
 
-  #dropAll(reason: DropReason, error: ConnectionError): () => void {
+  #dropAll(reason: DropReason, error: () => ConnectionError): () => void {
     // Nothing was ever written.
     if (this.#fatesSoFar === undefined) return () => undefined;
-    return this.#fates().dropped(this.#queue?.takeAll() ?? [], reason, () => error);
+    return this.#fates().dropped(this.#queue?.takeAll() ?? [], reason, error);
   }
 
   /** Emits `drain` if it is due: writes have left the queue without being sent. */
