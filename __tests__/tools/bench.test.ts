@@ -11,6 +11,7 @@ import { ForeignLoad, times } from '../../benchmarks/machine';
 import { page } from '../../benchmarks/page';
 import { arePeersInstalled } from '../../benchmarks/project';
 import { record } from '../../benchmarks/records';
+import type { FleetRun } from '../../benchmarks/recovery/fleet';
 import type { Recovery, RecoveryRun } from '../../benchmarks/recovery/process';
 import { band, quantile, ratios, summary } from '../../benchmarks/statistics';
 import { subjects } from '../../benchmarks/subjects';
@@ -412,6 +413,32 @@ test.each(['bare', 'ours', 'pooled'] as const)(
   },
 );
 
+test.each(['bare', 'ours', 'pooled'] as const)(
+  'fleet: %s has all connections back, and the kernel counts the dials',
+  async (client) => {
+    const library = await javascript();
+    const run: FleetRun = {
+      client,
+      library,
+      members: 24,
+      targets: 4,
+      isRolling: client === 'pooled',
+      outage: 50,
+      pause: 0,
+    };
+    const command = [process.execPath, join(library, 'benchmarks/recovery/fleet.js'), JSON.stringify(run)];
+    const [program, ...args] = namespacesMissing() === undefined ? inNamespace(command) : command;
+    const { stdout } = await promisify(execFile)(program!, args);
+    const found = JSON.parse(stdout) as Figures;
+    expect(found).toMatchObject({ lost: 0, open: run.isRolling ? (expect.any(Number) as number) : 0 });
+    expect(found['attempts']).toBeGreaterThanOrEqual(1);
+    expect(found['busiest']).toBeGreaterThan(0);
+    expect(found['slowest']).toBeGreaterThanOrEqual(found['target']!);
+    expect(found['whole']).toBeGreaterThanOrEqual(run.isRolling ? 4 * 50 : 50);
+    for (const name of ['cpu', 'heap', 'peak']) expect(found[name]).toBeGreaterThan(0);
+  },
+);
+
 test('npm run bench writes the page that it prints, including another version of this library', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'bench-test-'));
   const library = await javascript();
@@ -433,6 +460,8 @@ test('npm run bench writes the page that it prints, including another version of
 test.each([
   [['--rounds', '0'], 'Expected --rounds to be a whole number above 0, got 0'],
   [['--only', 'everything'], 'Expected --only to be one of memory, cycle'],
+  [['--members', '9', '--targets', '10', '--only', 'fleet'], 'Expected --members to be at least 10, got 9'],
+  [['--targets', '257', '--only', 'fleet'], 'Expected --targets to be at most 256, got 257'],
   [['--library', '/nowhere'], 'There is no library in /nowhere'],
 ])('npm run bench rejects %j', async (args, message) => {
   const run = promisify(execFile)(process.execPath, [join(await javascript(), 'benchmarks/main.js'), ...args]);
