@@ -9,7 +9,7 @@ module.exports = {
   transform: { '^.+\\.ts$': ['ts-jest', { tsconfig: 'tsconfig.json' }] },
   moduleNameMapper: {
     '^reconnecting-connection$': '<rootDir>/lib/index.ts',
-    '^reconnecting-connection/(testing|requests)$': '<rootDir>/lib/$1/index.ts',
+    '^reconnecting-connection/(testing|requests|delivery)$': '<rootDir>/lib/$1/index.ts',
     '^reconnecting-connection/([a-z]+)$': '<rootDir>/lib/adapters/$1.ts',
   },
   reporters: ['default', '<rootDir>/etc/skipped-reporter.js'],
@@ -21,6 +21,7 @@ module.exports = {
     'lib/**/*.ts',
     '!lib/index.ts',
     '!lib/testing/index.ts',
+    '!lib/delivery/index.ts',
     '!lib/requests/index.ts',
     '!lib/events/events.ts',
     // Its tests run it as built, in processes of its own.

@@ -20,7 +20,7 @@ const LEVELS = [
 ];
 
 /** Folders of further entries, and the command: they import the public names by the package's own name. */
-const ENTRIES = ['adapters', 'command', 'requests', 'testing'];
+const ENTRIES = ['adapters', 'command', 'delivery', 'requests', 'testing'];
 
 interface Import {
   readonly from: string;

@@ -49,6 +49,7 @@ const OTHERS = [
 /** @type {readonly (readonly [page: string, need: string])[]} */
 const ENTRIES = [
   ['requests', 'pair requests with their answers'],
+  ['delivery', 'deliver messages at least once'],
   ['testing', 'test code that uses it: a server, a proxy with faults, a scripted dial, a recorder'],
   ['prometheus', 'export metrics to Prometheus'],
   ['opentelemetry', 'export metrics to OpenTelemetry'],

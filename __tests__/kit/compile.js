@@ -31,6 +31,7 @@ function compile() {
     '.': './lib/index.js',
     './testing': './lib/testing/index.js',
     './requests': './lib/requests/index.js',
+    './delivery': './lib/delivery/index.js',
     './*': './lib/adapters/*.js',
   };
   const manifest = JSON.stringify({ name: 'reconnecting-connection', type: 'commonjs', exports });

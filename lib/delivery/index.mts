@@ -1,0 +1,2 @@
+export { DeliveryWindow } from './index.js';
+export type * from './index.js';
