@@ -1,3 +1,6 @@
+import { types } from 'node:util';
+
+import { ConnectionError, describe } from '../errors';
 import type { DeliveryMessage } from './options';
 
 /** Messages share memory in slabs of at most this size; a larger message has a slab of its own. */
@@ -9,20 +12,21 @@ const MOST_MESSAGES = 8_192;
 /** The messages of a window, by position: copied side by side, so that each takes little more than its bytes. */
 export class MessageLog {
   /** The position of the oldest message, or `next` if there is none. */
-  first: number;
+  first = 1;
   /** The position of the next message. */
-  next: number;
+  next = 1;
   /** The slab of `first`. */
-  #oldest: Slab;
+  #oldest = new Slab(1, 0, 0);
   /** The slab that new messages are written to. */
-  #newest: Slab;
+  #newest = this.#oldest;
   /** The slab that was read last. */
-  #read: Slab;
+  #read = this.#oldest;
   /** Bytes of all messages that were added or removed so far. */
   #added = 0;
   #removed = 0;
 
-  constructor(first: number) {
+  /** The first message will have this position. */
+  startAt(first: number): void {
     this.first = first;
     this.next = first;
     this.#oldest = new Slab(first, 0, 0);
@@ -114,4 +118,12 @@ class Slab {
   bytesTo(position: number): number {
     return this.#before + Math.floor(this.#ends[position - this.first]! / 2);
   }
+}
+
+/** Bytes of a message. Throws `ERR_INVALID_CHUNK` for anything else. */
+export function sizeOf(message: DeliveryMessage): number {
+  if (typeof message === 'string') return Buffer.byteLength(message);
+  if (types.isUint8Array(message)) return message.byteLength;
+  const got = describe(message);
+  throw new ConnectionError('ERR_INVALID_CHUNK', `Expected the message to be a string or a Uint8Array, got ${got}`);
 }

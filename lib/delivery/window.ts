@@ -1,11 +1,10 @@
 import { EventEmitter } from 'node:events';
-import { types } from 'node:util';
 
 import type { ErrorCode, ReconnectingConnection, WriteChunk } from 'reconnecting-connection';
 
-import { ConnectionError, because, describe, fromCaller, invalidOption } from '../errors';
+import { ConnectionError, because, fromCaller, invalidOption } from '../errors';
 import { type FeedSource, Feed } from './feed';
-import { MessageLog } from './log';
+import { MessageLog, sizeOf } from './log';
 import type {
   DeliveryMessage,
   DeliveryOptions,
@@ -15,6 +14,7 @@ import type {
   Unacknowledged,
 } from './options';
 import { checkConnection, resolveOptions } from './options';
+import { Spooler } from './spooler';
 
 /**
  * Delivers messages at least once over a connection. It numbers them, keeps each until the peer has acknowledged it, and
@@ -39,10 +39,16 @@ import { checkConnection, resolveOptions } from './options';
  * ```
  */
 export class DeliveryWindow<Message extends DeliveryMessage = string> extends EventEmitter<DeliveryWindowEvents> {
+  /**
+   * Resolves when messages are taken: at once, or when the spool is replayed. It rejects when the replay fails; a rejection
+   * that is not handled is no error.
+   */
+  readonly ready: Promise<void>;
   readonly #connection: ReconnectingConnection;
   readonly #options: DeliveryOptions<Message>;
-  readonly #log = new MessageLog(1);
-  #state: DeliveryState = 'ready';
+  readonly #log = new MessageLog();
+  readonly #spooler: Spooler | undefined;
+  #state: DeliveryState;
   #error: Error | undefined;
   /** Writes to the present session. */
   #feed: Feed | undefined;
@@ -54,6 +60,7 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
   #wantsRoom = false;
   #taken = 0;
   #refused = 0;
+  #replayed = 0;
   #acknowledged = 0;
   #sent = 0;
   #resent = 0;
@@ -68,8 +75,12 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
       checkConnection(connection);
       return resolveOptions<Message>(options);
     });
-    // `as`: what it receives does not matter here.
-    this.#connection = connection as unknown as ReconnectingConnection;
+    this.#connection = connection;
+    const { spool } = this.#options;
+    this.#spooler = spool && new Spooler(spool, this.#log, this.#onKept, this.#onSpoolError);
+    this.#state = spool === undefined ? 'ready' : 'starting';
+    this.ready = this.#replay();
+    this.ready.catch(() => undefined);
     this.#connection.on('open', this.#onOpen).on('reset', this.#onReset).on('drain', this.#onRoom);
     if (this.#connection.state === 'open') this.#onOpen();
   }
@@ -90,10 +101,10 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     return {
       state: this.#state,
       taken: this.#taken,
-      replayed: 0,
+      replayed: this.#replayed,
       acknowledged: this.#acknowledged,
       unacknowledged: { messages: next - first, bytes },
-      unspooled: 0,
+      unspooled: this.#spooler === undefined ? 0 : next - this.#spooler.end,
       refused: this.#refused,
       sent: this.#sent,
       resent: this.#resent,
@@ -114,7 +125,8 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     this.#log.add(message, size);
     this.#taken += 1;
     this.#largest = Math.max(this.#largest, size);
-    this.#feed?.write();
+    if (this.#spooler === undefined) this.#feed?.write();
+    else this.#spooler.start();
     if (this.#state === 'failed') throw this.#failure();
     return this.#hasRoomFor(this.#largest) || !(this.#wantsRoom = true);
   }
@@ -140,6 +152,14 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     this.#remove('forget', position);
   }
 
+  /**
+   * Resolves when the spool has kept all messages that were taken so far, at once where there is none. It rejects when the
+   * window has stopped before that.
+   */
+  flush(): Promise<void> {
+    return this.#spooler?.flush() ?? Promise.resolve();
+  }
+
   /** Stops, and removes its listeners. The connection goes on. Returns what was not acknowledged, in order. */
   close(): Unacknowledged<Message>[] {
     if (this.#state === 'closed') return [];
@@ -149,6 +169,29 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     const { first, next } = this.#log;
     return Array.from({ length: next - first }, (_, index) => this.#messageAt(first + index));
   }
+
+  async #replay(): Promise<void> {
+    if (this.#spooler === undefined) return;
+    try {
+      await this.#spooler.replay();
+    } catch (error) {
+      this.#onSpoolError(error);
+      throw this.#failure();
+    }
+    // An earlier process may have sent them.
+    this.#sentEnd = this.#log.next;
+    this.#replayed = this.#log.next - this.#log.first;
+    if (this.#state !== 'starting') return;
+    this.#state = 'ready';
+    this.#feed?.write();
+    this.#reportRoom();
+  }
+
+  readonly #onKept = (): void => this.#feed?.write();
+
+  readonly #onSpoolError = (cause: unknown): void => {
+    this.#stop(this.#errorOf('ERR_FAILED', `cannot use its spool${because(cause)}`, cause));
+  };
 
   // Events of the connection.
 
@@ -169,7 +212,7 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
 
   readonly #source: FeedSource = {
     first: () => this.#log.first,
-    end: () => (this.#state === 'ready' ? this.#log.next : this.#log.first),
+    end: () => (this.#state === 'ready' ? (this.#spooler?.end ?? this.#log.next) : 0),
     encode: (position) => this.#encode(position),
     onSent: (position) => {
       this.#sent += 1;
@@ -199,10 +242,11 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     const size = sizeOf(message);
     if (this.#state === 'closed') throw this.#errorOf('ERR_CLOSED', 'is closed');
     if (this.#state === 'failed') throw this.#failure();
-    if (this.#hasRoomFor(size)) return size;
+    if (this.#state === 'ready' && this.#hasRoomFor(size)) return size;
     this.#refused += 1;
-    this.#wantsRoom = true;
+    if (size <= this.#options.maxBytes) this.#wantsRoom = true;
     const { maxBytes } = this.#options;
+    if (this.#state === 'starting') throw this.#errorOf('ERR_QUEUE_FULL', 'waits for its spool: see `ready`');
     const why =
       size > maxBytes
         ? `never takes ${size} bytes: its \`maxBytes\` is ${maxBytes}`
@@ -226,16 +270,23 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     if (position < first || this.#state === 'closed') return;
     this.#log.removeTo(position);
     this.#acknowledged += position + 1 - first;
+    this.#spooler?.start();
     this.emit('acknowledged', position);
-    if (!this.#wantsRoom || !this.#hasRoomFor(this.#largest)) return;
+    this.#reportRoom();
+  }
+
+  #reportRoom(): void {
+    if (!this.#wantsRoom || this.#state !== 'ready' || !this.#hasRoomFor(this.#largest)) return;
     this.#wantsRoom = false;
     this.emit('drain');
   }
 
   /** It takes and sends no more messages. */
   #stop(error: Error): void {
-    this.#state = 'failed';
+    if (this.#state === 'failed') return;
+    if (this.#state !== 'closed') this.#state = 'failed';
     this.#error = error;
+    this.#spooler?.fail(error);
     // Not silently, and not by an exception in the midst of a session's events.
     if (this.listenerCount('error') > 0) this.emit('error', error);
     else process.emitWarning(error);
@@ -253,11 +304,4 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     const { tag } = this.#connection;
     return new ConnectionError(code, `The window to ${tag} ${predicate}`, { cause, tag });
   }
-}
-
-function sizeOf(message: DeliveryMessage): number {
-  if (typeof message === 'string') return Buffer.byteLength(message);
-  if (types.isUint8Array(message)) return message.byteLength;
-  const got = describe(message);
-  throw new ConnectionError('ERR_INVALID_CHUNK', `Expected the message to be a string or a Uint8Array, got ${got}`);
 }
