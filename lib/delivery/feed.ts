@@ -77,14 +77,19 @@ export class Feed {
     const position = this.#position;
     const chunk = this.#source.encode(position);
     if (chunk === undefined || !this.#isReady() || this.#position !== position) return;
+    const connection = this.#connection;
+    // Where nothing is pending, the write is neither refused nor kept: it needs no callback, which costs a tenth of it.
+    const isFirst = connection.pendingBytes === 0;
     try {
-      this.#hasRoom = this.#connection.write(chunk, NOW_OR_NEVER, this.#onSettled);
+      this.#hasRoom = isFirst ? connection.write(chunk) : connection.write(chunk, NOW_OR_NEVER, this.#onSettled);
     } catch (error) {
       return this.#source.onBadChunk(position, error);
     }
     this.#position = position + 1;
-    this.#unsettled += 1;
-    this.#isInDoubt = !this.#hasRoom;
+    if (!isFirst) {
+      this.#unsettled += 1;
+      this.#isInDoubt = !this.#hasRoom;
+    }
     this.#source.onSent(position);
   }
 

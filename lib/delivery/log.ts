@@ -21,6 +21,8 @@ export class MessageLog {
   #newest = this.#oldest;
   /** The slab that was read last. */
   #read = this.#oldest;
+  /** The last message, if that is a string: most are read at once, and need not be decoded. */
+  #latest: string | undefined;
   /** Bytes of all messages that were added or removed so far. */
   #added = 0;
   #removed = 0;
@@ -50,11 +52,13 @@ export class MessageLog {
     }
     this.#newest.add(message, size);
     this.#added += size;
+    this.#latest = typeof message === 'string' ? message : undefined;
     this.next += 1;
   }
 
   /** The message at a position from `first` to before `next`: a string, or the memory itself. */
   at(position: number): string | Buffer {
+    if (position === this.next - 1 && this.#latest !== undefined) return this.#latest;
     // Most are read in their order.
     if (position < this.#read.first) this.#read = this.#oldest;
     while (position >= this.#read.end) this.#read = this.#read.next!;

@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 import { abortSignal, checkRecord, delay, oneOf, orInfinity, type Check, type Checks } from './checks';
 import { invalidOption } from '../errors';
 
@@ -62,11 +64,27 @@ const checks: Checks<WriteOptions> = {
   priority: oneOf('normal', 'urgent'),
 };
 
+/** The last options that were frozen, and what they were checked to be: the check costs as much as a small write. */
+let latest: { readonly given: object; readonly checked: WriteOptions } | undefined;
+
 /**
  * Checks the options of a write.
  *
  * @throws ConnectionError `ERR_INVALID_OPTION`
  */
-export function checkWriteOptions(value: object): WriteOptions {
-  return checkRecord<WriteOptions>('write', value, checks);
+export function checkWriteOptions(given: object): WriteOptions {
+  if (given === latest?.given) return latest.checked;
+  const checked = checkRecord<WriteOptions>('write', given, checks);
+  if (isConstant(given)) latest = { given, checked };
+  return checked;
+}
+
+/** Whether a later check finds the same. A signal would be kept in memory. */
+function isConstant(options: object): boolean {
+  // The traps of a Proxy may throw.
+  return (
+    !types.isProxy(options) &&
+    Object.isFrozen(options) &&
+    Object.values(options).every((each) => typeof each !== 'object')
+  );
 }
