@@ -11,6 +11,7 @@ import {
 } from 'reconnecting-connection';
 import { exportMetrics as exportOpenTelemetry } from 'reconnecting-connection/opentelemetry';
 import { exportMetrics as exportPrometheus } from 'reconnecting-connection/prometheus';
+import { DeliveryWindow } from 'reconnecting-connection/delivery';
 import { Requests } from 'reconnecting-connection/requests';
 
 import { fromCaller } from '../lib/errors';
@@ -70,6 +71,9 @@ describe('the stack of an error for a bad argument begins in the file of the cal
     ['defaultBackoff()', () => defaultBackoff({ random: 1 as never })],
     ['new Requests()', () => new Requests({} as never, { timeout: 1 })],
     ['request()', () => new Requests(other, { timeout: 1 }).request(5 as never)],
+    ['new DeliveryWindow()', () => new DeliveryWindow(other, {} as never)],
+    ['send()', () => new DeliveryWindow(other, { encode: String, maxBytes: 1 }).send(5 as never)],
+    ['acknowledge()', () => new DeliveryWindow(other, { encode: String, maxBytes: 1 }).acknowledge(1)],
     ['exportMetrics() for Prometheus', () => exportPrometheus(connection, {} as never)],
     ['exportMetrics() for OpenTelemetry', () => exportOpenTelemetry(connection, {} as never)],
     ['setMaxListeners()', () => connection.setMaxListeners(-1)],

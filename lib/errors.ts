@@ -30,7 +30,7 @@ export type ErrorCode =
   | 'ERR_HEARTBEAT'
   /** The kernel took no byte of what was written for `writeTimeout`. */
   | 'ERR_STALLED'
-  /** The application called `fail()`; `cause` is what it passed. */
+  /** The application called `fail()`, or a function or a spool of the application has failed; `cause` is what it passed. */
   | 'ERR_FAILED'
   /** The kernel connected the socket to itself. */
   | 'ERR_SELF_CONNECT'

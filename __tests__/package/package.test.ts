@@ -91,6 +91,7 @@ const NAMES: Record<string, readonly string[]> = {
   ],
   'reconnecting-connection/testing': ['FaultProxy', 'LoopbackServer', 'ScriptedDial', 'record', 'until'],
   'reconnecting-connection/requests': ['Requests'],
+  'reconnecting-connection/delivery': ['DeliveryWindow'],
   'reconnecting-connection/prometheus': ['exportMetrics'],
   'reconnecting-connection/opentelemetry': ['exportMetrics'],
 };
@@ -334,6 +335,7 @@ describe('the shipped types', () => {
     import type { BackoffInfo, ConnectionEvents, ConnectionOptions, OpenInfo, PoolEvents, StateName, Target } from 'reconnecting-connection';
     import { type NextOptions, type Recorder, ScriptedDial, record } from 'reconnecting-connection/testing';
     import { Requests } from 'reconnecting-connection/requests';
+    import { type Spool, DeliveryWindow } from 'reconnecting-connection/delivery';
     import { once } from 'node:events';
 
     const options: ConnectionOptions = { port: 6379, tls: { servername: 'x' }, backoff: exponentialBackoff({ jitter: 'equal' }), socket: { noDelay: true } };
@@ -368,6 +370,11 @@ describe('the shipped types', () => {
     // @ts-expect-error there has to be a timeout
     const timeless = new Requests(new ReconnectingConnection({ port: 1 }), {});
     const bytes: Promise<Buffer> = timeless.request(['x', new Uint8Array(1)]);
+    declare const spool: Spool;
+    const delivery = new DeliveryWindow(connection, { encode: (position, line) => \`\${position} \${line.toUpperCase()}\`, maxBytes: 5, spool });
+    delivery.on('acknowledged', (position) => console.log(position.toFixed(), delivery.close()[0]?.message.length));
+    // @ts-expect-error a message is a string unless the type says bytes
+    delivery.send(new Uint8Array(1));
     async function main(): Promise<void> {
       console.log((await requests.request({ x: 1 }, { key: 'x', timeout: 5 })).toUpperCase(), await bytes);
       const [heard] = await recorder.next('message', longer);

@@ -9,8 +9,8 @@ export interface FeedSource {
   first(): number;
   /** The position behind the last message that may be sent. */
   end(): number;
-  /** Returns what is written for a message; undefined if that has stopped the window. It runs code of the application. */
-  encode(position: number): WriteChunk | undefined;
+  /** Returns what is written for a message, unchecked. It runs code of the application, and may stop the window. */
+  encode(position: number): WriteChunk;
   /** A message was written. */
   onSent(position: number): void;
   /** The last one was not written after all, and will be again. */
@@ -76,7 +76,7 @@ export class Feed {
   #writeNext(): void {
     const position = this.#position;
     const chunk = this.#source.encode(position);
-    if (chunk === undefined || !this.#isReady() || this.#position !== position) return;
+    if (!this.#isReady() || this.#position !== position) return;
     const connection = this.#connection;
     // Where nothing is pending, the write is neither refused nor kept: it needs no callback, which costs a tenth of it.
     const isFirst = connection.pendingBytes === 0;

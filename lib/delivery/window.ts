@@ -223,12 +223,12 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     onBadChunk: (position, error) => this.#stop(this.#encodingError(position, error)),
   };
 
-  #encode(position: number): WriteChunk | undefined {
+  #encode(position: number): WriteChunk {
     try {
       return this.#options.encode(position, this.#messageAt(position).message);
     } catch (error) {
       this.#stop(this.#encodingError(position, error));
-      return undefined;
+      return '';
     }
   }
 
