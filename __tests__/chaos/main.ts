@@ -1,5 +1,6 @@
 import { runProgram, text, whole } from '../kit/command-line';
 import { COUNTED, Coverage } from './coverage';
+import { runDelivery } from './delivery';
 import { planOf } from './plan';
 import { runPool } from './pool';
 import { type Sabotage, run } from './run';
@@ -11,7 +12,10 @@ const SHOWN = 120;
 /** One in so many seeds is that of a pool too. */
 const POOLS = 30;
 
-const totals = { seeds: 0, pools: 0, steps: 0, writes: 0, dials: 0, 'simulated hours': 0 };
+/** One in so many seeds is that of a delivery window too. */
+const DELIVERIES = 20;
+
+const totals = { seeds: 0, pools: 0, deliveries: 0, messages: 0, steps: 0, writes: 0, dials: 0, 'simulated hours': 0 };
 const coverage = new Coverage();
 
 // npm run chaos -- [--seeds N] [--from S] [--seed S] [--steps N] [--most N] [--trace] [--sabotage WHAT]: runs the seeds

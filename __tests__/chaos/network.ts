@@ -85,6 +85,8 @@ export class Network {
   readonly injected = new Map<Fault, number>();
   /** Told of bytes that arrive where they do not belong. */
   complain: (message: string) => void = () => undefined;
+  /** Asked what is to take the bytes of a new peer, if not an answer in lines. */
+  attend: ((peer: Peer) => Peer['onBytes']) | undefined;
   readonly #greets: boolean;
   readonly #chatter: number;
   readonly #peers = new WeakMap<Link, Peer>();
@@ -176,6 +178,7 @@ export class Network {
     server.peers.add(peer);
     this.#peers.set(link, peer);
     link.connect(peer);
+    peer.onBytes = this.attend?.(peer);
     if (this.#chatter > 0) peer.chat(this.#chatter);
     if (server.welcome === 'accept-fin') peer.end();
     if (server.welcome === 'accept-rst') peer.reset();

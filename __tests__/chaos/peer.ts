@@ -38,6 +38,8 @@ export class Peer {
   gone = false;
   /** Whether it has sent its end. */
   ended = false;
+  /** Takes what arrives in place of an answer in lines; also told whether the server answers. */
+  onBytes: ((bytes: Buffer, answers: boolean) => void) | undefined;
   readonly #host: PeerHost;
   readonly #toClient: Lane;
   readonly #toServer: Lane;
@@ -146,7 +148,8 @@ export class Peer {
         this.#host.complain(`link ${this.link.number} brought bytes that were not written next: ${parcel.toString()}`);
       }
       this.#toClient.send(parcel.length, this.#latency());
-      if (server.answers) this.#answer(parcel.length);
+      if (this.onBytes !== undefined) this.onBytes(parcel, server.answers);
+      else if (server.answers) this.#answer(parcel.length);
     }
   }
 
