@@ -1,3 +1,4 @@
+import { runDelivery } from './delivery';
 import { type Action, type Impulse, type Setup, PLAIN, planOf } from './plan';
 import { runPool } from './pool';
 import { run } from './run';
@@ -62,6 +63,13 @@ test('the same seed takes the same way, byte for byte', async () => {
 test('in a pool, the trouble of one member is never that of another', async () => {
   for (let seed = 1; seed <= SEEDS / 4; seed++) {
     const { violation, trace } = await runPool(seed, STEPS);
+    if (violation !== undefined) throw new Error(`seed ${seed}: ${violation.message}\n${trace.join('\n')}`);
+  }
+}, 60_000);
+
+test('a delivery window loses nothing, and sends nothing in another order', async () => {
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const { violation, trace } = await runDelivery(seed, STEPS);
     if (violation !== undefined) throw new Error(`seed ${seed}: ${violation.message}\n${trace.join('\n')}`);
   }
 }, 60_000);

@@ -1,6 +1,7 @@
 import type { ConnectionPool } from 'reconnecting-connection';
 
 import type { Network } from './network';
+import { type DeliverySabotage, runDelivery } from './delivery';
 import { planOf } from './plan';
 import { type PoolSabotage, runPool } from './pool';
 import { type Result, run } from './run';
@@ -57,6 +58,41 @@ describe('the checks of the pool find it when', () => {
     30_000,
   );
 });
+
+describe('the checks of a delivery find it when', () => {
+  test.each<[string, string, DeliverySabotage]>([
+    ['a message is lost on the way', 'lost', (world) => onWrite(world.network, 3, () => undefined)],
+    ['a message is sent twice', 'duplicates', (world) => onWrite(world.network, 3, (write) => (write(), write()))],
+    ['a message is sent before the spool has kept it', 'spool', ({ disk }) => disk && (disk.isHasty = true)],
+  ])(
+    '%s',
+    async (_what, rule, sabotage) => {
+      const rules: string[] = [];
+      for (let seed = 1; seed <= 30 && !rules.includes(rule); seed++) {
+        rules.push((await runDelivery(seed, STEPS, sabotage)).violation?.rule ?? '');
+      }
+      expect(rules).toContain(rule);
+    },
+    30_000,
+  );
+});
+
+/** A network whose links do something else in place of their nth write. */
+function onWrite(network: Network, nth: number, instead: (write: () => unknown) => unknown): void {
+  const { dial } = network;
+  network.dial = (port) => {
+    const link = dial.call(network, port);
+    const { write } = link;
+    let writes = 0;
+    link.write = (...args) => {
+      writes += 1;
+      if (writes !== nth) return write.call(link, ...args);
+      instead(() => write.call(link, ...args));
+      return true;
+    };
+    return link;
+  };
+}
 
 /** The server that is always well loses its sessions once. */
 function disturb(_pool: ConnectionPool, network: Network): void {

@@ -43,7 +43,20 @@ const EXPECTED = {
     ...['expired', 'aborted', 'replaced', 'cleared', 'overflow', 'refused', 'disconnected', 'destroyed'],
     ...['max-retries', 'max-elapsed', 'not-retryable', 'backoff-ended'],
   ],
-  seldom: ['halfOpen', 'unheardBytes', 'refusals', 'twins'],
+  seldom: [
+    ...['halfOpen', 'unheardBytes', 'refusals', 'twins'],
+    ...[
+      'crash',
+      'duplicate',
+      'refused',
+      'freeze',
+      'stop',
+      'reset replaced',
+      'reset forced',
+      'reset idle',
+      'reset error',
+    ].map((what) => `${what} of a delivery`),
+  ],
   // A state that follows itself says nothing.
   transitions: Object.entries(transitions).flatMap(([from, tos]) =>
     tos.filter((to) => to !== from).map((to) => `${from}-${to}`),

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
+import { inspect } from 'node:util';
 
 import { ReconnectingConnection, constantBackoff } from 'reconnecting-connection';
 import { DeliveryWindow } from 'reconnecting-connection/delivery';
@@ -64,6 +65,7 @@ export async function runDelivery(seed: number, steps: number, sabotage?: Delive
     await world.leave();
   }
   const { trace, seldom, collector } = world;
+  if (collector.duplicates > 0) seldom.set('duplicate', collector.duplicates);
   return { violation, trace, seldom, messages: collector.have };
 }
 
@@ -76,11 +78,11 @@ const NUMBER = 4;
 export class DeliveryWorld {
   readonly trace: string[] = [];
   readonly seldom = new Map<string, number>();
+  readonly network: Network;
   readonly collector: Collector;
   readonly disk: Disk | undefined;
   readonly #clock = new Clock();
   readonly #random: Random;
-  readonly #network: Network;
   readonly #filler: Buffer;
   readonly #maxBytes: number;
   readonly #idleTimeout: number;
@@ -97,12 +99,12 @@ export class DeliveryWorld {
     this.#random = random;
     const chance = random.fork(1);
     this.#clock.install(() => chance.next());
-    this.#network = new Network(this.#clock, random.fork(2), 1, false, 0);
-    this.#network.complain = (message) => this.#fail('sent', message);
-    this.collector = new Collector(this.#network, random.fork(3), this, random.chance(0.5));
+    this.network = new Network(this.#clock, random.fork(2), 1, false, 0);
+    this.network.complain = (message) => this.#fail('sent', message);
+    this.collector = new Collector(this.network, random.fork(3), this, random.chance(0.5));
     this.disk = random.chance(0.6) ? new Disk(this.#clock, random.fork(4)) : undefined;
     this.#filler = random.bytes(200);
-    this.#maxBytes = random.of([1_000, 20_000, 200_000]);
+    this.#maxBytes = random.of([1_000, 20_000, 200_000, 2_000_000]);
     this.#idleTimeout = random.of([0, 1_000]);
     this.#start();
   }
@@ -127,8 +129,11 @@ export class DeliveryWorld {
   /** Heals the world, and sees that all arrives and is acknowledged. */
   async finish(): Promise<void> {
     const window = this.#window;
-    this.#network.healAll();
-    if (this.#random.chance(0.1)) return this.#checkHandedBack(window.close());
+    this.network.healAll();
+    if (this.#random.chance(0.1)) {
+      this.#checkHandedBack(window.close());
+      return;
+    }
     // Some links take one message at a time, and a third of a second for it.
     let seen = 0;
     for (let still = 0; still < STILL && (window.first !== window.next || window.stats.state !== 'ready'); still++) {
@@ -158,7 +163,7 @@ export class DeliveryWorld {
   #start(): void {
     const { disk, collector } = this;
     const connection = new ReconnectingConnection({
-      dial: () => this.#network.dial(1),
+      dial: () => this.network.dial(1),
       port: 1,
       backoff: constantBackoff(30),
       connectTimeout: 400,
@@ -208,24 +213,33 @@ export class DeliveryWorld {
     });
     this.#say(what);
     switch (what) {
-      case 'send':
-        return this.#send(random.integer(1, random.of([1, 30, 1_000])));
-      case 'fault':
-        // `as`: a part of the names has a weight.
-        return this.#network.inject(this.#say(random.weighted(FAULTS as Record<Fault, number>)), 0);
+      case 'send': {
+        this.#send(random.integer(1, random.of([1, 30, 1_000, 10_000])));
+        return;
+      }
+      case 'fault': // `as`: a part of the names has a weight.
+      {
+        this.network.inject(this.#say(random.weighted(FAULTS as Record<Fault, number>)), 0);
+        return;
+      }
       case 'pass':
         return this.#clock.pass(random.integer(0, random.of([0, 5, 100, 2_000])));
       case 'freeze':
         return this.#clock.freeze(random.integer(1, 3_000));
-      case 'reconnect':
-        return connection.reconnect();
+      case 'reconnect': {
+        connection.reconnect();
+        return;
+      }
       case 'replace':
         // The peer is asked for its position while the session before still sends: of this it knows nothing.
         if (!this.collector.greets) connection.replace().catch(() => undefined);
         return;
       case 'stop':
         await Promise.all([connection.disconnect(), this.#clock.pass(CLOSE_TIMEOUT + 2)]);
-        return connection.connect();
+        {
+          connection.connect();
+          return;
+        }
       case 'crash':
         if (this.disk !== undefined) this.#crash(this.disk);
     }
@@ -282,7 +296,7 @@ export class DeliveryWorld {
       this.#fail('bound', `${unacknowledged.bytes} of ${this.#maxBytes} bytes`);
     if (this.collector.greets && this.collector.duplicates > 0) this.#fail('duplicates', 'one came again');
     const [accident] = this.#clock.uncaught;
-    if (accident !== undefined) this.#fail('uncaught', String(accident));
+    if (accident !== undefined) this.#fail('uncaught', inspect(accident));
     if (this.#violation !== undefined) throw this.#violation;
   }
 

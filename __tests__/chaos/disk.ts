@@ -11,6 +11,10 @@ export class Disk {
   readonly #random: Random;
   readonly #slowness: number;
   readonly #kept: Buffer[] = [];
+  /** Whether it says that it has kept what it may still lose. */
+  isHasty = false;
+  /** The process that has it open. */
+  #process: object | undefined;
   /** What is being appended. */
   #underWay: readonly Buffer[] = [];
 
@@ -38,12 +42,17 @@ export class Disk {
         });
       });
     return {
-      replay: () => ({ first: this.first, messages: [...this.#kept] }),
+      replay: async () => {
+        await later(() => undefined);
+        return { first: this.first, messages: [...this.#kept] };
+      },
       append: (messages, first) => {
+        if (this.#process !== process) return later(() => undefined);
         if (first !== this.end) throw new Error(`${first} is appended behind ${this.end}`);
         // They are valid until the promise is settled. `as`: bytes are sent here.
         this.#underWay = messages.map((message) => Buffer.from(message as Buffer));
-        return later(() => this.#keep(this.#underWay.length));
+        const kept = later(() => this.#keep(this.#underWay.length));
+        return this.isHasty ? undefined : kept;
       },
       acknowledge: (position) => later(() => this.#release(position)),
     };
@@ -54,8 +63,6 @@ export class Disk {
     this.#process = undefined;
     this.#keep(this.#random.integer(0, this.#underWay.length));
   }
-
-  #process: object | undefined;
 
   #keep(count: number): void {
     for (const message of this.#underWay.slice(0, count)) this.#kept.push(message);

@@ -19,8 +19,9 @@ const totals = { seeds: 0, pools: 0, deliveries: 0, messages: 0, steps: 0, write
 const coverage = new Coverage();
 
 // npm run chaos -- [--seeds N] [--from S] [--seed S] [--steps N] [--most N] [--trace] [--sabotage WHAT]: runs the seeds
-// asked for, and a pool of every thirtieth; a line for each that fails, the figures, and the count at the end. In a run
-// that is long enough, whatever of the contract never occurred is a failure too. A sabotage breaks the library on purpose.
+// asked for, and of some a pool and a delivery window too; a line for each that fails, the figures, and the count at the
+// end. In a run that is long enough, whatever of the contract never occurred is a failure too. A sabotage breaks the
+// library on purpose. npm run chaos -- --messages N: delivery windows alone, until so many messages have arrived.
 const options = {
   seeds: whole,
   from: whole,
@@ -29,21 +30,27 @@ const options = {
   most: whole,
   trace: 'flag',
   sabotage: text,
+  messages: whole,
 } as const;
 
-runProgram(options, async ({ seeds = 1_000, from = 1, steps = 300, seed, most = 5, trace, sabotage: named }) => {
+runProgram(options, async ({ seeds, from = 1, steps = 300, seed, most = 5, trace, sabotage: named, messages }) => {
   const sabotage = named === undefined ? undefined : sabotageCalled(named);
   const first = seed ?? from;
-  const count = seed === undefined ? seeds : 1;
+  const count = seed !== undefined ? 1 : (seeds ?? (messages === undefined ? 1_000 : Infinity));
   // What the simulated process throws is caught within; this is for what gets past it.
   const accidents: unknown[] = [];
   process.on('unhandledRejection', (reason) => accidents.push(reason));
   process.on('uncaughtException', (error) => accidents.push(error));
   const began = process.hrtime.bigint();
   let failures = 0;
-  for (let next = first; next < first + count && failures < most; next++) {
+  const isAsked = (next: number) => next < first + count && totals.messages < (messages ?? Infinity);
+  for (let next = first; isAsked(next) && failures < most; next++) {
     const isWell =
-      (await passes(next, steps, trace, sabotage)) && (next % POOLS > 0 || (await poolPasses(next, steps)));
+      messages !== undefined
+        ? await deliveryPasses(next, steps, trace)
+        : (await passes(next, steps, trace, sabotage)) &&
+          (next % POOLS > 0 || (await poolPasses(next, steps))) &&
+          (next % DELIVERIES > 0 || (await deliveryPasses(next, steps)));
     if (!isWell || accidents.length > 0) failures += 1;
     if (accidents.length > 0) console.log(`seed ${next}: not caught`, accidents.splice(0));
   }
@@ -51,7 +58,7 @@ runProgram(options, async ({ seeds = 1_000, from = 1, steps = 300, seed, most = 
   report(Number(process.hrtime.bigint() - began) / 1e9);
   for (const what of missing) console.log(`never occurred in ${totals.steps} steps: ${what}`);
   const failed = failures + missing.length;
-  console.log(`${totals.seeds} seeds, ${failed} failed`);
+  console.log(`${totals.seeds || totals.deliveries} seeds, ${failed} failed`);
   process.exitCode = failed > 0 ? 1 : 0;
 });
 
@@ -88,6 +95,18 @@ async function poolPasses(seed: number, steps: number): Promise<boolean> {
   totals.pools += 1;
   if (violation === undefined) return true;
   console.log(`pool of seed ${seed}: ${violation.rule}: ${violation.message}`);
+  console.log(trace.slice(-SHOWN).join('\n'), '\n');
+  return false;
+}
+
+async function deliveryPasses(seed: number, steps: number, showsTrace = false): Promise<boolean> {
+  const { violation, trace, seldom, messages } = await runDelivery(seed, steps);
+  coverage.add({ seldom: new Map([...seldom].map(([what, times]) => [`${what} of a delivery`, times])) });
+  totals.deliveries += 1;
+  totals.messages += messages;
+  if (showsTrace) console.log(trace.join('\n'));
+  if (violation === undefined) return true;
+  console.log(`delivery of seed ${seed}: ${violation.rule}: ${violation.message}`);
   console.log(trace.slice(-SHOWN).join('\n'), '\n');
   return false;
 }

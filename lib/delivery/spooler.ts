@@ -18,6 +18,8 @@ export class Spooler {
   readonly #onFailed: (error: unknown) => void;
   /** The position behind the last message that is kept. */
   end: number;
+  /** Messages that earlier processes have left. */
+  replayed = 0;
   /** The position behind the last message that the peer has, as far as the spool knows. */
   #acknowledgedEnd: number;
   #isRunning = false;
@@ -44,9 +46,13 @@ export class Spooler {
     // `as`: both are checked.
     const { first, messages } = (given ?? {}) as Partial<Replay>;
     log.startAt(integer(1)(first, 'the `first` of a replay'));
-    for await (const message of iterable(messages)) log.add(message, sizeOf(message));
-    this.end = log.next;
     this.#acknowledgedEnd = log.first;
+    this.end = log.first;
+    for await (const message of iterable(messages)) {
+      log.add(message, sizeOf(message));
+      this.end = log.next;
+      this.replayed += 1;
+    }
   }
 
   /** Messages were added to the log, or removed from it. */

@@ -60,7 +60,6 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
   #wantsRoom = false;
   #taken = 0;
   #refused = 0;
-  #replayed = 0;
   #acknowledged = 0;
   #sent = 0;
   #resent = 0;
@@ -101,7 +100,7 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     return {
       state: this.#state,
       taken: this.#taken,
-      replayed: this.#replayed,
+      replayed: this.#spooler?.replayed ?? 0,
       acknowledged: this.#acknowledged,
       unacknowledged: { messages: next - first, bytes },
       unspooled: this.#spooler === undefined ? 0 : next - this.#spooler.end,
@@ -180,7 +179,6 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     }
     // An earlier process may have sent them.
     this.#sentEnd = this.#log.next;
-    this.#replayed = this.#log.next - this.#log.first;
     if (this.#state !== 'starting') return;
     this.#state = 'ready';
     this.#feed?.write();
