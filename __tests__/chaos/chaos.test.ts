@@ -68,7 +68,7 @@ test('in a pool, the trouble of one member is never that of another', async () =
 }, 60_000);
 
 test('a delivery window loses nothing, and sends nothing in another order', async () => {
-  for (let seed = 1; seed <= SEEDS; seed++) {
+  for (let seed = 1; seed <= SEEDS / 4; seed++) {
     const { violation, trace } = await runDelivery(seed, STEPS);
     if (violation !== undefined) throw new Error(`seed ${seed}: ${violation.message}\n${trace.join('\n')}`);
   }
