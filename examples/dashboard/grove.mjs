@@ -144,7 +144,7 @@ export class Grove {
     const failback = { interval: 1000, successes: 2 };
     const connection = new ReconnectingConnection({ ...common, target, failback });
     const [tag = '', other = ''] = target.map(({ port }) => `127.0.0.1:${port}`);
-    const member = this.#adopt('pair', 'The pair', connection, { [tag]: 'Primary', [other]: 'Standby' });
+    const member = this.#adopt('pair-1', 'The pair', connection, { [tag]: 'Primary', [other]: 'Standby' });
     this.#standby = standby;
     this.#trees.set('primary', { id: 'primary', name: 'Primary', tag, server, members: [member], retiring: [] });
   }
