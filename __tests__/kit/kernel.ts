@@ -21,6 +21,12 @@ export function lose(port: number, percent: number, way: Way = 'both'): void {
   rule(port, way, `numgen inc mod 100 { ${lost.join(', ')} } drop`);
 }
 
+/** Drops the packets to `address` silently. */
+export function silence(address: string): void {
+  prepare();
+  run('nft', `add rule inet faults input ip daddr ${address} drop`);
+}
+
 /** Answers packets of `port` with an RST. The socket that they are for does not see them. */
 export function rejectWithReset(port: number, way: Way = 'to'): void {
   rule(port, way, 'reject with tcp reset');

@@ -64,6 +64,6 @@ async function measure(lab: Lab, run: FleetRun): Promise<Figures> {
 }
 
 /** JSON has no infinity, and writes it as null. */
-function revived(figures: Readonly<Record<string, number | null>>): Figures {
+export function revived(figures: Readonly<Record<string, number | null>>): Figures {
   return Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, value ?? Infinity]));
 }

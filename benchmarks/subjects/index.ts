@@ -4,6 +4,7 @@ import { cycle } from './cycle';
 import { fleet } from './fleet';
 import { loading } from './loading';
 import { memory } from './memory';
+import { race } from './race';
 import { receive } from './receive';
 import { recovery } from './recovery';
 import { roundTrip } from './round-trip';
@@ -20,5 +21,6 @@ export const subjects: Readonly<Record<string, (lab: Lab) => Contest[]>> = {
   loading,
   recovery,
   fleet,
+  race,
   small,
 };
