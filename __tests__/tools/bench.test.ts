@@ -375,6 +375,16 @@ const isSupported = isLinux && find('cc') !== undefined;
     }
   });
 
+  const noNetwork = namespacesMissing();
+
+  (noNetwork === undefined ? test : test.skip)(titled('races the addresses of a name', noNetwork), async () => {
+    for (const { time } of (await figures('race', 'dead')).values()) {
+      // The dead address has a quarter of a second to itself.
+      expect(time).toBeGreaterThan(200);
+      expect(time).not.toBe(Infinity);
+    }
+  });
+
   test.each(['emit', 'hop', 'pick'])('does small work: %s', async (name) => {
     for (const { cpu } of (await figures('small', name)).values()) expect(Number.isFinite(cpu)).toBe(true);
   });
