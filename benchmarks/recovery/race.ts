@@ -34,8 +34,12 @@ async function race({ library, addresses, given }: RaceRun): Promise<object> {
   silence(ADDRESSES.dead);
   silence(ADDRESSES.slow);
   const found = addresses.map((each) => ({ address: ADDRESSES[each], family: 4 }));
-  const lookup: LookupFunction = (_name, { all }, callback) =>
-    void process.nextTick(() => (all ? callback(null, found) : callback(null, found[0]!.address, 4)));
+  const lookup: LookupFunction = (_name, { all }, callback) => {
+    process.nextTick(() => {
+      if (all === true) callback(null, found);
+      else callback(null, found[0]!.address, 4);
+    });
+  };
   const host = 'several.test';
   setTimeout(() => {
     heal();
