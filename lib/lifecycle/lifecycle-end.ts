@@ -70,7 +70,7 @@ export class LifecycleEnd {
     const machine = this.#machine;
     const { current: state, session, delivery } = machine;
     const disconnected = this.#disconnected;
-    // Made when something is left behind: its stack costs as much as half of a disconnect.
+    // Made when something is left behind: an error with its stack is a good part of what a disconnect costs.
     let errorSoFar: ConnectionError | undefined;
     const errorOfRest = () => (errorSoFar ??= this.errorFor(error));
     const restart = state.name === 'closing' && state.restart;
