@@ -115,7 +115,10 @@ export class ReconnectingConnection<Message = unknown> extends Emitter<Connectio
     return this.#machine.state;
   }
 
-  /** The target as text: `host:port`, `[v6]:port` or `unix:/path`; `unresolved` until `target` has returned one. */
+  /**
+   * The target as text: `host:port`, `[v6]:port` or `unix:/path`. Before the first dial the first of a list, and
+   * `unresolved` where a `target` function is still to return one.
+   */
   get tag(): string {
     return this.#machine.tag;
   }

@@ -55,6 +55,7 @@ export type {
   Prepared,
   TargetContext,
   HeartbeatConnection,
+  FailbackOptions,
   HeartbeatOptions,
   MemberOptions,
   QueueOptions,

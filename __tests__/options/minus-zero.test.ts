@@ -12,6 +12,7 @@ const USES: Readonly<Record<string, string>> = {
   MemberOptions: `return dial({ [name]: value });`,
   SocketOptions: `return dial({ socket: { [name]: value } });`,
   HeartbeatOptions: `return dial({ heartbeat: { interval: 1000, ping() {}, [name]: value } });`,
+  FailbackOptions: `return dial({ target: [{ port: 1 }, { port: 2 }], failback: { interval: 1000, [name]: value } });`,
   QueueOptions: `return dial({ queue: { [name]: value } });`,
   ExponentialBackoffOptions: `return dial({ backoff: { [name]: value } });`,
   TlsOptions: `return dial({ tls: { [name]: value } });`,

@@ -21,6 +21,9 @@ function optionsWith(name: string, value: unknown): MemberOptions {
   return { ...base, [outer]: inner === undefined ? value : { ...whole, [inner]: value } };
 }
 
+/** Settings that no option is called. */
+const DERIVED = ['given', 'nextTarget', 'targets'];
+
 /** The settings of `options`. */
 const settingsOf = (options: MemberOptions) => resolveOptions(options).settings;
 
@@ -56,6 +59,7 @@ describe('resolveOptions()', () => {
     expect(plain(frozen(settings))).toEqual({
       given: {},
       nextTarget: undefined,
+      targets: undefined,
       tls: undefined,
       socket: { noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 },
       dial: undefined,
@@ -69,6 +73,7 @@ describe('resolveOptions()', () => {
       maxRetries: Infinity,
       maxElapsed: Infinity,
       maxLifetime: Infinity,
+      failback: undefined,
       connectTimeout: 10_000,
       idleTimeout: 0,
       closeTimeout: 2_000,
@@ -81,7 +86,7 @@ describe('resolveOptions()', () => {
   });
 
   it('takes undefined as absent, at every level', () => {
-    const names = Object.keys(settingsOf({ port: 1 })).filter((name) => name !== 'nextTarget' && name !== 'given');
+    const names = Object.keys(settingsOf({ port: 1 })).filter((name) => !DERIVED.includes(name));
     const unset = Object.fromEntries(names.map((name) => [name, undefined]));
     const nested = { socket: { noDelay: undefined }, queue: { maxAge: undefined }, backoff: { jitter: undefined } };
     const settings = settingsOf({ ...unset, ...nested, port: 1 });
@@ -243,6 +248,11 @@ describe('resolveOptions()', () => {
     ['path', aPath, `${longestPath}x`, `${longestPath.slice(1)}ä`],
     ['tls', 'an object, or true', []],
     ['target', 'a function that returns a target, or a list of targets', { port: 1 }, 'f', 1, true],
+    ['failback', 'an object with `interval`', ...notObjects],
+    ['failback.interval', 'a number ≥ 1', 0, -1, Number.NaN, '30000', undefined],
+    ['failback.interval', tooLong, ...tooLongs],
+    ['failback.successes', 'an integer ≥ 1', 0, 1.5, '2'],
+    ['failback.successes', 'an integer ≤ 9007199254740991', Infinity],
     ['socket', 'an object', ...notObjects],
     ['socket.noDelay', 'a boolean', ...notBooleans],
     ['socket.keepAlive', 'a boolean', ...notBooleans],
@@ -382,8 +392,8 @@ describe('resolveOptions()', () => {
   });
 
   it('refuses a symbol for every option', () => {
-    // The setting `target` stands for the options `port`, `host` and `path`, and `nextTarget` for `target`.
-    const names = Object.keys(settingsOf({ port: 1 })).filter((name) => name !== 'nextTarget' && name !== 'given');
+    // The setting `target` stands for the options `port`, `host` and `path`, and `nextTarget` and `targets` for `target`.
+    const names = Object.keys(settingsOf({ port: 1 })).filter((name) => !DERIVED.includes(name));
     for (const name of [...names.filter((each) => each !== 'tls'), 'port', 'host', 'path']) {
       const message = refusal(() => resolveOptions({ port: 1, [name]: Symbol('x') }));
       expect(message).toMatch(new RegExp(`^Expected option \`${name}\` to be .+, got Symbol\\(x\\) \\(symbol\\)$`));

@@ -3,12 +3,12 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { type ConnectionOptions, ReconnectingConnection, type Target } from 'reconnecting-connection';
 import { ScriptedDial } from 'reconnecting-connection/testing';
 
-import { targetsInOrder } from '../../lib/options/target-list';
+import { resolveList, targetsInOrder } from '../../lib/options/target-list';
 
 const [a, b, c] = ['a.test', 'b.test', 'c.test'].map((host): Target => ({ host, port: 1 })) as [Target, Target, Target];
 
 describe('targetsInOrder()', () => {
-  const next = targetsInOrder([a, b, c], undefined);
+  const next = targetsInOrder(resolveList([a, b, c], undefined));
   const ask = async (attempt: number, previous?: Target) =>
     (await next(attempt, { generation: 1, ...(previous && { previous }) })) as Target & { host: string };
 
@@ -29,9 +29,18 @@ describe('targetsInOrder()', () => {
     expect(await ask(1, { port: 5 })).toEqual(a);
   });
 
+  it('goes through a list that has a target twice', async () => {
+    const twice = targetsInOrder(resolveList([a, a, b], undefined));
+    let previous: Target | undefined;
+    for (const host of ['a.test', 'a.test', 'b.test', 'a.test']) {
+      previous = await twice(2, { generation: 1, ...(previous && { previous }) });
+      expect(previous).toMatchObject({ host });
+    }
+  });
+
   it('keeps its own copy', async () => {
     const mutable = [{ host: 'a.test', port: 1 }];
-    const copied = targetsInOrder(mutable, undefined);
+    const copied = targetsInOrder(resolveList(mutable, undefined));
     mutable[0]!.port = 2;
     mutable.push({ host: 'b.test', port: 1 });
     const first = await copied(1, { generation: 1 });

@@ -25,6 +25,8 @@ export interface AttemptContext extends ResolvedOptions {
   /** Undefined for a connection that belongs to no pool. */
   readonly gate: DialGate | undefined;
   readonly observer: AttemptObserver;
+  /** Where it goes, in place of asking the `target` function. */
+  readonly to?: ResolvedTarget | undefined;
   /** For the `target` function. */
   readonly targetContext: TargetContext;
   /** What is left of the session or the attempt before, which `reconnect()` ended. */

@@ -11,7 +11,7 @@ import { checkUnread, discard, takeDialled, unencrypted } from './given-stream';
 import { type Transport, checkDecoder } from '../socket/transport';
 import { resolveTarget } from '../options/resolve-target';
 import type { BeforeTls, Dial } from '../options/options';
-import { type ResolvedTarget, tagOf } from '../options/target';
+import { type ResolvedTarget, type Target, tagOf } from '../options/target';
 
 /**
  * One dial, from the target to a transport that is ready for use: target function, gate, TCP, `beforeTls`, TLS and
@@ -89,17 +89,23 @@ export class Attempt implements Refable, ConnectorObserver {
   }
 
   #findTarget(): void {
-    const { settings, target, observer, targetContext } = this.#context;
-    const { nextTarget, tls } = settings;
+    const { settings, target, to, observer, targetContext } = this.#context;
+    const { nextTarget, targets, tls } = settings;
     this.#phase = 'target';
+    if (to !== undefined) return this.#found(to, to);
     // `!`: options without either are refused.
     if (nextTarget === undefined) return this.#acquire(target!);
     this.#startTimeout();
     this.#await(nextTarget(observer.countAttempt(), targetContext), (answer) => {
-      this.#target = resolveTarget(answer, tls);
-      observer.onTarget(this.#target, answer);
-      this.#acquire(this.#target);
+      // Those of a list are resolved.
+      this.#found(targets?.find((each) => each === answer) ?? resolveTarget(answer, tls), answer);
     });
+  }
+
+  #found(target: ResolvedTarget, answer: Target): void {
+    this.#target = target;
+    this.#context.observer.onTarget(target, answer);
+    this.#acquire(target);
   }
 
   /**

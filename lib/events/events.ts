@@ -47,7 +47,7 @@ export type GiveUpReason =
 export type ResetReason =
   | FailureReason
   | FinalReason
-  /** It was ended for the next session: `replace()` was called, or `maxLifetime` has passed. */
+  /** It was ended for the next session: by `replace()`, `maxLifetime` or `failback`. */
   | 'replaced';
 
 /** Whether a session ended because it was to be replaced, by `reconnect()`, `replace()` or its age, and not because it failed. */

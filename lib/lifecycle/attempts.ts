@@ -1,12 +1,39 @@
 import { Attempt } from '../attempt/attempt';
 import type { AttemptObserver } from '../attempt/attempt-result';
-import type { DialGate } from '../attempt/dial-gate';
-import type { Settings } from '../options/settings';
+import type { DialGate, GateMember, JoinGate } from '../attempt/dial-gate';
+import type { TargetContext } from '../options/options';
+import type { ResolvedOptions, Settings } from '../options/settings';
 import { type ResolvedTarget, type Target, tagOf } from '../options/target';
 import type { EndingTransport } from '../socket/ending-transport';
-import type { Failure, MachineContext } from './inputs';
-import type { MachineCore } from './machine-core';
-import { endingOf } from './states';
+
+/** The connection whose attempts they are. */
+export interface AttemptsHost extends GateMember {
+  readonly generation: number;
+  readonly isRef: boolean;
+}
+
+export interface AttemptsContext extends ResolvedOptions {
+  readonly joinGate: JoinGate | undefined;
+}
+
+/** A dial beside the session. */
+export interface DialBeside {
+  /** What it follows; undefined where the application has asked for it. */
+  readonly failure?: TargetContext['failure'] | undefined;
+  /** What the `target` function returned for the dial before. Default: for the session. */
+  readonly previous?: Target | undefined;
+  /** Where it goes, in place of asking the `target` function. */
+  readonly to?: ResolvedTarget | undefined;
+}
+
+interface Dial extends DialBeside {
+  readonly observer: AttemptObserver;
+  readonly ending?: EndingTransport | undefined;
+  readonly gate?: DialGate | undefined;
+}
+
+/** Probes are in no backoff that another member's dial could end. */
+const NO_MEMBER: GateMember = { retryNow: () => false };
 
 /** Makes the attempts of a connection, and knows where the last one went. */
 export class Attempts {
@@ -16,36 +43,62 @@ export class Attempts {
   /** The target as text. */
   tag: string;
   readonly gate: DialGate | undefined;
-  readonly #machine: MachineCore;
+  readonly #host: AttemptsHost;
+  /** Where probes are made, which have gates of their own. */
+  readonly #joinGate: JoinGate | undefined;
   /** What the `target` function returned for the last dial. */
   #previous: Target | undefined;
 
-  constructor({ settings, target, joinGate }: MachineContext, machine: MachineCore) {
+  constructor({ settings, target, joinGate }: AttemptsContext, host: AttemptsHost) {
     this.settings = settings;
     this.target = target;
-    this.tag = target === undefined ? 'unresolved' : tagOf(target);
-    this.#machine = machine;
-    this.gate = joinGate?.(settings, machine);
-  }
-
-  /** What `reconnect()` leaves of the present state, and has to close before the next dial. */
-  get ending(): EndingTransport | undefined {
-    const { current, isRef } = this.#machine;
-    return endingOf(current, this.tag, this.settings.closeTimeout, isRef);
-  }
-
-  /** @param failure - What it follows; undefined where the application has asked for it. */
-  create(failure: Failure | undefined): Attempt {
-    return this.#create(this.#machine, failure, this.ending);
+    const first = target ?? settings.targets?.[0];
+    this.tag = first === undefined ? 'unresolved' : tagOf(first);
+    this.#host = host;
+    this.gate = joinGate?.(settings, host);
+    this.#joinGate = settings.failback && joinGate;
   }
 
   /**
-   * An attempt beside the session.
-   *
-   * @param tried - The target of the one before.
+   * @param failure - What it follows; undefined where the application has asked for it.
+   * @param ending - What has to close before the dial.
    */
-  createBeside(observer: AttemptObserver, failure: Failure | undefined, tried: Target | undefined): Attempt {
-    return this.#create(observer, failure, undefined, tried);
+  create(
+    observer: AttemptObserver,
+    failure: TargetContext['failure'] | undefined,
+    ending: EndingTransport | undefined,
+  ): Attempt {
+    return this.#create({ observer, failure, previous: this.#previous, ending });
+  }
+
+  /** An attempt beside the session. */
+  createBeside(observer: AttemptObserver, { failure, previous = this.#previous, to }: DialBeside): Attempt {
+    return this.#create({ observer, failure, previous, to });
+  }
+
+  /** The target of the session, where that is one of a list. */
+  get present(): ResolvedTarget | undefined {
+    return this.settings.targets?.find((each) => each === this.#previous);
+  }
+
+  /** Those of a list that are preferred to the session's. */
+  get preferred(): readonly ResolvedTarget[] {
+    const { targets = [] } = this.settings;
+    return targets.slice(
+      0,
+      Math.max(
+        0,
+        targets.findIndex((each) => each === this.#previous),
+      ),
+    );
+  }
+
+  joinGateForProbes(): DialGate | undefined {
+    return this.#joinGate?.(this.settings, NO_MEMBER);
+  }
+
+  createProbe(observer: AttemptObserver, to: ResolvedTarget, gate: DialGate | undefined): Attempt {
+    return this.#create({ observer, to, gate });
   }
 
   /** The `target` function has returned `answer` for a dial of the connection. */
@@ -66,24 +119,20 @@ export class Attempts {
     this.#previous = undefined;
   }
 
-  #create(
-    observer: AttemptObserver,
-    failure: Failure | undefined,
-    ending: EndingTransport | undefined,
-    previous = this.#previous,
-  ): Attempt {
-    const generation = this.#machine.generation + 1;
+  #create({ observer, failure, previous, to, ending, gate = this.gate }: Dial): Attempt {
+    const generation = this.#host.generation + 1;
     return new Attempt({
       settings: this.settings,
       target: this.target,
-      gate: this.gate,
+      to,
+      gate,
       observer,
       // Only a `target` function reads the rest.
       targetContext: this.settings.nextTarget
         ? { ...(failure && { failure }), ...(previous && { previous }), generation }
         : { generation },
       ending,
-      ref: this.#machine.isRef,
+      ref: this.#host.isRef,
     });
   }
 }

@@ -1,5 +1,4 @@
-import type { AttemptObserver, AttemptResult } from '../attempt/attempt-result';
-import type { Attempt } from '../attempt/attempt';
+import type { AttemptResult } from '../attempt/attempt-result';
 import { type AttemptFailure, calledBad } from '../attempt/failure';
 import type { ConnectionError } from '../errors';
 import { debug, failureText } from '../events/debug-log';
@@ -8,12 +7,12 @@ import type { CloseInfo, ConnectionEvents, FailureReason, OpenInfo, ResetReason 
 import { HEALTHY } from '../events/events';
 import type { HeartbeatConnection } from '../options/options';
 import type { Settings } from '../options/settings';
-import type { ResolvedTarget, Target } from '../options/target';
+import { type ResolvedTarget, type Target, tagOf } from '../options/target';
 import type { Established } from '../socket/transport';
 import { WriteCounts } from '../writes/counts';
 import { Outbox } from '../writes/outbox';
 import { Attempts } from './attempts';
-import type { End, Failure, Handlers, Inputs, MachineContext } from './inputs';
+import type { End, Handlers, Inputs, MachineContext } from './inputs';
 import { LifecycleEnd } from './lifecycle-end';
 import type { MachineCore } from './machine-core';
 import type { OpenSession } from './open-session';
@@ -65,7 +64,7 @@ export class Machine implements MachineCore {
         machine.#outage.retryOrGiveUp(failure, 0, reason);
       },
       replace: (machine, session) => {
-        if (session.info !== undefined) (session.replacement ??= new Replacement(machine)).begin();
+        if (session.info !== undefined) (session.replacement ??= new Replacement(machine, machine.#attempts)).begin();
       },
       replaceable: (machine, session) => {
         machine.sendNow();
@@ -79,6 +78,7 @@ export class Machine implements MachineCore {
         // A socket that is gone already has nothing to flush.
         if (session.transport.destroyed && !machine.#sessions.needsNext(session)) return machine.finish(DISCONNECTED);
         machine.#end.close(session);
+        session.failback?.release();
         session.end();
         if (!machine.#sessions.needsNext(session)) session.replacement?.release();
       },
@@ -93,7 +93,7 @@ export class Machine implements MachineCore {
       replace: (machine, { failure }) => machine.#outage.dial(failure),
       disconnect: (machine, { failure }) => {
         if (machine.#sessions.outbox?.hasWaiting !== true) return machine.finish(DISCONNECTED);
-        const attempt = machine.#attempts.create(failure);
+        const attempt = machine.#attempts.create(machine, failure, machine.#outage.ending);
         machine.#end.close(attempt);
         attempt.start();
       },
@@ -155,7 +155,7 @@ export class Machine implements MachineCore {
     this.delivery = delivery;
     this.connection = connection;
     this.#attempts = new Attempts(context, this);
-    this.#sessions = new SessionLifecycle(this);
+    this.#sessions = new SessionLifecycle(this, this.#attempts);
     this.#outage = new Outage(this, this.#attempts, this.#sessions);
     this.#end = new LifecycleEnd(this, this.#attempts, this.#sessions);
   }
@@ -323,14 +323,6 @@ export class Machine implements MachineCore {
 
   // Called by the replacement of a session.
 
-  newAttemptBeside(observer: AttemptObserver, failure: Failure | undefined, tried: Target | undefined): Attempt {
-    return this.#attempts.createBeside(observer, failure, tried);
-  }
-
-  takeTurn(begin: () => void): () => void {
-    return this.#attempts.takeTurn(begin);
-  }
-
   onReplacementReady(): void {
     this.#handle('replaceable');
   }
@@ -350,8 +342,32 @@ export class Machine implements MachineCore {
     this.#handle('closeTimeout');
   }
 
+  onMoveFailed(): void {
+    this.session?.failback?.onMoveFailed();
+  }
+
   onReplacementDue(): void {
     this.#handle('failed', { reason: 'peer-end' });
+  }
+
+  // Called by the failback of a session.
+
+  onProbe(tag: string): void {
+    debug?.(this.connection, `failback: probe of ${tag}`);
+    this.#sessions.stats.recordProbe();
+  }
+
+  onProbeFailed(tag: string, { reason, error }: AttemptFailure): void {
+    debug?.(this.connection, `failback: ${tag} has failed (${reason}): ${failureText(error)}`);
+    this.#sessions.stats.recordFailure();
+    this.#sessions.stats.recordError(error);
+  }
+
+  moveTo(to: ResolvedTarget): boolean {
+    const { session } = this;
+    if (session === undefined) return false;
+    debug?.(this.connection, `failback: moves to ${tagOf(to)}`);
+    return (session.replacement ??= new Replacement(this, this.#attempts)).moveTo(to);
   }
 
   onUnheard(bytes: number): void {

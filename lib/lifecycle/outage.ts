@@ -5,7 +5,8 @@ import type { Failure } from './inputs';
 import type { MachineCore } from './machine-core';
 import { type Retry, RetryPolicy } from './retry-policy';
 import type { SessionLifecycle } from './session-lifecycle';
-import { forcedWait } from './states';
+import type { EndingTransport } from '../socket/ending-transport';
+import { endingOf, forcedWait } from './states';
 
 /** `reconnect()` has ended a session or an attempt. */
 export const FORCED: Failure = { reason: 'forced' };
@@ -39,6 +40,12 @@ export class Outage {
     return (this.#policySoFar ?? new RetryPolicy(settings)).healthyIn(session.uptime);
   }
 
+  /** What `reconnect()` leaves of the present state, and has to close before the next dial. */
+  get ending(): EndingTransport | undefined {
+    const { current, tag, settings, isRef } = this.#machine;
+    return endingOf(current, tag, settings.closeTimeout, isRef);
+  }
+
   /** Dials, with all retries before it. */
   start(): void {
     this.end();
@@ -68,7 +75,7 @@ export class Outage {
   /** @param failure - What it follows; undefined where the application has asked for it. */
   dial(failure: Failure | undefined, nextTurn = false): void {
     const machine = this.#machine;
-    const attempt = this.#attempts.create(failure);
+    const attempt = this.#attempts.create(machine, failure, this.ending);
     machine.enter(attempt);
     attempt.start(nextTurn);
   }
@@ -115,9 +122,7 @@ export class Outage {
     const isForced = failure.reason === 'forced';
     // Only a `target` function is to know the failure: a wait for hours need not hold its error.
     const kept = settings.nextTarget && failure;
-    const state = isForced
-      ? forcedWait(timer, this.#attempts.ending)
-      : { name: 'backoff' as const, timer, failure: kept };
+    const state = isForced ? forcedWait(timer, this.ending) : { name: 'backoff' as const, timer, failure: kept };
     machine.enter(state);
     reportReset?.();
     machine.delivery.deliverIf(() => machine.current === state, 'backoff', info);

@@ -19,6 +19,7 @@ import {
 } from '../socket/transport';
 import { type Refable, Deadline, now, setRef } from '../timers/deadline';
 import type { Outbox } from '../writes/outbox';
+import type { Attempts } from './attempts';
 import { RetryPolicy } from './retry-policy';
 
 /** The machine around a session that is replaced. It observes the attempt itself if the session is lost meanwhile. */
@@ -31,13 +32,11 @@ export interface ReplacementHost extends AttemptObserver {
   readonly settings: Settings;
   readonly delivery: DeliveryQueue<ConnectionEvents>;
   readonly outbox: Outbox;
-  /** An attempt beside the session. `tried` is the target of the one before. */
-  newAttemptBeside(observer: AttemptObserver, failure: AttemptFailure | undefined, tried: Target | undefined): Attempt;
-  /** Calls `begin` when no other member of the pool with this target is being replaced. Returns what ends the turn. */
-  takeTurn(begin: () => void): () => void;
   /** The next session is there: the old one may be ended. */
   onReplacementReady(): void;
   onReplacementFailed(failure: AttemptFailure): void;
+  /** The same, of one that `moveTo()` had asked for. */
+  onMoveFailed(): void;
   /** The peer of the old session did not end within `closeTimeout`. */
   onReplacementDue(): void;
 }
@@ -66,16 +65,23 @@ const SPREAD = 0.1;
  */
 export class Replacement implements AttemptObserver, TransportHandler, Refable {
   readonly #host: ReplacementHost;
+  readonly #attempts: Attempts;
   #phase: Phase = { name: 'resting', timer: undefined };
   /** Its failures are counted apart from those of the connection. */
   readonly #policy: RetryPolicy;
   #failure: AttemptFailure | undefined;
-  /** What the `target` function returned for the attempt that has failed. */
-  #tried: Target | undefined;
-  /** Whether it was asked for this attempt. */
+  /** Whether the `target` function was asked for this attempt. */
   #isCounted = false;
+  /** Which session is wanted, whatever else happens: with the target of this one by age, with any by `replace()`. */
+  #wanted: 'none' | 'same' | 'any' = 'none';
+  /** The preferred target with which the next session is to be. */
+  #move: ResolvedTarget | undefined;
   /** What the `target` function has returned for the next session. */
   #answer: readonly [ResolvedTarget, Target] | undefined;
+  /** What it has returned for the attempt before, which has failed. */
+  #previous: Target | undefined;
+  /** When `maxLifetime` is over, on the clock of `now()`. */
+  #dueAt = Infinity;
   #endTurn: (() => void) | undefined;
   /** The old session, once it was ended. */
   #draining: Session | undefined;
@@ -84,8 +90,9 @@ export class Replacement implements AttemptObserver, TransportHandler, Refable {
   /** Milliseconds that are left of that time. */
   #left: number;
 
-  constructor(host: ReplacementHost) {
+  constructor(host: ReplacementHost, attempts: Attempts) {
     this.#host = host;
+    this.#attempts = attempts;
     this.#policy = new RetryPolicy(host.settings);
     this.#left = host.settings.closeTimeout;
     this.#rest();
@@ -101,12 +108,31 @@ export class Replacement implements AttemptObserver, TransportHandler, Refable {
     return this.#draining !== undefined;
   }
 
-  /** Dials, unless it does so already. */
+  /** The application asks for another session: dials, unless it does so already. */
   begin(): void {
-    const { name } = this.#phase;
-    if (name !== 'resting' && name !== 'waiting') return;
+    this.#wanted = 'any';
+    this.dial();
+  }
+
+  /** Replaces the session by one with a preferred target. Returns false where another attempt is under way. */
+  moveTo(target: ResolvedTarget): boolean {
+    if (!this.#isFree) return false;
+    this.#move = target;
+    this.dial();
+    return true;
+  }
+
+  /** The session is as old as `maxLifetime` allows. */
+  expire(): void {
+    if (this.#wanted === 'none') this.#wanted = 'same';
+    this.dial();
+  }
+
+  /** Dials when it is its turn, unless it does so already. */
+  dial(): void {
+    if (!this.#isFree) return;
     this.#enter({ name: 'queued' });
-    this.#endTurn = this.#host.takeTurn(() => this.#dial());
+    this.#endTurn = this.#attempts.takeTurn(() => this.#dial());
   }
 
   /**
@@ -206,17 +232,23 @@ export class Replacement implements AttemptObserver, TransportHandler, Refable {
     if (previous.name === 'resting' || previous.name === 'waiting') clearTimeout(previous.timer);
   }
 
-  /** Waits for `maxLifetime`, if there is one. */
-  #rest(): void {
-    const { maxLifetime } = this.#host.settings;
-    const timer =
-      maxLifetime === Infinity ? undefined : setTimeout(begin, maxLifetime * (1 - Math.random() * SPREAD), this);
+  /** Whether no attempt is under way. */
+  get #isFree(): boolean {
+    return this.#phase.name === 'resting' || this.#phase.name === 'waiting';
+  }
+
+  /** Waits for the end of `maxLifetime`, if there is one. */
+  #rest(delay = this.#host.settings.maxLifetime * (1 - Math.random() * SPREAD)): void {
+    this.#dueAt = now() + delay;
+    const timer = delay === Infinity ? undefined : setTimeout(expire, delay, this);
     if (timer !== undefined) setRef(this.#host.isRef, timer);
     this.#enter({ name: 'resting', timer });
   }
 
   #dial(): void {
-    const attempt = this.#host.newAttemptBeside(this, this.#failure, this.#tried);
+    const attempts = this.#attempts;
+    const to = this.#move ?? (this.#wanted === 'same' ? attempts.present : undefined);
+    const attempt = attempts.createBeside(this, { failure: this.#failure, previous: this.#previous, to });
     this.#isCounted = false;
     this.#enter({ name: 'dialling', attempt });
     attempt.start();
@@ -246,25 +278,33 @@ export class Replacement implements AttemptObserver, TransportHandler, Refable {
 
   #fail(failure: AttemptFailure): void {
     this.#leaveTurn();
-    this.#failure = failure;
-    this.#tried = this.#answer?.[1];
-    this.#answer = undefined;
     const host = this.#host;
     const policy = this.#policy;
+    const isMove = this.#move !== undefined;
+    if (!isMove) this.#previous = this.#answer?.[1] ?? this.#previous;
+    this.#failure = failure;
+    this.#answer = undefined;
+    this.#move = undefined;
+    // The old session was ended, and needs a next one.
+    if (this.isDraining) this.#wanted = 'any';
     host.delivery.transaction(() => {
       host.onReplacementFailed(failure);
+      if (isMove) host.onMoveFailed();
       const failed: Phase = { name: 'resting', timer: undefined };
       this.#enter(failed);
       // The old session flushes and ends: nothing is to follow it.
       if (host.state !== 'open') return this.release();
+      if (this.#wanted === 'none') return this.#rest(Math.max(1, this.#dueAt - now()));
       const decision = policy.next(failure, host.generation, host.tag, now());
       // The application's own `shouldRetry` or `backoff` may have ended it, or asked for another.
       if (this.#phase !== failed) return;
       if (!decision.retry) {
         policy.reset();
+        this.#wanted = 'none';
+        this.#previous = undefined;
         return this.#rest();
       }
-      const timer = setTimeout(begin, decision.delay, this);
+      const timer = setTimeout(dial, decision.delay, this);
       setRef(host.isRef, timer);
       this.#enter({ name: 'waiting', timer });
     });
@@ -310,8 +350,12 @@ export class Replacement implements AttemptObserver, TransportHandler, Refable {
 }
 
 /** Module-level, so that the timer does not keep a closure's scope alive. */
-function begin(replacement: Replacement): void {
-  replacement.begin();
+function dial(replacement: Replacement): void {
+  replacement.dial();
+}
+
+function expire(replacement: Replacement): void {
+  replacement.expire();
 }
 
 function discard({ established: { transport, decoder }, onEnd }: Extract<Phase, { name: 'ready' }>): void {

@@ -2,13 +2,15 @@ import type { ResetReason } from '../events/events';
 import type { SessionOwner } from '../session/session';
 import type { Established } from '../socket/transport';
 import { NOTHING_UNCERTAIN, type Outbox } from '../writes/outbox';
+import type { Attempts } from './attempts';
 import type { OpenPayload } from './open-payload';
 import { OpenSession } from './open-session';
+import { type FailbackHost, Failback } from './failback';
 import { type ReplacementHost, Replacement } from './replacement';
 import { StatsRecorder } from './stats';
 
 /** The connection whose sessions they are. */
-export interface SessionsHost extends SessionOwner, ReplacementHost {
+export interface SessionsHost extends SessionOwner, ReplacementHost, FailbackHost {
   /** The one that is open, or that ends while the connection closes. */
   readonly session: OpenSession | undefined;
 }
@@ -25,9 +27,11 @@ export class SessionLifecycle {
   /** Created by the first write, and not to read figures: many connections only listen. */
   outbox: Outbox | undefined;
   readonly #host: SessionsHost;
+  readonly #attempts: Attempts;
 
-  constructor(host: SessionsHost) {
+  constructor(host: SessionsHost, attempts: Attempts) {
     this.#host = host;
+    this.#attempts = attempts;
   }
 
   /** @param isNext - Whether it takes the place of another, the `reset` of which is still to be delivered. */
@@ -36,7 +40,12 @@ export class SessionLifecycle {
     const session = new OpenSession(established, host);
     // A stream of another make may keep the memory of a chunk after it has confirmed it.
     this.outbox?.attach(session.transport, established.isOwn, isNext);
-    if (host.settings.maxLifetime !== Infinity && host.state !== 'closing') session.replacement = new Replacement(host);
+    if (host.state !== 'closing') {
+      const { maxLifetime, failback } = host.settings;
+      if (maxLifetime !== Infinity) session.replacement = new Replacement(host, this.#attempts);
+      const preferred = failback === undefined ? [] : this.#attempts.preferred;
+      if (preferred.length > 0) session.failback = new Failback(host, this.#attempts, preferred);
+    }
     return { session, info: this.stats.recordOpen(established) };
   }
 

@@ -20,7 +20,7 @@ import type { OpenSession } from './open-session';
  *   connecting ──► closed       ended, or given up
  *   open       ──► backoff      the session was lost, and is to be retried; reconnect() before it was healthy, or with a delay
  *   open       ──► connecting   reconnect(), or lost while replace() dials
- *   open       ──► open         replace(), `maxLifetime`: the next session takes the place of this one
+ *   open       ──► open         replace(), `maxLifetime`, `failback`: the next session takes the place of this one
  *   open       ──► closing      disconnect(): what was written goes out first
  *   open       ──► closed       ended at once, or lost and given up
  *   backoff    ──► connecting   the wait is over, or reconnect()

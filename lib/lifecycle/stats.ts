@@ -36,9 +36,9 @@ export interface ConnectionStats {
   readonly tag: string;
   /** Number of the latest session: how often the connection has opened. */
   readonly generation: number;
-  /** Dials started. */
+  /** Dials started, those of probes of `failback` included. */
   readonly dials: number;
-  /** Attempts that failed before there was a session. */
+  /** Attempts that failed before there was a session, and probes of `failback` that failed. */
   readonly failures: number;
   /** Sessions that ended. */
   readonly resets: number;
@@ -52,7 +52,7 @@ export interface ConnectionStats {
   readonly roundTrip: RoundTrip | null;
   /** Writes and their bytes by what became of them. */
   readonly writes: WriteTotals;
-  /** The latest error of an attempt or a session. */
+  /** The latest error of an attempt, a session or a probe of `failback`. */
   readonly lastError?: ErrorSummary;
   /** The latest changes of state, at most eight, oldest first. */
   readonly transitions: readonly Transition[];
@@ -152,6 +152,11 @@ export class StatsRecorder {
 
   recordDial(): void {
     this.attempts += 1;
+    this.#dials += 1;
+  }
+
+  /** Of a probe, which no `open` follows. */
+  recordProbe(): void {
     this.#dials += 1;
   }
 

@@ -3,8 +3,8 @@ const words = (text: string) => text.split(' ');
 /** The names of a connection's options, by the option that holds them. A test compares them with what is accepted. */
 export const NAMES: Readonly<Record<string, readonly string[]>> = {
   '': words(
-    'port host path tls target socket dial backoff minUptime maxRetries maxElapsed maxLifetime shouldRetry connectTimeout ' +
-      'beforeTls handshake decoder idleTimeout writeTimeout heartbeat queue closeTimeout signal autoConnect reuseReadBuffer',
+    'port host path tls target socket dial backoff minUptime maxRetries maxElapsed maxLifetime failback shouldRetry ' +
+      'connectTimeout beforeTls handshake decoder idleTimeout writeTimeout heartbeat queue closeTimeout signal autoConnect reuseReadBuffer',
   ),
   socket: words(
     'noDelay keepAlive keepAliveInitialDelay keepAliveInterval keepAliveCount allowHalfOpen localAddress localPort ' +
@@ -17,6 +17,7 @@ export const NAMES: Readonly<Record<string, readonly string[]>> = {
   backoff: words('initialDelay maxDelay multiplier jitter random'),
   heartbeat: words('interval timeout idle ping'),
   queue: words('maxBytes maxAge overflow'),
+  failback: words('interval successes'),
   // A pool's own.
   ejection: words('failures baseTime maxShare panicShare'),
 };

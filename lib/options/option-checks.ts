@@ -20,7 +20,7 @@ import {
 import { builtins } from '../builtins';
 import { invalidOption } from '../errors';
 import { LONGEST_DELAY } from '../timers/deadline';
-import type { HeartbeatOptions, MemberOptions, QueueOptions, SocketOptions } from './options';
+import type { FailbackOptions, HeartbeatOptions, MemberOptions, QueueOptions, SocketOptions } from './options';
 import { checkTls } from './tls-merge';
 
 const checkHost: Check<string> = (value, name) => {
@@ -117,6 +117,8 @@ const aTarget = funcThat('returns a target, or a list of targets');
 
 const heartbeatChecks: Checks<HeartbeatOptions> = { interval, timeout: orInfinity(interval), ping, idle: boolean };
 
+const failbackChecks: Checks<FailbackOptions> = { interval, successes: integer(1) };
+
 const queueChecks: Checks<QueueOptions> = {
   maxBytes: orInfinity(integer(0)),
   maxAge: orInfinity(delay),
@@ -143,6 +145,12 @@ export const checks: Checks<MemberOptions> = {
   maxRetries: orInfinity(integer(0)),
   maxElapsed: orInfinity(number(0)),
   maxLifetime: orInfinity(interval),
+  failback: (value, name) => {
+    checkObject(value, name, 'an object with `interval`');
+    const failback = checkRecord('failback', value, failbackChecks);
+    interval(failback.interval, 'option `failback.interval`');
+    return failback;
+  },
   shouldRetry: funcThat('returns true or false'),
   connectTimeout: delay,
   beforeTls: func,

@@ -157,6 +157,25 @@ export interface HeartbeatOptions {
   readonly ping: (connection: HeartbeatConnection) => void;
 }
 
+/**
+ * The way back to a preferred server, where `target` is a list.
+ *
+ * @example
+ * ```ts
+ * const failback: FailbackOptions = { interval: 30_000 };
+ * const connection = new ReconnectingConnection({ target: [{ port: 6379 }, { port: 6380 }], failback });
+ * ```
+ */
+export interface FailbackOptions {
+  /**
+   * Milliseconds from the end of one probe to the next, and from the opening of a session to its first one, more or less a
+   * quarter at random, so that many clients do not probe together.
+   */
+  readonly interval: number;
+  /** Probes of one target that must have succeeded in a row before the connection moves there. Default: 2. */
+  readonly successes?: number | undefined;
+}
+
 /** Limits of the queue of writes. */
 export interface QueueOptions {
   /**
@@ -228,9 +247,18 @@ export interface CommonOptions {
   readonly maxElapsed?: number | undefined;
   /**
    * Milliseconds after which a session is replaced as by `replace()`, less up to a tenth at random, so that many do not come
-   * together; Infinity for never. Default: Infinity.
+   * together; Infinity for never. Where `target` is a list, the next session is with the same target. Default: Infinity.
    */
   readonly maxLifetime?: number | undefined;
+  /**
+   * Goes back to a preferred target of a list: while the session is with another one, those before it in the list are probed
+   * by dials of their own, the most preferred first, each next one only if the one before has failed. A probe is a dial with
+   * all that belongs to it, TLS and `handshake` included, whose socket then has to last for `minUptime`, but no longer than
+   * `interval`; what its peer says is discarded. After enough successes in a row the connection moves as by `replace()`. If
+   * that fails, the session stays, and the count of that target starts over. Not for a peer that has room for one session
+   * only. Default: off.
+   */
+  readonly failback?: FailbackOptions | undefined;
   /** Whether to retry after a failure; false closes the connection with `'not-retryable'`. Default: always. */
   readonly shouldRetry?: ((failure: Failure) => boolean) | undefined;
   /** Time limit for `target`, name resolution, TCP, `beforeTls`, TLS and `handshake` together; 0 for none. Default: 10,000. */

@@ -7,6 +7,7 @@ import { checks } from './option-checks';
 import type {
   BeforeTls,
   Dial,
+  FailbackOptions,
   Failure,
   Handshake,
   HeartbeatOptions,
@@ -18,7 +19,7 @@ import type {
 import { Recent } from './recent';
 import { type Place, staticTarget } from './resolve-target';
 import type { ResolvedTarget, TlsOptions } from './target';
-import { targetsInOrder } from './target-list';
+import { resolveList, targetsInOrder } from './target-list';
 import { mergeTls, withoutGiven } from './tls-merge';
 
 /** Checked options of one connection. */
@@ -78,7 +79,7 @@ type CommonGiven = Omit<CheckedOptions, keyof Place>;
 const recent = new Recent<Settings>();
 
 /** The options whose values are records of ours where they are objects. */
-const RECORDS: ReadonlySet<string> = new Set(['tls', 'socket', 'heartbeat', 'queue', 'backoff']);
+const RECORDS: ReadonlySet<string> = new Set(['tls', 'socket', 'heartbeat', 'queue', 'backoff', 'failback']);
 
 /** Whether checked options are equal, value by value; functions and signals have to be the same. */
 function areAlike(some: CommonGiven, others: CommonGiven): boolean {
@@ -97,6 +98,7 @@ function areAlike(some: CommonGiven, others: CommonGiven): boolean {
 const DEFAULT_BACKOFF = defaultBackoff();
 const ALWAYS = () => true;
 const SOCKET: SocketOptions = frozen({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 });
+const SUCCESSES = 2;
 const QUEUE: Complete<QueueOptions> = frozen({ maxBytes: 1_048_576, maxAge: Infinity, overflow: 'refuse' });
 
 /** 0 for a time limit that is off. */
@@ -136,6 +138,8 @@ export class Settings extends Bare {
   readonly given: CommonGiven;
   /** The `target` option, as a function. */
   readonly nextTarget: NextTarget | undefined;
+  /** The `target` option, where it is a list. */
+  readonly targets: readonly ResolvedTarget[] | undefined;
   /** What the `tls` of each target is merged over, where there is a `target` function. */
   readonly tls: TlsOptions | undefined;
   readonly socket: SocketOptions;
@@ -145,6 +149,7 @@ export class Settings extends Bare {
   readonly maxRetries: number;
   readonly maxElapsed: number;
   readonly maxLifetime: number;
+  readonly failback: Complete<FailbackOptions> | undefined;
   readonly shouldRetry: (failure: Failure) => boolean;
   readonly connectTimeout: number;
   readonly beforeTls: BeforeTls | undefined;
@@ -168,7 +173,9 @@ export class Settings extends Bare {
     const queue = given.queue as Given<QueueOptions> | undefined;
     this.given = given;
     this.tls = ifOn(tls);
-    this.nextTarget = typeof given.target === 'object' ? targetsInOrder(given.target, this.tls) : given.target;
+    this.targets = typeof given.target === 'object' ? resolveList(given.target, this.tls) : undefined;
+    // `as`: what is no list is a function.
+    this.nextTarget = this.targets ? targetsInOrder(this.targets) : (given.target as NextTarget | undefined);
     this.socket = socket === undefined ? SOCKET : frozen({ ...SOCKET, ...socket });
     this.dial = given.dial;
     this.backoff = backoffOf(given.backoff);
@@ -176,6 +183,7 @@ export class Settings extends Bare {
     this.maxRetries = given.maxRetries ?? Infinity;
     this.maxElapsed = given.maxElapsed ?? Infinity;
     this.maxLifetime = given.maxLifetime ?? Infinity;
+    this.failback = failbackOf(given.failback, this.targets);
     this.shouldRetry = given.shouldRetry ?? ALWAYS;
     this.connectTimeout = given.connectTimeout ?? 10_000;
     this.beforeTls = given.beforeTls;
@@ -195,6 +203,16 @@ export class Settings extends Bare {
 
 function ifOn(tls: TlsOptions | false | undefined): TlsOptions | undefined {
   return tls === false ? undefined : tls;
+}
+
+function failbackOf(
+  given: CommonGiven['failback'],
+  targets: readonly ResolvedTarget[] | undefined,
+): Complete<FailbackOptions> | undefined {
+  if (given === undefined) return undefined;
+  const expected = 'absent unless `target` is a list of two targets or more';
+  if (targets === undefined || targets.length < 2) throw invalidOption('option `failback`', expected, given);
+  return frozen({ interval: given.interval, successes: given.successes ?? SUCCESSES });
 }
 
 function backoffOf(given: CommonGiven['backoff']): Backoff {
