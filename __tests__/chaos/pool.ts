@@ -24,11 +24,22 @@ interface Member {
   readonly joinedAt: number;
   /** Since when it waits for its turn to dial; Infinity while it does not. */
   waitingSince: number;
+  /** Where it has a list of servers: its dials since the session opened. */
+  dials: Dialled[] | undefined;
+}
+
+interface Dialled {
+  readonly port: number;
+  readonly at: number;
+  endedAt: number;
 }
 
 const SERVERS = 3;
 const CONNECT_TIMEOUT = 400;
 const CLOSE_TIMEOUT = 100;
+/** Of members that go back to a preferred server: how long a probe lasts, and the time between two. */
+const LASTS = 150;
+const FAILBACK = 400;
 
 const FAULTS: Partial<Record<Fault, number>> = {
   fin: 6,
@@ -75,12 +86,15 @@ class World {
   readonly #violations: Violation[] = [];
   readonly #select: 'round-robin' | 'least-pending' | 'random-two' | 'rendezvous';
   readonly #retiring = new Set<ReconnectingConnection>();
+  readonly #ejected = new Set<ReconnectingConnection>();
   /** Retirements that have not been told to be over. */
   #retired = 0;
   /** Whether a write returned false and no `drain` has come since. */
   owesDrain = false;
   /** Writes that returned false. */
   refusals = 0;
+  /** Sessions that were replaced by one with a preferred server. */
+  moves = 0;
   readonly #isTwin = new Set<Member>();
 
   constructor(seed: number) {
@@ -100,13 +114,18 @@ class World {
       backoff: constantBackoff(30),
     });
     this.pool.on('state', (next, previous, _tag, connection) => this.#onState(next, previous, connection));
+    this.pool.on('eject', (_info, _tag, connection) => this.#ejected.add(connection));
+    this.pool.on('restore', (_info, _tag, connection) => this.#ejected.delete(connection));
     this.pool.on('drain', () => (this.owesDrain = false));
     for (let index = this.#random.integer(2, 8); index >= 0; index--) this.#add((index % SERVERS) + 1);
+    // Rather another server than none: the one that is always well comes last.
+    for (let count = this.#random.integer(0, 3); count > 0; count--)
+      this.#addWithList([3, 2, 1].slice(this.#random.integer(0, 1)));
   }
 
   get seldom(): ReadonlyMap<string, number> {
-    const { refusals } = this;
-    return new Map(Object.entries({ refusals, twins: this.#isTwin.size }).filter(([, count]) => count > 0));
+    const { refusals, moves } = this;
+    return new Map(Object.entries({ refusals, moves, twins: this.#isTwin.size }).filter(([, count]) => count > 0));
   }
 
   async walk(steps: number): Promise<void> {
@@ -195,8 +214,44 @@ class World {
     this.#watch(connection, port);
   }
 
+  #addWithList(ports: readonly number[]): void {
+    const connection = this.pool.add({
+      target: ports.map((port) => ({ port })),
+      failback: { interval: FAILBACK },
+      minUptime: LASTS,
+      dial: (target) => {
+        const port = 'port' in target ? target.port : 0;
+        const link = this.network.dial(port);
+        const dialled: Dialled = { port, at: this.#clock.now, endedAt: Infinity };
+        member.dials?.push(dialled);
+        member.waitingSince = Infinity;
+        return link.on('close', () => (dialled.endedAt = this.#clock.now));
+      },
+    });
+    const member = this.#watch(connection, ports[0]!);
+    member.dials = [];
+    let isReplaced = false;
+    connection.on('reset', ({ reason }) => (isReplaced = reason === 'replaced'));
+    connection.on('open', () => {
+      if (isReplaced) this.#checkMove(member);
+      isReplaced = false;
+      member.dials = [];
+    });
+  }
+
+  /** It has moved to a server of which two probes in a row have lasted. */
+  #checkMove({ connection, dials = [] }: Member): void {
+    this.moves += 1;
+    const port = Number(connection.tag.split(':')[1]);
+    // The last one is the session.
+    const probes = dials.filter((each) => each.port === port).slice(0, -1);
+    const lasted = probes.slice(-2).filter(({ at, endedAt }) => endedAt - at >= LASTS);
+    if (lasted.length < 2)
+      this.#fail('failback', `it moved to server ${port}, where ${lasted.length} of 2 probes lasted`);
+  }
+
   #watch(connection: ReconnectingConnection, port: number): Member {
-    const member: Member = { connection, port, joinedAt: this.#clock.now, waitingSince: Infinity };
+    const member: Member = { connection, port, joinedAt: this.#clock.now, waitingSince: Infinity, dials: undefined };
     this.#members.push(member);
     connection.on('reset', ({ reason, willRetry }) => {
       if (port === 1 && willRetry) this.#fail('isolation', `a member on a healthy server was reset (${reason})`);
@@ -222,8 +277,9 @@ class World {
     member.connection.reconnect();
   }
 
-  #retire({ connection }: Member): void {
-    if (this.#retiring.has(connection)) return;
+  #retire({ connection, dials }: Member): void {
+    // A twin dials by the function of the member that it replaces, which notes the dials of that one.
+    if (this.#retiring.has(connection) || dials !== undefined) return;
     this.trace.push(`${this.#clock.now} > retire ${connection.tag}`);
     this.#retiring.add(connection);
     this.#retired += 1;
@@ -250,11 +306,12 @@ class World {
     if (!isRight) this.#fail('pick', `picked ${picked?.state ?? 'none'} with ${this.#open.length} open`);
   }
 
-  /** Members that are open, and in which nothing waits. */
+  /** Members that are open, and in which nothing waits, and that are not left out of picking. */
   #roomy(): Member[] {
     return this.#open.filter(({ connection }) => {
       const { socket, pendingBytes } = connection;
-      return !this.#retiring.has(connection) && pendingBytes === 0 && socket?.writable === true;
+      const isLeftOut = this.#retiring.has(connection) || this.#ejected.has(connection);
+      return !isLeftOut && pendingBytes === 0 && socket?.writable === true;
     });
   }
 
