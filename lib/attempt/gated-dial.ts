@@ -26,7 +26,6 @@ export class GatedDial implements Refable {
   #hedge: HedgedDial | undefined;
   /** When the socket that may connect first was opened; undefined once it has connected, or the dial is over. */
   #since: number | undefined = performance.now();
-  #secondSince = 0;
 
   constructor(
     gate: DialGate,
@@ -93,14 +92,11 @@ export class GatedDial implements Refable {
     this.#hedge = new HedgedDial({
       slowAfter: this.#slowAfter,
       ref: this.#ref,
-      acquire: () => {
-        const since = Math.max(this.#since ?? 0, this.#secondSince);
+      acquire: (second = 0) => {
+        const since = Math.max(this.#since ?? 0, second);
         return this.#gate.acquire(this.#target, { slowFor: performance.now() - since });
       },
-      open: () => {
-        this.#secondSince = performance.now();
-        return this.#observer.openSecond();
-      },
+      open: () => this.#observer.openSecond(),
       onConnect: (second, since) => {
         this.#since = since;
         this.#observer.onSecond(second);

@@ -9,8 +9,8 @@ export interface HedgedDialOptions {
   /** Milliseconds without an answer after which the first socket counts as slow. */
   readonly slowAfter: number;
   readonly ref: boolean;
-  /** The latest socket is slow: resolves when another may be opened. */
-  readonly acquire: () => Promise<DialGrant | AttemptFailure>;
+  /** The latest socket is slow: resolves when another may be opened. `since`: when the second was opened, if there is one. */
+  readonly acquire: (since: number | undefined) => Promise<DialGrant | AttemptFailure>;
   /** Opens another socket to the same target. */
   readonly open: () => Transport;
   /** The second socket, opened at `since`, has connected, and belongs to the caller from now on. */
@@ -69,7 +69,7 @@ export class HedgedDial implements Refable, ContenderObserver {
     if (slowAfter === undefined) return;
     this.#timer = new Deadline(Math.ceil(slowAfter), this.#ref, () => {
       this.#timer = undefined;
-      void this.#options.acquire().then((grant) => {
+      void this.#options.acquire(this.#second?.since).then((grant) => {
         if (grant.ok && !this.#isOver) this.#open(grant.slowAfter);
       });
     });
