@@ -41,7 +41,11 @@ export type ErrorCode =
   /** The write was refused: no member of the pool is open. */
   | 'ERR_NO_OPEN_MEMBER'
   /** Thrown by a registry: it already has a live connection with that tag, or a pool of that name. */
-  | 'ERR_DUPLICATE_TARGET';
+  | 'ERR_DUPLICATE_TARGET'
+  /** A spool could not read or write its files; `cause` is the error of the file system. */
+  | 'ERR_SPOOL_FAILED'
+  /** Part of a spool's file is damaged. */
+  | 'ERR_SPOOL_CORRUPT';
 
 /** Optional properties of a {@link ConnectionError}. */
 export interface ConnectionErrorDetails {

@@ -1,2 +1,2 @@
-export { DeliveryWindow } from './index.js';
+export { DeliveryWindow, FileSpool } from './index.js';
 export type * from './index.js';

@@ -1,3 +1,4 @@
+export { FileSpool, type FileSpoolOptions } from './file-spool';
 export type {
   DeliveryMessage,
   DeliveryOptions,

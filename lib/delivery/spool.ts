@@ -34,6 +34,9 @@ export interface Spool {
 export interface Replay {
   /** The position of the first message, or of the next one if there are none: it must survive even then. */
   readonly first: number;
-  /** The messages in their order. A string must come back as a string, and bytes as bytes. */
-  readonly messages: Iterable<DeliveryMessage> | AsyncIterable<DeliveryMessage>;
+  /**
+   * The messages in their order. A string must come back as a string, and bytes as bytes; undefined stands for a message that
+   * is damaged: it is passed over, so that the later ones keep their positions.
+   */
+  readonly messages: Iterable<DeliveryMessage | undefined> | AsyncIterable<DeliveryMessage | undefined>;
 }
