@@ -9,6 +9,8 @@ export interface FeedSource {
   first(): number;
   /** The position behind the last message that may be sent. */
   end(): number;
+  /** Whether the message cannot be sent: its position is passed over. */
+  isLost(position: number): boolean;
   /** Returns what is written for a message, unchecked. It runs code of the application, and may stop the window. */
   encode(position: number): WriteChunk;
   /** A message was written. */
@@ -67,6 +69,7 @@ export class Feed {
   #isReady(): boolean {
     if (!this.#hasBegun || !this.#hasRoom || this.#isInDoubt) return false;
     this.#position = Math.max(this.#position, this.#source.first());
+    while (this.#source.isLost(this.#position)) this.#position += 1;
     if (this.#position >= this.#source.end()) return false;
     const { state, generation, socket } = this.#connection;
     // A session that is about to end, or to be replaced, takes no writes, and the connection would keep them.

@@ -22,6 +22,8 @@ export class Spooler {
   replayed = 0;
   /** The position behind the last message that the peer has, as far as the spool knows. */
   #acknowledgedEnd: number;
+  /** Positions whose messages the spool has lost. */
+  readonly lost = new Set<number>();
   #isRunning = false;
   #error: Error | undefined;
   #flushes: Flush[] = [];
@@ -49,10 +51,23 @@ export class Spooler {
     this.#acknowledgedEnd = log.first;
     this.end = log.first;
     for await (const message of iterable(messages)) {
-      log.add(message, sizeOf(message));
+      if (message === undefined) this.lost.add(log.next);
+      log.add(message ?? '', sizeOf(message ?? ''));
       this.end = log.next;
       this.replayed += 1;
     }
+    const { first: oldest } = log;
+    const last = this.passLost(oldest - 1);
+    if (last < oldest) return;
+    log.removeTo(last);
+    this.replayed -= last + 1 - oldest;
+  }
+
+  /** The last position after `position` before which all are lost, or `position` itself. */
+  passLost(position: number): number {
+    let last = position;
+    while (this.lost.delete(last + 1)) last += 1;
+    return last;
   }
 
   /** Messages were added to the log, or removed from it. */
@@ -83,9 +98,10 @@ export class Spooler {
     const log = this.#log;
     try {
       while (this.#error === undefined) {
+        // In turn: while there are always more messages, the spool has to make room all the same.
+        if (log.first > this.#acknowledgedEnd) await this.#acknowledge();
+        else if (log.next === this.end) break;
         if (log.next > this.end) await this.#append();
-        else if (log.first > this.#acknowledgedEnd) await this.#acknowledge();
-        else break;
       }
     } catch (error) {
       this.#onFailed(error);

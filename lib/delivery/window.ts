@@ -166,7 +166,8 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     this.#feed = undefined;
     this.#connection.off('open', this.#onOpen).off('reset', this.#onReset).off('drain', this.#onRoom);
     const { first, next } = this.#log;
-    return Array.from({ length: next - first }, (_, index) => this.#messageAt(first + index));
+    const positions = Array.from({ length: next - first }, (_, index) => first + index);
+    return positions.filter((position) => !this.#source.isLost(position)).map((each) => this.#messageAt(each));
   }
 
   async #replay(): Promise<void> {
@@ -211,6 +212,7 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
   readonly #source: FeedSource = {
     first: () => this.#log.first,
     end: () => (this.#state === 'ready' ? (this.#spooler?.end ?? this.#log.next) : 0),
+    isLost: (position) => this.#spooler?.lost.has(position) === true,
     encode: (position) => this.#encode(position),
     onSent: (position) => {
       this.#sent += 1;
@@ -266,8 +268,9 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
       throw invalidOption('`position`', `an integer ≤ ${last}, the last position that a session was given`, position);
     });
     if (position < first || this.#state === 'closed') return;
-    this.#log.removeTo(position);
-    this.#acknowledged += position + 1 - first;
+    const last = this.#spooler?.passLost(position) ?? position;
+    this.#log.removeTo(last);
+    this.#acknowledged += last + 1 - first;
     this.#spooler?.start();
     this.emit('acknowledged', position);
     this.#reportRoom();
