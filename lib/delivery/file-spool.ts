@@ -77,7 +77,7 @@ export class FileSpool implements Spool {
   /** The call that runs, or ran last. */
   #running: Promise<unknown> = Promise.resolve();
   #syncTimer: NodeJS.Timeout | undefined;
-  #syncError: unknown;
+  #syncError: ConnectionError | undefined;
 
   /** @throws ConnectionError `ERR_INVALID_OPTION`, also on Node before 20.15 or 22.2, which have no `zlib.crc32` */
   constructor(options: FileSpoolOptions) {
@@ -128,7 +128,14 @@ export class FileSpool implements Spool {
       if (this.#bytes + bytes.length > this.#maxBytes) await this.#release(1);
       if (this.#bytes + bytes.length > this.#maxBytes) throw this.#full();
       if ((this.#segments.at(-1)?.size ?? Infinity) >= this.#segmentSize) await this.#begin();
-      await this.#write(bytes, this.#sync === 'always');
+      try {
+        await this.#write(bytes, this.#sync === 'always');
+      } catch (error) {
+        if (this.#acknowledged + 1 !== first) throw error;
+        // On a full disk, what is acknowledged makes room.
+        await this.#release(1);
+        await this.#write(bytes, this.#sync === 'always');
+      }
       this.#next += messages.length;
       this.#segments.at(-1)!.end = this.#next;
       if (typeof this.#sync === 'number') this.#syncTimer ??= setTimeout(this.#onSyncTimer, this.#sync).unref();
@@ -177,7 +184,7 @@ export class FileSpool implements Spool {
   }
 
   async #read(): Promise<Replay> {
-    const { directory, onCorrupt = (error) => process.emitWarning(error) } = this.#options;
+    const { directory, onCorrupt = (error: ConnectionError) => process.emitWarning(error) } = this.#options;
     const names = (await readdir(directory)).filter((name) => /^\d{16}\.spool$/.test(name)).sort();
     const firsts = names.map((name) => Number.parseInt(name, 10));
     const reading = new SpoolReading(firsts[0] ?? 1);
@@ -238,7 +245,7 @@ export class FileSpool implements Spool {
     const file = this.#file!;
     const segment = this.#segments.at(-1)!;
     try {
-      for (let done = 0; done < bytes.length; ) {
+      for (let done = 0; done < bytes.length;) {
         done += (await file.write(bytes, done, bytes.length - done, segment.size + done)).bytesWritten;
       }
       if (syncs) await file.datasync();
@@ -252,7 +259,7 @@ export class FileSpool implements Spool {
 
   readonly #onSyncTimer = (): void => {
     this.#syncTimer = undefined;
-    this.#file?.datasync().catch((error: unknown) => (this.#syncError = error));
+    this.#file?.datasync().catch((error: unknown) => (this.#syncError = this.#failure('written', error)));
   };
 
   #full(): ConnectionError {
@@ -260,7 +267,7 @@ export class FileSpool implements Spool {
     return new ConnectionError('ERR_QUEUE_FULL', `The spool in ${directory} is full: maxBytes is ${this.#maxBytes}`);
   }
 
-  #failure(what: 'read' | 'written', cause: unknown): unknown {
+  #failure(what: 'read' | 'written', cause: unknown): ConnectionError {
     if (cause instanceof ConnectionError) return cause;
     const message = `The spool in ${this.#options.directory} could not be ${what}${because(cause)}`;
     return new ConnectionError('ERR_SPOOL_FAILED', message, { cause });

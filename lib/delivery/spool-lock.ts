@@ -14,7 +14,8 @@ export async function lockDirectory(directory: string): Promise<string> {
     await (await open(path, 'wx', 0o600)).close();
   } catch (error) {
     // `as`: `open` throws nothing else.
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw new Error('This process uses it already', { cause: error });
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
+      throw new Error('This process uses it already', { cause: error });
     throw error;
   }
   for (const name of await readdir(directory)) {

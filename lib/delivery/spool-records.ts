@@ -27,7 +27,11 @@ export function encodeAcknowledgement(position: number): Buffer {
 }
 
 function encode(body: string): string {
-  return `${crc32(body).toString(16).padStart(8, '0')} ${body}\n`;
+  return `${checksumOf(body)}${body}\n`;
+}
+
+function checksumOf(body: string | Buffer): string {
+  return `${crc32(body).toString(16).padStart(8, '0')} `;
 }
 
 function base64({ buffer, byteOffset, byteLength }: Uint8Array): string {
@@ -93,7 +97,7 @@ export class SpoolReading {
 /** What a line says, without its line feed; undefined if it is damaged. */
 function readLine(line: Buffer): { readonly position: number; readonly message: Buffer | undefined } | undefined {
   const body = line.subarray(9);
-  if (body.length === 0 || Number.parseInt(line.toString('latin1', 0, 8), 16) !== crc32(body)) return undefined;
+  if (body.length === 0 || line.toString('latin1', 0, 9) !== checksumOf(body)) return undefined;
   const space = body.indexOf(SPACE);
   if (space === -1) return { position: Number(body.toString()), message: undefined };
   return { position: Number(body.toString('latin1', 0, space)), message: body.subarray(space + 1) };
