@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { find, owner } from './find-server';
@@ -14,7 +15,8 @@ export type ServerName =
   | 'tinyproxy'
   | 'microsocks'
   | 'dnsmasq'
-  | 'etcd';
+  | 'etcd'
+  | 'rsyslog';
 
 /** Signals that end a server. */
 export type Ending = 'SIGTERM' | 'SIGINT' | 'SIGQUIT' | 'SIGKILL';
@@ -158,6 +160,19 @@ export const recipes: Record<ServerName, Recipe> = {
       '--log-level=error',
     ],
   },
+  // It answers a message when that is in the file, which is named `messages`.
+  rsyslog: {
+    binary: 'rsyslogd',
+    lines: ({ port, directory }) => [
+      `global(workDirectory="${directory}" maxMessageSize="64k")`,
+      'main_queue(queue.type="direct")',
+      'module(load="imrelp")',
+      `input(type="imrelp" address="127.0.0.1" port="${port}")`,
+      'template(name="raw" type="string" string="%rawmsg%\\n")',
+      `action(type="omfile" file="${join(directory, 'messages')}" template="raw")`,
+    ],
+    args: (file, { directory }) => ['-n', '-f', file, '-i', join(directory, 'pid')],
+  },
   microsocks: {
     binary: 'microsocks',
     lines: () => [],
@@ -169,7 +184,12 @@ export const recipes: Record<ServerName, Recipe> = {
 export function missing(name: ServerName): string | undefined {
   const { binary } = recipes[name];
   if (find(binary) === undefined) return `${binary} is not installed`;
+  if (name === 'rsyslog' && !hasRelp()) return 'rsyslog-relp is not installed';
   if (name === 'postgres' && owner() === undefined) return 'postgres does not run as root, and there is no user for it';
   if (name === 'exim' && process.getuid?.() !== 0) return 'exim takes a configuration of ours from root only';
   return undefined;
+}
+
+function hasRelp(): boolean {
+  return readdirSync('/usr/lib').some((name) => existsSync(join('/usr/lib', name, 'rsyslog', 'imrelp.so')));
 }

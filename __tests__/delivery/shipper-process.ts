@@ -1,0 +1,69 @@
+import { once } from 'node:events';
+import { writeSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
+
+import { ReconnectingConnection } from 'reconnecting-connection';
+import { DeliveryWindow, FileSpool } from 'reconnecting-connection/delivery';
+
+import { decoderOf, read } from '../kit/protocols/frames';
+import { type RelpAnswer, RelpNumbers, speakRelp } from '../kit/protocols/relp';
+import { parseNumber } from './line-protocol';
+
+// Ships the messages from the first that its spool does not know to the last one: node shipper-process.js <protocol> <port>
+// <directory> <last>. Each line of its output is how many are acknowledged.
+type Protocol = 'relp' | 'lines';
+
+const BACKOFF = { initialDelay: 10, maxDelay: 100 };
+
+async function main([protocol, port, directory, last]: readonly string[]): Promise<void> {
+  const spool = new FileSpool({ directory: directory!, sync: 'never' });
+  // `as`: the caller passes nothing else.
+  const window = { relp: overRelp, lines: overLines }[protocol as Protocol](Number(port), spool);
+  await window.ready;
+  window.on('acknowledged', report);
+  report();
+  while (window.next <= Number(last)) {
+    if (!window.send(`message ${window.next}`)) await once(window, 'drain');
+  }
+  while (window.first < window.next) await once(window, 'acknowledged');
+  process.exit();
+
+  function report(): void {
+    // The parent counts on it when it chooses the next outage: one line for a thousand is enough.
+    if (window.first % 1_000 === 1 || window.first === window.next) writeSync(1, `${window.first - 1}\n`);
+  }
+}
+
+/** The server does not say what it has: some messages arrive twice. */
+function overRelp(port: number, spool: FileSpool): DeliveryWindow {
+  const numbers = new RelpNumbers();
+  const connection = new ReconnectingConnection<RelpAnswer>({ port, ...speakRelp, backoff: BACKOFF });
+  const encode = (position: number, message: string) => numbers.frame(position, message);
+  connection.on('open', () => numbers.begin());
+  const window = new DeliveryWindow(connection, { encode, maxBytes: 200_000, spool });
+  connection.on('message', (answer) => {
+    const position = numbers.positionOf(answer);
+    if (position !== undefined) window.acknowledge(position);
+  });
+  return window;
+}
+
+/** The server says what it has, in the handshake: no message arrives twice. */
+function overLines(port: number, spool: FileSpool): DeliveryWindow {
+  const handshake = async (socket: Duplex, { signal }: { readonly signal: AbortSignal }) => {
+    await window.ready;
+    window.forget(await read(socket, parseNumber, signal));
+  };
+  const connection = new ReconnectingConnection<number>({
+    port,
+    handshake,
+    backoff: BACKOFF,
+    decoder: decoderOf(parseNumber),
+  });
+  const encode = (position: number, message: string) => `${position} ${message}\n`;
+  const window: DeliveryWindow = new DeliveryWindow(connection, { encode, maxBytes: 200_000, spool });
+  connection.on('message', (position) => window.acknowledge(position));
+  return window;
+}
+
+void main(process.argv.slice(2));
