@@ -39,5 +39,5 @@ export async function killWriters(kills: number, directory: string) {
     confirmed = Math.max(confirmed, first - 1);
     await spool.close();
   }
-  return { problems, confirmed };
+  return { problems, acknowledged: confirmed };
 }

@@ -31,7 +31,8 @@ export async function ship(protocol: Protocol, messages: number, outages: number
   const server = protocol === 'relp' ? await Rsyslog.start() : await LineServer.start(join(directory, 'messages'));
   let proxy = await FaultProxy.start(server.target);
   const { port } = proxy;
-  const shipper = new Shipper([protocol, String(port), join(directory, 'spool'), String(messages)]);
+  const step = Math.ceil(messages / outages / 10);
+  const shipper = new Shipper([protocol, String(port), join(directory, 'spool'), String(messages), String(step)]);
   const counts: Record<string, number> = {};
 
   const faults: Record<keyof typeof KINDS, () => Promise<unknown>> = {

@@ -10,16 +10,17 @@ import { type RelpAnswer, RelpNumbers, speakRelp } from '../kit/protocols/relp';
 import { parseNumber } from './line-protocol';
 
 // Ships the messages from the first that its spool does not know to the last one: node shipper-process.js <protocol> <port>
-// <directory> <last>. Each line of its output is how many are acknowledged.
+// <directory> <last> <step>. It prints how many are acknowledged, whenever `step` more are.
 type Protocol = 'relp' | 'lines';
 
 const BACKOFF = { initialDelay: 10, maxDelay: 100 };
 
-async function main([protocol, port, directory, last]: readonly string[]): Promise<void> {
+async function main([protocol, port, directory, last, step]: readonly string[]): Promise<void> {
   const spool = new FileSpool({ directory: directory!, sync: 'never' });
   // `as`: the caller passes nothing else.
   const window = { relp: overRelp, lines: overLines }[protocol as Protocol](Number(port), spool);
   await window.ready;
+  let reported = 0;
   window.on('acknowledged', report);
   report();
   while (window.next <= Number(last)) {
@@ -29,8 +30,10 @@ async function main([protocol, port, directory, last]: readonly string[]): Promi
   process.exit();
 
   function report(): void {
-    // The parent counts on it when it chooses the next outage: one line for a thousand is enough.
-    if (window.first % 1_000 === 1 || window.first === window.next) writeSync(1, `${window.first - 1}\n`);
+    const acknowledged = window.first - 1;
+    if (acknowledged < reported + Number(step)) return;
+    reported = acknowledged;
+    writeSync(1, `${acknowledged}\n`);
   }
 }
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 
 import { positive, runProgram, text } from '../kit/command-line';
+import { deliveries } from '../delivery/delivery-process';
 import { measureApart } from './apart';
 import { leaks } from './leaks';
 import { streams } from './stream';
@@ -16,6 +17,7 @@ interface Part {
 
 const parts: readonly Part[] = [
   { name: 'leaks', program: 'leaks-process.js', measurements: leaks },
+  { name: 'delivery', program: '../delivery/delivery-process.js', measurements: deliveries },
   { name: 'stream', program: 'stream-process.js', measurements: streams, isTimed: true },
 ];
 
@@ -51,7 +53,7 @@ function worded(value: number): string {
 }
 
 // npm run soak -- [--only NAME] [--cycles N] [--minutes N]: cycles bound how often each is done, or how many mebibytes it
-// takes; minutes are how long the streams flow together.
+// takes, or its messages; minutes are how long the streams flow together.
 // What is being measured ends with this process.
 for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => process.exit(1));
 runProgram({ only: text, cycles: positive, minutes: positive }, async ({ only = '', cycles = Infinity, minutes }) => {
