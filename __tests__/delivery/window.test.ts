@@ -603,7 +603,7 @@ describe('whatever happens, the peer gets each message once and in order', () =>
     };
     const steps = {
       send: () => {
-        const text = 'x'.repeat(random.integer(0, 40)) + taken.length;
+        const text = `${'x'.repeat(random.integer(0, 40))}${taken.length}`;
         const error = thrownBy(() => window.send(text));
         if (error === undefined) taken.push(text);
         else expect(error.code).toBe('ERR_QUEUE_FULL');
