@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 
-import { ReconnectingConnection } from 'reconnecting-connection';
+import { ConnectionError, ReconnectingConnection } from 'reconnecting-connection';
 import { DeliveryWindow, FileSpool } from 'reconnecting-connection/delivery';
 
 import { decoderOf, read } from '../kit/protocols/frames';
@@ -24,7 +24,7 @@ async function main([protocol, port, directory, last, step]: readonly string[]):
   window.on('acknowledged', report);
   report();
   while (window.next <= Number(last)) {
-    if (!window.send(`message ${window.next}`)) await once(window, 'drain');
+    if (!trySend(window)) await once(window, 'drain');
   }
   while (window.first < window.next) await once(window, 'acknowledged');
   process.exit();
@@ -34,6 +34,16 @@ async function main([protocol, port, directory, last, step]: readonly string[]):
     if (acknowledged < reported + Number(step)) return;
     reported = acknowledged;
     writeSync(1, `${acknowledged}\n`);
+  }
+}
+
+/** The window is full from the beginning if the process before left it so. */
+function trySend(window: DeliveryWindow): boolean {
+  try {
+    return window.send(`message ${window.next}`);
+  } catch (error) {
+    if (error instanceof ConnectionError && error.code === 'ERR_QUEUE_FULL') return false;
+    throw error;
   }
 }
 
