@@ -91,7 +91,7 @@ const NAMES: Record<string, readonly string[]> = {
   ],
   'reconnecting-connection/testing': ['FaultProxy', 'LoopbackServer', 'ScriptedDial', 'record', 'until'],
   'reconnecting-connection/requests': ['Requests'],
-  'reconnecting-connection/delivery': ['DeliveryWindow'],
+  'reconnecting-connection/delivery': ['DeliveryWindow', 'FileSpool'],
   'reconnecting-connection/prometheus': ['exportMetrics'],
   'reconnecting-connection/opentelemetry': ['exportMetrics'],
 };
