@@ -4,7 +4,7 @@ import { crc32 } from 'node:zlib';
 
 import { ConnectionError, because, fromCaller, invalidOption } from '../errors';
 import { type Checks, type Given, checkRecord, func, integer, interval, oneOf, orInfinity } from '../options/checks';
-import type { DeliveryMessage } from './options';
+import type { DeliveryMessage } from './spool';
 import type { Replay, Spool } from './spool';
 import { lockDirectory } from './spool-lock';
 import { SpoolReading, encodeAcknowledgement, encodeMessages } from './spool-records';

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 
 import { ConnectionError, describe } from '../errors';
-import type { DeliveryMessage } from './options';
+import type { DeliveryMessage } from './spool';
 
 /** Messages share memory in slabs of at most this size; a larger message has a slab of its own. */
 const LARGEST_SLAB = 65_536;

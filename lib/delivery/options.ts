@@ -2,10 +2,7 @@ import type { WriteChunk } from 'reconnecting-connection';
 
 import { invalidOption } from '../errors';
 import { type Check, checkRecord, func, integer } from '../options/checks';
-import type { Spool } from './spool';
-
-/** A message of a window. */
-export type DeliveryMessage = string | Uint8Array;
+import type { DeliveryMessage, Spool } from './spool';
 
 /** Options of {@link DeliveryWindow}. */
 export interface DeliveryOptions<Message extends DeliveryMessage = string> {
@@ -16,8 +13,8 @@ export interface DeliveryOptions<Message extends DeliveryMessage = string> {
    */
   readonly encode: (position: number, message: Message) => WriteChunk;
   /**
-   * The most bytes of messages that the window keeps until they are acknowledged. In memory it takes about six bytes more
-   * for each message.
+   * The most bytes of messages that the window keeps until they are acknowledged. In memory it takes less than ten bytes
+   * more for each message.
    */
   readonly maxBytes: number;
   /** Keeps messages for the next process. A message is sent once it is there. Default: none. */
@@ -49,7 +46,12 @@ export interface DeliveryStats {
   /** Messages that the peer has, by `acknowledge()` or `forget()`. */
   readonly acknowledged: number;
   /** Messages that wait for their acknowledgement, and their bytes. */
-  readonly unacknowledged: { readonly messages: number; readonly bytes: number };
+  readonly unacknowledged: {
+    /** Number of messages. */
+    readonly messages: number;
+    /** Their bytes, without what `encode` adds. */
+    readonly bytes: number;
+  };
   /** Those of them that the spool has not kept yet; 0 without one. */
   readonly unspooled: number;
   /** Calls of `send()` that threw since the window was full. */

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 
-import type { DeliveryMessage } from './options';
+import type { DeliveryMessage } from './spool';
 
 // A record is a line: the CRC-32 of what follows, a position, and a message as JSON (text) or Base64 (bytes). A line without
 // a message says that all up to the position is acknowledged. What does not end with a line feed was cut off by a crash.

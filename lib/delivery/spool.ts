@@ -1,4 +1,5 @@
-import type { DeliveryMessage } from './options';
+/** A message of a window. */
+export type DeliveryMessage = string | Uint8Array;
 
 /**
  * Where a window keeps its messages, so that they survive the process. One of these calls runs at a time: the next comes

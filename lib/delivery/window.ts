@@ -5,15 +5,9 @@ import type { ErrorCode, ReconnectingConnection, WriteChunk } from 'reconnecting
 import { ConnectionError, because, fromCaller, invalidOption } from '../errors';
 import { type FeedSource, Feed } from './feed';
 import { MessageLog, sizeOf } from './log';
-import type {
-  DeliveryMessage,
-  DeliveryOptions,
-  DeliveryState,
-  DeliveryStats,
-  DeliveryWindowEvents,
-  Unacknowledged,
-} from './options';
+import type { DeliveryOptions, DeliveryState, DeliveryStats, DeliveryWindowEvents, Unacknowledged } from './options';
 import { checkConnection, resolveOptions } from './options';
+import type { DeliveryMessage } from './spool';
 import { Spooler } from './spooler';
 
 /**
