@@ -20,17 +20,6 @@ import { Spooler } from './spooler';
  * windows, if the peer can tell their messages apart.
  *
  * @typeParam Message - What is sent: strings by default, or bytes.
- *
- * @example
- * ```ts
- * const connection = new ReconnectingConnection({ port: 5140, decoder: () => split2(Number) });
- * const window = new DeliveryWindow(connection, {
- *   encode: (position, line) => `${position} ${line}\n`,
- *   maxBytes: 10_000_000,
- * });
- * connection.on('message', (position) => window.acknowledge(position));
- * if (!window.send('started')) await once(window, 'drain');
- * ```
  */
 export class DeliveryWindow<Message extends DeliveryMessage = string> extends EventEmitter<DeliveryWindowEvents> {
   /**
