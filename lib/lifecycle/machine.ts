@@ -144,7 +144,8 @@ export class Machine implements MachineCore {
   readonly #attempts: Attempts;
   readonly #outage: Outage;
   readonly #sessions: SessionLifecycle;
-  readonly #end: LifecycleEnd;
+  /** Created by the first end or the first who waits for a session, and at once where there is a `signal`. */
+  #endSoFar: LifecycleEnd | undefined;
   /** Created by the first reader of a connection with `allowHalfOpen`. */
   #peerEndListeners: Set<() => void> | undefined;
   #state: State = { name: 'idle' };
@@ -157,7 +158,8 @@ export class Machine implements MachineCore {
     this.#attempts = new Attempts(context, this);
     this.#sessions = new SessionLifecycle(this, this.#attempts);
     this.#outage = new Outage(this, this.#attempts, this.#sessions);
-    this.#end = new LifecycleEnd(this, this.#attempts, this.#sessions);
+    // It watches the signal.
+    if (settings.signal !== undefined) this.#endSoFar = this.#createEnd();
   }
 
   get state(): State['name'] {
@@ -308,7 +310,7 @@ export class Machine implements MachineCore {
     if (result.ok) return this.#handle('established', result);
     debug?.(this.connection, `attempt failed (${result.reason}): ${failureText(result.error)}`);
     this.#sessions.stats.recordFailure();
-    this.#end.waiters?.countFailure(result.error);
+    this.#endSoFar?.waiters?.countFailure(result.error);
     this.onLost(result.reason, result.error);
   }
 
@@ -331,7 +333,7 @@ export class Machine implements MachineCore {
     debug?.(this.connection, `replacement failed (${reason}): ${failureText(error)}`);
     this.#sessions.stats.recordFailure();
     this.#sessions.stats.recordError(error);
-    this.#end.waiters?.rejectNext(error);
+    this.#endSoFar?.waiters?.rejectNext(error);
   }
 
   onAborted(error: ConnectionError | undefined): void {
@@ -376,6 +378,14 @@ export class Machine implements MachineCore {
 
   onPeerEnd(): void {
     for (const listener of this.#peerEndListeners ?? []) this.delivery.enqueue(listener);
+  }
+
+  get #end(): LifecycleEnd {
+    return (this.#endSoFar ??= this.#createEnd());
+  }
+
+  #createEnd(): LifecycleEnd {
+    return new LifecycleEnd(this, this.#attempts, this.#sessions);
   }
 
   #handle<Input extends keyof Inputs>(input: Input, ...args: Inputs[Input]): void {
@@ -426,7 +436,7 @@ export class Machine implements MachineCore {
 
   #announce(next: NewSession): void {
     this.#sessions.announce(next, () => {
-      this.#end.waiters?.resolve(next.info);
+      this.#endSoFar?.waiters?.resolve(next.info);
       // `disconnect()` in an `open` listener has sealed it.
       if (this.state === 'open') this.#sessions.outbox?.flush();
     });
