@@ -387,4 +387,5 @@ test('it keeps only what follows what it has, and acknowledges only that', async
   await expect(spool.acknowledge(1)).rejects.toMatchObject({ code: 'ERR_SPOOL_FAILED' });
   await spool.close();
   await expect(spool.append(['one'], 1)).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+  await spool.acknowledge(1);
 });

@@ -142,8 +142,9 @@ export class FileSpool implements Spool {
     });
   }
 
-  /** Removes the files of which all is acknowledged. */
+  /** Removes the files of which all is acknowledged. No-op after `close()`: the next process sends those messages again. */
   acknowledge(position: number): Promise<void> {
+    if (this.#isClosed) return Promise.resolve();
     return this.#run('written', async () => {
       if (position >= this.#next) throw new Error(`Position ${position} was not appended`);
       this.#acknowledged = Math.max(this.#acknowledged, position);
