@@ -4,10 +4,13 @@
 // acknowledges what each of its reads has brought. The first client runs twice (A/A): its second row shows the noise.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { type Server, type Socket, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 import { ReconnectingConnection } from 'reconnecting-connection';
-import { DeliveryWindow } from 'reconnecting-connection/delivery';
+import { DeliveryWindow, FileSpool } from 'reconnecting-connection/delivery';
 
 /** Bytes of a message on the wire: its position in ten characters, a hundred of text, and a line feed. */
 const WIRE_SIZE = 111;
@@ -20,7 +23,7 @@ type Send = () => unknown;
 type Client = (
   connection: ReconnectingConnection,
   onAcknowledged: (listener: (position: number) => void) => void,
-) => Send;
+) => Send | Promise<Send>;
 
 const bare: Client = (connection) => {
   let position = 1;
@@ -57,11 +60,27 @@ const window: Client = (connection, onAcknowledged) => {
   return () => delivery.send(text);
 };
 
+/** A window over files. */
+const spooled =
+  (sync: 'always' | 'never' | number): Client =>
+  async (connection, onAcknowledged) => {
+    const directory = mkdtempSync(join(tmpdir(), 'spool-'));
+    const spool = new FileSpool({ directory, sync });
+    const delivery = new DeliveryWindow(connection, { encode, maxBytes: 100_000_000, spool });
+    await delivery.ready;
+    connection.on('close', () => void spool.close().then(() => rmSync(directory, { recursive: true })));
+    onAcknowledged((position) => delivery.acknowledge(position));
+    return () => delivery.send(text);
+  };
+
 const clients: readonly (readonly [name: string, client: Client])[] = [
   ['bare write', bare],
   ['bare write, again', bare],
   ['a map by hand', byHand],
   ['window', window],
+  ['spool, never', spooled('never')],
+  ['spool, 1000 ms', spooled(1_000)],
+  ['spool, always', spooled('always')],
 ];
 
 /** Sends so many messages, `burst` a turn of the event loop. Returns microseconds a message: of CPU, and that passed. */
@@ -81,7 +100,7 @@ async function measure(
     listener?.(acknowledged);
     goOn?.();
   });
-  const send = client(connection, (each) => (listener = each));
+  const send = await client(connection, (each) => (listener = each));
   const waitFor = async (position: number) => {
     while (acknowledged < position) await new Promise<void>((resolve) => (goOn = resolve));
   };
