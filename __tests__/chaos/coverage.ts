@@ -47,6 +47,7 @@ const EXPECTED = {
     ...['halfOpen', 'unheardBytes', 'refusals', 'twins'],
     ...[
       'crash',
+      'disk full',
       'duplicate',
       'refused',
       'freeze',

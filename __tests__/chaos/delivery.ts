@@ -93,6 +93,8 @@ export class DeliveryWorld {
   #connection!: ReconnectingConnection;
   #window!: DeliveryWindow<Buffer>;
   #hasRoom = true;
+  /** Whether the disk has been full. */
+  #hasFilled = false;
 
   constructor(seed: number) {
     const random = new Random(seed).fork(6);
@@ -130,6 +132,7 @@ export class DeliveryWorld {
   async finish(): Promise<void> {
     const window = this.#window;
     this.network.healAll();
+    if (this.disk !== undefined) this.disk.isFull = false;
     if (this.#random.chance(0.1)) {
       this.#checkHandedBack(window.close());
       return;
@@ -192,7 +195,10 @@ export class DeliveryWorld {
       for (; rest.length >= 4; rest = rest.subarray(4)) window.acknowledge(rest.readUInt32BE(0));
     });
     window.on('drain', () => (this.#hasRoom = true));
-    window.on('error', (error) => this.#fail('error', String(error)));
+    window.on('error', (error) => {
+      this.#count('disk full');
+      if (!this.#hasFilled) this.#fail('error', String(error));
+    });
     this.#connection = connection;
     this.#window = window;
     this.#hasRoom = true;
@@ -209,6 +215,7 @@ export class DeliveryWorld {
       replace: 0.5,
       stop: 0.3,
       crash: 0.5,
+      fill: 0.3,
       freeze: 0.1,
     });
     this.#say(what);
@@ -217,8 +224,8 @@ export class DeliveryWorld {
         this.#send(random.integer(1, random.of([1, 30, 1_000, 10_000])));
         return;
       }
-      case 'fault': // `as`: a part of the names has a weight.
-      {
+      case 'fault': {
+        // `as`: a part of the names has a weight.
         this.network.inject(this.#say(random.weighted(FAULTS as Record<Fault, number>)), 0);
         return;
       }
@@ -240,6 +247,12 @@ export class DeliveryWorld {
           connection.connect();
           return;
         }
+      case 'fill':
+        if (this.disk !== undefined) {
+          this.disk.isFull = !this.disk.isFull;
+          this.#hasFilled = true;
+        }
+        return;
       case 'crash':
         if (this.disk !== undefined) this.#crash(this.disk);
     }

@@ -13,6 +13,8 @@ export class Disk {
   readonly #kept: Buffer[] = [];
   /** Whether it says that it has kept what it may still lose. */
   isHasty = false;
+  /** Whether it takes no more. */
+  isFull = false;
   /** The process that has it open. */
   #process: object | undefined;
   /** What is being appended. */
@@ -49,6 +51,11 @@ export class Disk {
       append: (messages, first) => {
         if (this.#process !== process) return later(() => undefined);
         if (first !== this.end) throw new Error(`${first} is appended behind ${this.end}`);
+        if (this.isFull) {
+          return later(() => undefined).then(() => {
+            throw new Error('disk full');
+          });
+        }
         // They are valid until the promise is settled. `as`: bytes are sent here.
         this.#underWay = messages.map((message) => Buffer.from(message as Buffer));
         const kept = later(() => this.#keep(this.#underWay.length));

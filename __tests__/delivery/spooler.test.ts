@@ -11,7 +11,11 @@ afterEach(async () => {
 });
 
 /** A spool in memory whose calls the test settles, and a window on it. */
-function spooled(kept: Replay = { first: 1, messages: [] }, maxBytes = 1_000) {
+function spooled(
+  kept: Replay = { first: 1, messages: [] },
+  maxBytes = 1_000,
+  encode = (position: number, message: DeliveryMessage) => `${position} ${message.toString()}\n`,
+) {
   const calls: unknown[][] = [];
   const pending: { resolve: () => void; reject: (error: Error) => void }[] = [];
   const call = (...args: unknown[]) => {
@@ -26,7 +30,7 @@ function spooled(kept: Replay = { first: 1, messages: [] }, maxBytes = 1_000) {
   const { dial, links } = new ScriptedDial();
   const connection = track(new ReconnectingConnection({ port: 1, dial, backoff: () => 10 }));
   const window = new DeliveryWindow<DeliveryMessage>(connection, {
-    encode: (position, message) => `${position} ${message.toString()}\n`,
+    encode,
     maxBytes,
     spool,
   });
@@ -136,7 +140,7 @@ test.each([
   expect(window.stats.state).toBe('failed');
 });
 
-test('a failing append stops the window: nothing that is not kept is sent, and all is handed back', async () => {
+test('a failing append is told once and repeated: nothing that is not kept is sent, and nothing is lost', async () => {
   const { window, errors, done, open, sent, calls } = spooled();
   await done();
   await open();
@@ -148,17 +152,56 @@ test('a failing append stops the window: nothing that is not kept is sent, and a
   window.send('c');
   const flushed = window.flush();
   await done(new Error('ENOSPC'));
-  await expect(flushed).rejects.toMatchObject({ code: 'ERR_FAILED' });
-  await expect(window.flush()).rejects.toMatchObject({ code: 'ERR_FAILED' });
-  expect(errors).toMatchObject([{ code: 'ERR_FAILED', cause: { message: 'ENOSPC' } }]);
-  expect(() => window.send('d')).toThrow('cannot use its spool: ENOSPC');
+  await expect(flushed).rejects.toMatchObject({ code: 'ERR_FAILED', cause: { message: 'ENOSPC' } });
+  expect(errors).toMatchObject([{ message: expect.stringContaining('cannot use its spool: ENOSPC') as string }]);
+  expect([window.stats.state, window.send('d'), sent()]).toEqual(['ready', true, ['1 a']]);
+  await settle();
+  expect(calls.length).toBe(3);
+
+  await pass(1_000);
+  await done(new Error('ENOSPC'));
+  expect([errors.length, calls.length]).toEqual([1, 4]);
+  // What is acknowledged may make room: at once.
   window.acknowledge(1);
   await settle();
-  expect([sent(), calls.length]).toEqual([['1 a'], 3]);
-  expect(window.close()).toEqual([
-    { position: 2, message: 'b' },
-    { position: 3, message: 'c' },
-  ]);
+  expect(calls.slice(4)).toEqual([['acknowledge', 1]]);
+  await done();
+  expect(calls.slice(5)).toEqual([['append', 2, ['b', 'c', 'd']]]);
+  await done();
+  expect(sent()).toEqual(['1 a', '2 b', '3 c', '4 d']);
+  window.send('e');
+  await settle();
+  await done(new Error('EIO'));
+  expect(errors.length).toBe(2);
+});
+
+test('after `close` a call that fails is not repeated, and `flush` says so', async () => {
+  const { window, errors, done, calls } = spooled();
+  await done();
+  window.send('a');
+  await settle();
+  const flushed = window.flush();
+  expect(window.close()).toEqual([{ position: 1, message: 'a' }]);
+  await done(new Error('ENOSPC'));
+  await expect(flushed).rejects.toMatchObject({ code: 'ERR_FAILED' });
+  await pass(5_000);
+  expect([calls.length, errors]).toEqual([2, []]);
+});
+
+test('an `encode` that throws stops the spool too', async () => {
+  const encode = () => {
+    throw new Error('no such field');
+  };
+  const { window, done, open, calls } = spooled({ first: 1, messages: [] }, 1_000, encode);
+  await done();
+  await open();
+  window.send('a');
+  await settle();
+  await done();
+  expect(window.stats.state).toBe('failed');
+  expect(() => window.send('b')).toThrow(expect.objectContaining({ code: 'ERR_FAILED' }));
+  await pass(5_000);
+  expect(calls.length).toBe(2);
 });
 
 test('`flush` resolves when all that was taken before is kept, also after `close`', async () => {

@@ -4,8 +4,7 @@ import { crc32 } from 'node:zlib';
 
 import { ConnectionError, because, fromCaller, invalidOption } from '../errors';
 import { type Checks, type Given, checkRecord, func, integer, interval, oneOf, orInfinity } from '../options/checks';
-import type { DeliveryMessage } from './spool';
-import type { Replay, Spool } from './spool';
+import type { DeliveryMessage, Replay, Spool } from './spool';
 import { lockDirectory } from './spool-lock';
 import { SpoolReading, encodeAcknowledgement, encodeMessages } from './spool-records';
 
@@ -52,12 +51,6 @@ const checks: Checks<FileSpoolOptions> = {
  * A {@link Spool} in a directory of this machine. Each message is a line with a checksum in a file that only its owner can
  * read; files of which all is acknowledged are removed. When the file system fails, a call rejects with
  * `ERR_SPOOL_FAILED`, keeps nothing, and may be repeated.
- *
- * @example
- * ```ts
- * const spool = new FileSpool({ directory: '/var/spool/shipper' });
- * const window = new DeliveryWindow(connection, { encode, maxBytes: 10_000_000, spool });
- * ```
  */
 export class FileSpool implements Spool {
   readonly #options: Given<FileSpoolOptions>;

@@ -68,7 +68,10 @@ export type DeliveryWindowEvents = {
   drain: [];
   /** The peer has the message at this position and all before it. */
   acknowledged: [position: number];
-  /** The spool or `encode` has failed: the window has stopped. Without a listener, the process emits a warning. */
+  /**
+   * The spool has failed: once, until it works again, and `send()` goes on while there is room. Or its replay or `encode` has
+   * failed: the window has stopped. Without a listener, the process emits a warning.
+   */
   error: [error: Error];
 };
 

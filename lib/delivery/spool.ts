@@ -3,7 +3,8 @@ export type DeliveryMessage = string | Uint8Array;
 
 /**
  * Where a window keeps its messages, so that they survive the process. One of these calls runs at a time: the next comes
- * when what the last has returned is settled. An error of any of them stops the window.
+ * when what the last has returned is settled. An error of `replay` stops the window. After one of `append` or `acknowledge`
+ * the window emits `error`, and repeats the call a second later, or sooner when messages are acknowledged.
  *
  * The positions of the messages have no gaps: each is one above that of the message before it.
  */
@@ -17,7 +18,7 @@ export interface Spool {
 
   /**
    * Keeps messages. It may only return, or resolve, when they would survive a crash: the window sends them from then on.
-   * While it runs, the window gathers further messages for the next call.
+   * While it runs, the window gathers further messages for the next call. If it throws or rejects, it has to have kept none.
    *
    * @param messages - At least one. Bytes are valid until it returns or resolves.
    * @param first - The position of the first of them, which is the one after the last that was appended.

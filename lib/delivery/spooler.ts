@@ -1,7 +1,13 @@
-import { invalidOption } from '../errors';
+import { type ConnectionError, invalidOption } from '../errors';
 import { integer } from '../options/checks';
 import { type MessageLog, sizeOf } from './log';
 import type { Replay, Spool } from './spool';
+
+/** Messages of a batch at most: a spool that has little room may still have some for these. */
+const LARGEST_BATCH = 4_096;
+
+/** Milliseconds after which a call that has failed is repeated. */
+const RETRY_AFTER = 1_000;
 
 /** A caller of `flush()`, and the position behind the last message that it waits for. */
 interface Flush {
@@ -15,7 +21,7 @@ export class Spooler {
   readonly #spool: Spool;
   readonly #log: MessageLog;
   readonly #onKept: () => void;
-  readonly #onFailed: (error: unknown) => void;
+  readonly #onFailed: (error: ConnectionError) => void;
   /** The position behind the last message that is kept. */
   end: number;
   /** Messages that earlier processes have left. */
@@ -24,19 +30,32 @@ export class Spooler {
   #acknowledgedEnd: number;
   /** Positions whose messages the spool has lost. */
   readonly lost = new Set<number>();
+  readonly #errorOf: (cause: unknown) => ConnectionError;
   #isRunning = false;
-  #error: Error | undefined;
+  /** Whether its last call has failed. */
+  #isFailing = false;
+  /** It calls no more, or not again what fails. */
+  #end: 'stopped' | 'closed' | undefined;
+  /** Repeats the call that has failed. */
+  #retry: NodeJS.Timeout | undefined;
   #flushes: Flush[] = [];
 
   /**
    * @param onKept - Called when more messages may be sent.
-   * @param onFailed - Called once; from then on it calls the spool no more.
+   * @param onFailed - Called when a call has failed, and not again before one has succeeded.
    */
-  constructor(spool: Spool, log: MessageLog, onKept: () => void, onFailed: (error: unknown) => void) {
+  constructor(
+    spool: Spool,
+    log: MessageLog,
+    onKept: () => void,
+    onFailed: (error: ConnectionError) => void,
+    errorOf: (cause: unknown) => ConnectionError,
+  ) {
     this.#spool = spool;
     this.#log = log;
     this.#onKept = onKept;
     this.#onFailed = onFailed;
+    this.#errorOf = errorOf;
     this.end = log.next;
     this.#acknowledgedEnd = log.first;
   }
@@ -70,53 +89,88 @@ export class Spooler {
     return last;
   }
 
-  /** Messages were added to the log, or removed from it. */
+  /** Messages were added to the log. */
   start(): void {
-    if (this.#isRunning || this.#error !== undefined) return;
+    if (this.#isRunning || this.#retry !== undefined || this.#end === 'stopped') return;
     this.#isRunning = true;
     // What this tick brings is one batch.
     process.nextTick(() => void this.#run());
+  }
+
+  /** Does not wait any longer to repeat what has failed: messages were removed from the log, and the spool may have room. */
+  retry(): void {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.start();
   }
 
   /** Resolves when all messages that the log has now are kept. */
   flush(): Promise<void> {
     const end = this.#log.next;
     return new Promise((resolve, reject) => {
-      if (end <= this.end) resolve();
-      else if (this.#error !== undefined) reject(this.#error);
-      else this.#flushes.push({ end, resolve, reject });
+      if (end <= this.end) return resolve();
+      this.#flushes.push({ end, resolve, reject });
+      if (this.#end === 'stopped') this.#reject(this.#errorOf('it has stopped'));
+      else this.retry();
     });
   }
 
-  /** The window has stopped, for this or another reason. */
-  fail(error: Error): void {
-    this.#error ??= error;
-    for (const { reject } of this.#flushes.splice(0)) reject(error);
+  /** No messages follow. What was taken is still kept, but what fails is not repeated. */
+  close(): void {
+    this.#end ??= 'closed';
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+  }
+
+  /** The window has stopped. */
+  stop(error: Error): void {
+    this.close();
+    this.#end = 'stopped';
+    this.#reject(error);
   }
 
   async #run(): Promise<void> {
     const log = this.#log;
     try {
-      while (this.#error === undefined) {
+      while (this.#end !== 'stopped') {
         // In turn: while there are always more messages, the spool has to make room all the same.
         if (log.first > this.#acknowledgedEnd) await this.#acknowledge();
         else if (log.next === this.end) break;
         if (log.next > this.end) await this.#append();
       }
-    } catch (error) {
-      this.#onFailed(error);
+      this.#isFailing = false;
+      this.#isRunning = false;
+    } catch (cause) {
+      this.#isRunning = false;
+      this.#fail(cause);
     }
-    this.#isRunning = false;
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#end === 'stopped') return;
+    const error = this.#errorOf(cause);
+    this.#reject(error);
+    if (this.#end === 'closed') return;
+    this.#retry = setTimeout(() => this.retry(), RETRY_AFTER);
+    if (this.#isFailing) return;
+    this.#isFailing = true;
+    this.#onFailed(error);
+  }
+
+  #reject(error: Error): void {
+    for (const { reject } of this.#flushes.splice(0)) reject(error);
   }
 
   async #append(): Promise<void> {
-    const { next } = this.#log;
-    const messages = Array.from({ length: next - this.end }, (_, index) => this.#log.at(this.end + index));
-    await this.#spool.append(messages, this.end);
-    this.end = next;
-    this.#flushes = this.#flushes.filter(({ end, resolve }) => {
-      if (end <= next) resolve();
-      return end > next;
+    const first = this.end;
+    const end = Math.min(this.#log.next, first + LARGEST_BATCH);
+    const messages = Array.from({ length: end - first }, (_, index) => this.#log.at(first + index));
+    await this.#spool.append(messages, first);
+    this.end = end;
+    this.#isFailing = false;
+    this.#flushes = this.#flushes.filter((flush) => {
+      if (flush.end <= end) flush.resolve();
+      return flush.end > end;
     });
     this.#onKept();
   }

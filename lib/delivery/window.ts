@@ -59,7 +59,7 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     });
     this.#connection = connection;
     const { spool } = this.#options;
-    this.#spooler = spool && new Spooler(spool, this.#log, this.#onKept, this.#onSpoolError);
+    this.#spooler = spool && new Spooler(spool, this.#log, this.#onKept, this.#report, this.#spoolError);
     this.#state = spool === undefined ? 'ready' : 'starting';
     this.ready = this.#replay();
     this.ready.catch(() => undefined);
@@ -147,6 +147,7 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     if (this.#state === 'closed') return [];
     this.#state = 'closed';
     this.#feed = undefined;
+    this.#spooler?.close();
     this.#connection.off('open', this.#onOpen).off('reset', this.#onReset).off('drain', this.#onRoom);
     const { first, next } = this.#log;
     const positions = Array.from({ length: next - first }, (_, index) => first + index);
@@ -158,7 +159,7 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     try {
       await this.#spooler.replay();
     } catch (error) {
-      this.#onSpoolError(error);
+      this.#stop(this.#spoolError(error));
       throw this.#failure();
     }
     // An earlier process may have sent them.
@@ -171,9 +172,8 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
 
   readonly #onKept = (): void => this.#feed?.write();
 
-  readonly #onSpoolError = (cause: unknown): void => {
-    this.#stop(this.#errorOf('ERR_FAILED', `cannot use its spool${because(cause)}`, cause));
-  };
+  readonly #spoolError = (cause: unknown): ConnectionError =>
+    this.#errorOf('ERR_FAILED', `cannot use its spool${because(cause)}`, cause);
 
   // Events of the connection.
 
@@ -254,7 +254,7 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     const last = this.#spooler?.passLost(position) ?? position;
     this.#log.removeTo(last);
     this.#acknowledged += last + 1 - first;
-    this.#spooler?.start();
+    this.#spooler?.retry();
     this.emit('acknowledged', position);
     this.#reportRoom();
   }
@@ -270,11 +270,15 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     if (this.#state === 'failed') return;
     if (this.#state !== 'closed') this.#state = 'failed';
     this.#error = error;
-    this.#spooler?.fail(error);
-    // Not silently, and not by an exception in the midst of a session's events.
+    this.#spooler?.stop(error);
+    this.#report(error);
+  }
+
+  /** Not silently, and not by an exception in the midst of a session's events. */
+  readonly #report = (error: Error): void => {
     if (this.listenerCount('error') > 0) this.emit('error', error);
     else process.emitWarning(error);
-  }
+  };
 
   #encodingError(position: number, cause: unknown): ConnectionError {
     return this.#errorOf('ERR_FAILED', `cannot send message ${position}${because(cause)}`, cause);
