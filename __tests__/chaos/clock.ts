@@ -39,7 +39,7 @@ export class SimulatedTimer implements Due {
 /** The longest that Node's timers can wait. */
 const LONGEST = 2 ** 31 - 1;
 
-/** Iterations of the loop at one time after which it is taken to be endless. */
+/** Iterations of the loop at one time after which it is taken to be endless, if there is no other number. */
 const HOT = 3_000;
 
 /**
@@ -65,6 +65,11 @@ export class Clock {
   #reads = 0;
   #readsAt = 0;
   #restore: (() => void)[] = [];
+  readonly #hot: number;
+
+  constructor(hot = HOT) {
+    this.#hot = hot;
+  }
 
   /** Timers that wait. */
   get timers(): readonly SimulatedTimer[] {
@@ -158,7 +163,7 @@ export class Clock {
 
   async #settle(): Promise<void> {
     for (let turns = 0; await this.#loop(); turns++) {
-      if (turns > HOT) throw new Error(`The process runs hot at ${this.now} ms`);
+      if (turns > this.#hot) throw new Error(`The process runs hot at ${this.now} ms`);
     }
   }
 
