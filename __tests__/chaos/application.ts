@@ -1,6 +1,7 @@
 import {
   type ConnectionOptions,
   type StateName,
+  type Target,
   ConnectionError,
   ReconnectingConnection,
 } from 'reconnecting-connection';
@@ -11,7 +12,7 @@ import type { Link } from './link';
 import { Model } from './model';
 import type { Network } from './network';
 import { type OptionsHost, Functions, LONGEST_WAIT } from './options';
-import type { Call, Place, Plan } from './plan';
+import type { Call, Place, Plan, Setup } from './plan';
 import type { Random } from '../kit/random';
 
 /** What the application throws on purpose, to be reported once and no more. */
@@ -83,9 +84,9 @@ export class Application implements OptionsHost {
     }
   }
 
-  onDial(signal: AbortSignal): void {
-    this.#say(`${this.clock.now} dial`);
-    this.model.onDial(signal);
+  onDial(port: number, signal: AbortSignal): void {
+    this.#say(`${this.clock.now} dial ${port}`);
+    this.model.onDial(port, signal);
   }
 
   onLink(link: Link, signal: AbortSignal): void {
@@ -218,7 +219,8 @@ export class Application implements OptionsHost {
     const { setup } = this.#plan;
     const functions = new Functions(this, setup);
     return {
-      ...(setup.target === 'fixed' ? { port: 1 } : { target: functions.target }),
+      ...(setup.target === 'fixed' ? { port: 1 } : { target: this.#listOf(setup) ?? functions.target }),
+      ...(setup.failback && { failback: setup.failback }),
       dial: functions.dial,
       backoff: functions.backoff,
       shouldRetry: functions.shouldRetry,
@@ -238,6 +240,10 @@ export class Application implements OptionsHost {
       ...(setup.signal && { signal: this.controller.signal }),
       ...(setup.heartbeat && { heartbeat: { ...setup.heartbeat, ping: () => this.#ping() } }),
     };
+  }
+
+  #listOf({ target, servers }: Setup): Target[] | undefined {
+    return target === 'list' ? Array.from({ length: servers }, (_, index) => ({ port: index + 1 })) : undefined;
   }
 
   #ping(): void {

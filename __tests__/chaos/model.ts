@@ -13,6 +13,7 @@ import type { Clock } from './clock';
 import { Ledger, sessionOf } from './ledger';
 import type { Link } from './link';
 import type { Network } from './network';
+import { HELLO } from './peer';
 import type { Setup } from './plan';
 
 /** What an invariant says that does not hold. */
@@ -40,6 +41,7 @@ export type Bounds = Pick<
   | 'maxLifetime'
   | 'maxRetries'
   | 'decoder'
+  | 'failback'
 > & {
   readonly maxDelay: number;
   /** Whether the application calls nothing from within. */
@@ -51,6 +53,15 @@ const LATE = 1.25;
 
 /** How late, in milliseconds, the clock's steps may make what is due. */
 const SLACK = 2;
+
+/** A dial beside the session. */
+interface Beside {
+  readonly port: number;
+  readonly signal: AbortSignal;
+  link: Link | undefined;
+  openedAt: number;
+  endedAt: number;
+}
 
 /** A connection as the contract has it, which follows the real one from event to event and compares. */
 export class Model {
@@ -69,6 +80,12 @@ export class Model {
   readonly resets = new Map<string, number>();
   /** Sessions that went on after the peer's end. */
   halfOpen = 0;
+  /** Dials beside a session that only `failback` can have asked for. */
+  probes = 0;
+  /** Sessions that were replaced by one with a preferred server, which only `failback` can have asked for. */
+  moves = 0;
+  /** How many probes in a row have to last before the connection moves. */
+  successes: number;
   /** Drops, by their reason. */
   readonly drops = new Map<string, number>();
   readonly links: Link[] = [];
@@ -79,6 +96,8 @@ export class Model {
   readonly #bounds: Bounds;
   readonly #say: (line: string) => void;
   readonly #dialling = new Set<AbortSignal>();
+  /** Dials beside the present session. */
+  #beside: Beside[] = [];
   #session: Link | undefined;
   #generation = 0;
   #opens = 0;
@@ -114,6 +133,7 @@ export class Model {
     this.#network = network;
     this.#bounds = bounds;
     this.#say = say;
+    this.successes = bounds.failback?.successes ?? 0;
     this.ledger = new Ledger(connection, clock, bounds, this.fail);
     this.since = clock.now;
     connection
@@ -188,23 +208,41 @@ export class Model {
   }
 
   /** The library asks for a stream. */
-  onDial(signal: AbortSignal): void {
-    for (const other of this.#dialling) if (!other.aborted) this.fail('one dial', 'a dial began while another went on');
-    this.#dialling.clear();
+  onDial(port: number, signal: AbortSignal): void {
+    const { isRotated, isPreferred } = this.#besideOf(port);
+    const isBeside = this.state === 'open' && (isRotated || isPreferred);
+    for (const other of this.#dialling) if (other.aborted) this.#dialling.delete(other);
+    // A probe and what replaces the session may go on at once.
+    const most = isBeside && isRotated && this.#bounds.failback !== undefined ? 1 : 0;
+    if (this.#dialling.size > most) this.fail('one dial', 'a dial began while another went on');
     this.#dialling.add(signal);
-    const isBeside = this.state === 'open' && this.#mayReplace;
-    const live = this.links.filter(({ destroyed }) => !destroyed);
-    if (live.some((link) => !isBeside || link !== sessionOf(this.#connection)))
-      this.fail('one link', 'a dial began with a link still there');
+    const session = isBeside ? sessionOf(this.#connection) : undefined;
+    const others = this.links.filter((link) => !link.destroyed && link !== session);
+    if (others.length > most) this.fail('one link', 'a dial began with a link still there');
     if (this.state !== 'connecting' && this.state !== 'closing' && !isBeside)
-      this.fail('dial', `it dialled while ${this.state}`);
+      this.fail('dial', `it dialled server ${port} while ${this.state}`);
+    if (!isBeside) return;
+    this.#beside.push({ port, signal, link: undefined, openedAt: Infinity, endedAt: Infinity });
+    if (!isRotated) this.probes += 1;
   }
 
   /** It gets one. */
   onLink(link: Link, signal: AbortSignal): void {
     this.#dialling.delete(signal);
     this.links.push(link);
-    link.onHanded = (chunk) => this.ledger.onHanded(link, chunk);
+    link.onHanded = (chunk) => this.#onHanded(link, chunk);
+    const beside = this.#beside.find((each) => each.signal === signal);
+    if (beside === undefined) return;
+    beside.link = link;
+    link.once('connect', () => (beside.openedAt = this.#clock.now));
+    link.once('close', () => (beside.endedAt = this.#clock.now));
+  }
+
+  #onHanded(link: Link, chunk: Buffer): void {
+    const isHandshake = link.writes === 1 && chunk.equals(HELLO);
+    if (!isHandshake && link !== sessionOf(this.#connection))
+      this.fail('probe', `link ${link.number} is not that of a session, and was handed ${chunk.toString('latin1')}`);
+    this.ledger.onHanded(link, chunk);
   }
 
   /** Holds at every instant. */
@@ -221,6 +259,8 @@ export class Model {
     this.#checkLinks();
     this.#checkDue();
     this.#checkTimers();
+    if (this.#bounds.isPlain && this.#connection.generation !== this.#generation)
+      this.fail('probe', `session ${this.#connection.generation} was not told of`);
     if (this.state === 'open' && !this.paused) this.#checkSession();
   }
 
@@ -278,9 +318,13 @@ export class Model {
     if (generation <= this.#generation) this.fail('open', `generation ${generation} after ${this.#generation}`);
     if (attempts < 1) this.fail('open', `it took ${attempts} attempts`);
     if (!(downtime >= 0)) this.fail('open', `a downtime of ${downtime} ms`);
+    if (this.#bounds.isPlain && generation !== this.#generation + 1)
+      this.fail('probe', `session ${generation} follows session ${this.#generation}`);
     this.#opens += 1;
     this.#generation = generation;
     this.#session = sessionOf(this.#connection);
+    this.#checkMove(this.#session);
+    this.#beside = [];
     this.#replaces = false;
     this.#drainsSince = Infinity;
     if (this.#session !== undefined) this.ledger.onTurning(this.#session, false);
@@ -292,6 +336,7 @@ export class Model {
   #onReset({ generation, reason, willRetry, uncertain }: ResetInfo): void {
     const session = this.#session;
     const { now } = this.#clock;
+    const mayReplace = this.#mayReplace || this.#mayMove;
     this.resets.set(reason, (this.resets.get(reason) ?? 0) + 1);
     this.#resets += 1;
     this.#uncertain += uncertain.writes;
@@ -303,11 +348,11 @@ export class Model {
     if (generation !== this.#generation) this.fail('reset', `reset ${generation} of session ${this.#generation}`);
     const successor = sessionOf(this.#connection);
     if (successor !== undefined && successor !== session) this.ledger.onTurning(successor, true);
-    if (reason === 'replaced' && !this.#mayReplace) this.fail('reset', 'it was replaced without being asked');
+    if (reason === 'replaced' && !mayReplace) this.fail('reset', 'it was replaced without being asked');
     const next = !willRetry ? ['closed'] : ['backoff'];
-    if (willRetry && (reason === 'forced' || this.#mayReplace)) next.push('connecting');
+    if (willRetry && (reason === 'forced' || mayReplace)) next.push('connecting');
     // The next session was there.
-    if (willRetry && this.#mayReplace) next.push('open');
+    if (willRetry && mayReplace) next.push('open');
     if (willRetry && reason === 'replaced') next.push('closing');
     // The dial beside the session is its first retry.
     if (this.state === 'connecting' && reason !== 'forced') this.#attempt = 1;
@@ -399,12 +444,39 @@ export class Model {
     return this.#replaces || this.#bounds.maxLifetime < Infinity;
   }
 
+  /** Whether there are servers that are preferred to that of the session. */
+  get #mayMove(): boolean {
+    return this.#bounds.failback !== undefined && (this.#session?.port ?? 1) > 1;
+  }
+
+  /** Who may have asked for a dial beside the session: the application or `maxLifetime`, or `failback`. */
+  #besideOf(port: number): { isRotated: boolean; isPreferred: boolean } {
+    const session = sessionOf(this.#connection);
+    const isPreferred = this.#bounds.failback !== undefined && port < (session?.port ?? 1);
+    return { isRotated: this.#mayReplace, isPreferred };
+  }
+
+  /** What `failback` alone has moved goes to a server of which enough probes in a row have lasted. */
+  #checkMove(session: Link | undefined): void {
+    const { failback, minUptime } = this.#bounds;
+    const isMoved = this.#beside.some(({ link }) => link === session);
+    if (!isMoved || session === undefined || failback === undefined || this.#mayReplace) return;
+    this.moves += 1;
+    const lasts = Math.min(minUptime, failback.interval);
+    const probes = this.#beside.filter(({ port, link }) => port === session.port && link !== session);
+    const lasted = probes.slice(-this.successes).filter(({ openedAt, endedAt }) => endedAt - openedAt >= lasts);
+    if (lasted.length < this.successes) {
+      this.fail('failback', `it moved to server ${session.port}, where ${lasted.length} of ${this.successes} lasted`);
+    }
+  }
+
   #checkLinks(): void {
     const live = this.links.filter(({ destroyed }) => !destroyed);
     const mayLive = this.state === 'connecting' || this.state === 'open' || this.state === 'closing';
     const most = mayLive || (this.state === 'backoff' && this.#clock.now <= this.#endsBy + SLACK) ? 1 : 0;
-    const isBeside = this.#mayReplace && (this.state === 'open' || this.state === 'closing');
-    if (live.length > most + (isBeside ? 1 : 0))
+    const isOpen = this.state === 'open';
+    const beside = this.#mayReplace && (isOpen || this.state === 'closing') ? 1 : 0;
+    if (live.length > most + beside + (this.#mayMove && isOpen ? 1 : 0))
       this.fail('one link', `${live.length} links are there while ${this.state}`);
     const session = sessionOf(this.#connection);
     if (session === undefined) return;
@@ -437,7 +509,7 @@ export class Model {
     const { heartbeat } = this.#bounds;
     const { timeout = Infinity, interval = 1 } = heartbeat ?? {};
     const beats = heartbeat === undefined ? 0 : 2 + (timeout === Infinity ? 0 : Math.ceil(timeout / interval));
-    const beside = this.#mayReplace ? 4 : 0;
+    const beside = (this.#mayReplace ? 4 : 0) + (this.#mayMove ? 4 : 0);
     const most = { idle: 1, connecting: 3, open: beats + 4 + beside, backoff: 3, closing: 4, closed: 0 }[this.state];
     if (timers.length > most) this.fail('timers', `${timers.length} timers while ${this.state}`);
     if (this.state === 'backoff' && timers.length === 0) this.fail('timers', 'no timer to end the wait');

@@ -27,7 +27,7 @@ export interface OptionsHost {
   readonly calm: boolean;
   /** Runs what the plan has for this place. */
   at(place: Place): void;
-  onDial(signal: AbortSignal): void;
+  onDial(port: number, signal: AbortSignal): void;
   onLink(link: Link, signal: AbortSignal): void;
 }
 
@@ -84,9 +84,9 @@ export class Functions {
 
   readonly dial: NonNullable<ConnectionOptions['dial']> = (target, signal) => {
     const { network, random, calm } = this.#host;
-    this.#host.onDial(signal);
-    this.#host.at('dial');
     const port = 'port' in target ? target.port : 1;
+    this.#host.onDial(port, signal);
+    this.#host.at('dial');
     const open = () => {
       const link = network.dial(port);
       this.#host.onLink(link, signal);

@@ -107,7 +107,9 @@ export interface Setup {
   readonly overflow: 'refuse' | 'drop-oldest';
   readonly handshake: 'none' | 'readable' | 'flowing';
   readonly decoder: 'none' | 'lines' | 'slow' | 'faulty';
-  readonly target: 'fixed' | 'sync' | 'async';
+  /** `list`: all servers, in order of preference. */
+  readonly target: 'fixed' | 'sync' | 'async' | 'list';
+  readonly failback: { readonly interval: number; readonly successes: number } | undefined;
   /** Share of dials that fail in a way of their own: thrown, rejected, late, no stream at all. */
   readonly oddDials: number;
   readonly shouldRetry: 'always' | 'odd';
@@ -138,6 +140,7 @@ export const PLAIN: Setup = {
   handshake: 'none',
   decoder: 'none',
   target: 'fixed',
+  failback: undefined,
   oddDials: 0,
   shouldRetry: 'always',
   signal: false,
@@ -231,12 +234,12 @@ export function planOf(seed: number, steps: number): Plan {
 function setupOf(random: Random): Setup {
   const handshake = random.of(['none', 'none', 'readable', 'flowing'] as const);
   const oddDials = random.of([0, 0, 0.2]);
-  const target = random.of(['fixed', 'fixed', 'sync', 'async'] as const);
+  const target = random.of(['fixed', 'fixed', 'sync', 'async', 'list', 'list'] as const);
   const idleTimeout = random.of([0, 0, 700, 5_000, 40_000]);
   // Without a bound an attempt may wait for ever for what never answers, so there must be nothing of the kind.
   const unbounded = handshake === 'none' && oddDials === 0 && random.chance(0.1);
   return {
-    servers: target === 'fixed' ? 1 : 2,
+    servers: target === 'fixed' ? 1 : target === 'list' ? random.integer(2, 3) : 2,
     // A peer that is to be judged by its silence is one that is known to speak.
     chatter: idleTimeout > 0 ? idleTimeout / 2 : random.of([0, 0, 600, 4_000]),
     backoff: random.of(['default', 'constant', 'connman', 'full', 'equal', 'decorrelated', 'none', 'junk'] as const),
@@ -265,6 +268,10 @@ function setupOf(random: Random): Setup {
     handshake,
     decoder: random.of(['none', 'none', 'none', 'lines', 'slow', 'faulty'] as const),
     target,
+    failback:
+      target === 'list' && random.chance(0.8)
+        ? { interval: random.of([30, 400, 3_000]), successes: random.integer(1, 3) }
+        : undefined,
     oddDials,
     shouldRetry: random.of(['always', 'always', 'always', 'odd'] as const),
     signal: random.chance(0.5),
@@ -276,7 +283,7 @@ function setupOf(random: Random): Setup {
 function actionOf(random: Random, setup: Setup): Action {
   const kind = random.weighted({ call: 40, fault: 25, pass: 33, freeze: 2 });
   if (kind === 'call') return callOf(random, setup);
-  if (kind === 'fault') return { do: 'fault', fault: random.weighted(FAULTS), server: random.integer(0, 1) };
+  if (kind === 'fault') return { do: 'fault', fault: random.weighted(FAULTS), server: random.integer(0, 2) };
   if (kind === 'freeze') return { do: 'freeze', ms: random.of([100, 3_000, 30_000]) };
   return { do: 'pass', ms: random.of([1, 1, 1, 7, 7, 7, 40, 40, 40, 250, 250, 250, 900, 900, 5_000, 20_000]) };
 }

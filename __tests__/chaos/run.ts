@@ -6,7 +6,7 @@ import { Clock, turn } from './clock';
 import { sessionOf } from './ledger';
 import { Violation } from './model';
 import { Network } from './network';
-import type { Action, Plan } from './plan';
+import type { Action, Plan, Setup } from './plan';
 import { Random } from '../kit/random';
 
 /** What a run came to. */
@@ -91,9 +91,9 @@ export async function run(plan: Plan, sabotage?: Sabotage): Promise<Result> {
 }
 
 function seldom(application: Application | undefined): Map<string, number> {
-  const { halfOpen = 0 } = application?.model ?? {};
+  const { halfOpen = 0, probes = 0, moves = 0 } = application?.model ?? {};
   const unheardBytes = application?.connection.stats.unheardBytes ?? 0;
-  return new Map(Object.entries({ halfOpen, unheardBytes }).filter(([, count]) => count > 0));
+  return new Map(Object.entries({ halfOpen, unheardBytes, probes, 'moves of one': moves }).filter(([, count]) => count > 0));
 }
 
 function textOf(clock: Clock, action: Action): string {
@@ -161,7 +161,8 @@ async function recover(application: Application, { setup }: Plan): Promise<void>
     const link = sessionOf(connection);
     if (connection.state !== 'open' || link === undefined) return false;
     // It was ended for the next one, which has come or is on its way.
-    if (setup.maxLifetime < Infinity && link.writableEnded) return true;
+    const isReplaced = setup.maxLifetime < Infinity || setup.failback !== undefined;
+    if (isReplaced && link.writableEnded) return true;
     return network.peerOf(link)?.gone === false && !link.destroyed;
   };
   // Speaking to a peer that is no more is how one learns of it.
@@ -184,6 +185,7 @@ async function recover(application: Application, { setup }: Plan): Promise<void>
   await clock.pass(2_000);
   if (!isWell()) model.fail('recovery', `a session was lost although all was well: ${connection.state}`);
   throwViolation(application);
+  await goBack(application, setup);
   const link = sessionOf(connection)!;
   const isSent = () => connection.stats.writes.queued.writes === 0 && link.handed.taken === link.handed.length;
   // A heartbeat may be under way at any time.
@@ -197,6 +199,18 @@ async function recover(application: Application, { setup }: Plan): Promise<void>
   if (peer.sent.taken !== peer.sent.length && !peer.busy && setup.decoder === 'none') {
     model.fail('recovery', 'not all that the peer sent has been told');
   }
+}
+
+/** With `failback`, it comes to the server that it prefers. */
+async function goBack({ clock, network, connection, model }: Application, setup: Setup): Promise<void> {
+  const { failback, maxLifetime, servers, minUptime, closeTimeout } = setup;
+  if (failback === undefined || maxLifetime < 20_000) return;
+  const probe = failback.interval * 2.25 + minUptime + closeTimeout + 1_000;
+  for (let wait = 0; wait < servers * (failback.successes + 2) && sessionOf(connection)?.port !== 1; wait++)
+    await clock.pass(probe);
+  const port = sessionOf(connection)?.port;
+  if (port !== 1 && connection.state !== 'closed' && network.servers[0]?.welcome === 'accept')
+    model.fail('failback', `it is with server ${port} long after all was well again`);
 }
 
 function throwViolation({ model }: Application): void {
