@@ -44,7 +44,7 @@ const EXPECTED = {
     ...['max-retries', 'max-elapsed', 'not-retryable', 'backoff-ended'],
   ],
   seldom: [
-    ...['halfOpen', 'unheardBytes', 'refusals', 'twins'],
+    ...['halfOpen', 'unheardBytes', 'refusals', 'twins', 'probes', 'moves of one'],
     ...[
       'crash',
       'disk full',

@@ -10,6 +10,7 @@ export const sabotages = {
   'a `close` is told twice': { rule: 'close', sabotage: (application) => repeat(application, 'close') },
   'a write is sent twice': { rule: 'at most once', sabotage: sendTwice },
   'a link is left behind': { rule: 'one link', sabotage: leaveLink },
+  'it moves back a probe too early': { rule: 'failback', sabotage: ({ model }) => void (model.successes += 1) },
   'a timer is left behind': { rule: 'timers', sabotage: () => void setTimeout(() => undefined, 10 ** 9) },
   'an exception gets lost': { rule: 'uncaught', sabotage: (application) => void (application.thrown += 1) },
 } satisfies Record<string, { readonly rule: string; readonly sabotage: Sabotage }>;
