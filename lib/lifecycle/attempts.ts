@@ -10,6 +10,7 @@ import type { EndingTransport } from '../socket/ending-transport';
 export interface AttemptsHost extends GateMember {
   readonly generation: number;
   readonly isRef: boolean;
+  readonly settings: Settings;
 }
 
 export interface AttemptsContext extends ResolvedOptions {
@@ -37,7 +38,6 @@ const NO_MEMBER: GateMember = { retryNow: () => false };
 
 /** Makes the attempts of a connection, and knows where the last one went. */
 export class Attempts {
-  readonly settings: Settings;
   /** The target of the options; undefined where only the `target` function knows one. */
   readonly target: ResolvedTarget | undefined;
   /** The target as text. */
@@ -50,7 +50,6 @@ export class Attempts {
   #previous: Target | undefined;
 
   constructor({ settings, target, joinGate }: AttemptsContext, host: AttemptsHost) {
-    this.settings = settings;
     this.target = target;
     const first = target ?? settings.targets?.[0];
     this.tag = first === undefined ? 'unresolved' : tagOf(first);
@@ -78,12 +77,12 @@ export class Attempts {
 
   /** The target of the session, where that is one of a list. */
   get present(): ResolvedTarget | undefined {
-    return this.settings.targets?.find((each) => each === this.#previous);
+    return this.#host.settings.targets?.find((each) => each === this.#previous);
   }
 
   /** Those of a list that are preferred to the session's. */
   get preferred(): readonly ResolvedTarget[] {
-    const { targets = [] } = this.settings;
+    const { targets = [] } = this.#host.settings;
     return targets.slice(
       0,
       Math.max(
@@ -94,7 +93,7 @@ export class Attempts {
   }
 
   joinGateForProbes(): DialGate | undefined {
-    return this.#joinGate?.(this.settings, NO_MEMBER);
+    return this.#joinGate?.(this.#host.settings, NO_MEMBER);
   }
 
   createProbe(observer: AttemptObserver, to: ResolvedTarget, gate: DialGate | undefined): Attempt {
@@ -120,19 +119,20 @@ export class Attempts {
   }
 
   #create({ observer, failure, previous, to, ending, gate = this.gate }: Dial): Attempt {
+    const { settings, isRef: ref } = this.#host;
     const generation = this.#host.generation + 1;
     return new Attempt({
-      settings: this.settings,
+      settings,
       target: this.target,
       to,
       gate,
       observer,
       // Only a `target` function reads the rest.
-      targetContext: this.settings.nextTarget
+      targetContext: settings.nextTarget
         ? { ...(failure && { failure }), ...(previous && { previous }), generation }
         : { generation },
       ending,
-      ref: this.#host.isRef,
+      ref,
     });
   }
 }

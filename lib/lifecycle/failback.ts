@@ -26,6 +26,7 @@ export interface FailbackHost {
   readonly isPaused: boolean;
   readonly isRef: boolean;
   readonly settings: Settings;
+  readonly attempts: Attempts;
   /** For the debug log. */
   readonly connection: HeartbeatConnection;
   /** A probe of the target with `tag` dials. */
@@ -57,7 +58,6 @@ const SPREAD = 0.25;
  */
 export class Failback implements AttemptObserver, TransportHandler, Refable {
   readonly #host: FailbackHost;
-  readonly #attempts: Attempts;
   /** In order of preference. */
   readonly #targets: readonly ResolvedTarget[];
   readonly #gate: DialGate | undefined;
@@ -68,11 +68,10 @@ export class Failback implements AttemptObserver, TransportHandler, Refable {
   #phase: Phase;
 
   /** @param targets - Those that are preferred to the session's. */
-  constructor(host: FailbackHost, attempts: Attempts, targets: readonly ResolvedTarget[]) {
+  constructor(host: FailbackHost, targets: readonly ResolvedTarget[]) {
     this.#host = host;
-    this.#attempts = attempts;
     this.#targets = targets;
-    this.#gate = attempts.joinGateForProbes();
+    this.#gate = host.attempts.joinGateForProbes();
     this.#counts = targets.map(() => 0);
     this.#phase = this.#waiting();
   }
@@ -172,7 +171,7 @@ export class Failback implements AttemptObserver, TransportHandler, Refable {
 
   #probe(at: number): void {
     this.#at = at;
-    const attempt = this.#attempts.createProbe(this, this.#target, this.#gate);
+    const attempt = this.#host.attempts.createProbe(this, this.#target, this.#gate);
     this.#phase = { name: 'dialling', attempt };
     attempt.start();
   }

@@ -2,31 +2,25 @@ import type { Attempt } from '../attempt/attempt';
 import { ConnectionError } from '../errors';
 import type { CloseInfo, FinalReason, OpenInfo } from '../events/events';
 import { Deadline } from '../timers/deadline';
-import type { Attempts } from './attempts';
 import { type Deferred, deferred } from './deferred';
 import type { End } from './inputs';
 import { LifecycleSignal } from './lifecycle-signal';
 import type { MachineCore } from './machine-core';
 import type { OpenSession } from './open-session';
-import type { SessionLifecycle } from './session-lifecycle';
 import type { Closed, Closing } from './states';
 import { OpenWaiters } from './when-open';
 
 /** Ends the lifecycle of a connection, and with it the promises that wait for a session. */
 export class LifecycleEnd {
   readonly #machine: MachineCore;
-  readonly #attempts: Attempts;
-  readonly #sessions: SessionLifecycle;
   readonly #signal: LifecycleSignal | undefined;
   /** Created by the first `whenOpen()` or `replace()`. */
   #waitersSoFar: OpenWaiters | undefined;
   /** Created by the first `disconnect()` of a lifecycle. */
   #disconnected: Deferred<CloseInfo> | undefined;
 
-  constructor(machine: MachineCore, attempts: Attempts, sessions: SessionLifecycle) {
+  constructor(machine: MachineCore) {
     this.#machine = machine;
-    this.#attempts = attempts;
-    this.#sessions = sessions;
     const { signal } = machine.settings;
     this.#signal = signal && new LifecycleSignal(signal, () => machine.onAborted(this.#signal?.error(machine.tag)));
     this.#signal?.start();
@@ -61,14 +55,14 @@ export class LifecycleEnd {
     const machine = this.#machine;
     const deadline = new Deadline(machine.settings.closeTimeout, machine.isRef, () => machine.onCloseTimeout());
     machine.enter({ name: 'closing', work, deadline, restart: false });
-    this.#sessions.outbox?.seal();
+    machine.sessions.outbox?.seal();
     this.waiters?.reject(() => this.errorFor());
   }
 
   /** The end of the lifecycle, from any state. */
   finish({ reason, error, resetReason, lastError }: End): void {
     const machine = this.#machine;
-    const { current: state, session, delivery } = machine;
+    const { current: state, session, sessions, attempts, delivery } = machine;
     const disconnected = this.#disconnected;
     // Made when something is left behind: an error with its stack is a good part of what a disconnect costs.
     let errorSoFar: ConnectionError | undefined;
@@ -76,12 +70,11 @@ export class LifecycleEnd {
     const restart = state.name === 'closing' && state.restart;
     const closed: Closed = { name: 'closed', info: { reason, ...(error && { error }) }, restart };
     // `as`: giving up has a `resetReason`; the reason of any other end is a reason for a reset too.
-    const reportReset =
-      session && this.#sessions.end(session, resetReason ?? (reason as FinalReason), lastError, false);
-    const reportDropped = this.#sessions.outbox?.drop(reason, errorOfRest);
+    const reportReset = session && sessions.end(session, resetReason ?? (reason as FinalReason), lastError, false);
+    const reportDropped = sessions.outbox?.drop(reason, errorOfRest);
     this.#signal?.stop();
     machine.enter(closed);
-    this.#attempts.gate?.close();
+    attempts.gate?.close();
     if (!restart) this.waiters?.reject(errorOfRest);
     reportReset?.();
     reportDropped?.();
@@ -107,10 +100,11 @@ export class LifecycleEnd {
    * @throws ConnectionError `ERR_ABORTED`
    */
   reopen(): void {
-    this.#signal?.startAgain(this.#machine.tag);
-    this.#sessions.outbox?.reopen();
-    this.#sessions.stats.startLifecycle();
-    this.#attempts.forget();
+    const { sessions, attempts, tag } = this.#machine;
+    this.#signal?.startAgain(tag);
+    sessions.outbox?.reopen();
+    sessions.stats.startLifecycle();
+    attempts.forget();
     this.#disconnected = undefined;
   }
 

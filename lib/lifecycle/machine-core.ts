@@ -1,11 +1,12 @@
 import type { ConnectionError } from '../errors';
 import type { End } from './inputs';
-import type { SessionsHost } from './session-lifecycle';
+import type { SessionLifecycle, SessionsHost } from './session-lifecycle';
 import type { State } from './states';
 
 /** The machine, as those see it that enter its states for it. */
 export interface MachineCore extends SessionsHost {
   readonly current: State;
+  readonly sessions: SessionLifecycle;
   /** Enters a state, and releases what the one before held. Within a transaction. */
   enter(next: State): void;
   connect(): void;

@@ -48,7 +48,7 @@ export class Machine implements MachineCore {
         if (attempt.hasBegun || delay > 0) machine.#outage.redial(Math.max(delay, machine.#outage.policy.abandon()));
       },
       disconnect: (machine, attempt) => {
-        if (machine.#sessions.outbox?.hasWaiting === true) machine.#end.close(attempt);
+        if (machine.sessions.outbox?.hasWaiting === true) machine.#end.close(attempt);
         else machine.finish(DISCONNECTED);
       },
       destroy: (machine, _state, end) => machine.finish(end),
@@ -64,7 +64,7 @@ export class Machine implements MachineCore {
         machine.#outage.retryOrGiveUp(failure, 0, reason);
       },
       replace: (machine, session) => {
-        if (session.info !== undefined) (session.replacement ??= new Replacement(machine, machine.#attempts)).begin();
+        if (session.info !== undefined) (session.replacement ??= new Replacement(machine)).begin();
       },
       replaceable: (machine, session) => {
         machine.sendNow();
@@ -76,11 +76,11 @@ export class Machine implements MachineCore {
       },
       disconnect: (machine, session) => {
         // A socket that is gone already has nothing to flush.
-        if (session.transport.destroyed && !machine.#sessions.needsNext(session)) return machine.finish(DISCONNECTED);
+        if (session.transport.destroyed && !machine.sessions.needsNext(session)) return machine.finish(DISCONNECTED);
         machine.#end.close(session);
         session.failback?.release();
         session.end();
-        if (!machine.#sessions.needsNext(session)) session.replacement?.release();
+        if (!machine.sessions.needsNext(session)) session.replacement?.release();
       },
       destroy: (machine, _state, end) => machine.finish(end),
     },
@@ -92,8 +92,8 @@ export class Machine implements MachineCore {
       },
       replace: (machine, { failure }) => machine.#outage.dial(failure),
       disconnect: (machine, { failure }) => {
-        if (machine.#sessions.outbox?.hasWaiting !== true) return machine.finish(DISCONNECTED);
-        const attempt = machine.#attempts.create(machine, failure, machine.#outage.ending);
+        if (machine.sessions.outbox?.hasWaiting !== true) return machine.finish(DISCONNECTED);
+        const attempt = machine.attempts.create(machine, failure, machine.#outage.ending);
         machine.#end.close(attempt);
         attempt.start();
       },
@@ -105,11 +105,11 @@ export class Machine implements MachineCore {
       failed: (machine, state, { error }) => {
         const { work } = state;
         const established =
-          work.name === 'open' && machine.#sessions.needsNext(work) ? work.replacement?.take() : undefined;
+          work.name === 'open' && machine.sessions.needsNext(work) ? work.replacement?.take() : undefined;
         if (work.name !== 'open' || established === undefined) {
           return machine.finish({ reason: 'disconnected', lastError: error });
         }
-        machine.#openWhileClosing(state, established, machine.#sessions.end(work, 'replaced', error, true));
+        machine.#openWhileClosing(state, established, machine.sessions.end(work, 'replaced', error, true));
         work.release();
       },
       closeTimeout: (machine) => machine.finish(DISCONNECTED),
@@ -136,14 +136,14 @@ export class Machine implements MachineCore {
   readonly settings: Settings;
   readonly delivery: DeliveryQueue<ConnectionEvents>;
   readonly connection: HeartbeatConnection;
+  readonly attempts: Attempts;
+  readonly sessions: SessionLifecycle;
   /** Whether the application has paused it. */
   isPaused = false;
   /** Whether its socket and timers keep the process alive. */
   isRef = true;
 
-  readonly #attempts: Attempts;
   readonly #outage: Outage;
-  readonly #sessions: SessionLifecycle;
   /** Created by the first end or the first who waits for a session, and at once where there is a `signal`. */
   #endSoFar: LifecycleEnd | undefined;
   /** Created by the first reader of a connection with `allowHalfOpen`. */
@@ -155,9 +155,9 @@ export class Machine implements MachineCore {
     this.settings = settings;
     this.delivery = delivery;
     this.connection = connection;
-    this.#attempts = new Attempts(context, this);
-    this.#sessions = new SessionLifecycle(this, this.#attempts);
-    this.#outage = new Outage(this, this.#attempts, this.#sessions);
+    this.attempts = new Attempts(context, this);
+    this.sessions = new SessionLifecycle(this);
+    this.#outage = new Outage(this);
     // It watches the signal.
     if (settings.signal !== undefined) this.#endSoFar = this.#createEnd();
   }
@@ -178,23 +178,23 @@ export class Machine implements MachineCore {
 
   /** The target of the options; undefined where only the `target` function knows one. */
   get target(): ResolvedTarget | undefined {
-    return this.#attempts.target;
+    return this.attempts.target;
   }
 
   get tag(): string {
-    return this.#attempts.tag;
+    return this.attempts.tag;
   }
 
   get outbox(): Outbox {
-    return (this.#sessions.outbox ??= this.#newOutbox());
+    return (this.sessions.outbox ??= this.#newOutbox());
   }
 
   get pendingBytes(): number {
-    return this.#sessions.outbox?.pendingBytes ?? 0;
+    return this.sessions.outbox?.pendingBytes ?? 0;
   }
 
   get generation(): number {
-    return this.#sessions.stats.generation;
+    return this.sessions.stats.generation;
   }
 
   /** How the lifecycle ended, once it has. */
@@ -203,8 +203,8 @@ export class Machine implements MachineCore {
   }
 
   get stats(): ConnectionStats {
-    const writes = this.#sessions.outbox?.totals ?? new WriteCounts().totals({ writes: 0, bytes: 0 });
-    return this.#sessions.stats.snapshot(this.state, this.tag, this.session, writes);
+    const writes = this.sessions.outbox?.totals ?? new WriteCounts().totals({ writes: 0, bytes: 0 });
+    return this.sessions.stats.snapshot(this.state, this.tag, this.session, writes);
   }
 
   // Called by the application.
@@ -298,29 +298,29 @@ export class Machine implements MachineCore {
   }
 
   onTarget(target: ResolvedTarget, answer: Target): void {
-    this.#attempts.onTarget(target, answer);
+    this.attempts.onTarget(target, answer);
   }
 
   onDial(): void {
     debug?.(this.connection, 'dial');
-    this.#sessions.stats.recordDial();
+    this.sessions.stats.recordDial();
   }
 
   onResult(result: AttemptResult): void {
     if (result.ok) return this.#handle('established', result);
     debug?.(this.connection, `attempt failed (${result.reason}): ${failureText(result.error)}`);
-    this.#sessions.stats.recordFailure();
+    this.sessions.stats.recordFailure();
     this.#endSoFar?.waiters?.countFailure(result.error);
     this.onLost(result.reason, result.error);
   }
 
   onLost(reason: FailureReason, error: Error | undefined): void {
-    if (error !== undefined) this.#sessions.stats.recordError(error);
+    if (error !== undefined) this.sessions.stats.recordError(error);
     this.#handle('failed', error === undefined ? { reason } : { reason, error });
   }
 
   sendNow(): void {
-    this.#sessions.outbox?.sendNow();
+    this.sessions.outbox?.sendNow();
   }
 
   // Called by the replacement of a session.
@@ -331,8 +331,8 @@ export class Machine implements MachineCore {
 
   onReplacementFailed({ reason, error }: AttemptFailure): void {
     debug?.(this.connection, `replacement failed (${reason}): ${failureText(error)}`);
-    this.#sessions.stats.recordFailure();
-    this.#sessions.stats.recordError(error);
+    this.sessions.stats.recordFailure();
+    this.sessions.stats.recordError(error);
     this.#endSoFar?.waiters?.rejectNext(error);
   }
 
@@ -356,24 +356,24 @@ export class Machine implements MachineCore {
 
   onProbe(tag: string): void {
     debug?.(this.connection, `failback: probe of ${tag}`);
-    this.#sessions.stats.recordProbe();
+    this.sessions.stats.recordProbe();
   }
 
   onProbeFailed(tag: string, { reason, error }: AttemptFailure): void {
     debug?.(this.connection, `failback: ${tag} has failed (${reason}): ${failureText(error)}`);
-    this.#sessions.stats.recordFailure();
-    this.#sessions.stats.recordError(error);
+    this.sessions.stats.recordFailure();
+    this.sessions.stats.recordError(error);
   }
 
   moveTo(to: ResolvedTarget): boolean {
     const { session } = this;
     if (session === undefined) return false;
     debug?.(this.connection, `failback: moves to ${tagOf(to)}`);
-    return (session.replacement ??= new Replacement(this, this.#attempts)).moveTo(to);
+    return (session.replacement ??= new Replacement(this)).moveTo(to);
   }
 
   onUnheard(bytes: number): void {
-    this.#sessions.stats.recordUnheard(bytes);
+    this.sessions.stats.recordUnheard(bytes);
   }
 
   onPeerEnd(): void {
@@ -385,7 +385,7 @@ export class Machine implements MachineCore {
   }
 
   #createEnd(): LifecycleEnd {
-    return new LifecycleEnd(this, this.#attempts, this.#sessions);
+    return new LifecycleEnd(this);
   }
 
   #handle<Input extends keyof Inputs>(input: Input, ...args: Inputs[Input]): void {
@@ -404,7 +404,7 @@ export class Machine implements MachineCore {
     if (!legal.includes(next.name)) throw new TypeError(`No way from ${previous.name} to ${next.name}`);
     this.#state = next;
     if (next.name !== previous.name) {
-      this.#sessions.stats.recordTransition(previous.name, next.name);
+      this.sessions.stats.recordTransition(previous.name, next.name);
       this.delivery.deliver('state', next.name, previous.name);
     }
     // Last: it aborts a signal, a listener of which may call a method.
@@ -428,25 +428,25 @@ export class Machine implements MachineCore {
   }
 
   #open(established: Established): void {
-    const next = this.#sessions.begin(established);
+    const next = this.sessions.begin(established);
     this.#outage.noteOpen();
     this.enter(next.session);
     this.#announce(next);
   }
 
   #announce(next: NewSession): void {
-    this.#sessions.announce(next, () => {
+    this.sessions.announce(next, () => {
       this.#endSoFar?.waiters?.resolve(next.info);
       // `disconnect()` in an `open` listener has sealed it.
-      if (this.state === 'open') this.#sessions.outbox?.flush();
+      if (this.state === 'open') this.sessions.outbox?.flush();
     });
   }
 
   /** The next session takes the place of one that is over. Writes wait until `open` is delivered, behind `reset`. */
   #goOnWith(session: OpenSession, established: Established, reason: ResetReason, error: Error | undefined): void {
     if (this.healthyIn === 0) this.#outage.end();
-    const reportReset = this.#sessions.end(session, reason, error, true);
-    const next = this.#sessions.begin(established, true);
+    const reportReset = this.sessions.end(session, reason, error, true);
+    const next = this.sessions.begin(established, true);
     this.#outage.noteOpen();
     this.enter(next.session);
     reportReset();
@@ -459,11 +459,11 @@ export class Machine implements MachineCore {
    * @param reportReset - Reports the end of the session before.
    */
   #openWhileClosing(state: Closing, established: Established, reportReset?: () => void): void {
-    const next = this.#sessions.begin(established, reportReset !== undefined);
+    const next = this.sessions.begin(established, reportReset !== undefined);
     state.work = next.session;
     reportReset?.();
-    this.#sessions.announce(next, () => {
-      this.#sessions.outbox?.seal();
+    this.sessions.announce(next, () => {
+      this.sessions.outbox?.seal();
       next.session.end();
     });
   }

@@ -1,10 +1,8 @@
 import type { BackoffInfo, ResetReason } from '../events/events';
 import { now, setRef } from '../timers/deadline';
-import type { Attempts } from './attempts';
 import type { Failure } from './inputs';
 import type { MachineCore } from './machine-core';
 import { type Retry, RetryPolicy } from './retry-policy';
-import type { SessionLifecycle } from './session-lifecycle';
 import type { EndingTransport } from '../socket/ending-transport';
 import { endingOf, forcedWait } from './states';
 
@@ -17,15 +15,11 @@ export const FORCED: Failure = { reason: 'forced' };
  */
 export class Outage {
   readonly #machine: MachineCore;
-  readonly #attempts: Attempts;
-  readonly #sessions: SessionLifecycle;
   /** Created by the first failure, or by the first start where `maxElapsed` counts from there. */
   #policySoFar: RetryPolicy | undefined;
 
-  constructor(machine: MachineCore, attempts: Attempts, sessions: SessionLifecycle) {
+  constructor(machine: MachineCore) {
     this.#machine = machine;
-    this.#attempts = attempts;
-    this.#sessions = sessions;
   }
 
   get policy(): RetryPolicy {
@@ -59,7 +53,7 @@ export class Outage {
 
   /** A session opens. */
   noteOpen(): void {
-    const { refusedAt = 0 } = this.#attempts.gate ?? {};
+    const { refusedAt = 0 } = this.#machine.attempts.gate ?? {};
     if (refusedAt > 0) this.policy.opened(this.#machine.tag, refusedAt);
   }
 
@@ -75,7 +69,7 @@ export class Outage {
   /** @param failure - What it follows; undefined where the application has asked for it. */
   dial(failure: Failure | undefined, nextTurn = false): void {
     const machine = this.#machine;
-    const attempt = this.#attempts.create(machine, failure, this.ending);
+    const attempt = machine.attempts.create(machine, failure, this.ending);
     machine.enter(attempt);
     attempt.start(nextTurn);
   }
@@ -84,8 +78,8 @@ export class Outage {
   redial(delay: number): void {
     if (delay > 0) return this.#wait(this.policy.hold(delay), FORCED);
     this.#begin();
-    const { session } = this.#machine;
-    const reportReset = session && this.#sessions.end(session, 'forced', undefined, true);
+    const { session, sessions } = this.#machine;
+    const reportReset = session && sessions.end(session, 'forced', undefined, true);
     this.dial(undefined, true);
     reportReset?.();
   }
@@ -106,17 +100,17 @@ export class Outage {
     const isFirst = decision.attempt === 1 && failure !== FORCED;
     const attempt = isFirst && before.name === 'open' ? before.replacement?.adopt() : undefined;
     if (attempt === undefined) return this.#wait(decision, failure, resetReason);
-    const { session } = machine;
-    const reportReset = session && this.#sessions.end(session, resetReason, error, true);
+    const { session, sessions } = machine;
+    const reportReset = session && sessions.end(session, resetReason, error, true);
     machine.enter(attempt);
     reportReset?.();
   }
 
   #wait({ attempt, delay, fault }: Retry, failure: Failure, resetReason: ResetReason = failure.reason): void {
     const machine = this.#machine;
-    const { session, isRef, settings } = machine;
+    const { session, sessions, isRef, settings } = machine;
     const info: BackoffInfo = { attempt, delay, retryAt: Date.now() + delay, ...failure, ...(fault && { fault }) };
-    const reportReset = session && this.#sessions.end(session, resetReason, failure.error, true);
+    const reportReset = session && sessions.end(session, resetReason, failure.error, true);
     const timer = setTimeout(retryNow, delay, machine);
     setRef(isRef, timer);
     const isForced = failure.reason === 'forced';

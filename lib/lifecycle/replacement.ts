@@ -30,6 +30,7 @@ export interface ReplacementHost extends AttemptObserver {
   readonly isPaused: boolean;
   readonly isRef: boolean;
   readonly settings: Settings;
+  readonly attempts: Attempts;
   readonly delivery: DeliveryQueue<ConnectionEvents>;
   readonly outbox: Outbox;
   /** The next session is there: the old one may be ended. */
@@ -65,7 +66,6 @@ const SPREAD = 0.1;
  */
 export class Replacement implements AttemptObserver, TransportHandler, Refable {
   readonly #host: ReplacementHost;
-  readonly #attempts: Attempts;
   #phase: Phase = { name: 'resting', timer: undefined };
   /** Its failures are counted apart from those of the connection. */
   readonly #policy: RetryPolicy;
@@ -90,9 +90,8 @@ export class Replacement implements AttemptObserver, TransportHandler, Refable {
   /** Milliseconds that are left of that time. */
   #left: number;
 
-  constructor(host: ReplacementHost, attempts: Attempts) {
+  constructor(host: ReplacementHost) {
     this.#host = host;
-    this.#attempts = attempts;
     this.#policy = new RetryPolicy(host.settings);
     this.#left = host.settings.closeTimeout;
     this.#rest();
@@ -132,7 +131,7 @@ export class Replacement implements AttemptObserver, TransportHandler, Refable {
   dial(): void {
     if (!this.#isFree) return;
     this.#enter({ name: 'queued' });
-    this.#endTurn = this.#attempts.takeTurn(() => this.#dial());
+    this.#endTurn = this.#host.attempts.takeTurn(() => this.#dial());
   }
 
   /**
@@ -246,7 +245,7 @@ export class Replacement implements AttemptObserver, TransportHandler, Refable {
   }
 
   #dial(): void {
-    const attempts = this.#attempts;
+    const { attempts } = this.#host;
     const to = this.#move ?? (this.#wanted === 'same' ? attempts.present : undefined);
     const attempt = attempts.createBeside(this, { failure: this.#failure, previous: this.#previous, to });
     this.#isCounted = false;

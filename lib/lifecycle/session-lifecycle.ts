@@ -2,7 +2,6 @@ import type { ResetReason } from '../events/events';
 import type { SessionOwner } from '../session/session';
 import type { Established } from '../socket/transport';
 import { NOTHING_UNCERTAIN, type Outbox } from '../writes/outbox';
-import type { Attempts } from './attempts';
 import type { OpenPayload } from './open-payload';
 import { OpenSession } from './open-session';
 import { type FailbackHost, Failback } from './failback';
@@ -27,11 +26,9 @@ export class SessionLifecycle {
   /** Created by the first write, and not to read figures: many connections only listen. */
   outbox: Outbox | undefined;
   readonly #host: SessionsHost;
-  readonly #attempts: Attempts;
 
-  constructor(host: SessionsHost, attempts: Attempts) {
+  constructor(host: SessionsHost) {
     this.#host = host;
-    this.#attempts = attempts;
   }
 
   /** @param isNext - Whether it takes the place of another, the `reset` of which is still to be delivered. */
@@ -42,9 +39,9 @@ export class SessionLifecycle {
     this.outbox?.attach(session.transport, established.isOwn, isNext);
     if (host.state !== 'closing') {
       const { maxLifetime, failback } = host.settings;
-      if (maxLifetime !== Infinity) session.replacement = new Replacement(host, this.#attempts);
-      const preferred = failback === undefined ? [] : this.#attempts.preferred;
-      if (preferred.length > 0) session.failback = new Failback(host, this.#attempts, preferred);
+      if (maxLifetime !== Infinity) session.replacement = new Replacement(host);
+      const preferred = failback === undefined ? [] : host.attempts.preferred;
+      if (preferred.length > 0) session.failback = new Failback(host, preferred);
     }
     return { session, info: this.stats.recordOpen(established) };
   }
