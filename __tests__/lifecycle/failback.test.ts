@@ -313,6 +313,29 @@ describe('the way back', () => {
     expect(setup.connection.tag).toBe('a:1');
   });
 
+  test('is not tried again by the outage, where that begins with a move that fails', async () => {
+    const setup = await new Setup({ failback: { interval: INTERVAL, successes: 1 } }).open();
+    setup.fates.set('a', undefined);
+    await pass(INTERVAL);
+    setup.link(-1).connect();
+    await pass(LASTS);
+    await setup.answerEnd();
+    setup.links.find(({ place }) => place === 'c')!.fail();
+    await settle();
+    setup.link(-1).fail('ECONNREFUSED');
+    await settle();
+    setup.takeDials();
+    await pass(10);
+    expect(setup.takeDials()).toBe('c');
+  });
+
+  test('is found although sessions are replaced by age sooner than enough probes have lasted', async () => {
+    const setup = await new Setup({ maxLifetime: INTERVAL + LASTS, closeTimeout: 10 }).open();
+    setup.fates.set('a', 'open');
+    await passIntervals(4);
+    expect([setup.connection.tag, setup.connection.state]).toEqual(['a:1', 'open']);
+  });
+
   test('is not asked of a session that is being replaced already', async () => {
     const setup = await new Setup({ connectTimeout: 0, failback: { interval: INTERVAL, successes: 1 } }).open();
     setup.fates.set('a', 'open').set('c', undefined);
@@ -422,6 +445,43 @@ describe('three targets', () => {
     setup.links.find(({ place }) => place === 'c')!.finish();
     await settle();
     expect([setup.connection.tag, setup.takeDials()]).toEqual(['b:1', 'aabaabb']);
+  });
+});
+
+describe('nothing is left of a connection that is ended from within', () => {
+  test('the destruction of a probe’s stream', async () => {
+    const setup = await new Setup({}, 'abc').open();
+    setup.fates.set('a', 'open');
+    await pass(INTERVAL);
+    const probe = setup.link(-1);
+    const destroy = probe._destroy.bind(probe);
+    probe._destroy = (error, callback) => {
+      setup.connection.destroy();
+      destroy(error, callback);
+    };
+    probe.finish();
+    await settle();
+    await passIntervals(2);
+    expect([setup.connection.state, probe.destroyed, setup.takeDials()]).toEqual(['closed', true, 'a']);
+  });
+
+  test('the destruction of a probe’s decoder', async () => {
+    let isProbe = false;
+    const decoder = () => {
+      const destroy = isProbe ? () => setup.connection.destroy() : () => undefined;
+      return new PassThrough({
+        destroy: (error, callback) => {
+          destroy();
+          callback(error);
+        },
+      });
+    };
+    const setup: Setup = new Setup({ decoder });
+    await setup.open();
+    isProbe = true;
+    setup.fates.set('a', 'open');
+    await pass(INTERVAL);
+    expect([setup.connection.state, setup.link(-1).destroyed, jest.getTimerCount()]).toEqual(['closed', true, 0]);
   });
 });
 

@@ -26,7 +26,7 @@ export class Attempt implements Refable, ConnectorObserver {
   }
 
   readonly #context: AttemptContext;
-  #phase: 'new' | 'target' | 'gate' | 'dial' | 'beforeTls' | 'tls' | 'handshake' | 'decoder' | 'over' = 'new';
+  #phase: 'new' | 'target' | 'gate' | 'dial' | 'beforeTls' | 'tls' | 'handshake' | 'decoder' | 'over' | 'released' = 'new';
   #target: ResolvedTarget | undefined;
   #connector: Connector | undefined;
   readonly #timer: AttemptTimer;
@@ -64,9 +64,10 @@ export class Attempt implements Refable, ConnectorObserver {
 
   /** Cancels the attempt without a result: destroys the transport and aborts the application's calls. */
   release(): void {
-    if (this.#isOver()) return;
-    this.#finish(undefined);
-    this.#context.gate?.release();
+    const wasOver = this.#isOver();
+    if (!wasOver) this.#finish(undefined);
+    this.#phase = 'released';
+    if (!wasOver) this.#context.gate?.release();
   }
 
   /**
@@ -254,7 +255,8 @@ export class Attempt implements Refable, ConnectorObserver {
     // The gate may have ended the backoff of another member, a listener of which may have ended this connection.
     if (this.#isOver()) return;
     this.#finish(result);
-    observer.onResult(result);
+    // A listener of the signal that this has aborted may have called a method: another attempt is under way, say.
+    if (this.#phase !== 'released') observer.onResult(result);
   }
 
   /** Without a transport to hand over, leaves nothing behind. */
@@ -315,6 +317,6 @@ export class Attempt implements Refable, ConnectorObserver {
 
   /** A method, so that the compiler does not narrow the phase. */
   #isOver(): boolean {
-    return this.#phase === 'over';
+    return this.#phase === 'over' || this.#phase === 'released';
   }
 }

@@ -76,6 +76,11 @@ export class Failback implements AttemptObserver, TransportHandler, Refable {
     this.#phase = this.#waiting();
   }
 
+  /** Whether it goes on for another session: the same targets are preferred to that one's. They are of one list. */
+  isFor(targets: readonly ResolvedTarget[]): boolean {
+    return targets.length === this.#targets.length;
+  }
+
   /** The application may reconnect, close, or lose the session at any time. */
   release(): void {
     const phase = this.#phase;
@@ -131,8 +136,9 @@ export class Failback implements AttemptObserver, TransportHandler, Refable {
     this.#gate?.close();
     if (!result.ok) return this.#fail(result);
     const { transport, decoder } = result;
-    decoder?.on('error', ignore).destroy();
     this.#hold(transport);
+    // Last: it may run the application's code.
+    decoder?.on('error', ignore).destroy();
   }
 
   // Called by the transport of a probe.
@@ -211,7 +217,8 @@ export class Failback implements AttemptObserver, TransportHandler, Refable {
     const phase = this.#phase;
     if (phase.name !== 'lasting') return;
     discard(phase);
-    this.#fail(failure);
+    // That may have run the application's code.
+    if (this.#phase === phase) this.#fail(failure);
   }
 
   #fail(failure: AttemptFailure): void {

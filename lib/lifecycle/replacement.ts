@@ -70,7 +70,7 @@ export class Replacement implements AttemptObserver, TransportHandler, Refable {
   /** Its failures are counted apart from those of the connection. */
   readonly #policy: RetryPolicy;
   #failure: AttemptFailure | undefined;
-  /** Whether the `target` function was asked for this attempt. */
+  /** Whether this attempt knows its target: the `target` function was asked, or need not be. */
   #isCounted = false;
   /** Which session is wanted, whatever else happens: with the target of this one by age, with any by `replace()`. */
   #wanted: 'none' | 'same' | 'any' = 'none';
@@ -248,7 +248,7 @@ export class Replacement implements AttemptObserver, TransportHandler, Refable {
     const { attempts } = this.#host;
     const to = this.#move ?? (this.#wanted === 'same' ? attempts.present : undefined);
     const attempt = attempts.createBeside(this, { failure: this.#failure, previous: this.#previous, to });
-    this.#isCounted = false;
+    this.#isCounted = to !== undefined;
     this.#enter({ name: 'dialling', attempt });
     attempt.start();
   }

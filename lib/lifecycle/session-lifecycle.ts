@@ -1,5 +1,6 @@
 import type { ResetReason } from '../events/events';
 import type { SessionOwner } from '../session/session';
+import type { ResolvedTarget } from '../options/target';
 import type { Established } from '../socket/transport';
 import { NOTHING_UNCERTAIN, type Outbox } from '../writes/outbox';
 import type { OpenPayload } from './open-payload';
@@ -40,10 +41,20 @@ export class SessionLifecycle {
     if (host.state !== 'closing') {
       const { maxLifetime, failback } = host.settings;
       if (maxLifetime !== Infinity) session.replacement = new Replacement(host);
-      const preferred = failback === undefined ? [] : host.attempts.preferred;
-      if (preferred.length > 0) session.failback = new Failback(host, preferred);
+      if (failback !== undefined) session.failback = this.#failbackFor(host.attempts.preferred);
     }
     return { session, info: this.stats.recordOpen(established) };
+  }
+
+  /** The probes of a session go on in the next one with its target: those that have succeeded count on. */
+  #failbackFor(preferred: readonly ResolvedTarget[]): Failback | undefined {
+    const { session } = this.#host;
+    const before = session?.failback;
+    if (session !== undefined && before?.isFor(preferred) === true) {
+      session.failback = undefined;
+      return before;
+    }
+    return preferred.length > 0 ? new Failback(this.#host, preferred) : undefined;
   }
 
   /** Delivers `open`, and then lets the queue go out and bytes come in: what `open` listeners write goes first. */
