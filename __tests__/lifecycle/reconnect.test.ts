@@ -64,6 +64,19 @@ class Setup {
   }
 }
 
+describe('in a listener of the signal of an attempt that fails', () => {
+  test('another attempt takes its place, and the failure is not that one’s', async () => {
+    const setup = new Setup();
+    await settle();
+    setup.link.signal.addEventListener('abort', () => setup.connection.reconnect());
+    setup.link.fail();
+    await settle();
+    expect([setup.links.length, setup.take()]).toEqual([2, ['idle→connecting']]);
+    await setup.open();
+    expect([setup.connection.state, setup.connection.stats.failures]).toEqual(['open', 0]);
+  });
+});
+
 describe('while open', () => {
   test('a healthy session › dials at once, when the old socket has closed', async () => {
     const setup = new Setup();
