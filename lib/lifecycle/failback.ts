@@ -131,14 +131,13 @@ export class Failback implements AttemptObserver, TransportHandler, Refable {
   }
 
   onResult(result: AttemptResult): void {
-    if (this.#phase.name !== 'dialling') return;
-    // Otherwise it would be one of those that another member's dial wakes.
+    const phase = this.#phase;
+    if (phase.name !== 'dialling') return;
+    if (result.ok) this.#hold(result.transport);
+    // Otherwise it would be one of those that another member's dial wakes. What follows may run the application's code.
     this.#gate?.close();
-    if (!result.ok) return this.#fail(result);
-    const { transport, decoder } = result;
-    this.#hold(transport);
-    // Last: it may run the application's code.
-    decoder?.on('error', ignore).destroy();
+    if (result.ok) result.decoder?.on('error', ignore).destroy();
+    else if (this.#phase === phase) this.#fail(result);
   }
 
   // Called by the transport of a probe.
