@@ -231,7 +231,8 @@ class World {
     const member = this.#watch(connection, ports[0]!);
     member.dials = [];
     let isReplaced = false;
-    connection.on('reset', ({ reason }) => (isReplaced = reason === 'replaced'));
+    // Where the next session was lost while the old one ended, an outage follows.
+    connection.on('reset', ({ reason }) => (isReplaced = reason === 'replaced' && connection.state === 'open'));
     connection.on('open', () => {
       if (isReplaced) this.#checkMove(member);
       isReplaced = false;
