@@ -166,13 +166,55 @@ test('a failing append is told once and repeated: nothing that is not kept is se
   await settle();
   expect(calls.slice(4)).toEqual([['acknowledge', 1]]);
   await done();
-  expect(calls.slice(5)).toEqual([['append', 2, ['b', 'c', 'd']]]);
   await done();
+  expect(sent()).toEqual(['1 a', '2 b']);
+  await done();
+  expect(calls.slice(5)).toEqual([
+    ['append', 2, ['b']],
+    ['append', 3, ['c', 'd']],
+  ]);
   expect(sent()).toEqual(['1 a', '2 b', '3 c', '4 d']);
   window.send('e');
   await settle();
   await done(new Error('EIO'));
   expect(errors.length).toBe(2);
+});
+
+test('a batch for which a spool has no room is tried message by message, and its end is told once', async () => {
+  const { window, errors, done, calls } = spooled();
+  await done();
+  for (const text of ['a', 'b', 'c', 'd']) window.send(text);
+  await settle();
+  await done(new Error('no room'));
+  expect(errors).toEqual([]);
+  await done();
+  await done(new Error('no room'));
+  await done(new Error('no room'));
+  await pass(1_000);
+  await done();
+  await done(new Error('no room'));
+  await done(new Error('no room'));
+  expect(calls.slice(1).map(([, , messages]) => (messages as string[]).join(''))).toEqual([
+    'abcd',
+    'a',
+    'bc',
+    'b',
+    'b',
+    'cd',
+    'c',
+  ]);
+  expect(errors).toHaveLength(1);
+});
+
+test('an `error` listener may close the window: then nothing is repeated', async () => {
+  const { window, done, calls } = spooled();
+  await done();
+  window.on('error', () => window.close());
+  window.send('a');
+  await settle();
+  await done(new Error('ENOSPC'));
+  await pass(5_000);
+  expect([window.stats.state, calls.length]).toEqual(['closed', 2]);
 });
 
 test('after `close` a call that fails is not repeated, and `flush` says so', async () => {

@@ -3,7 +3,7 @@ import { integer } from '../options/checks';
 import { type MessageLog, sizeOf } from './log';
 import type { Replay, Spool } from './spool';
 
-/** Messages of a batch at most: a spool that has little room may still have some for these. */
+/** Messages of a batch at most. */
 const LARGEST_BATCH = 4_096;
 
 /** Milliseconds after which a call that has failed is repeated. */
@@ -32,7 +32,9 @@ export class Spooler {
   readonly lost = new Set<number>();
   readonly #errorOf: (cause: unknown) => ConnectionError;
   #isRunning = false;
-  /** Whether its last call has failed. */
+  /** Messages of the next batch at most: one after a failure, since a spool that is full may have room for it. */
+  #batch = LARGEST_BATCH;
+  /** Whether a call has failed, and messages or an acknowledgement still wait for the spool. */
   #isFailing = false;
   /** It calls no more, or not again what fails. */
   #end: 'stopped' | 'closed' | undefined;
@@ -42,7 +44,7 @@ export class Spooler {
 
   /**
    * @param onKept - Called when more messages may be sent.
-   * @param onFailed - Called when a call has failed, and not again before one has succeeded.
+   * @param onFailed - Called when a call has failed, and not again before the spool has everything.
    */
   constructor(
     spool: Spool,
@@ -151,7 +153,8 @@ export class Spooler {
     const error = this.#errorOf(cause);
     this.#reject(error);
     if (this.#end === 'closed') return;
-    this.#retry = setTimeout(() => this.retry(), RETRY_AFTER);
+    // The connection decides how long the process lives.
+    this.#retry = setTimeout(() => this.retry(), RETRY_AFTER).unref();
     if (this.#isFailing) return;
     this.#isFailing = true;
     this.#onFailed(error);
@@ -163,11 +166,17 @@ export class Spooler {
 
   async #append(): Promise<void> {
     const first = this.end;
-    const end = Math.min(this.#log.next, first + LARGEST_BATCH);
+    const end = Math.min(this.#log.next, first + this.#batch);
     const messages = Array.from({ length: end - first }, (_, index) => this.#log.at(first + index));
-    await this.#spool.append(messages, first);
+    try {
+      await this.#spool.append(messages, first);
+    } catch (error) {
+      this.#batch = 1;
+      if (messages.length === 1) throw error;
+      return;
+    }
+    this.#batch = Math.min(2 * this.#batch, LARGEST_BATCH);
     this.end = end;
-    this.#isFailing = false;
     this.#flushes = this.#flushes.filter((flush) => {
       if (flush.end <= end) flush.resolve();
       return flush.end > end;
