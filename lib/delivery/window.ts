@@ -167,7 +167,8 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     if (this.#state !== 'starting') return;
     this.#state = 'ready';
     this.#feed?.write();
-    this.#reportRoom();
+    // What a listener throws must not reject `ready`.
+    process.nextTick(() => this.#reportRoom());
   }
 
   readonly #onKept = (): void => this.#feed?.write();
@@ -274,11 +275,12 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     this.#report(error);
   }
 
-  /** Not silently, and not by an exception in the midst of a session's events. */
-  readonly #report = (error: Error): void => {
-    if (this.listenerCount('error') > 0) this.emit('error', error);
-    else process.emitWarning(error);
-  };
+  /** In a tick of its own: a listener that throws interrupts nothing, and is not taken for a failing spool. */
+  readonly #report = (error: Error): void =>
+    process.nextTick(() => {
+      if (this.listenerCount('error') > 0) this.emit('error', error);
+      else process.emitWarning(error);
+    });
 
   #encodingError(position: number, cause: unknown): ConnectionError {
     return this.#errorOf('ERR_FAILED', `cannot send message ${position}${because(cause)}`, cause);
