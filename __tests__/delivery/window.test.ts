@@ -274,6 +274,16 @@ describe('over a scripted session', () => {
     expect(bytes.close()).toEqual(all.slice(1).map(([position, message]) => ({ position, message })));
   });
 
+  test('half of a surrogate pair becomes U+FFFD, each time that the message is sent', async () => {
+    const given: unknown[] = [];
+    const { open, lose, window } = scripted({ encode: (_position, text) => (given.push(text), text) });
+    await open();
+    window.send('\ud800');
+    await lose();
+    await open();
+    expect(given).toEqual(['\ufffd', '\ufffd']);
+  });
+
   test.each([undefined, null, 5, {}, ['a'], new Uint16Array(1)])('%p is no message', (message) => {
     const { window } = scripted();
     expect(thrownBy(() => window.send(message as never))?.code).toBe('ERR_INVALID_CHUNK');

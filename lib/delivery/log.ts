@@ -1,4 +1,4 @@
-import { types } from 'node:util';
+import { toUSVString, types } from 'node:util';
 
 import { ConnectionError, describe } from '../errors';
 import type { DeliveryMessage } from './spool';
@@ -52,7 +52,8 @@ export class MessageLog {
     }
     this.#newest.add(message, size);
     this.#added += size;
-    this.#latest = typeof message === 'string' ? message : undefined;
+    // As it comes back from the memory, where half of a surrogate pair becomes U+FFFD.
+    this.#latest = typeof message === 'string' ? toUSVString(message) : undefined;
     this.next += 1;
   }
 
