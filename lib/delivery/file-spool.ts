@@ -119,7 +119,7 @@ export class FileSpool implements Spool {
       if (this.#syncError !== undefined) throw this.#syncError;
       const bytes = encodeMessages(messages, first);
       if (this.#bytes + bytes.length > this.#maxBytes) await this.#release(1);
-      if (this.#bytes + bytes.length > this.#maxBytes) throw this.#full();
+      if (this.#bytes + bytes.length > this.#maxBytes) throw this.#full(bytes.length);
       if ((this.#segments.at(-1)?.size ?? Infinity) >= this.#segmentSize) await this.#begin();
       try {
         await this.#write(bytes, this.#sync === 'always');
@@ -189,7 +189,7 @@ export class FileSpool implements Spool {
         const what = length === 0 ? 'Messages are missing' : `${length} bytes are damaged`;
         onCorrupt(new ConnectionError('ERR_SPOOL_CORRUPT', `${what} in ${path} at offset ${offset}`));
       });
-      this.#segments.push({ first, path, size, end: end ?? reading.next });
+      this.#segments.push({ first, path, size, end: reading.next });
       this.#bytes += size;
     }
     const last = this.#segments.at(-1);
@@ -256,9 +256,9 @@ export class FileSpool implements Spool {
     this.#file?.datasync().catch((error: unknown) => (this.#syncError = this.#failure('written', error)));
   };
 
-  #full(): ConnectionError {
-    const { directory } = this.#options;
-    return new ConnectionError('ERR_QUEUE_FULL', `The spool in ${directory} is full: maxBytes is ${this.#maxBytes}`);
+  #full(size: number): ConnectionError {
+    const why = `has no room for ${size} bytes: ${this.#bytes} of ${this.#maxBytes} are in use`;
+    return new ConnectionError('ERR_QUEUE_FULL', `The spool in ${this.#options.directory} ${why}`);
   }
 
   #failure(what: 'read' | 'written', cause: unknown): ConnectionError {
