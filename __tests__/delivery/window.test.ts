@@ -344,6 +344,16 @@ describe('back-pressure', () => {
     expect(connection.stats.writes.refused.writes + connection.stats.writes.dropped.writes).toBe(0);
   });
 
+  test('leaves turns of the event loop to other work, though the peer takes everything at once', async () => {
+    const { window, link } = scripted({ maxBytes: 10_000_000 });
+    for (let number = 0; number < 1_000; number++) window.send('x'.repeat(1_000));
+    await pass(0);
+    link().connect();
+    let turns = 0;
+    for (; window.stats.sent < 1_000; turns++) await new Promise((resolve) => setImmediate(resolve));
+    expect(turns).toBeGreaterThan(10);
+  });
+
   test('what the connection refuses, since other writes fill it, is sent in its turn', async () => {
     const { window, connection, open, link, sent } = scripted({}, { queue: { maxBytes: 0 } });
     const drops: unknown[] = [];

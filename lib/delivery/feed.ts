@@ -52,9 +52,12 @@ export class Feed {
     this.write();
   }
 
+  /** A kernel that takes everything at once must not keep the event loop from other work, such as reading acknowledgements. */
   onRoom(): void {
-    this.#hasRoom = true;
-    this.write();
+    setImmediate(() => {
+      this.#hasRoom = true;
+      this.write();
+    });
   }
 
   /** Writes what may be sent. */
