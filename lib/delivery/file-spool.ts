@@ -15,8 +15,8 @@ export interface FileSpoolOptions {
   /**
    * When the disk is asked to keep what was written, by fsync. Default: `'always'`, once for each `append()`, before it
    * resolves: nothing is lost, whatever fails. A number: so many milliseconds after a write, at most; a power failure, or a
-   * crash of the operating system, loses what was appended since the last time. `'never'`: the operating system decides,
-   * on Linux within about 30 s. A crash of the process alone loses nothing in any case.
+   * crash of the operating system, loses what was appended since the last time. `'never'`: the operating system decides.
+   * A crash of the process alone loses nothing in any case.
    */
   readonly sync?: 'always' | 'never' | number | undefined;
   /** The most bytes that its files take, 20 bytes for each message included. Default: Infinity. */

@@ -13,8 +13,8 @@ export interface DeliveryOptions<Message extends DeliveryMessage = string> {
    */
   readonly encode: (position: number, message: Message) => WriteChunk;
   /**
-   * The most bytes of messages that the window keeps until they are acknowledged. In memory it takes less than ten bytes
-   * more for each message.
+   * The most bytes of messages that the window keeps until they are acknowledged. In memory a small message takes 10 to 25
+   * bytes more, and a large one up to twice its bytes.
    */
   readonly maxBytes: number;
   /** Keeps messages for the next process. A message is sent once it is there. Default: none. */
@@ -69,8 +69,8 @@ export type DeliveryWindowEvents = {
   /** The peer has the message at this position and all before it. */
   acknowledged: [position: number];
   /**
-   * The spool has failed: once, until it works again, and `send()` goes on while there is room. Or its replay or `encode` has
-   * failed: the window has stopped. Without a listener, the process emits a warning.
+   * The spool has failed: once, until it has kept all messages, and `send()` goes on while there is room. Or its replay or
+   * `encode` has failed: the window has stopped. Without a listener, the process emits a warning.
    */
   error: [error: Error];
 };

@@ -20,7 +20,7 @@ export interface Spool {
    * Keeps messages. It may only return, or resolve, when they would survive a crash: the window sends them from then on.
    * While it runs, the window gathers further messages for the next call. If it throws or rejects, it has to have kept none.
    *
-   * @param messages - At least one. Bytes are valid until it returns or resolves.
+   * @param messages - At least one. Bytes are valid until it returns or resolves. After an error, fewer are tried.
    * @param first - The position of the first of them, which is the one after the last that was appended.
    */
   append(messages: readonly DeliveryMessage[], first: number): void | PromiseLike<void>;
