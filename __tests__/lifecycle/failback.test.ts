@@ -1,4 +1,4 @@
-import { PassThrough } from 'node:stream';
+import { type Duplex, PassThrough } from 'node:stream';
 
 import {
   ConnectionPool,
@@ -189,6 +189,30 @@ describe('a probe', () => {
       await settle();
     }
     expect([probe.readableLength, setup.take(), setup.connection.stats.bytesReceived]).toEqual([0, [], 0]);
+  });
+
+  test('lasts as the stream that its handshake returns, and is ended by that', async () => {
+    const outers: PassThrough[] = [];
+    const handshake = (socket: Duplex) => {
+      const outer = new PassThrough();
+      socket.pipe(outer);
+      outers.push(outer);
+      return outer;
+    };
+    const setup = await new Setup({ handshake }).open();
+    setup.fates.set('a', 'open');
+    await pass(INTERVAL);
+    const ended = setup.link(-1);
+    ended.finish();
+    await settle();
+    expect([outers.at(-1)!.destroyed, ended.destroyed]).toEqual([true, true]);
+    await pass(INTERVAL);
+    const probe = setup.link(-1);
+    expect([setup.takeDials(), outers.at(-1)!.destroyed]).toEqual(['aa', false]);
+    await pass(LASTS);
+    expect([outers.at(-1)!.writableEnded, probe.written]).toEqual([true, []]);
+    await pass(CLOSE_TIMEOUT);
+    expect([outers.at(-1)!.destroyed, probe.destroyed, setup.take()]).toEqual([true, true, []]);
   });
 
   test('does not keep an unref()ed process alive', async () => {
@@ -391,6 +415,26 @@ describe('nothing moves to a server that', () => {
     isMute = true;
     await passIntervals(20);
     expect([setup.take(), setup.connection.tag]).toEqual([[], 'c:1']);
+  });
+
+  test('is dialled by a function that never answers', async () => {
+    const signals: AbortSignal[] = [];
+    const setup: Setup = new Setup({
+      connectTimeout: 500,
+      dial: (target, signal) => {
+        const link = setup.options({}, 'c').dial!(target, signal);
+        if (!('host' in target) || target.host !== 'a' || setup.fates.get('a') === 'refuse') return link;
+        signals.push(signal);
+        return new Promise(() => undefined);
+      },
+    });
+    await setup.open();
+    setup.fates.set('a', undefined);
+    await passIntervals(20);
+    expect([setup.take(), setup.connection.tag]).toEqual([[], 'c:1']);
+    // The time of a dial is added to that of the wait.
+    expect(signals.length).toBeGreaterThanOrEqual(18);
+    expect(signals.slice(0, -1).every(({ aborted }) => aborted)).toBe(true);
   });
 
   test('refuses each second probe', async () => {
