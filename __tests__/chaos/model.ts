@@ -58,6 +58,8 @@ const SLACK = 2;
 interface Beside {
   readonly port: number;
   readonly signal: AbortSignal;
+  /** Whether something else than `failback` may have asked for it. */
+  readonly isRotated: boolean;
   link: Link | undefined;
   openedAt: number;
   endedAt: number;
@@ -96,9 +98,11 @@ export class Model {
   readonly #bounds: Bounds;
   readonly #say: (line: string) => void;
   readonly #dialling = new Set<AbortSignal>();
-  /** Dials beside the present session. */
+  /** Dials beside the present session, and beside those with its server whose place it has taken. */
   #beside: Beside[] = [];
   #session: Link | undefined;
+  /** The server of the last session. */
+  #port: number | undefined;
   #generation = 0;
   #opens = 0;
   #resets = 0;
@@ -222,7 +226,7 @@ export class Model {
     if (this.state !== 'connecting' && this.state !== 'closing' && !isBeside)
       this.fail('dial', `it dialled server ${port} while ${this.state}`);
     if (!isBeside) return;
-    this.#beside.push({ port, signal, link: undefined, openedAt: Infinity, endedAt: Infinity });
+    this.#beside.push({ port, signal, isRotated, link: undefined, openedAt: Infinity, endedAt: Infinity });
     if (!isRotated) this.probes += 1;
   }
 
@@ -324,7 +328,8 @@ export class Model {
     this.#generation = generation;
     this.#session = sessionOf(this.#connection);
     this.#checkMove(this.#session);
-    this.#beside = [];
+    if (this.#session?.port !== this.#port) this.#beside = [];
+    this.#port = this.#session?.port;
     this.#replaces = false;
     this.#drainsSince = Infinity;
     if (this.#session !== undefined) this.ledger.onTurning(this.#session, false);
@@ -339,6 +344,7 @@ export class Model {
     const mayReplace = this.#mayReplace || this.#mayMove;
     this.resets.set(reason, (this.resets.get(reason) ?? 0) + 1);
     this.#resets += 1;
+    if (this.state !== 'open') this.#beside = [];
     this.#uncertain += uncertain.writes;
     this.#session = undefined;
     // What waited for a listener, and will not be heard.
@@ -453,14 +459,17 @@ export class Model {
   #besideOf(port: number): { isRotated: boolean; isPreferred: boolean } {
     const session = sessionOf(this.#connection);
     const isPreferred = this.#bounds.failback !== undefined && port < (session?.port ?? 1);
-    return { isRotated: this.#mayReplace, isPreferred };
+    // A session that was ended needs a next one, whatever becomes of that which it was ended for.
+    const isEnded = this.#bounds.failback !== undefined && session?.writableEnded === true;
+    return { isRotated: this.#mayReplace || isEnded, isPreferred };
   }
 
   /** What `failback` alone has moved goes to a server of which enough probes in a row have lasted. */
   #checkMove(session: Link | undefined): void {
     const { failback, minUptime } = this.#bounds;
-    const isMoved = this.#beside.some(({ link }) => link === session);
-    if (!isMoved || session === undefined || failback === undefined || this.#mayReplace) return;
+    const dialled = this.#beside.find(({ link }) => link === session);
+    if (dialled === undefined || session === undefined || failback === undefined) return;
+    if (dialled.isRotated || this.#mayReplace) return;
     this.moves += 1;
     const lasts = Math.min(minUptime, failback.interval);
     const probes = this.#beside.filter(({ port, link }) => port === session.port && link !== session);
@@ -475,7 +484,8 @@ export class Model {
     const mayLive = this.state === 'connecting' || this.state === 'open' || this.state === 'closing';
     const most = mayLive || (this.state === 'backoff' && this.#clock.now <= this.#endsBy + SLACK) ? 1 : 0;
     const isOpen = this.state === 'open';
-    const beside = this.#mayReplace && (isOpen || this.state === 'closing') ? 1 : 0;
+    const { isRotated } = this.#besideOf(Infinity);
+    const beside = isRotated && (isOpen || this.state === 'closing') ? 1 : 0;
     if (live.length > most + beside + (this.#mayMove && isOpen ? 1 : 0))
       this.fail('one link', `${live.length} links are there while ${this.state}`);
     const session = sessionOf(this.#connection);
@@ -509,7 +519,7 @@ export class Model {
     const { heartbeat } = this.#bounds;
     const { timeout = Infinity, interval = 1 } = heartbeat ?? {};
     const beats = heartbeat === undefined ? 0 : 2 + (timeout === Infinity ? 0 : Math.ceil(timeout / interval));
-    const beside = (this.#mayReplace ? 4 : 0) + (this.#mayMove ? 4 : 0);
+    const beside = (this.#besideOf(Infinity).isRotated ? 4 : 0) + (this.#mayMove ? 4 : 0);
     const most = { idle: 1, connecting: 3, open: beats + 4 + beside, backoff: 3, closing: 4, closed: 0 }[this.state];
     if (timers.length > most) this.fail('timers', `${timers.length} timers while ${this.state}`);
     if (this.state === 'backoff' && timers.length === 0) this.fail('timers', 'no timer to end the wait');
