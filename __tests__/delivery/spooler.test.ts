@@ -206,6 +206,18 @@ test('a batch for which a spool has no room is tried message by message, and its
   expect(errors).toHaveLength(1);
 });
 
+test('a batch that has a MiB gets no more messages', async () => {
+  const { window, done, calls } = spooled({ first: 1, messages: [] }, 10_000_000);
+  await done();
+  for (let number = 0; number < 5; number++) window.send('x'.repeat(400_000));
+  await settle();
+  await done();
+  expect(calls.slice(1).map(([, first, messages]) => [first, (messages as string[]).length])).toEqual([
+    [1, 3],
+    [4, 2],
+  ]);
+});
+
 test('an `error` listener may close the window: then nothing is repeated', async () => {
   const { window, done, calls } = spooled();
   await done();

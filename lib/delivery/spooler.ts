@@ -1,10 +1,11 @@
 import { type ConnectionError, invalidOption } from '../errors';
 import { integer } from '../options/checks';
 import { type MessageLog, sizeOf } from './log';
-import type { Replay, Spool } from './spool';
+import type { DeliveryMessage, Replay, Spool } from './spool';
 
-/** Messages of a batch at most. */
+/** Messages of a batch at most, and bytes, or characters, from which on no other message is added to it. */
 const LARGEST_BATCH = 4_096;
+const FULL_BATCH = 1_048_576;
 
 /** Milliseconds after which a call that has failed is repeated. */
 const RETRY_AFTER = 1_000;
@@ -166,8 +167,12 @@ export class Spooler {
 
   async #append(): Promise<void> {
     const first = this.end;
-    const end = Math.min(this.#log.next, first + this.#batch);
-    const messages = Array.from({ length: end - first }, (_, index) => this.#log.at(first + index));
+    const messages: DeliveryMessage[] = [];
+    for (let size = 0; size < FULL_BATCH && messages.length < this.#batch; size += messages.at(-1)!.length) {
+      if (first + messages.length === this.#log.next) break;
+      messages.push(this.#log.at(first + messages.length));
+    }
+    const end = first + messages.length;
     try {
       await this.#spool.append(messages, first);
     } catch (error) {
