@@ -225,6 +225,17 @@ describe('over a scripted session', () => {
     expect(events.slice(2)).toEqual([['acknowledged', 2]]);
   });
 
+  test('a listener of `acknowledged` that throws does not hold up `drain`', async () => {
+    const { window, open, events } = scripted({ maxBytes: 1 });
+    await open();
+    window.send('a');
+    window.on('acknowledged', () => {
+      throw new Error('thrown by a listener');
+    });
+    expect(() => window.acknowledge(1)).toThrow('thrown by a listener');
+    expect(events).toEqual([['acknowledged', 1], ['drain']]);
+  });
+
   test('a message larger than `maxBytes` is never taken, and no `drain` follows', async () => {
     const { window, open, events } = scripted({ maxBytes: 4 });
     await open();

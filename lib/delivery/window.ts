@@ -110,7 +110,9 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     if (this.#spooler === undefined) this.#feed?.write();
     else this.#spooler.start();
     if (this.#state === 'failed') throw this.#failure();
-    return this.#hasRoomFor(this.#largest) || !(this.#wantsRoom = true);
+    if (this.#hasRoomFor(this.#largest)) return true;
+    this.#wantsRoom = true;
+    return false;
   }
 
   /**
@@ -256,8 +258,11 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     this.#log.removeTo(last);
     this.#acknowledged += last + 1 - first;
     this.#spooler?.retry();
-    this.emit('acknowledged', position);
-    this.#reportRoom();
+    try {
+      this.emit('acknowledged', position);
+    } finally {
+      this.#reportRoom();
+    }
   }
 
   #reportRoom(): void {
