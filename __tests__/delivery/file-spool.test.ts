@@ -269,7 +269,7 @@ describe('what the disk is asked to keep', () => {
     await jest.advanceTimersByTimeAsync(100);
     const failure = { code: 'ERR_SPOOL_FAILED', message: expect.stringContaining('EIO') as string };
     await expect(spool.append(['two'], 2)).rejects.toMatchObject(failure);
-    await expect(spool.close()).rejects.toMatchObject(failure);
+    await expect(spools.pop()!.close()).rejects.toMatchObject(failure);
   });
 
   test("'never': nothing", async () => {
@@ -390,6 +390,14 @@ test.each<[Record<string, unknown>, RegExp]>([
   expect(make).toThrow(
     expect.objectContaining({ code: 'ERR_INVALID_OPTION', message: expect.stringMatching(message) as string }),
   );
+});
+
+test('a second `close()` waits for the first', async () => {
+  const directory = newDirectory();
+  const { spool } = await reopen(directory);
+  void spool.close();
+  await spool.close();
+  expect(readdirSync(directory)).toEqual([]);
 });
 
 test('it keeps only what follows what it has, and acknowledges only that', async () => {

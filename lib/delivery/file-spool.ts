@@ -66,7 +66,8 @@ export class FileSpool implements Spool {
   /** Bytes of all files. */
   #bytes = 0;
   #lock: string | undefined;
-  #isClosed = false;
+  /** The call of `close()`. */
+  #closed: Promise<void> | undefined;
   /** The call that runs, or ran last. */
   #running: Promise<unknown> = Promise.resolve();
   #syncTimer: NodeJS.Timeout | undefined;
@@ -137,7 +138,7 @@ export class FileSpool implements Spool {
 
   /** Removes the files of which all is acknowledged. No-op after `close()`: the next process sends those messages again. */
   acknowledge(position: number): Promise<void> {
-    if (this.#isClosed) return Promise.resolve();
+    if (this.#closed !== undefined) return Promise.resolve();
     return this.#run('written', async () => {
       if (position >= this.#next) throw new Error(`Position ${position} was not appended`);
       this.#acknowledged = Math.max(this.#acknowledged, position);
@@ -150,9 +151,11 @@ export class FileSpool implements Spool {
   }
 
   /** Waits for the call that runs, writes everything to the disk unless `sync` is `'never'`, and releases the directory. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
     clearTimeout(this.#syncTimer);
     await this.#running.catch(() => undefined);
     try {
@@ -167,7 +170,8 @@ export class FileSpool implements Spool {
   }
 
   async #run<T>(what: 'read' | 'written', work: () => Promise<T>): Promise<T> {
-    if (this.#isClosed) throw new ConnectionError('ERR_CLOSED', `The spool in ${this.#options.directory} is closed`);
+    if (this.#closed !== undefined)
+      throw new ConnectionError('ERR_CLOSED', `The spool in ${this.#options.directory} is closed`);
     try {
       const running = work();
       this.#running = running;
