@@ -16,7 +16,7 @@ export interface FeedSource {
   /** A message was written. */
   onSent(position: number): void;
   /** The last one was not written after all, and will be again. */
-  onRefused(position: number): void;
+  onRefused(): void;
   /** The connection cannot write what `encode` has returned. */
   onBadChunk(position: number, error: unknown): void;
 }
@@ -106,7 +106,7 @@ export class Feed {
     if (error?.code === 'ERR_QUEUE_FULL') {
       // The application's own writes had filled the connection.
       this.#position -= 1;
-      this.#source.onRefused(this.#position);
+      this.#source.onRefused();
     } else if (this.#unsettled > 0) return;
     this.#isInDoubt = false;
     this.write();

@@ -37,6 +37,8 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
   #feed: Feed | undefined;
   /** The position behind the last message that some session was given. */
   #sentEnd = 1;
+  /** Whether some session had been given the message that was written last. */
+  #isResent = false;
   /** Bytes of the largest message: there is room while another of this size fits. */
   #largest = 1;
   /** Whether `drain` is due. */
@@ -202,10 +204,15 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     encode: (position) => this.#encode(position),
     onSent: (position) => {
       this.#sent += 1;
-      if (position < this.#sentEnd) this.#resent += 1;
+      this.#isResent = position < this.#sentEnd;
+      if (this.#isResent) this.#resent += 1;
       else this.#sentEnd = position + 1;
     },
-    onRefused: () => (this.#sent -= 1),
+    onRefused: () => {
+      this.#sent -= 1;
+      if (this.#isResent) this.#resent -= 1;
+      else this.#sentEnd -= 1;
+    },
     onBadChunk: (position, error) => this.#stop(this.#encodingError(position, error)),
   };
 
