@@ -38,7 +38,7 @@ export class Spooler {
   /** Whether a call has failed, and messages or an acknowledgement still wait for the spool. */
   #isFailing = false;
   /** It calls no more, or not again what fails. */
-  #end: 'stopped' | 'closed' | undefined;
+  #ended: 'stopped' | 'closed' | undefined;
   /** Repeats the call that has failed. */
   #retry: NodeJS.Timeout | undefined;
   #flushes: Flush[] = [];
@@ -94,7 +94,7 @@ export class Spooler {
 
   /** Messages were added to the log. */
   start(): void {
-    if (this.#isRunning || this.#retry !== undefined || this.#end === 'stopped') return;
+    if (this.#isRunning || this.#retry !== undefined || this.#ended === 'stopped') return;
     this.#isRunning = true;
     // What this tick brings is one batch.
     process.nextTick(() => void this.#run());
@@ -113,14 +113,14 @@ export class Spooler {
     return new Promise((resolve, reject) => {
       if (end <= this.end) return resolve();
       this.#flushes.push({ end, resolve, reject });
-      if (this.#end === 'stopped') this.#reject(this.#errorOf('it has stopped'));
+      if (this.#ended === 'stopped') this.#reject(this.#errorOf('it has stopped'));
       else this.retry();
     });
   }
 
   /** No messages follow. What was taken is still kept, but what fails is not repeated. */
   close(): void {
-    this.#end ??= 'closed';
+    this.#ended ??= 'closed';
     clearTimeout(this.#retry);
     this.#retry = undefined;
   }
@@ -128,14 +128,14 @@ export class Spooler {
   /** The window has stopped. */
   stop(error: Error): void {
     this.close();
-    this.#end = 'stopped';
+    this.#ended = 'stopped';
     this.#reject(error);
   }
 
   async #run(): Promise<void> {
     const log = this.#log;
     try {
-      while (this.#end !== 'stopped') {
+      while (this.#ended !== 'stopped') {
         // In turn: while there are always more messages, the spool has to make room all the same.
         if (log.first > this.#acknowledgedEnd) await this.#acknowledge();
         else if (log.next === this.end) break;
@@ -150,10 +150,10 @@ export class Spooler {
   }
 
   #fail(cause: unknown): void {
-    if (this.#end === 'stopped') return;
+    if (this.#ended === 'stopped') return;
     const error = this.#errorOf(cause);
     this.#reject(error);
-    if (this.#end === 'closed') return;
+    if (this.#ended === 'closed') return;
     // The connection decides how long the process lives.
     this.#retry = setTimeout(() => this.retry(), RETRY_AFTER).unref();
     if (this.#isFailing) return;
