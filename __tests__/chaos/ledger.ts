@@ -300,7 +300,11 @@ export class Ledger {
 
   /** The newest write of its key takes its place, unless that went to the session at once. */
   #onReplaced(older: Entry): void {
-    const newer = this.#entries.findLast(({ id, key }) => id > older.id && key === older.key);
+    // The next one: that may have been replaced too, before this was told. Of the last it is not known yet whether it is accepted.
+    const last = this.#entries.at(-1);
+    const newer = this.#entries.find(
+      (each) => each.id > older.id && each.key === older.key && (each.accepted || each === last),
+    );
     if (newer === undefined) return this.#fail('drop', `write ${older.id} was replaced by none`);
     newer.urgent ||= older.urgent;
     if (newer.urgent === older.urgent) newer.place = older.place;
