@@ -90,7 +90,8 @@ export class Machine implements MachineCore {
       reconnect: (machine, { isNew }, delay) => {
         if (!isNew) machine.#outage.redial(delay);
       },
-      replace: (machine, { failure }) => machine.#outage.dial(failure),
+      // Not at once: a `dial` in which this is called is still to return its stream.
+      replace: (machine, { failure }) => machine.#outage.dial(failure, true),
       disconnect: (machine, { failure }) => {
         if (machine.sessions.outbox?.hasWaiting !== true) return machine.finish(DISCONNECTED);
         const attempt = machine.attempts.create(machine, failure, machine.#outage.ending);
