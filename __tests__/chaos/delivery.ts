@@ -146,8 +146,9 @@ export class DeliveryWorld {
       await this.#clock.pass(500);
       this.collector.acknowledge();
       this.#check();
-      if (window.first > seen) still = 0;
-      seen = window.first;
+      const { have, duplicates } = this.collector;
+      if (have + duplicates > seen) still = 0;
+      seen = have + duplicates;
     }
     await this.#clock.settle();
     this.#check();
