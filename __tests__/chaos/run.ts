@@ -93,7 +93,9 @@ export async function run(plan: Plan, sabotage?: Sabotage): Promise<Result> {
 function seldom(application: Application | undefined): Map<string, number> {
   const { halfOpen = 0, probes = 0, moves = 0 } = application?.model ?? {};
   const unheardBytes = application?.connection.stats.unheardBytes ?? 0;
-  return new Map(Object.entries({ halfOpen, unheardBytes, probes, 'moves of one': moves }).filter(([, count]) => count > 0));
+  return new Map(
+    Object.entries({ halfOpen, unheardBytes, probes, 'moves of one': moves }).filter(([, count]) => count > 0),
+  );
 }
 
 function textOf(clock: Clock, action: Action): string {

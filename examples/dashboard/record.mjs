@@ -62,7 +62,7 @@ async function animate() {
 
 /** The page in the middle of several outages, in both themes at the same moment. */
 async function takePictures() {
-  const pages = [await open('light', 1440, 1740), await open('dark', 1440, 1740)];
+  const pages = [await open('light', 1440, 2040), await open('dark', 1440, 2040)];
   const [page] = pages;
   if (page === undefined) return;
   await press(page, 'Mute Elm');

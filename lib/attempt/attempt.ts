@@ -26,7 +26,8 @@ export class Attempt implements Refable, ConnectorObserver {
   }
 
   readonly #context: AttemptContext;
-  #phase: 'new' | 'target' | 'gate' | 'dial' | 'beforeTls' | 'tls' | 'handshake' | 'decoder' | 'over' | 'released' = 'new';
+  #phase: 'new' | 'target' | 'gate' | 'dial' | 'beforeTls' | 'tls' | 'handshake' | 'decoder' | 'over' | 'released' =
+    'new';
   #target: ResolvedTarget | undefined;
   #connector: Connector | undefined;
   readonly #timer: AttemptTimer;

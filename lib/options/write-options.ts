@@ -79,12 +79,11 @@ export function checkWriteOptions(given: object): WriteOptions {
   return checked;
 }
 
-/** Whether a later check finds the same. A signal would be kept in memory. */
+/** Whether a later check finds the same: no getters, nothing inherited. A signal would be kept in memory. */
 function isConstant(options: object): boolean {
   // The traps of a Proxy may throw.
-  return (
-    !types.isProxy(options) &&
-    Object.isFrozen(options) &&
-    Object.values(options).every((each) => typeof each !== 'object')
-  );
+  if (types.isProxy(options) || !Object.isFrozen(options)) return false;
+  if (Object.getPrototypeOf(options) !== Object.prototype) return false;
+  const properties = Object.values(Object.getOwnPropertyDescriptors(options));
+  return properties.every((each) => 'value' in each && typeof each.value !== 'object');
 }
