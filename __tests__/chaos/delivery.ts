@@ -8,7 +8,7 @@ import { DeliveryWindow } from 'reconnecting-connection/delivery';
 import { Clock, turn } from './clock';
 import { Collector, frame } from './collector';
 import { Disk } from './disk';
-import { Violation } from './model';
+import { Violation, violationOf } from './model';
 import { type Fault, Network } from './network';
 import { Random } from '../kit/random';
 
@@ -57,10 +57,7 @@ export async function runDelivery(seed: number, steps: number, sabotage?: Delive
     await world.walk(steps);
     await world.finish();
   } catch (error) {
-    violation =
-      error instanceof Violation
-        ? error
-        : new Violation('crash', error instanceof Error ? (error.stack ?? '') : String(error));
+    violation = violationOf(error);
   } finally {
     await world.leave();
   }

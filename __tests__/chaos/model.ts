@@ -26,6 +26,12 @@ export class Violation extends Error {
   }
 }
 
+/** What was thrown: a rule that was broken, or anything else, which is a crash. */
+export function violationOf(thrown: unknown): Violation {
+  if (thrown instanceof Violation) return thrown;
+  return new Violation('crash', thrown instanceof Error ? (thrown.stack ?? '') : String(thrown));
+}
+
 /** What the model needs to know of the setup. */
 export type Bounds = Pick<
   Setup,

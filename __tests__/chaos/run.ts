@@ -4,7 +4,7 @@ import { getEventListeners } from 'node:events';
 import { Application, PING, Planned } from './application';
 import { Clock, turn } from './clock';
 import { sessionOf } from './ledger';
-import { Violation } from './model';
+import { type Violation, violationOf } from './model';
 import { Network } from './network';
 import type { Action, Plan, Setup } from './plan';
 import { Random } from '../kit/random';
@@ -62,10 +62,7 @@ export async function run(plan: Plan, sabotage?: Sabotage): Promise<Result> {
     await settle(application);
     await finish(application, plan);
   } catch (error) {
-    violation =
-      error instanceof Violation
-        ? error
-        : new Violation('crash', error instanceof Error ? (error.stack ?? '') : String(error));
+    violation = violationOf(error);
   } finally {
     application?.connection.removeAllListeners();
     application?.connection.destroy();

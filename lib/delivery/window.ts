@@ -155,7 +155,8 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
     this.#connection.off('open', this.#onOpen).off('reset', this.#onReset).off('drain', this.#onRoom);
     const { first, next } = this.#log;
     const positions = Array.from({ length: next - first }, (_, index) => first + index);
-    return positions.filter((position) => !this.#source.isLost(position)).map((each) => this.#messageAt(each));
+    const kept = positions.filter((position) => !this.#source.isLost(position));
+    return kept.map((position) => ({ position, message: this.#messageAt(position) }));
   }
 
   async #replay(): Promise<void> {
@@ -218,16 +219,16 @@ export class DeliveryWindow<Message extends DeliveryMessage = string> extends Ev
 
   #encode(position: number): WriteChunk {
     try {
-      return this.#options.encode(position, this.#messageAt(position).message);
+      return this.#options.encode(position, this.#messageAt(position));
     } catch (error) {
       this.#stop(this.#encodingError(position, error));
       return '';
     }
   }
 
-  #messageAt(position: number): Unacknowledged<Message> {
+  #messageAt(position: number): Message {
     // `as`: it is what `send` has taken, as a Buffer where that was bytes.
-    return { position, message: this.#log.at(position) as Message };
+    return this.#log.at(position) as Message;
   }
 
   /** Checks that a message can be taken. Returns its size. */

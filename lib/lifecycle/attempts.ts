@@ -77,19 +77,12 @@ export class Attempts {
 
   /** The target of the session, where that is one of a list. */
   get present(): ResolvedTarget | undefined {
-    return this.#host.settings.targets?.find((each) => each === this.#previous);
+    return this.#host.settings.targets?.[this.#place];
   }
 
   /** Those of a list that are preferred to the session's. */
   get preferred(): readonly ResolvedTarget[] {
-    const { targets = [] } = this.#host.settings;
-    return targets.slice(
-      0,
-      Math.max(
-        0,
-        targets.findIndex((each) => each === this.#previous),
-      ),
-    );
+    return this.#host.settings.targets?.slice(0, Math.max(this.#place, 0)) ?? [];
   }
 
   joinGateForProbes(): DialGate | undefined {
@@ -116,6 +109,11 @@ export class Attempts {
   /** The next dial is the first of a lifecycle. */
   forget(): void {
     this.#previous = undefined;
+  }
+
+  /** The place of the session's target in a list; −1 where it is in none. */
+  get #place(): number {
+    return this.#host.settings.targets?.findIndex((each) => each === this.#previous) ?? -1;
   }
 
   #create({ observer, failure, previous, to, ending, gate = this.gate }: Dial): Attempt {

@@ -145,7 +145,7 @@ export class Machine implements MachineCore {
   isRef = true;
 
   readonly #outage: Outage;
-  /** Created by the first end or the first who waits for a session, and at once where there is a `signal`. */
+  /** Created by the first call that needs it, and at once where there is a `signal`. */
   #endSoFar: LifecycleEnd | undefined;
   /** Created by the first reader of a connection with `allowHalfOpen`. */
   #peerEndListeners: Set<() => void> | undefined;
@@ -160,7 +160,7 @@ export class Machine implements MachineCore {
     this.sessions = new SessionLifecycle(this);
     this.#outage = new Outage(this);
     // It watches the signal.
-    if (settings.signal !== undefined) this.#endSoFar = this.#createEnd();
+    if (settings.signal !== undefined) this.#endSoFar = new LifecycleEnd(this);
   }
 
   get state(): State['name'] {
@@ -324,6 +324,24 @@ export class Machine implements MachineCore {
     this.sessions.outbox?.sendNow();
   }
 
+  onUnheard(bytes: number): void {
+    this.sessions.stats.recordUnheard(bytes);
+  }
+
+  onPeerEnd(): void {
+    for (const listener of this.#peerEndListeners ?? []) this.delivery.enqueue(listener);
+  }
+
+  // Called by what ends the lifecycle.
+
+  onAborted(error: ConnectionError | undefined): void {
+    this.#handle('destroy', { reason: 'aborted', error });
+  }
+
+  onCloseTimeout(): void {
+    this.#handle('closeTimeout');
+  }
+
   // Called by the replacement of a session.
 
   onReplacementReady(): void {
@@ -335,14 +353,6 @@ export class Machine implements MachineCore {
     this.sessions.stats.recordFailure();
     this.sessions.stats.recordError(error);
     this.#endSoFar?.waiters?.rejectNext(error);
-  }
-
-  onAborted(error: ConnectionError | undefined): void {
-    this.#handle('destroy', { reason: 'aborted', error });
-  }
-
-  onCloseTimeout(): void {
-    this.#handle('closeTimeout');
   }
 
   onMoveFailed(): void {
@@ -373,20 +383,8 @@ export class Machine implements MachineCore {
     return (session.replacement ??= new Replacement(this)).moveTo(to);
   }
 
-  onUnheard(bytes: number): void {
-    this.sessions.stats.recordUnheard(bytes);
-  }
-
-  onPeerEnd(): void {
-    for (const listener of this.#peerEndListeners ?? []) this.delivery.enqueue(listener);
-  }
-
   get #end(): LifecycleEnd {
-    return (this.#endSoFar ??= this.#createEnd());
-  }
-
-  #createEnd(): LifecycleEnd {
-    return new LifecycleEnd(this);
+    return (this.#endSoFar ??= new LifecycleEnd(this));
   }
 
   #handle<Input extends keyof Inputs>(input: Input, ...args: Inputs[Input]): void {

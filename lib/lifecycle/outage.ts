@@ -1,9 +1,9 @@
 import type { BackoffInfo, ResetReason } from '../events/events';
+import type { EndingTransport } from '../socket/ending-transport';
 import { now, setRef } from '../timers/deadline';
 import type { Failure } from './inputs';
 import type { MachineCore } from './machine-core';
 import { type Retry, RetryPolicy } from './retry-policy';
-import type { EndingTransport } from '../socket/ending-transport';
 import { endingOf, forcedWait } from './states';
 
 /** `reconnect()` has ended a session or an attempt. */
