@@ -27,7 +27,8 @@ function spooled(
     append: (messages, first) => call('append', first, [...messages]),
     acknowledge: (position) => call('acknowledge', position),
   };
-  const { dial, links } = new ScriptedDial();
+  const peer = new ScriptedDial();
+  const { dial } = peer;
   const connection = track(new ReconnectingConnection({ port: 1, dial, backoff: () => 10 }));
   const window = new DeliveryWindow<DeliveryMessage>(connection, {
     encode,
@@ -40,12 +41,8 @@ function spooled(
     window,
     calls,
     errors,
-    sent: () => links.at(-1)!.written.join('').split('\n').filter(Boolean),
-    open: async () => {
-      await pass(10);
-      links.at(-1)!.connect();
-      await settle();
-    },
+    sent: () => peer.last.lines,
+    open: () => peer.open(),
     done: async (error?: Error) => {
       const { resolve, reject } = pending.shift()!;
       if (error === undefined) resolve();

@@ -15,7 +15,8 @@ const encode = (position: number, text: string) => `${position} ${text}\n`;
 
 /** A window over lines, whose peer the test plays. */
 function scripted(options: Partial<DeliveryOptions> = {}, more: CommonOptions = {}) {
-  const { dial, links } = new ScriptedDial();
+  const peer = new ScriptedDial();
+  const { dial, links } = peer;
   const connection = track(
     new ReconnectingConnection<number>({ port: 1, dial, backoff: () => 10, decoder: () => split2(Number), ...more }),
   );
@@ -23,7 +24,7 @@ function scripted(options: Partial<DeliveryOptions> = {}, more: CommonOptions = 
   const events: unknown[][] = [];
   for (const event of ['drain', 'acknowledged'] as const)
     window.on(event, (...args: unknown[]) => events.push([event, ...args]));
-  const link = () => links.at(-1)!;
+  const link = () => peer.last;
   return {
     connection,
     window,
@@ -31,12 +32,8 @@ function scripted(options: Partial<DeliveryOptions> = {}, more: CommonOptions = 
     links,
     link,
     /** The lines that the peer has got in the present session. */
-    sent: () => link().written.join('').split('\n').filter(Boolean),
-    open: async () => {
-      await pass(10);
-      link().connect();
-      await settle();
-    },
+    sent: () => link().lines,
+    open: () => peer.open(),
     lose: async () => {
       link().fail();
       await settle();

@@ -19,6 +19,11 @@ export class ScriptedLink extends PublishedLink {
     this.signal = signal;
   }
 
+  /** The lines that the peer has got. */
+  get lines(): string[] {
+    return this.written.join('').split('\n').filter(Boolean);
+  }
+
   /** The dial succeeds. */
   connect(): this {
     this.open();
@@ -72,6 +77,13 @@ export class ScriptedDial {
     const link = this.links.at(-1);
     if (link === undefined) throw new Error('Nothing was dialled yet');
     return link;
+  }
+
+  /** Lets the wait of 10 ms before a dial pass, and the dial succeed. */
+  async open(): Promise<void> {
+    await pass(10);
+    this.last.connect();
+    await settle();
   }
 }
 

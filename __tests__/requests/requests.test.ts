@@ -19,7 +19,8 @@ afterEach(async () => {
 
 /** Requests over lines, whose peer the test plays. */
 function scripted<Command = string>(options: Partial<RequestsOptions<string, Command>> = {}, more: CommonOptions = {}) {
-  const { dial, links } = new ScriptedDial();
+  const peer = new ScriptedDial();
+  const { dial } = peer;
   const connection = track(
     new ReconnectingConnection<string>({ port: 1, dial, backoff: () => 10, decoder: () => split2(), ...more }),
   );
@@ -27,19 +28,15 @@ function scripted<Command = string>(options: Partial<RequestsOptions<string, Com
   track({ destroy: () => requests.close() });
   const unasked: [message: string, key: unknown, late: boolean][] = [];
   requests.on('unasked', (message, { key, late }) => unasked.push([message, key, late]));
-  const link = () => links.at(-1)!;
+  const link = () => peer.last;
   return {
     connection,
     requests,
     unasked,
     link,
     /** The lines that the peer has got in the present session. */
-    sent: () => link().written.join('').split('\n').filter(Boolean),
-    open: async () => {
-      await pass(10);
-      link().connect();
-      await settle();
-    },
+    sent: () => link().lines,
+    open: () => peer.open(),
     answer: async (...lines: string[]) => {
       link().receive(lines.map((line) => `${line}\n`).join(''));
       await settle();
